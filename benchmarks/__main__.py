@@ -1,0 +1,41 @@
+"""Run benchmarks by name, or all: ``python -m benchmarks [NAME …]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+
+import benchmarks
+
+from .machine import describe
+
+
+def main() -> None:
+    """Print each benchmark's table under a description of the machine."""
+    names = [
+        module.name
+        for module in pkgutil.iter_modules(benchmarks.__path__)
+        if module.name not in ("__main__", "machine")
+    ]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="Labelled images, where one needs them."
+    )
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(names)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}")
+    print(describe(), end="\n\n")
+    for name in arguments.names or names:
+        module = importlib.import_module(f"benchmarks.{name}")
+        if module.NEEDS_DATA and not arguments.data:
+            print(f"{name}: needs --data FOLDER\n")
+            continue
+        table = module.run(arguments.data) if module.NEEDS_DATA else module.run()
+        print(f"## {name}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

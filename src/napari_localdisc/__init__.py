@@ -1,0 +1,64 @@
+"""Local discriminative representation of medical images, for napari and for scripts.
+
+The public names below are imported when they are first used, so that importing the
+package costs next to nothing: torch, napari and Qt stay out until they are needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core.adaptation import adapt
+    from .core.embedding import Embedding, embed
+    from .core.errors import LocalDiscError
+    from .core.model_files import list_models
+    from .core.models import Model, load_model
+    from .core.training import train
+    from .core.transfer import finetune
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Embedding",
+    "LocalDiscError",
+    "Model",
+    "__version__",
+    "adapt",
+    "embed",
+    "finetune",
+    "list_models",
+    "load_model",
+    "train",
+]
+
+_MODULES = {
+    "Embedding": ".core.embedding",
+    "LocalDiscError": ".core.errors",
+    "Model": ".core.models",
+    "adapt": ".core.adaptation",
+    "embed": ".core.embedding",
+    "finetune": ".core.transfer",
+    "list_models": ".core.model_files",
+    "load_model": ".core.models",
+    "train": ".core.training",
+}
+_PLANNED = ("learn",)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use (PEP 562)."""
+    if name in _MODULES:
+        value = getattr(import_module(_MODULES[name], __name__), name)
+        globals()[name] = value  # the next use does not come here
+        return value
+    if name in _PLANNED:
+        raise AttributeError(
+            f"napari_localdisc.{name} is planned, but not part of version {__version__}"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

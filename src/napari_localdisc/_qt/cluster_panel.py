@@ -1,0 +1,70 @@
+"""Cluster structures: a button, a slider for how many, and a legend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from superqt import QLabeledSlider
+
+from napari_localdisc.model_choice import FEWEST
+
+from .legend import Legend
+from .section import Section
+
+if TYPE_CHECKING:
+    from napari_localdisc.controller import Controller
+
+
+class ClusterPanel(Section):
+    """Labels the structures of the image; the slider follows at once."""
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__("Structures", parent=parent)
+        self._controller = controller
+        self.button = QPushButton("Cluster structures")
+        self.button.setToolTip(
+            "Label what looks alike, in the whole image.\nThe network looks at an "
+            "image once; everything after that is immediate."
+        )
+        self.slider = QLabeledSlider(Qt.Orientation.Horizontal)
+        self.slider.setToolTip(
+            "How many structures to tell apart.\nA structure is split in two as the "
+            "number grows; its colour stays."
+        )
+        self.slider.setRange(FEWEST, controller.most_structures)
+        self.slider.setValue(controller.number_of_structures)
+        self.legend = Legend(controller)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("How many"))
+        row.addWidget(self.slider, stretch=1)
+        self.body.addWidget(self.button)
+        self.body.addLayout(row)
+        self.body.addWidget(self.legend)
+        self.button.clicked.connect(self._cluster)
+        self.slider.valueChanged.connect(controller.set_number_of_structures)
+        controller.number_changed.connect(self._show_number)
+        controller.model_changed.connect(self._show_range)
+        controller.image_changed.connect(self._show_enabled)
+        controller.busy_changed.connect(self._show_enabled)
+        self._show_enabled()
+
+    def _cluster(self) -> None:
+        self._controller.cluster()
+
+    def _show_number(self, number: int) -> None:
+        blocker = QSignalBlocker(self.slider)
+        self.slider.setValue(number)
+        blocker.unblock()
+
+    def _show_range(self) -> None:
+        number = self._controller.number_of_structures
+        blocker = QSignalBlocker(self.slider)
+        self.slider.setRange(FEWEST, self._controller.most_structures)
+        self.slider.setValue(number)
+        blocker.unblock()
+
+    def _show_enabled(self, busy: bool = False) -> None:
+        has_image = self._controller.image is not None
+        self.button.setEnabled(has_image and not self._controller.is_busy)

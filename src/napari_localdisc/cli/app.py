@@ -1,0 +1,83 @@
+"""The commands of `localdisc`, one module of `commands` each.
+
+To add a command, add a module there with a function ``register(app)`` and a number
+``POSITION``, its place in ``--help``.  Modules import what is heavy inside functions.
+"""
+
+import importlib
+import pkgutil
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from napari_localdisc.core.errors import (
+    Cancelled,
+    LocalDiscError,
+    ModelError,
+    PromptError,
+)
+
+from . import commands
+from .output import WrongUse, complain
+
+WRONG_USE, FAILED, STOPPED = 2, 1, 130
+
+
+class _Group(TyperGroup):
+    """Turns the package's errors into one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LocalDiscError as error:
+            complain(str(error))
+            wrong_use = isinstance(error, ModelError | PromptError | WrongUse)
+            raise typer.Exit(WRONG_USE if wrong_use else FAILED) from None
+        except (Cancelled, KeyboardInterrupt):
+            complain("Stopped; what was written before is complete.")
+            raise typer.Exit(STOPPED) from None
+
+
+def build_app() -> typer.Typer:
+    """Return the command line with all commands."""
+    app = typer.Typer(
+        cls=_Group,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_common)
+    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    modules = [importlib.import_module(f"{commands.__name__}.{n}") for n in names]
+    for module in sorted(modules, key=lambda module: module.POSITION):
+        module.register(app)
+    return app
+
+
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and leave.",
+            is_eager=True,
+            callback=lambda wanted: _show_version() if wanted else None,
+        ),
+    ] = False,
+) -> None:
+    """Cluster medical images, find what looks alike, segment: without labels.
+
+    Images are files, folders or quoted patterns such as 'scans/*.tif'.  A command ends
+    with 0 when all was done, 1 when something could not be done (the rest is), and 2
+    when it cannot work as it was given.
+    """
+
+
+def _show_version() -> None:
+    from napari_localdisc import __version__
+
+    typer.echo(f"localdisc {__version__}")
+    raise typer.Exit

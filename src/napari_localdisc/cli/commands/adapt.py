@@ -1,0 +1,69 @@
+"""`localdisc adapt`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_localdisc.cli import options
+
+POSITION = 55
+
+EXAMPLES = """[bold]Examples[/bold]
+
+localdisc adapt scans/ -o mine.safetensors --minutes 10
+
+localdisc segment scans/ --structure vessel --model mine.safetensors -o out/"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(adapt)
+
+
+def adapt(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Your images, without labels; one is enough.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="MODEL",
+            help="The adapted model's file; the model it starts from stays.",
+            show_default=False,
+        ),
+    ],
+    model: options.ModelName = "fundus",
+    minutes: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Time to train.")
+    ] = 5.0,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", metavar="", help="Go on from the checkpoint."),
+    ] = False,
+    device: options.Device = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Fit a model to your camera: train on, without labels, on your own images."""
+    from napari_localdisc.cli.training import report_model, training_progress
+    from napari_localdisc.core.adaptation import adapt as run
+    from napari_localdisc.core.models import load_model
+
+    with training_progress() as callbacks:
+        adapted = run(
+            load_model(model, "cpu"),
+            folder,
+            output,
+            minutes=minutes,
+            resume=resume,
+            device=device or "auto",
+            **callbacks,
+        )
+    report_model(adapted, str(output.with_suffix(".safetensors")), as_json)

@@ -1,0 +1,54 @@
+"""`localdisc cluster`."""
+
+from typing import Annotated
+
+import typer
+
+from napari_localdisc.cli import options
+
+POSITION = 20
+
+EXAMPLES = """[bold]Examples[/bold]
+
+localdisc cluster retina.jpg -o out/
+
+localdisc cluster scans/ 'more/*.tif' -o out/ --clusters 6 --model fundus"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(cluster)
+
+
+def cluster(
+    images: options.Images,
+    output: options.OutputFolder,
+    model: options.ModelName = "fundus",
+    clusters: Annotated[
+        int, typer.Option("-n", "--clusters", help="Number of structures, 2 to 16.")
+    ] = 8,
+    flips: options.Flips = 1,
+    device: options.Device = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Label the structures of images: NAME_clusters.tif of each image's own size.
+
+    Labels are 1..n inside the field of view and 0 outside, and mean the same in every
+    image of a model.
+    """
+    from napari_localdisc.batch import ClusterRecipe
+    from napari_localdisc.cli.folders import make_files
+
+    recipe = ClusterRecipe(clusters, flips)
+    make_files(
+        images,
+        output,
+        recipe,
+        model,
+        device,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

@@ -1,0 +1,96 @@
+"""`localdisc finetune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_localdisc.cli import options
+
+POSITION = 60
+
+EXAMPLES = """[bold]Examples[/bold]
+
+localdisc finetune labelled/ --structure vessel -o vessels.safetensors
+
+localdisc segment scans/ --structure vessel --model vessels.safetensors -o out/"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(finetune)
+
+
+def finetune(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="NAME.ext with masks NAME_<structure>.png beside it.",
+            show_default=False,
+        ),
+    ],
+    structure: Annotated[
+        str,
+        typer.Option(
+            "-s",
+            "--structure",
+            metavar="NAME",
+            help="Structure that the masks show.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="MODEL",
+            help="The new model's file.",
+            show_default=False,
+        ),
+    ],
+    model: options.ModelName = "fundus",
+    steps: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Optimisation steps.")
+    ] = 300,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Use only the first N images.", show_default=False
+        ),
+    ] = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch", metavar="", help="Random weights, for comparison."
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides all chance.")] = 0,
+    device: options.Device = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a segmentation from a few images with masks, starting from a model."""
+    from napari_localdisc.cli.output import progress_bar
+    from napari_localdisc.cli.training import report_model
+    from napari_localdisc.core.models import load_model
+    from napari_localdisc.core.transfer import FinetuneSettings
+    from napari_localdisc.core.transfer import finetune as run
+    from napari_localdisc.io.labelled import labelled_images, with_structure
+
+    chosen = with_structure(labelled_images(folder), structure, folder)[:limit]
+    cases = [image.case(structure) for image in chosen]
+    with progress_bar(steps, "steps") as show:
+        tuned = run(
+            load_model(model, "cpu"),
+            [case.image for case in cases],
+            [case.reference for case in cases],
+            structure,
+            output,
+            settings=FinetuneSettings(
+                steps=steps, from_scratch=from_scratch, seed=seed
+            ),
+            device=device or "cpu",
+            progress=lambda step, _, loss: show(step, f"Dice loss {loss:.3f}"),
+        )
+    report_model(tuned, str(output.with_suffix(".safetensors")), as_json)

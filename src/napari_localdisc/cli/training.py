@@ -1,0 +1,63 @@
+"""What `train` and `adapt` share: progress while images are read and learnt from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.models import Model
+    from napari_localdisc.core.training import Progress
+
+
+@contextmanager
+def training_progress() -> Iterator[dict[str, Any]]:
+    """Give the callbacks ``preparing`` and ``progress``, shown on standard error.
+
+    A terminal gets bars; a file gets a line for each validation.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    shown = console.is_terminal
+    with Bars(*columns, console=console, disable=not shown) as bars:
+        reading = bars.add_task("reading images", total=1, note="")
+        learning = bars.add_task("learning", total=1, start=False, note="")
+
+        def preparing(done: int, total: int) -> None:
+            bars.update(reading, completed=done / total, note=f"{done}/{total}")
+
+        def progress(state: "Progress") -> None:
+            if state.step == 1:
+                bars.start_task(learning)
+            note = f"step {state.step}, loss {state.losses['total']:.3f}"
+            bars.update(learning, completed=state.share, note=note)
+            if state.validation and not shown:
+                score = state.validation["score"]
+                console.print(f"{note}, validation {score:.4f}", highlight=False)
+
+        yield {"preparing": preparing, "progress": progress}
+
+
+def report_model(model: "Model", file: str, as_json: bool) -> None:
+    """Say where a model went and what it is."""
+    import dataclasses
+
+    from .output import print_json, say
+
+    if as_json:
+        about = {"file": file, "hash": model.hash}
+        print_json(about | dataclasses.asdict(model.card))
+        return
+    details = model.card.details
+    structures = ", ".join(model.card.structures) or "none"
+    say(f"{file}: {details.get('steps')} steps; structures: {structures}")
+    say(f"Use it with --model {file}; 'localdisc models {file}' shows its card.")

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the method itself, without napari or Qt."""

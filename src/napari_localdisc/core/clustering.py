@@ -1,0 +1,220 @@
+"""Clusters at any granularity: a model's clusters merged by how alike they are.
+
+Everything here follows from the model alone, so that labels and colours are the same
+in every image.  Clusters are numbered in the order in which they appear when the
+dendrogram is opened from its root, so that a label keeps its meaning at every n.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
+from torch import Tensor
+
+from .errors import LocalDiscError
+from .images import FloatImage, Mask, WorkingGrid, resize
+
+if TYPE_CHECKING:
+    from .models import Model
+
+FEWEST, MOST = 2, 16
+"""Range of the number of clusters that an image can be shown in."""
+
+_CHUNK_PIXELS = 1 << 16
+
+PALETTE = (
+    *("#56b4e9", "#d55e00", "#f0e442", "#009e73", "#cc79a7", "#e69f00", "#0072b2"),
+    *("#554422", "#eeddbb", "#8877ff", "#99ff88", "#00ffff", "#771177", "#dd3355"),
+    *("#772244", "#aaaa55"),
+)
+"""Colours of labels 1 to 16: those of Okabe and Ito, then further ones.  Each is as far
+as possible in CIELAB from those before it, for normal, deuteranopic and protanopic
+eyes, so that the first n tell any n clusters apart."""
+
+
+def merge_table(
+    centres: FloatImage, n: int, structures: Mapping[str, int] | None = None
+) -> NDArray[np.uint8]:
+    """Say which of ``n`` labels each of a model's clusters gets.
+
+    Average linkage on the cosine distance of the clusters' mean region embeddings.
+    A merged cluster stands for its most important member: a named structure before
+    any other, then the lower channel.  When a cluster is split, the part that holds
+    this member keeps the label and the other part gets the next number.
+
+    Parameters
+    ----------
+    centres : ndarray
+        (M, D) float32 unit vectors, one per cluster.
+    n : int
+        2 to 16, and at most M.
+    structures : mapping of str to int, optional
+        Named structures → cluster.
+
+    Returns
+    -------
+    ndarray
+        (M,) uint8 in 1..n; every label occurs.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``n`` is not a whole number in range.
+    """
+    count = len(centres)
+    wanted = check_number(n, count)
+    named = list((structures or {}).values())
+    order = [*dict.fromkeys(named), *(m for m in range(count) if m not in named)]
+    rank = {cluster: position for position, cluster in enumerate(order)}
+    groups = _cut(_children(centres), count, wanted, rank)
+    table = np.zeros(count, np.uint8)
+    for label, members in enumerate(groups, 1):
+        table[members] = label
+    return table
+
+
+def check_number(n: int, clusters: int) -> int:
+    """Return ``n`` as an int.
+
+    Raises
+    ------
+    LocalDiscError
+        If it is not a whole number from 2 to 16 and at most ``clusters``.
+    """
+    most = min(MOST, clusters)
+    try:
+        number = operator.index(n)
+    except TypeError:
+        number = 0
+    if not FEWEST <= number <= most:
+        raise LocalDiscError(
+            f"The number of clusters must be a whole number from {FEWEST} to {most}, "
+            f"not {n!r}."
+        )
+    return number
+
+
+def _children(centres: FloatImage) -> list[tuple[int, int]]:
+    """Return the two nodes that each merge joins, in the order of the merges."""
+    merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
+    return [(int(a), int(b)) for a, b in merges[:, :2]]
+
+
+def _cut(
+    children: Sequence[tuple[int, int]], count: int, n: int, rank: Mapping[int, int]
+) -> list[list[int]]:
+    """Undo merges from the root until there are n groups, in order of appearance."""
+    members = [[leaf] for leaf in range(count)]
+    members += ([] for _ in children)
+    for node, (a, b) in enumerate(children, count):
+        members[node] = sorted(members[a] + members[b], key=rank.__getitem__)
+    groups = [len(members) - 1]
+    for node in range(len(members) - 1, len(members) - n, -1):
+        # Members are sorted by importance: the first stands for the group
+        keeps, appears = sorted(
+            children[node - count], key=lambda child: rank[members[child][0]]
+        )
+        groups[groups.index(node)] = keeps
+        groups.append(appears)
+    return [members[group] for group in groups]
+
+
+def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
+    """Colours of the labels that ``Embedding.clusters(n)`` gives.
+
+    Label k has the same colour in every image and at every ``n``.
+
+    Parameters
+    ----------
+    model : Model
+        The embedding's model.
+    n : int
+        As for ``Embedding.clusters``.
+
+    Returns
+    -------
+    ndarray
+        (n + 1, 4) float32 RGBA in [0, 1]; row 0, outside the field of view, is
+        transparent.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``n`` is out of range.
+    """
+    number = check_number(n, len(model.centres))
+    colours = np.ones((number + 1, 4), np.float32)
+    colours[0] = 0
+    colours[1:, :3] = [_from_hex(colour) for colour in PALETTE[:number]]
+    return colours
+
+
+def _from_hex(colour: str) -> list[float]:
+    return [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+
+
+@torch.no_grad()
+def dominant_cluster(
+    probability: Tensor, grid: WorkingGrid, field_of_view: Mask
+) -> NDArray[np.uint8]:
+    """Find the most probable cluster of every pixel of the image.
+
+    Probabilities are interpolated to the image's grid, a few rows at a time, before
+    they are compared: outlines are as smooth as the image's own pixels allow.
+
+    Parameters
+    ----------
+    probability : Tensor
+        (M, h, w) float32 on the working grid.
+    grid : WorkingGrid
+        The embedding's grid.
+    field_of_view : ndarray
+        (H, W) bool.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint8: 1 + the cluster's channel; 0 outside the field of view.
+    """
+    count, height, width = probability.shape
+    image = np.zeros(grid.image_shape, np.uint8)
+    box = image[grid.box]
+    if grid.height < height or grid.width < width:
+        probability = resize(probability[None], (grid.height, grid.width))[0]
+        height = grid.height
+    rows = (torch.arange(grid.height) + 0.5) * (height / grid.height) - 0.5
+    rows = rows.clamp(0, height - 1).to(probability.device)
+    above = rows.long()
+    below = (above + 1).clamp(max=height - 1)
+    share = (rows - above)[None, :, None]
+    step = max(1, _CHUNK_PIXELS // grid.width)
+    for start in range(0, grid.height, step):
+        part = slice(start, start + step)
+        between = torch.lerp(
+            probability[:, above[part]], probability[:, below[part]], share[:, part]
+        )
+        between = F.interpolate(between, size=grid.width, mode="linear")
+        box[part] = _argmax(between, count).add_(1).cpu().numpy()
+    image *= field_of_view
+    return image
+
+
+def _argmax(values: Tensor, count: int) -> Tensor:
+    """Argmax over dim 0 of non-negative floats, as uint8; destroys ``values``.
+
+    The channel is written into the last bits of the number's mantissa, so that one
+    maximum gives both: several times faster than an argmax.
+    """
+    bits = (1 << (count - 1).bit_length()) - 1
+    channels = torch.arange(count, dtype=torch.int32, device=values.device)
+    # Non-negative floats are ordered as their bit patterns; lower channels win ties
+    coded = values.view(torch.int32).bitwise_and_(~bits)
+    coded.bitwise_or_((bits - channels)[:, None, None])
+    return (bits - (coded.amax(0) & bits)).to(torch.uint8)

@@ -1,0 +1,27 @@
+"""Dice, AUC, clicks needed and clusters found: what benchmarks and docs report."""
+
+from __future__ import annotations
+
+from .click_protocol import Click, Segmenter, click_through, dice_after
+from .measures import area_under_curve, dice, dice_by_threshold, pair_dice
+from .report import Report, summarise
+from .run import MEASURES, Case, CaseResult, Failure, evaluate, evaluate_case
+
+__all__ = [
+    "MEASURES",
+    "Case",
+    "CaseResult",
+    "Click",
+    "Failure",
+    "Report",
+    "Segmenter",
+    "area_under_curve",
+    "click_through",
+    "dice",
+    "dice_after",
+    "dice_by_threshold",
+    "evaluate",
+    "evaluate_case",
+    "pair_dice",
+    "summarise",
+]

@@ -1,0 +1,225 @@
+"""The dual-branch network of Chen et al. (IPMI 2021), section 2."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDE = 16
+"""Height and width of the network's input are multiples of this."""
+
+_BLOCKS_PER_GROUP = (2, 2, 3, 3, 3)
+_GROUP_WIDTHS = (1, 2, 4, 8, 8)
+
+
+def _block(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _blocks(channels: Iterable[int]) -> nn.Sequential:
+    channels = list(channels)
+    pairs = itertools.pairwise(channels)
+    return nn.Sequential(*(_block(a, b) for a, b in pairs))
+
+
+class Encoder(nn.Module):
+    """VGG-16's convolutions at a fraction of its width, with batch norm.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input image.
+    width : int
+        Channels of the first group; the paper uses 16, a quarter of VGG-16's.
+    """
+
+    def __init__(self, in_channels: int = 3, width: int = 16) -> None:
+        super().__init__()
+        self.widths = [width * factor for factor in _GROUP_WIDTHS]
+        self.groups = nn.ModuleList()
+        for depth, channels in zip(_BLOCKS_PER_GROUP, self.widths, strict=True):
+            self.groups.append(_blocks([in_channels, *[channels] * depth]))
+            in_channels = channels
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the outputs of the five groups, at strides 1, 2, 4, 8 and 16."""
+        skips = []
+        for index, group in enumerate(self.groups):
+            x = group(F.max_pool2d(x, 2) if index else x)
+            skips.append(x)
+        return skips
+
+
+class Decoder(nn.Module):
+    """Nearest upsampling and skips, down to ``2 * width`` channels at stride 1."""
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.groups = nn.ModuleList()
+        channels = widths[-1]
+        for skip in reversed(widths[1:-1]):
+            out = skip // 2
+            self.groups.append(_blocks([channels + skip, skip, out]))
+            channels = out
+        self.out_channels = channels + widths[0]
+
+    def forward(self, skips: list[Tensor]) -> Tensor:
+        """Return the (B, ``out_channels``, H, W) features both branches share."""
+        *shallow, x = skips
+        for group, skip in zip(self.groups, reversed(shallow[1:]), strict=True):
+            x = group(torch.cat([_double(x), skip], 1))
+        return torch.cat([_double(x), shallow[0]], 1)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class LocalDiscriminationNet(nn.Module):
+    """Embedding branch and clustering branch on one U-Net.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input; 3 in the paper.
+    embedding_dim : int
+        Dimension D of the hypersphere that pixels are embedded on.
+    clusters : int
+        Number M of clusters.
+    width : int
+        Channels of the first encoder group; 16 in the paper.
+
+    Notes
+    -----
+    With the default arguments the encoder has 922,896 parameters and the decoder
+    with both branches 510,384, as the paper's released code has.  The order of
+    ``state_dict`` is that of the released code: encoder, decoder, embedding branch,
+    clustering branch.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        embedding_dim: int = 32,
+        clusters: int = 16,
+        width: int = 16,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("in_channels", in_channels),
+            ("embedding_dim", embedding_dim),
+            ("clusters", clusters),
+            ("width", width),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}.")
+        self.encoder = Encoder(in_channels, width)
+        self.decoder = Decoder(self.encoder.widths)
+        shared = self.decoder.out_channels
+        self.embedding_branch = nn.Sequential(
+            _block(shared, embedding_dim),
+            nn.Conv2d(embedding_dim, embedding_dim, 3, padding=1),
+        )
+        self.clustering_branch = nn.Sequential(
+            _block(shared, clusters),
+            nn.Conv2d(clusters, clusters, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed and cluster every pixel.
+
+        Parameters
+        ----------
+        x : Tensor
+            (B, in_channels, H, W) float; H and W multiples of 16.
+
+        Returns
+        -------
+        vectors : Tensor
+            (B, D, H, W) float32 unit vectors.
+        probability : Tensor
+            (B, M, H, W) float32 cluster probabilities, summing to 1 over M.
+
+        Raises
+        ------
+        ValueError
+            If H or W is not a multiple of 16.
+        """
+        vectors, logits = self.raw(x)
+        return F.normalize(vectors.float(), dim=1), cluster_probability(logits)
+
+    def raw(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both branches' last convolutions, before any normalisation."""
+        if x.shape[-1] % STRIDE or x.shape[-2] % STRIDE:
+            raise ValueError(
+                f"Height and width must be multiples of {STRIDE}, "
+                f"not {tuple(x.shape[-2:])}; pad the image first."
+            )
+        features = self.decoder(self.encoder(x))
+        return self.embedding_branch(features), self.clustering_branch(features)
+
+
+def cluster_probability(logits: Tensor) -> Tensor:
+    """Turn (B, M, H, W) logits into probabilities: a sigmoid, then L1-normalised."""
+    return F.normalize(torch.sigmoid(logits.float()), p=1, dim=1)
+
+
+def patch_embedding(vectors: Tensor, grid: int) -> Tensor:
+    """Average pixel embeddings over a grid of patches, back onto the hypersphere.
+
+    Parameters
+    ----------
+    vectors : Tensor
+        (B, D, H, W) unit vectors.
+    grid : int
+        Patches along each side; 8 in the paper.
+
+    Returns
+    -------
+    Tensor
+        (B, D, grid, grid) unit vectors.
+    """
+    return F.normalize(F.adaptive_avg_pool2d(vectors, grid), dim=1)
+
+
+def region_embedding(
+    vectors: Tensor, probability: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """Mean of probability × embedding over each image's pixels, normalised.
+
+    The released code materialises a (B, M, D, H, W) tensor; this is the same as one
+    matrix product.
+
+    Parameters
+    ----------
+    vectors : Tensor
+        (B, D, H, W) unit vectors.
+    probability : Tensor
+        (B, M, H, W) cluster probabilities.
+    weight : Tensor, optional
+        (B, 1, H, W) in [0, 1]: pixels that count, for instance the field of view.
+
+    Returns
+    -------
+    Tensor
+        (B, M, D) unit vectors.
+    """
+    if weight is not None:
+        probability = probability * weight
+    pixels = vectors.shape[-2] * vectors.shape[-1]
+    summed = probability.flatten(2) @ vectors.flatten(2).transpose(1, 2)
+    return F.normalize(summed / pixels, dim=2)
+
+
+def channels_last(network: LocalDiscriminationNet) -> LocalDiscriminationNet:
+    """Lay the weights out as processors convolve fastest; returns the network."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

@@ -1,0 +1,332 @@
+"""The embedding of an image: what every later step of the work asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from . import clustering, structures
+from . import similarity as similar
+from .network import region_embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from .grid import FloatImage, Mask, WorkingGrid
+    from .models import ModelCard
+
+
+class Embedding:
+    """One unit vector and M cluster probabilities per pixel of the working grid.
+
+    Made by `embed`; everything that a hand does afterwards is a method of it.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, h·w) float32 unit vectors, one column a pixel, C-contiguous: a prompt then
+        costs one pass over memory.  May be on a GPU.
+    probability : Tensor
+        (M, h, w) float32, summing to 1 over M; same device.
+    field_of_view : ndarray
+        (H, W) bool, on the image's grid.
+    grid : WorkingGrid
+        Between the image's pixels and the working grid.
+    card : ModelCard
+        The model's card.
+    centres : ndarray
+        (M, D) float32 unit vectors: the model's clusters.
+    model_hash : str
+        Of the model's weights.
+    presence : dict of str to Tensor, optional
+        (h, w) float32 for each structure that the card names: the sigmoid of its
+        channel in the clustering branch, before the normalisation over clusters.
+    """
+
+    def __init__(
+        self,
+        matrix: Tensor,
+        probability: Tensor,
+        field_of_view: Mask,
+        grid: WorkingGrid,
+        card: ModelCard,
+        centres: FloatImage,
+        model_hash: str,
+        presence: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.matrix = matrix
+        self.cluster_probability = probability
+        self.field_of_view = field_of_view
+        self.grid = grid
+        self.card = card
+        self.centres = centres
+        self.model_hash = model_hash
+        self.presence = dict(presence or {})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        return self.grid.image_shape
+
+    @property
+    def vectors(self) -> FloatImage:
+        """(h, w, D) float32 unit vectors on the working grid: a view, channel last."""
+        planes = self.matrix.view(-1, *self.grid.shape)
+        return np.asarray(planes.permute(1, 2, 0).cpu().numpy())
+
+    @property
+    def probability(self) -> FloatImage:
+        """(M, h, w) float32 cluster probabilities on the working grid."""
+        return np.asarray(self.cluster_probability.cpu().numpy())
+
+    @cached_property
+    def inside(self) -> Mask:
+        """(h, w) bool: the field of view on the working grid."""
+        return self.grid.to_working(self.field_of_view) >= 0.5
+
+    @cached_property
+    def _visible(self) -> Tensor:
+        return torch.from_numpy(self.field_of_view).to(self.matrix.device)
+
+    @cached_property
+    def _dominant(self) -> NDArray[np.uint8]:
+        return clustering.dominant_cluster(
+            self.cluster_probability, self.grid, self.field_of_view
+        )
+
+    def clusters(self, n: int) -> NDArray[np.uint8]:
+        """Label every pixel with one of ``n`` clusters.
+
+        The model's clusters are merged by the cosine of their region embeddings
+        (average linkage), so labels mean the same in every image of a model, and
+        label k keeps its meaning and colour when ``n`` grows or shrinks.
+
+        Parameters
+        ----------
+        n : int
+            2 to 16 (or the model's number of clusters, if that is less).
+
+        Returns
+        -------
+        ndarray
+            (H, W) uint8: 1..n inside the field of view, 0 outside.
+
+        Raises
+        ------
+        LocalDiscError
+            If ``n`` is out of range.
+        """
+        table = clustering.merge_table(self.centres, n, self.card.structures)
+        return np.take(np.concatenate([[0], table]).astype(np.uint8), self._dominant)
+
+    def region_vectors(self) -> FloatImage:
+        """(M, D) float32 unit vectors: this image's own region embeddings.
+
+        The mean of probability × embedding over the field of view, normalised
+        (IPMI 2021, section 2.2).
+        """
+        weight = torch.from_numpy(self.inside)[None, None].to(self.matrix)
+        vectors = self.matrix.view(1, -1, *self.grid.shape)
+        region = region_embedding(vectors, self.cluster_probability[None], weight)
+        return np.asarray(region[0].cpu().numpy())
+
+    def structure(
+        self,
+        name: str,
+        readout: Literal["presence", "probability", "embedding"] = "presence",
+        centres: Literal["model", "image"] = "model",
+    ) -> FloatImage:
+        """How likely each pixel belongs to a structure that the model's card names.
+
+        Parameters
+        ----------
+        name : str
+            One of ``embedding.card.structures``.
+        readout : {"presence", "probability", "embedding"}
+            ``"presence"``: the sigmoid of the structure's channel in the clustering
+            branch, so that a vessel may lie on an optic disc.  The paper's two (IPMI
+            2021, section 2.3): ``"probability"``, the same normalised over the
+            clusters, and ``"embedding"``, the softmax over cosines / 0.2 between each
+            pixel's vector and the region embeddings.
+        centres : {"model", "image"}
+            Whose region embeddings the second read-out uses.
+
+        Returns
+        -------
+        ndarray
+            (H, W) float32 in [0, 1]; 0 outside the field of view and, in images with
+            a round field of view, in its outermost 6/540 of the diameter.
+
+        Raises
+        ------
+        ModelError
+            If the card does not name the structure.
+        """
+        channel = structures.channel(self.card, name)
+        if readout == "presence" and name in self.presence:
+            values = self.presence[name]
+        elif readout in ("presence", "probability"):
+            values = self.cluster_probability[channel]
+        else:
+            regions = self.centres if centres == "model" else self.region_vectors()
+            values = structures.nearest_region(self.matrix, regions, channel)
+            values = values.view(self.grid.shape)
+        return self._on_image(values, self._interior)
+
+    @cached_property
+    def _interior(self) -> Tensor:
+        if self.card.modality == "frame":
+            return self._visible
+        return structures.interior(self.inside, self.grid, self._visible)
+
+    def vectors_at(self, points: ArrayLike) -> FloatImage:
+        """Return the unit vectors at points of the image.
+
+        Parameters
+        ----------
+        points : array_like
+            (k, 2) (row, column) in the image's pixels, inside the field of view;
+            between pixels of the working grid vectors are interpolated.
+
+        Returns
+        -------
+        ndarray
+            (k, D) float32 unit vectors.
+
+        Raises
+        ------
+        PromptError
+            If a point lies outside the image or its field of view.
+        """
+        checked = similar.check_points(points, self.field_of_view)
+        on_grid = self.grid.points_to_working(checked)
+        return similar.sample_vectors(self.matrix, self.grid.shape, on_grid)
+
+    def similarity_on_grid(
+        self, positive: ArrayLike, negative: ArrayLike = ()
+    ) -> FloatImage:
+        """Like `similarity`, but (h, w) on the working grid: one pass over memory."""
+        likes, dislikes = self._prompt_vectors(positive, negative)
+        return self.similarity_to(likes, dislikes)
+
+    def similarity_to(
+        self, positive: ArrayLike, negative: ArrayLike = ()
+    ) -> FloatImage:
+        """Similarity to given vectors, for instance those of another image's prompts.
+
+        Parameters
+        ----------
+        positive, negative : array_like
+            (k, D) unit vectors of the same model; at least one positive.
+
+        Returns
+        -------
+        ndarray
+            (h, w) float32 in [0, 1], on the working grid.
+        """
+        return np.asarray(self._similarity(positive, negative).cpu().numpy())
+
+    def _similarity(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
+        flat = similar.similarity_map(self.matrix, positive, negative)
+        return flat.view(self.grid.shape)
+
+    def _prompt_vectors(
+        self, positive: ArrayLike, negative: ArrayLike
+    ) -> tuple[FloatImage, FloatImage]:
+        similar.require_positive(positive)
+        return self.vectors_at(positive), self.vectors_at(negative)
+
+    def similarity(self, positive: ArrayLike, negative: ArrayLike = ()) -> FloatImage:
+        """How similar each pixel is to the positive and not to the negative points.
+
+        Parameters
+        ----------
+        positive, negative : array_like
+            (k, 2) points (row, column) in the image's pixels; at least one positive.
+
+        Returns
+        -------
+        ndarray
+            (H, W) float32 in [0, 1], 0 outside the field of view.  See
+            `similarity_map` for the formula.
+
+        Raises
+        ------
+        PromptError
+            If there is no positive point, or a point lies outside the image or its
+            field of view.
+        """
+        on_grid = self._similarity(*self._prompt_vectors(positive, negative))
+        return self._on_image(on_grid, self._visible)
+
+    def _on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
+        # Interpolation weights may sum to a rounding error more than 1
+        spread = self.grid.spread(on_grid, inside).clamp_(max=1)
+        return np.asarray(spread.cpu().numpy())
+
+    def automatic_threshold(
+        self, positive: ArrayLike, negative: ArrayLike = ()
+    ) -> float:
+        """Return the similarity that `mask` cuts at by itself.
+
+        Otsu's threshold of the similarity within the field of view, moved as little as
+        needed for every positive point to be in the mask and every negative one out.
+        """
+        on_grid = self._similarity(*self._prompt_vectors(positive, negative))
+        values = self._on_image(on_grid, self._visible)
+        return self._threshold(on_grid, values, positive, negative)
+
+    def _threshold(
+        self,
+        on_grid: Tensor,
+        values: FloatImage,
+        positive: ArrayLike,
+        negative: ArrayLike,
+    ) -> float:
+        wanted, unwanted = (
+            similar.values_at(values, points) for points in (positive, negative)
+        )
+        seen = on_grid[torch.from_numpy(self.inside).to(on_grid.device)]
+        return similar.automatic_threshold(seen.cpu().numpy(), wanted, unwanted)
+
+    def mask(
+        self,
+        positive: ArrayLike,
+        negative: ArrayLike = (),
+        threshold: float | None = None,
+        connected: bool = False,
+    ) -> Mask:
+        """Segment what is similar to the positive and not to the negative points.
+
+        Parameters
+        ----------
+        positive, negative : array_like
+            (k, 2) points (row, column) in the image's pixels; at least one positive.
+        threshold : float, optional
+            Similarity from which a pixel belongs to the mask; by default
+            `automatic_threshold`.
+        connected : bool
+            Keep only what is connected to a positive point.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        PromptError
+            As `similarity`.
+        """
+        on_grid = self._similarity(*self._prompt_vectors(positive, negative))
+        values = self._on_image(on_grid, self._visible)
+        if threshold is None:
+            threshold = self._threshold(on_grid, values, positive, negative)
+        mask = (values >= threshold) & self.field_of_view
+        return similar.connected_to(mask, positive) if connected else mask

@@ -1,0 +1,75 @@
+"""A shape prior from a folder of binary masks, for instance another modality's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.io import imread
+from skimage.transform import resize, rotate
+
+from napari_localdisc.core.errors import TrainingError
+
+_SUFFIXES = {".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg"}
+
+
+def read_masks(folder: str | Path) -> list[NDArray[np.bool_]]:
+    """Read every image of a folder as a mask: brighter than half its maximum.
+
+    Raises
+    ------
+    TrainingError
+        If the folder has no readable image.
+    """
+    files = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in _SUFFIXES)
+    masks = []
+    for file in files:
+        image = np.asarray(imread(file), dtype=np.float32)
+        if image.ndim == 3:
+            image = image[..., :3].max(-1)
+        if image.ndim == 2 and image.max() > 0:
+            masks.append(image > image.max() / 2)
+    if not masks:
+        raise TrainingError(
+            f"There is no mask in {folder}: a prior is a name or a folder of binary "
+            "images."
+        )
+    return masks
+
+
+def random_mask(
+    masks: list[NDArray[np.bool_]], size: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Flip, turn by any angle, crop by up to 10 % and resize one of the masks.
+
+    These are the paper's augmentations of a prior's masks (section 3).
+
+    Returns
+    -------
+    ndarray
+        (size, size) float32, 0 or 1.
+    """
+    mask = masks[rng.integers(len(masks))].astype(np.float32)
+    if rng.random() < 0.5:
+        mask = mask[:, ::-1]
+    mask = rotate(mask, rng.uniform(0, 360), order=1, mode="reflect")
+    keep = rng.uniform(0.9, 1.0)
+    height, width = (round(side * keep) for side in mask.shape)
+    top = rng.integers(mask.shape[0] - height + 1)
+    left = rng.integers(mask.shape[1] - width + 1)
+    cropped = mask[top : top + height, left : left + width]
+    resized = resize(cropped, (size, size), order=1, anti_aliasing=True)
+    binary: NDArray[np.float32] = (resized > 0.5).astype(np.float32)
+    return binary
+
+
+def drawn_mask(
+    masks: list[NDArray[np.bool_]], size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a random mask as something to draw: its (size, size) depth and mask."""
+    mask = random_mask(masks, size, rng)
+    radius = ndimage.distance_transform_edt(mask).astype(np.float32)
+    profile = np.minimum(1, 0.5 + 0.25 * radius) * mask
+    return (profile * rng.uniform(0.12, 0.45)).astype(np.float32), mask

@@ -1,0 +1,240 @@
+"""Prompts → similarity → mask, at the cost of one pass over the embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from torch import Tensor
+
+from .errors import PromptError
+
+if TYPE_CHECKING:
+    from .images import FloatImage, Mask
+
+SPREAD = 0.2
+"""At cosine c to the nearest positive prompt the similarity is exp((c - 1) / this).
+The temperature of region discrimination."""
+
+CONTRAST = 0.1
+"""Temperature of the choice between the nearest positive and the nearest negative
+prompt; that of patch discrimination."""
+
+_CHUNK = 1 << 16
+_BINS = 256
+
+
+def check_points(points: ArrayLike, field_of_view: Mask) -> NDArray[np.float64]:
+    """Return points as (k, 2) float64.
+
+    Parameters
+    ----------
+    points : array_like
+        (k, 2) (row, column) in the image's pixels, or one (row, column), or nothing.
+    field_of_view : ndarray
+        (H, W) bool.
+
+    Raises
+    ------
+    PromptError
+        If they are no such points, or one lies outside the image or field of view.
+    """
+    try:
+        checked = np.atleast_2d(np.asarray(points, float))
+    except (TypeError, ValueError):
+        checked = np.zeros((1, 0))
+        if not _is_empty(points):
+            raise PromptError(_not_points(points)) from None
+    if checked.size == 0:
+        return np.zeros((0, 2))
+    if checked.ndim != 2 or checked.shape[1] != 2 or not np.isfinite(checked).all():
+        raise PromptError(_not_points(points))
+    pixels = np.rint(checked)
+    height, width = field_of_view.shape
+    for (y, x), (row, column) in zip(checked, pixels, strict=True):
+        place = f"The point (y={y:g}, x={x:g}) lies outside the"
+        if not (0 <= row < height and 0 <= column < width):
+            raise PromptError(
+                f"{place} image of {height}×{width} pixels: choose one inside it."
+            )
+        if not field_of_view[int(row), int(column)]:
+            raise PromptError(f"{place} field of view: choose one inside it.")
+    return checked
+
+
+def _not_points(points: ArrayLike) -> str:
+    return f"Points are (row, column) pairs of finite numbers, not {points!r:.80}."
+
+
+def _is_empty(points: ArrayLike) -> bool:
+    return np.size(np.asarray(points, object)) == 0
+
+
+def require_positive(points: ArrayLike) -> None:
+    """Raise a PromptError where there is no positive prompt."""
+    if _is_empty(points):
+        raise PromptError("Give at least one positive point to compare the image with.")
+
+
+def sample_vectors(
+    matrix: Tensor, shape: tuple[int, int], points: NDArray[np.float64]
+) -> FloatImage:
+    """Interpolate unit vectors at points of the working grid.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, h·w) float32 unit vectors.
+    shape : tuple of int
+        (h, w).
+    points : ndarray
+        (k, 2) (row, column) on the working grid; clamped to its outermost pixels.
+
+    Returns
+    -------
+    ndarray
+        (k, D) float32 unit vectors.
+    """
+    limits = np.array(shape) - 1
+    clamped = np.clip(points, 0, limits)
+    low = clamped.astype(np.intp)
+    high = np.minimum(low + 1, limits)
+    fraction = clamped - low
+    total = np.zeros((len(points), matrix.shape[0]), np.float32)
+    for rows, row_share in ((low, 1 - fraction), (high, fraction)):
+        for columns, column_share in ((low, 1 - fraction), (high, fraction)):
+            index = rows[:, 0] * shape[1] + columns[:, 1]
+            vectors = matrix[:, torch.from_numpy(index)].T.cpu().numpy()
+            total += vectors * (row_share[:, :1] * column_share[:, 1:])
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(length, 1e-12), np.float32)
+
+
+@torch.no_grad()
+def similarity_map(
+    matrix: Tensor,
+    positive: ArrayLike,
+    negative: ArrayLike = (),
+    out: Tensor | None = None,
+) -> Tensor:
+    """Compare every pixel with prompts: near a positive one, and nearer than negatives.
+
+    With a the largest cosine to a positive and b the largest to a negative prompt, the
+    similarity is exp((a - 1) / 0.2), without negative prompts, and that times
+    sigmoid((a - b) / 0.1) with them.  So a pixel equal to a positive prompt has
+    similarity 1, and a negative prompt takes away what is nearer to it and leaves
+    what is far from it as it was.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, N) float32 unit vectors.
+    positive, negative : array_like
+        (k, D) unit vectors; at least one positive.
+    out : Tensor, optional
+        (N,) float32 to write to.
+
+    Returns
+    -------
+    Tensor
+        (N,) float32 in [0, 1].
+
+    Raises
+    ------
+    PromptError
+        If there is no positive vector, or vectors have the wrong size.
+    """
+    likes, dislikes = (_as_rows(part, matrix) for part in (positive, negative))
+    if len(likes) == 0:
+        require_positive(())
+    queries = torch.cat([likes, dislikes])
+    pixels = matrix.shape[1]
+    result = matrix.new_empty(pixels) if out is None else out
+    buffer = matrix.new_empty(len(queries) * min(_CHUNK, pixels))
+    for start in range(0, pixels, _CHUNK):
+        # A piece at a time: cosines to many prompts then never leave the cache
+        piece = matrix[:, start : start + _CHUNK]
+        cosine = buffer[: len(queries) * piece.shape[1]].view(len(queries), -1)
+        torch.mm(queries, piece, out=cosine)
+        _combine(cosine, len(likes), result[start : start + _CHUNK])
+    return result
+
+
+def _as_rows(vectors: ArrayLike, matrix: Tensor) -> Tensor:
+    rows = np.atleast_2d(np.asarray(vectors, np.float32))
+    if rows.size == 0:
+        return matrix.new_empty((0, matrix.shape[0]))
+    if rows.ndim != 2 or rows.shape[1] != matrix.shape[0]:
+        raise PromptError(
+            f"These vectors have {rows.shape[-1]} components and the image's have "
+            f"{matrix.shape[0]}: they come from another model."
+        )
+    return torch.from_numpy(np.ascontiguousarray(rows)).to(matrix.device)
+
+
+def _combine(cosine: Tensor, positives: int, out: Tensor) -> None:
+    """Turn (k, n) cosines, positive prompts first, into similarities; in place."""
+    torch.amax(cosine[:positives], 0, out=out)
+    if len(cosine) == positives:
+        out.sub_(1).div_(SPREAD).exp_().clamp_(max=1)
+        return
+    nearest_negative = torch.amax(cosine[positives:], 0)
+    choice = torch.sub(out, nearest_negative).div_(CONTRAST).sigmoid_()
+    out.sub_(1).div_(SPREAD).exp_().mul_(choice).clamp_(max=1)
+
+
+def values_at(values: NDArray[Any], points: ArrayLike) -> NDArray[Any]:
+    """Return an (H, W) map's values at the pixels that hold (k, 2) points."""
+    if _is_empty(points):
+        return np.zeros(0, values.dtype)
+    pixels = np.rint(np.atleast_2d(np.asarray(points, float))).astype(np.intp)
+    return np.asarray(values[pixels[:, 0], pixels[:, 1]])
+
+
+def automatic_threshold(
+    values: FloatImage, positive: FloatImage, negative: FloatImage
+) -> float:
+    """Otsu's threshold, moved as little as needed for the prompts to come out right.
+
+    Parameters
+    ----------
+    values : ndarray
+        (N,) float32 similarities of the field of view.
+    positive, negative : ndarray
+        Similarities at the positive and at the negative prompts.  Where a negative
+        prompt is more similar than a positive one, the positive ones decide.
+
+    Returns
+    -------
+    float
+        Pixels of at least this similarity belong to the mask.
+    """
+    threshold = _otsu(values)
+    if negative.size:
+        threshold = max(threshold, float(np.nextafter(negative.max(), np.float32(2))))
+    if positive.size:
+        threshold = min(threshold, float(positive.min()))
+    return threshold
+
+
+def _otsu(values: FloatImage) -> float:
+    """Split values where the variance between the two parts is largest."""
+    counts = torch.histc(torch.from_numpy(values), _BINS, 0, 1).numpy()
+    filled = np.flatnonzero(counts)
+    if len(filled) < 2:
+        return float(values.min(initial=1))
+    last_below = threshold_otsu(hist=(counts, np.arange(_BINS)))
+    first_above = filled[np.searchsorted(filled, last_below, side="right")]
+    # In the middle of the gap, where there is one
+    return float(last_below + 1 + first_above) / 2 / _BINS
+
+
+def connected_to(mask: Mask, points: ArrayLike) -> Mask:
+    """Keep the 8-connected components of a mask that hold one of (k, 2) points."""
+    names, _ = ndimage.label(mask, np.ones((3, 3), dtype=bool))
+    wanted = np.unique(values_at(names, points))
+    return np.asarray(np.isin(names, wanted[wanted > 0]))

@@ -1,0 +1,245 @@
+"""The total loss of a step: the paper's terms, the priors, and what ties branches.
+
+Stage 1 discriminates patches, pixels and mixtures; stage 2 adds everything about
+clusters.  Priors act in both.  Only pixels inside the field of view count.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_localdisc.core.losses import (
+    ClusterBalance,
+    ClusterEntropy,
+    MixupDiscrimination,
+    PairDiscrimination,
+    RegionDiscrimination,
+)
+from napari_localdisc.core.network import (
+    cluster_probability,
+    patch_embedding,
+    region_embedding,
+)
+from napari_localdisc.core.views import rescaled, undo_turn
+
+if TYPE_CHECKING:
+    from .batches import Batch
+    from .settings import TrainingSettings
+
+_STRIDE = 2
+
+
+class Objective(nn.Module):
+    """Computes every term of the loss.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Weights, temperatures and grids.
+    drawn, fitted : tuple of int
+        Channels of the clustering branch that drawn and fitted priors steer.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        drawn: tuple[int, ...] = (),
+        fitted: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.settings, self.drawn, self.fitted = settings, list(drawn), list(fitted)
+        self.pixel = PairDiscrimination(settings.pixel_temperature)
+        self.patch = PairDiscrimination(settings.patch_temperature)
+        self.mixup = MixupDiscrimination(settings.patch_temperature)
+        self.region = RegionDiscrimination(settings.region_temperature)
+        self.entropy = ClusterEntropy()
+        self.balance = ClusterBalance()
+
+    def forward(
+        self,
+        raw_vectors: Tensor,
+        logits: Tensor,
+        batch: Batch,
+        progress: float,
+        generator: torch.Generator,
+        teacher: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Return each term, weighted; their sum is the loss.
+
+        Parameters
+        ----------
+        raw_vectors, logits : Tensor
+            Outputs of `LocalDiscriminationNet.raw` on ``batch.images``.
+        batch : Batch
+            What the network saw.
+        progress : float
+            Share of the training that is done, in [0, 1].
+        generator : torch.Generator
+            Chooses the pixels and patches that are compared.
+        teacher : Tensor, optional
+            (B, P, S, S) probabilities of the drawn structures on the first views, by
+            the averaged network.
+        """
+        weights, b = self.settings.weights, batch.pairs
+        # Every other pixel says the same of regions at a quarter of the cost.
+        coarse = raw_vectors[..., ::_STRIDE, ::_STRIDE].float()
+        inside = batch.inside[..., ::_STRIDE, ::_STRIDE]
+        vectors = F.normalize(coarse, dim=1)
+        probability = cluster_probability(logits[..., ::_STRIDE, ::_STRIDE])
+        maps = rescaled(batch.maps, 1 / _STRIDE)
+        second_maps = rescaled(batch.second_maps, 1 / _STRIDE)
+        terms: dict[str, Tensor] = {}
+        second = slice(b, 2 * b)
+        values = torch.cat([coarse[second], probability[second], inside[second]], 1)
+        back = undo_turn(values, maps, second_maps)
+        seen_twice = inside[:b] * (back[:, -1:] > 0.99)
+        dim = raw_vectors.shape[1]
+        vectors_back = F.normalize(back[:, :dim], dim=1)
+        probability_back = back[:, dim:-1]
+        staged = progress >= self.settings.stage1_share
+        terms["pixel"] = weights.pixel * self._pixels(
+            vectors[:b], vectors_back, probability[:b], seen_twice, staged, generator
+        )
+        terms["patch"] = weights.patch * self._patches(
+            vectors[:b], vectors_back, seen_twice, generator
+        )
+        terms["mixup"] = weights.mixup * self._mixtures(vectors, inside, batch)
+        if staged:
+            real = slice(0, 2 * b)
+            regions = region_embedding(vectors[real], probability[real], inside[real])
+            terms["region"] = weights.region * self.region(regions)
+            terms["entropy"] = weights.entropy * self.entropy(
+                probability[real], inside[real]
+            )
+            terms["balance"] = weights.balance * self.balance(
+                probability[real], inside[real]
+            )
+            together = (probability[:b] * probability_back).sum(1, keepdim=True)
+            agreement = -(together.clamp_min(1e-4).log() * seen_twice).sum()
+            terms["view_agreement"] = (
+                weights.view_agreement * agreement / seen_twice.sum().clamp_min(1)
+            )
+            terms["branch_agreement"] = weights.branch_agreement * self._branches(
+                vectors, probability, regions, inside
+            )
+        if self.fitted:
+            terms["fitted"] = weights.fitted * mask_loss(
+                logits[: 2 * b, self.fitted].float(),
+                batch.fitted,
+                batch.fitted_known,
+            )
+        if self.drawn and batch.drawn.numel():
+            known = batch.inside[-len(batch.drawn) :].expand_as(batch.drawn)
+            terms["drawn"] = weights.drawn * mask_loss(
+                logits[-len(batch.drawn) :, self.drawn].float(), batch.drawn, known
+            )
+        if teacher is not None:
+            terms["self_training"] = weights.self_training * self._self_training(
+                logits[second, self.drawn].float(), teacher, batch
+            )
+        return terms
+
+    def _pixels(
+        self,
+        first: Tensor,
+        second: Tensor,
+        probability: Tensor,
+        seen: Tensor,
+        staged: bool,
+        generator: torch.Generator,
+    ) -> Tensor:
+        count = self.settings.pixel_pairs // len(first)
+        index = _choose(seen, count, generator)
+        rows = torch.cat([_take(first, index), _take(second, index)])
+        affinity = None
+        if staged:
+            # Pixels of one cluster are no negatives: the branches help each other.
+            p = F.normalize(_take(probability, index).detach(), dim=1)
+            affinity = (p @ p.T).clamp(0, 1).repeat(2, 2)
+        loss: Tensor = self.pixel(rows, affinity)
+        return loss / math.sqrt(len(rows))
+
+    def _patches(
+        self, first: Tensor, second: Tensor, seen: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        grid = self.settings.patch_grid
+        share = F.adaptive_avg_pool2d(seen, grid)
+        index = _choose(share, grid * grid // 2, generator)
+        rows = [_take(patch_embedding(v * seen, grid), index) for v in (first, second)]
+        loss: Tensor = self.patch(torch.cat(rows))
+        return loss
+
+    def _mixtures(self, vectors: Tensor, inside: Tensor, batch: Batch) -> Tensor:
+        grid, half = self.settings.patch_grid // 2, len(batch.mix_weight)
+        first = vectors[:half] * inside[:half]
+        second = vectors[half : 2 * half] * inside[half : 2 * half]
+        start = 2 * batch.pairs
+        mixture = vectors[start : start + half]
+        loss: Tensor = self.mixup(
+            patch_embedding(mixture, grid),
+            patch_embedding(first, grid),
+            patch_embedding(second, grid),
+            batch.mix_weight,
+        )
+        return loss
+
+    def _branches(
+        self, vectors: Tensor, probability: Tensor, regions: Tensor, inside: Tensor
+    ) -> Tensor:
+        """Each pixel's embedding belongs to the centre of its cluster."""
+        centres = F.normalize(regions.mean(0), dim=1).detach()
+        cosines = torch.einsum("bdhw,md->bmhw", vectors, centres)
+        log_share = F.log_softmax(cosines / self.settings.region_temperature, dim=1)
+        target = probability.detach().square()
+        target = target / target.sum(1, keepdim=True)
+        # Small structures count as much as large ones do, up to a square root.
+        area = (target * inside).sum((0, 2, 3)) / inside.sum().clamp_min(1)
+        rarity = (target / (area + 0.003).sqrt().view(1, -1, 1, 1)).sum(1, keepdim=True)
+        weight = rarity * inside
+        loss = -(target * log_share).sum(1, keepdim=True) * weight
+        return loss.sum() / weight.sum().clamp_min(1e-3)
+
+    def _self_training(self, logits: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+        """Find on the second view what the averaged network is sure of on the first."""
+        believed = torch.cat([teacher, batch.inside[: batch.pairs]], 1)
+        believed = undo_turn(believed, batch.second_maps, batch.maps)
+        target, seen = believed[:, :-1], believed[:, -1:]
+        sure = ((target > 0.8) | (target < 0.04)).float() * (seen > 0.99)
+        loss = F.binary_cross_entropy_with_logits(
+            logits, (target > 0.5).float(), reduction="none"
+        )
+        return (loss * sure).sum() / sure.sum().clamp_min(1)
+
+
+def mask_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Binary cross-entropy and Dice loss of (B, P, H, W) logits, for each structure.
+
+    ``known`` says which pixels count.
+    """
+    count = known.sum((0, 2, 3)).clamp_min(1)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    cross_entropy = (cross_entropy * known).sum((0, 2, 3)) / count
+    probability = torch.sigmoid(logits) * known
+    overlap = (probability * target).sum((0, 2, 3))
+    total = (probability + target * known).sum((0, 2, 3))
+    dice = 1 - (2 * overlap + 1) / (total + 1)
+    return (cross_entropy + dice).mean()
+
+
+def _choose(share: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Choose ``count`` places of each (B, 1, h, w) map, inside ones first."""
+    order = torch.rand(share.shape, generator=generator).to(share)
+    ranked = (order + (share > 0.9)).flatten(1)
+    return ranked.topk(count, dim=1).indices
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """Return the (B·count, C) vectors at (B, count) places of (B, C, h, w) values."""
+    flat = values.flatten(2)
+    picked = flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1))
+    return picked.transpose(1, 2).flatten(0, 1)

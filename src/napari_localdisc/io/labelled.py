@@ -1,0 +1,126 @@
+"""Folders of images with reference masks, as `localdisc evaluate` takes them.
+
+``NAME.ext`` is an image, ``NAME_<structure>.png`` the mask of a structure in it and,
+optionally, ``NAME_fov.png`` its field of view.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.evaluation import Case
+
+from .images import image_files, read_image
+
+FIELD_OF_VIEW = "fov"
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image file and the files that belong to it.
+
+    Attributes
+    ----------
+    path : Path
+        The image.
+    masks : dict of str to Path
+        Structure → file; the field of view is ``"fov"``.
+    """
+
+    path: Path
+    masks: dict[str, Path] = field(default_factory=dict)
+
+    def has(self, structure: str) -> bool:
+        """Whether there is a mask of the structure, or of a part ``a+b`` of it."""
+        return any(part in self.masks for part in structure.split("+"))
+
+    def case(self, structure: str) -> Case:
+        """Read the image with the mask of a structure; ``a+b`` is a union of masks.
+
+        Raises
+        ------
+        FileError
+            If a file cannot be read or a mask has another size than its image.
+        """
+        image = read_image(self.path)
+        shape = image.shape[:2]
+        reference = np.zeros(shape, dtype=bool)
+        for part in structure.split("+"):
+            if part in self.masks:
+                reference |= self._mask(part, shape)
+        view = FIELD_OF_VIEW
+        seen = self._mask(view, shape) if view in self.masks else None
+        return Case(self.path.name, image, reference, seen)
+
+    def _mask(self, structure: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        path = self.masks[structure]
+        values = read_image(path)
+        if values.ndim == 3:
+            values = values[:, :, :3].max(axis=2)
+        if values.shape != shape:
+            sizes = ["×".join(map(str, size)) for size in (values.shape, shape)]
+            raise FileError(
+                f"The mask {path} has {sizes[0]} pixels, but its image "
+                f"{self.path.name} has {sizes[1]}."
+            )
+        mask: NDArray[np.bool_] = values > values.max() / 2
+        return mask
+
+
+def labelled_images(folder: str | Path) -> list[LabelledImage]:
+    """Find a folder's images and their masks.
+
+    Raises
+    ------
+    FileError
+        If there is no such folder or it holds no image.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {folder}.")
+    files = image_files(folder)
+    if not files:
+        raise FileError(f"The folder {folder} holds no image file.")
+    owners = {path.stem: path for path in files}
+    masks: defaultdict[Path, dict[str, Path]] = defaultdict(dict)
+    images = []
+    for path in files:
+        owner = _owner(path.stem, owners)
+        if owner is None:
+            images.append(path)
+        else:
+            masks[owner][path.stem[len(owner.stem) + 1 :]] = path
+    return [LabelledImage(path, masks.get(path, {})) for path in images]
+
+
+def _owner(stem: str, owners: dict[str, Path]) -> Path | None:
+    """Return the image a mask belongs to: the shortest name that begins its own."""
+    ends = [place for place, letter in enumerate(stem) if letter == "_"]
+    return next((owners[stem[:end]] for end in ends if stem[:end] in owners), None)
+
+
+def with_structure(
+    images: list[LabelledImage], structure: str, folder: str | Path
+) -> list[LabelledImage]:
+    """Return the images that have a mask of a structure.
+
+    Raises
+    ------
+    FileError
+        If none has; the message names the structures there are.
+    """
+    chosen = [image for image in images if image.has(structure)]
+    if not chosen:
+        names = sorted({name for image in images for name in image.masks})
+        known = ", ".join(name for name in names if name != FIELD_OF_VIEW) or "none"
+        raise FileError(
+            f"No image in {folder} has a mask of {structure!r} beside it "
+            f"(NAME_{structure}.png); structures with masks there: {known}."
+        )
+    return chosen

@@ -1,0 +1,64 @@
+"""How long work is run: anywhere, as a generator that yields its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+Progress = tuple[int, int]
+"""Steps done, and steps in all: 0 while that is not known."""
+
+Steps = Generator[Progress, None, T]
+
+
+class Job:
+    """One run of long work, told apart from others by its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Ask the work to stop after its current step."""
+        self.cancelled = True
+
+
+class Runner(Protocol):
+    """Runs work and calls back in the thread that started it."""
+
+    def start(
+        self,
+        job: Job,
+        work: Callable[[], Steps[T]],
+        on_progress: Callable[[Progress], None],
+        on_result: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        """Start ``work``; after ``job`` is cancelled nothing is called back."""
+
+
+class SynchronousRunner:
+    """Does the work at once: for scripts and tests."""
+
+    def start(
+        self,
+        job: Job,
+        work: Callable[[], Steps[T]],
+        on_progress: Callable[[Progress], None],
+        on_result: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        """Run ``work`` to its end before returning; errors go to ``on_error``."""
+        steps = work()
+        while not job.cancelled:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                on_result(end.value)
+                return
+            except Exception as error:
+                on_error(error)
+                return
+            on_progress(progress)
+        steps.close()

@@ -1,0 +1,132 @@
+"""What a training is asked for: the job description that another process reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .core.errors import TrainingError
+from .core.model_files import SUFFIX, list_models, user_model_folder
+
+PICTURE_SECONDS = 30.0
+
+_BESIDE = (".md", ".csv", ".checkpoint", ".log")
+_PICTURES = ("_losses.png", "_clusters.png")
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A training or an adaptation.
+
+    Attributes
+    ----------
+    out : str
+        The model file to write.
+    folder : str, optional
+        Images to learn from; those of the job's own folder by default.
+    model : str, optional
+        A model to adapt: its name or file.  Without one, a new model is trained.
+    minutes : float, optional
+        Time budget.
+    steps : int, optional
+        Steps of an adaptation instead of a time budget.
+    settings : dict
+        Of a new training: fields of `TrainingSettings` that differ from its defaults.
+    device : str
+        As for `train`.
+    resume : bool
+        Go on from the checkpoint beside ``out``.
+    picture_seconds : float
+        Time between two pictures of the current image.
+    cache : str, optional
+        Folder of the prepared photographs.
+    """
+
+    out: str
+    folder: str | None = None
+    model: str | None = None
+    minutes: float | None = None
+    steps: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    resume: bool = False
+    picture_seconds: float = PICTURE_SECONDS
+    cache: str | None = None
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingRequest:
+        """Read what `to_json` gave."""
+        return cls(**json.loads(text))
+
+
+def model_file(name: str) -> Path:
+    """Return where a model of the user's own lies, or is going to.
+
+    Raises
+    ------
+    TrainingError
+        If the name cannot be one.
+    """
+    name = name.strip()
+    if not re.fullmatch(r"\w[\w \-]*", name):
+        raise TrainingError(
+            "Give the model a name of letters, digits, spaces, - and _, for instance "
+            "“my camera”."
+        )
+    file = user_model_folder().resolve() / f"{name}{SUFFIX}"
+    if name in list_models() and list_models()[name].resolve() != file:
+        raise TrainingError(
+            f"“{name}” is a model that comes with the plugin: choose another name."
+        )
+    return file
+
+
+def new_model_file(name: str) -> Path:
+    """Return `model_file` if there is no model of this name yet.
+
+    Raises
+    ------
+    TrainingError
+        If there is, or the name cannot be one.
+    """
+    file = model_file(name)
+    if file.exists():
+        raise TrainingError(
+            f"There is a model “{name.strip()}” already: choose another name, or "
+            "Resume to go on with it."
+        )
+    return file
+
+
+def free_name(wanted: str) -> str:
+    """Return a name that no model has yet: ``wanted``, or with a number after it."""
+    name, number = wanted, 1
+    while name in list_models() or can_resume(name):
+        number += 1
+        name = f"{wanted} {number}"
+    return name
+
+
+def can_resume(name: str) -> bool:
+    """Whether there is a checkpoint of this name to go on from."""
+    try:
+        return model_file(name).with_suffix(".checkpoint").is_file()
+    except TrainingError:
+        return False
+
+
+def delete_model(file: Path) -> None:
+    """Delete a model and all that its training left beside it."""
+    file.unlink(missing_ok=True)
+    for suffix in _BESIDE:
+        file.with_suffix(suffix).unlink(missing_ok=True)
+    for ending in _PICTURES:
+        file.with_name(file.stem + ending).unlink(missing_ok=True)

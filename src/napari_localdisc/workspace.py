@@ -1,0 +1,246 @@
+"""What the operations of one viewer share: image, model, planes, work, status."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from .core.errors import ImageError
+from .embedder import Embedder, Then
+from .image_choice import ImageChoice
+from .layers import displayed_plane
+from .model_choice import ModelChoice
+from .plane_state import PlaneState
+from .running import Runner, SynchronousRunner
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from .layers import Plane, PlaneKey
+
+
+def raise_error(error: Exception) -> None:
+    """Report an error by raising it: what scripts want."""
+    raise error
+
+
+class Workspace:
+    """The chosen image and model, and embeddings of what is shown.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer; need not have a window.
+    runner : Runner, optional
+        Runs long work; by default at once, before the call returns.
+    report : callable, optional
+        Gets every error; by default it is raised.
+    """
+
+    images_changed = Signal()
+    """Images came, went or were renamed."""
+    image_changed = Signal()
+    """Another image is chosen."""
+    model_changed = Signal()
+    """Another model is chosen."""
+    models_changed = Signal()
+    """There may be other models than before."""
+    busy_changed = Signal(bool)
+    """Long work began or ended."""
+    progressed = Signal(int, int)
+    """Tiles done, and in all (0: not known yet)."""
+    status_changed = Signal(str)
+    """A line that says what was done and what to do next."""
+    prompts_changed = Signal()
+    """Prompts came or went, or another plane with its own prompts is shown."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner | None = None,
+        report: Callable[[Exception], None] = raise_error,
+    ) -> None:
+        self.viewer = viewer
+        self._states: weakref.WeakKeyDictionary[Image, dict[PlaneKey, PlaneState]]
+        self._states = weakref.WeakKeyDictionary()
+        self._status = ""
+        self._is_closed = False
+        self._models = ModelChoice()
+        self._embedder = Embedder(viewer, runner or SynchronousRunner(), report)
+        self._embedder.busy_changed.connect(self._on_busy)
+        self._embedder.progressed.connect(self._on_progress)
+        self._embedder.abandoned.connect(self._on_abandoned)
+        self._images = ImageChoice(viewer)
+        self._images.listed.connect(self._on_listed)
+        self._images.chosen.connect(self._on_chosen)
+        self._images.replaced.connect(self._on_replaced)
+        self._images.touched.connect(self._embedder.suspect)
+        for event in self._dims_events():
+            event.connect(self._on_dims)
+
+    def _dims_events(self) -> list[Any]:
+        events = self.viewer.dims.events
+        return [events.current_step, events.order, events.ndisplay]
+
+    def close(self) -> None:
+        """Stop all work and follow the viewer no longer; layers stay."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for name in dir(type(self)):
+            if isinstance(getattr(type(self), name), Signal):
+                getattr(self, name).disconnect()
+        self._embedder.cancel()
+        self._images.close()
+        for event in self._dims_events():
+            event.disconnect(self._on_dims)
+
+    # What is chosen
+
+    @property
+    def images(self) -> list[Image]:
+        """Image layers to choose from, topmost first."""
+        return self._images.images
+
+    @property
+    def image(self) -> Image | None:
+        """The chosen image layer, while it is in the viewer."""
+        return self._images.current
+
+    def set_image(self, layer: Image | None) -> None:
+        """Choose an image layer; work on another one is cancelled."""
+        self._images.choose(layer)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models there are now."""
+        return self._models.names
+
+    @property
+    def model(self) -> str | None:
+        """Name of the chosen model."""
+        return self._models.name
+
+    def set_model(self, name: str) -> None:
+        """Choose a model; work by another one is cancelled."""
+        if name == self.model:
+            return
+        self._embedder.cancel()
+        with self._embedder.reporting():
+            self._models.choose(name)
+        self.model_changed.emit()
+        self.invite()
+
+    def refresh_models(self) -> None:
+        """Look for models again; the first one there is gets chosen."""
+        if self.model is None and self.models:
+            self.set_model(self.models[0])
+        self.models_changed.emit()
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Structures that the chosen model's card names."""
+        return self._models.structures
+
+    @property
+    def most_structures(self) -> int:
+        """The largest number of structures that the chosen model can tell apart."""
+        return self._models.most_structures
+
+    # Work
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether long work is being done."""
+        return self._embedder.is_busy
+
+    def cancel(self) -> None:
+        """Stop long work; everything stays as it was before."""
+        if self._embedder.cancel():
+            self._say("Cancelled: everything is as it was before.")
+
+    def _request(self, purpose: str, then: Then) -> None:
+        """Call ``then`` with the embedding of what is shown; see `Embedder.request`."""
+        with self._embedder.reporting():
+            layer, plane = self._here()
+            self._embedder.request(layer, plane, self._models.file, purpose, then)
+
+    def _here(self) -> tuple[Image, Plane]:
+        layer = self.image
+        if layer is None:
+            raise ImageError("There is no image: open one, or File > Open Sample.")
+        return layer, displayed_plane(layer, self.viewer.dims)
+
+    def _state(self, layer: Image, plane: Plane) -> PlaneState:
+        planes = self._states.setdefault(layer, {})
+        return planes.setdefault(plane.key, PlaneState())
+
+    def _state_here(self) -> PlaneState | None:
+        try:
+            layer, plane = self._here()
+        except ImageError:
+            return None
+        return self._state(layer, plane)
+
+    # What happens elsewhere
+
+    def _on_listed(self) -> None:
+        self.images_changed.emit()
+
+    def _on_chosen(self) -> None:
+        self._embedder.cancel()
+        self.image_changed.emit()
+        self.prompts_changed.emit()
+        self.invite()
+
+    def _on_replaced(self, layer: Image) -> None:
+        self._embedder.forget(layer)
+        for state in self._states.get(layer, {}).values():
+            state.prompts.clear()
+            state.shown.clear()
+        self.prompts_changed.emit()
+
+    def _on_dims(self, event: Any = None) -> None:
+        self.prompts_changed.emit()
+
+    def _on_busy(self, busy: bool) -> None:
+        self.busy_changed.emit(busy)
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self.progressed.emit(done, total)
+        if total == 0:
+            self._say("Getting ready to look at the image…")
+        else:
+            self._say(f"Looking at the image: {done} of {total} tiles.")
+
+    def _on_abandoned(self, layer: Image | None, plane: Plane) -> None:
+        if layer is not None:
+            state = self._state(layer, plane)
+            state.prompts = list(state.shown)
+            self.prompts_changed.emit()
+        self.invite()
+
+    # What is said
+
+    @property
+    def status(self) -> str:
+        """What was done and what to do next."""
+        return self._status
+
+    def _say(self, text: str) -> None:
+        if text != self._status:
+            self._status = text
+            self.status_changed.emit(text)
+
+    def invite(self) -> None:
+        """Say what can be done next."""
+        if self.image is None:
+            self._say("Open an image, or take the one in File > Open Sample.")
+        elif self.model is None:
+            self._say("No model is installed.")
+        else:
+            self._say("Cluster the structures, or find what is similar to a click.")

@@ -1,0 +1,119 @@
+"""A real viewer with the widget in its dock, and clicks on its canvas."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_localdisc._qt import MainWidget
+
+PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, models):
+    """A viewer in a window that is shown, so that its canvas has a size."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1000, 700)
+    return viewer
+
+
+@pytest.fixture
+def open_widget() -> Callable:
+    """Open the widget as the menu does, with the small model chosen."""
+
+    def opened(viewer) -> MainWidget:
+        _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+        widget.controller.set_model("tiny")
+        return widget
+
+    return opened
+
+
+@pytest.fixture
+def wait(qtbot) -> Callable:
+    """Wait until a widget's work is done."""
+
+    def until_done(widget: MainWidget) -> None:
+        qtbot.waitUntil(lambda: not widget.controller.is_busy, timeout=20_000)
+
+    return until_done
+
+
+class Mouse:
+    """Clicks on a viewer's canvas at points of the world, through Qt."""
+
+    def __init__(self, qtbot, viewer) -> None:
+        self._qtbot = qtbot
+        self._viewer = viewer
+        self._canvas = viewer.window._qt_viewer.canvas
+
+    def at(self, world) -> QPoint:
+        """Canvas pixel that shows a point of the world."""
+        view = self._canvas.view
+        transform = view.transform * view.scene.transform
+        shown = [world[axis] for axis in self._viewer.dims.displayed]
+        x, y = transform.map(shown[::-1])[:2]
+        return QPoint(round(float(x)), round(float(y)))
+
+    def click(self, world, modifier=Qt.KeyboardModifier.NoModifier) -> np.ndarray:
+        """Click; return the point of the world that the canvas pixel stands for."""
+        point = self.at(world)
+        # Before the click: a new layer may change the size of the canvas
+        hit = self._canvas._map_canvas2world((point.x(), point.y()), self._canvas.view)
+        self._qtbot.mouseMove(self._canvas.native, point)
+        self._qtbot.mouseClick(
+            self._canvas.native, Qt.MouseButton.LeftButton, modifier, point
+        )
+        return np.asarray(hit)
+
+    def shift_click(self, world) -> np.ndarray:
+        """Click with the Shift key held."""
+        return self.click(world, Qt.KeyboardModifier.ShiftModifier)
+
+    def double_click(self, world) -> None:
+        """Press, release, press again quickly, release."""
+        button, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        self.click(world)
+        self._qtbot.mouseDClick(self._canvas.native, button, none, self.at(world))
+        self._qtbot.mouseRelease(self._canvas.native, button, none, self.at(world))
+
+    def drag(self, start, by: tuple[int, int]) -> None:
+        """Press, move by (x, y) canvas pixels in steps, release."""
+        native = self._canvas.native
+        none, left = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
+        first = self.at(start)
+        last = first + QPoint(*by)
+        # QTest's own moves do not say that a button is held
+        for kind, at, button, buttons in (
+            (QEvent.Type.MouseMove, first, none, none),
+            (QEvent.Type.MouseButtonPress, first, left, left),
+            (QEvent.Type.MouseMove, (first + last) / 2, none, left),
+            (QEvent.Type.MouseMove, last, none, left),
+            (QEvent.Type.MouseButtonRelease, last, left, none),
+        ):
+            where = native.mapToGlobal(at)
+            event = QMouseEvent(
+                kind,
+                QPointF(at),
+                QPointF(where),
+                button,
+                buttons,
+                Qt.KeyboardModifier.NoModifier,
+            )
+            QApplication.sendEvent(native, event)
+
+
+@pytest.fixture
+def mouse(qtbot) -> Callable:
+    """Make a mouse for a viewer whose camera is at rest."""
+
+    def made(viewer) -> Mouse:
+        viewer.reset_view()
+        qtbot.wait(50)
+        return Mouse(qtbot, viewer)
+
+    return made

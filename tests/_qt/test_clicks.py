@@ -1,0 +1,201 @@
+"""Clicks in the canvas land on the right pixels, and the mouse is given back."""
+
+import numpy as np
+import pytest
+
+TRANSFORMS = {
+    "plain": {},
+    "scale": {"scale": (0.5, 3)},
+    "translate": {"translate": (-70, 110)},
+    "rotate": {"rotate": 33},
+    "shear": {"shear": (0.4,)},
+    "affine": {"affine": np.array([[0.8, -0.6, 3], [0.6, 0.9, -2], [0, 0, 1]])},
+    "units": {"scale": (2, 2), "units": ("um", "um")},
+}
+ALL = {
+    "scale": (1.5, 2),
+    "translate": (-7, 11),
+    "rotate": 33,
+    "shear": (0.4,),
+    "affine": np.array([[0.8, -0.6, 3], [0.6, 0.9, -2], [0, 0, 1]]),
+}
+
+
+@pytest.fixture
+def clicked(qtbot, viewer, open_widget, wait, mouse):
+    """Click on pixels of an image while finding; check where everything lies."""
+
+    def check(image, index=()):
+        widget = open_widget(viewer)
+        controller = widget.controller
+        widget.similar_panel.button.click()
+        wait(widget)
+        hand = mouse(viewer)
+        wanted = np.array([*index, 12, 30])
+        hit = hand.click(image.data_to_world(wanted))
+        wait(widget)
+        assert len(controller.prompts) == 1
+        # The prompt is where the canvas pixel is, within a pixel of what was aimed at
+        at = image.world_to_data(hit)[-2:]
+        np.testing.assert_allclose(controller.prompts[0].point, at, atol=1e-3)
+        assert np.abs(at - (12, 30)).max() < 0.5
+        layer = controller.similarity_layer
+        brightest = np.unravel_index(np.argmax(layer.data), layer.data.shape)
+        found = image.world_to_data(layer.data_to_world(brightest))
+        assert np.abs(found - wanted).max() < 0.7
+        hand.shift_click(image.data_to_world([*index, 40, 8]))
+        assert [prompt.positive for prompt in controller.prompts] == [True, False]
+        np.testing.assert_allclose(controller.prompts[1].point, (40, 8), atol=0.5)
+
+    return check
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_clicks_on_transformed_layers(viewer, picture, clicked, transform):
+    clicked(viewer.add_image(picture, **transform))
+
+
+KINDS = {
+    "grey": lambda rgb: rgb[..., 0],
+    "rgba": lambda rgb: np.dstack([rgb, np.ones(rgb.shape[:2], np.float32)]),
+    "uint16": lambda rgb: (rgb[..., 0] * 65535).astype(np.uint16),
+    "float": lambda rgb: rgb[..., 0].astype(float) * 1e4 - 3e3,
+}
+
+
+@pytest.mark.parametrize("convert", KINDS.values(), ids=KINDS)
+def test_clicks_on_every_kind_of_image(viewer, picture, clicked, convert):
+    clicked(viewer.add_image(convert(picture), **ALL))
+
+
+def test_clicks_on_a_slice_of_a_stack(viewer, picture, clicked):
+    stack = np.stack([picture[::-1, :, 0], picture[..., 0], picture[:, ::-1, 0]])
+    image = viewer.add_image(stack, scale=(4, 1.5, 2), translate=(3, -7, 11))
+    viewer.dims.set_current_step(0, 1)
+    clicked(image, index=(1,))
+
+
+def test_clicks_on_a_transposed_view(viewer, picture, clicked):
+    image = viewer.add_image(picture, scale=(1.5, 2))
+    viewer.dims.order = (1, 0)
+    clicked(image)
+
+
+def test_clicks_on_a_multiscale_image(viewer, picture, clicked):
+    clicked(viewer.add_image([picture, picture[::2, ::2]], multiscale=True, rgb=True))
+
+
+def test_clicks_where_the_world_has_smaller_units(
+    viewer, picture, open_widget, wait, mouse
+):
+    image = viewer.add_image(picture, scale=(0.002, 0.002), units="mm")
+    viewer.add_image(np.zeros((9, 9)), scale=(2, 2), units="um")
+    assert [str(unit) for unit in viewer.layers.extent.units] == ["micrometer"] * 2
+    widget = open_widget(viewer)
+    widget.controller.set_image(image)
+    widget.similar_panel.button.click()
+    wait(widget)
+    mouse(viewer).click(np.multiply(image.data_to_world((12, 30)), 1000))
+    point = widget.controller.prompts[0].point
+    np.testing.assert_allclose(point, (12, 30), atol=0.5)
+
+
+@pytest.fixture
+def finding(viewer, picture, open_widget, wait):
+    viewer.add_image(picture, name="eye")
+    widget = open_widget(viewer)
+    widget.similar_panel.button.click()
+    wait(widget)
+    return widget
+
+
+def test_drags_and_clicks_outside_are_no_prompts(qtbot, viewer, finding, mouse):
+    hand = mouse(viewer)
+    centre = viewer.scene.camera.center
+    hand.drag((20, 20), (60, 0))
+    assert finding.controller.prompts == ()
+    qtbot.waitUntil(lambda: viewer.scene.camera.center != centre)  # it panned
+    hand.drag((20, 20), (2, -2))  # a hand is never quite still
+    assert len(finding.controller.prompts) == 1
+    viewer.scene.camera.zoom = 2
+    mouse(viewer).click((-5, -5))
+    assert len(finding.controller.prompts) == 1
+
+
+def test_a_double_click_is_one_prompt_and_does_not_zoom(viewer, finding, mouse):
+    hand = mouse(viewer)
+    zoom = viewer.scene.camera.zoom
+    hand.double_click((20, 20))
+    assert len(finding.controller.prompts) == 1
+    assert viewer.scene.camera.zoom == zoom
+    finding.similar_panel.button.click()
+    hand.double_click((20, 20))
+    assert len(finding.controller.prompts) == 1
+    assert viewer.scene.camera.zoom == 2 * zoom
+
+
+def test_leaving_gives_the_mouse_back(viewer, finding, mouse):
+    finding.similar_panel.button.click()
+    assert not finding.controller.is_finding
+    before = (
+        list(viewer.mouse_drag_callbacks),
+        list(viewer.mouse_double_click_callbacks),
+    )
+    finding.similar_panel.button.click()
+    assert viewer.cursor.style == "crosshair"
+    finding.similar_panel.button.click()
+    assert viewer.cursor.style == "standard"
+    mouse(viewer).click((20, 20))
+    assert finding.controller.prompts == ()
+    assert before == (
+        list(viewer.mouse_drag_callbacks),
+        list(viewer.mouse_double_click_callbacks),
+    )
+
+
+def test_a_brush_that_was_in_use_comes_back(viewer, picture, open_widget, wait, mouse):
+    viewer.add_image(picture)
+    labels = viewer.add_labels(np.zeros((48, 40), int))
+    labels.mode = "paint"
+    widget = open_widget(viewer)
+    widget.similar_panel.button.click()
+    wait(widget)
+    assert labels.mode == "pan_zoom"
+    hand = mouse(viewer)
+    hand.click((20, 20))
+    assert not labels.data.any()
+    assert len(widget.controller.prompts) == 1
+    widget.similar_panel.button.click()
+    assert labels.mode == "paint"
+    hand.click((20, 20))
+    assert labels.data.any()
+    assert len(widget.controller.prompts) == 1
+
+
+def test_a_brush_that_is_taken_meanwhile_paints(viewer, finding, mouse):
+    labels = viewer.add_labels(np.zeros((48, 40), int))
+    labels.mode = "paint"
+    mouse(viewer).click((20, 20))
+    assert labels.data.any()
+    assert finding.controller.prompts == ()
+    finding.similar_panel.button.click()
+    assert labels.mode == "paint"
+
+
+def test_clear(viewer, finding, mouse):
+    mouse(viewer).click((20, 20))
+    assert finding.similar_panel.counts.text() == "+ 1    − 0"
+    finding.similar_panel.clear_button.click()
+    assert finding.similar_panel.counts.text() == "+ 0    − 0"
+    assert not finding.similar_panel.clear_button.isEnabled()
+    assert [layer.name for layer in viewer.layers] == ["eye"]
+
+
+def test_clicks_in_a_volume_are_explained(viewer, finding, mouse):
+    from napari.utils.notifications import notification_manager
+
+    hand = mouse(viewer)
+    viewer.dims.ndisplay = 3
+    hand.click((20, 20))
+    assert finding.controller.prompts == ()
+    assert "2-D display" in notification_manager.records[-1].message

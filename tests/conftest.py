@@ -1,0 +1,82 @@
+"""Fixtures that stack: model → viewer → image → controller."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# Continuous integration tries the same examples each time; developers try new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
+
+TINY = "tiny"
+
+
+@pytest.fixture(scope="session")
+def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a small real network of random weights, for 144-pixel grids."""
+    from napari_localdisc.core.models import Model, save_model
+
+    folder = tmp_path_factory.mktemp("models")
+    tiny = Model.random(
+        name=TINY, working_diameter=144, width=4, structures={"vessel": 0}
+    )
+    save_model(tiny, folder / TINY)
+    other = Model.random(seed=1, name="other", working_diameter=64, width=4, clusters=6)
+    save_model(other, folder / "other")
+    return folder
+
+
+@pytest.fixture
+def models(saved_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the package find the saved models."""
+    monkeypatch.setitem(os.environ, "LOCALDISC_MODELS", str(saved_models))
+    return saved_models
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """(48, 40, 3) float32 noise: no two pixels are alike, and all are bright."""
+    noise = np.random.default_rng(0).random((48, 40, 3), dtype=np.float32)
+    return noise * np.float32(0.7) + np.float32(0.2)
+
+
+class SteppedRunner:
+    """Runs work when a test says so, one step at a time."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple] = []
+
+    def start(self, job, work, on_progress, on_result, on_error) -> None:
+        self.runs.append((job, work(), on_progress, on_result, on_error))
+
+    def step(self, run: int = -1) -> bool:
+        """Do one step of a run; say whether there are more."""
+        job, steps, on_progress, on_result, on_error = self.runs[run]
+        if job.cancelled:
+            steps.close()
+            return False
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            on_result(end.value)
+            return False
+        except Exception as error:
+            on_error(error)
+            return False
+        on_progress(progress)
+        return True
+
+    def finish(self, run: int = -1) -> None:
+        """Do all steps of a run."""
+        while self.step(run):
+            pass
+
+
+@pytest.fixture
+def stepped() -> SteppedRunner:
+    """A runner whose work waits for the test."""
+    return SteppedRunner()

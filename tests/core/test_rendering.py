@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from napari_localdisc.core.priors import DrawnPrior, get_prior
+from napari_localdisc.core.rendering import Renderer, make_drawings
+from napari_localdisc.core.views import Augmentation
+
+
+def renderer(*priors: DrawnPrior) -> Renderer:
+    stocks = [make_drawings(p, 4, 112, 540, seed=0) for p in priors]
+    return Renderer(priors, stocks, Augmentation())
+
+
+@pytest.fixture
+def ground():
+    """Three even crops, (3, 3, 64, 64), and their field of view."""
+    return torch.full((3, 3, 64, 64), 0.5), torch.ones(3, 1, 64, 64)
+
+
+def test_drawings_are_stored_as_bytes_and_repeat():
+    prior = get_prior("vessel-tree")
+    stock = make_drawings(prior, 2, 80, 540, seed=3)
+    assert stock.shape == (2, 2, 80, 80)
+    assert stock.dtype == np.uint8
+    assert np.array_equal(stock, make_drawings(prior, 2, 80, 540, seed=3))
+
+
+def test_vessels_darken_what_their_mask_covers(ground):
+    draw = renderer(get_prior("vessel-tree"))
+    image, masks = draw(*ground, torch.Generator().manual_seed(0))
+    assert image.shape == (3, 3, 64, 64)
+    assert masks.shape == (3, 1, 64, 64)
+    vessel = masks[:, 0] > 0.5
+    assert 0.01 < vessel.float().mean() < 0.5
+    green = image[:, 1]
+    assert green[vessel].mean() < green[masks[:, 0] == 0].mean() - 0.02
+
+
+def test_bright_spots_brighten(ground):
+    prior = dataclasses.replace(get_prior("bright-lesion"), structure="vessel")
+    image, masks = renderer(prior)(*ground, torch.Generator().manual_seed(0))
+    spot = masks[:, 0] > 0.5
+    assert spot.any()
+    assert image[:, 1][spot].mean() > image[:, 1][~spot].mean()
+
+
+def test_nothing_is_drawn_outside(ground):
+    background, inside = ground
+    inside[..., :20] = 0
+    draw = renderer(get_prior("vessel-tree"), get_prior("dark-lesion"))
+    image, masks = draw(background, inside, torch.Generator().manual_seed(0))
+    assert masks.shape[1] == 2
+    assert masks[..., :20].max() == 0
+    assert image[..., :20].max() == 0
+
+
+def test_the_generator_decides(ground):
+    draw = renderer(get_prior("vessel-tree"))
+    first, second = (draw(*ground, torch.Generator().manual_seed(9))[0] for _ in "12")
+    assert torch.equal(first, second)

@@ -1,0 +1,32 @@
+"""The manifest is valid, and what it names exists."""
+
+from pathlib import Path
+
+from npe2 import PluginManifest
+
+import napari_localdisc
+
+MANIFEST = Path(napari_localdisc.__file__).with_name("napari.yaml")
+
+
+def test_manifest_is_valid_and_its_commands_can_be_imported():
+    manifest = PluginManifest.from_file(MANIFEST)
+    manifest.validate_imports()
+    assert manifest.name == "napari-localdisc"
+    assert {str(category) for category in manifest.categories} >= {
+        "Segmentation",
+        "Annotation",
+    }
+
+
+def test_widget_is_in_the_menus_of_its_purposes():
+    contributions = PluginManifest.from_file(MANIFEST).contributions
+    commands = {widget.display_name: widget.command for widget in contributions.widgets}
+    for menu in ("napari/layers/segment", "napari/layers/annotate"):
+        offered = [item.command for item in contributions.menus[menu]]
+        assert commands["Local discrimination"] in offered
+
+
+def test_manifest_at_the_top_is_the_package_s():
+    link = Path(__file__).parents[1] / "napari.yaml"
+    assert link.read_text(encoding="utf-8") == MANIFEST.read_text(encoding="utf-8")
