@@ -39,9 +39,3 @@ def test_public_names_are_there(name):
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = napari_localdisc.no_such_name
-
-
-def test_planned_name_says_so():
-    for name in napari_localdisc._PLANNED:
-        with pytest.raises(AttributeError, match=rf"{name} is planned.*not part of"):
-            getattr(napari_localdisc, name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .core.adaptation import adapt
+    from .core.annotation import Classifier, learn
     from .core.embedding import Embedding, embed
     from .core.errors import LocalDiscError
     from .core.model_files import list_models
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Classifier",
     "Embedding",
     "LocalDiscError",
     "Model",
@@ -28,23 +30,25 @@ __all__ = [
     "adapt",
     "embed",
     "finetune",
+    "learn",
     "list_models",
     "load_model",
     "train",
 ]
 
 _MODULES = {
+    "Classifier": ".core.annotation",
     "Embedding": ".core.embedding",
     "LocalDiscError": ".core.errors",
     "Model": ".core.models",
     "adapt": ".core.adaptation",
     "embed": ".core.embedding",
     "finetune": ".core.transfer",
+    "learn": ".core.annotation",
     "list_models": ".core.model_files",
     "load_model": ".core.models",
     "train": ".core.training",
 }
-_PLANNED = ("learn",)
 
 
 def __getattr__(name: str) -> Any:
@@ -53,10 +57,6 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_MODULES[name], __name__), name)
         globals()[name] = value  # the next use does not come here
         return value
-    if name in _PLANNED:
-        raise AttributeError(
-            f"napari_localdisc.{name} is planned, but not part of version {__version__}"
-        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

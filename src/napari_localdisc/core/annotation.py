@@ -8,6 +8,7 @@ hand moves to the next stroke, and consists of nothing but arrays.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from scipy import ndimage
 
 from .errors import ModelError, PromptError
 from .features import FEATURES, on_grid, pixel_features
-from .images import FloatImage
-from .pixel_embedding import Embedding
+
+if TYPE_CHECKING:
+    from .images import FloatImage
+    from .pixel_embedding import Embedding
 
 SAMPLES_PER_CLASS = 2000
 """Labelled pixels of the working grid that a class is learned from, at most."""
@@ -124,10 +127,10 @@ class Classifier:
         """Return the spot whose label would help most.
 
         The spot has the largest product of three maps on the working grid, the first
-        two averaged over the size of a stroke (1/40 of the grid): uncertainty (entropy);
-        representativeness, the mean of (1 + cosine) / 2 between the pixel and all pixels
-        of the field of view; and distance d to the nearest labelled pixel, as
-        min(1, d / (a quarter of the grid)).
+        two averaged over the size of a stroke (1/40 of the grid): uncertainty
+        (entropy); representativeness, the mean of (1 + cosine) / 2 between the pixel
+        and all pixels of the field of view; and distance d to the nearest labelled
+        pixel, as min(1, d / (a quarter of the grid)).
 
         Parameters
         ----------

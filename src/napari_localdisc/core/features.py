@@ -26,7 +26,7 @@ def pixel_features(embedding: Embedding) -> Tensor:
 
 
 def on_grid(embedding: Embedding, points: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Map (k, 2) pixels of the image to indices of the working grid's nearest pixels."""
+    """Map (k, 2) pixels of the image to indices of the nearest working pixels."""
     shape = embedding.grid.shape
     nearest = np.rint(embedding.grid.points_to_working(points)).astype(np.intp)
     nearest = np.clip(nearest, 0, np.array(shape) - 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from . import clustering, structures
+from . import clustering, masks, structures
 from . import similarity as similar
 from .network import region_embedding
 
@@ -301,6 +301,8 @@ class Embedding:
         negative: ArrayLike = (),
         threshold: float | None = None,
         connected: bool = False,
+        smooth: bool = False,
+        minimum_size: int = 0,
     ) -> Mask:
         """Segment what is similar to the positive and not to the negative points.
 
@@ -313,6 +315,10 @@ class Embedding:
             `automatic_threshold`.
         connected : bool
             Keep only what is connected to a positive point.
+        smooth : bool
+            Round the outline, over 0.75 pixels of the working grid.
+        minimum_size : int
+            Pixels of the image below which a connected piece is left out.
 
         Returns
         -------
@@ -329,4 +335,6 @@ class Embedding:
         if threshold is None:
             threshold = self._threshold(on_grid, values, positive, negative)
         mask = (values >= threshold) & self.field_of_view
-        return similar.connected_to(mask, positive) if connected else mask
+        sigma = masks.SMOOTHING / np.asarray(self.grid.scale) if smooth else None
+        mask = masks.refine(mask, positive, connected, sigma, minimum_size)
+        return mask & self.field_of_view if smooth else mask
