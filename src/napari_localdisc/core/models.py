@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,6 +14,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
+from .atomic import atomic_path
 from .contrast import CONTRAST_CHANNELS
 from .errors import ModelError
 from .model_files import CARD_KEY, SUFFIX, list_models, user_model_folder
@@ -260,17 +258,3 @@ def save_model(model: Model, path: str | Path) -> Path:
     with atomic_path(path.with_suffix(".md")) as temporary:
         temporary.write_text(f"{model}\n", encoding="utf-8")
     return path
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Any:
-    """Give a temporary path beside ``path`` that is renamed to it on success."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

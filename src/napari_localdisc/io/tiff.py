@@ -1,66 +1,67 @@
-"""Labels, masks and maps → TIFF files that appear whole or not at all."""
+"""What the commands write of images: TIFF files that say how they were made."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.models import atomic_path
+from .export.label_map import Colour, LabelMap
+from .export.maps import SUFFIXES, write_map
+from .export.reading import read_note
+from .export.tiff import write
 
-SUFFIXES = (".tif", ".tiff")
+__all__ = ["SUFFIXES", "read_made_by", "write_tiff"]
 
 
 def write_tiff(
-    path: Path, array: NDArray[Any], made_by: Mapping[str, object] | None = None
+    path: Path,
+    array: NDArray[Any],
+    made_by: Mapping[str, object] | None = None,
+    *,
+    names: Mapping[int, str] | None = None,
+    colours: Mapping[int, Colour] | None = None,
+    image: str = "",
 ) -> None:
-    """Write an image losslessly compressed, values and dtype as they are.
+    """Write labels, a mask or a map losslessly compressed, values as they are.
 
     Parameters
     ----------
     path : Path
         Its folder is made if need be.
     array : ndarray
-        (H, W) of integers or floats, or bool, which becomes 0 and 1 in 8 bits.
+        (H, W) of floats, or of integers or bool, which becomes 0 and 1 in 8 bits.
     made_by : mapping, optional
-        What made the file, kept as JSON in its description.
+        What made the file, kept as JSON in its metadata.
+    names, colours : mapping, optional
+        Of the labels, for `read_labels`.
+    image : str
+        File name of the image.
 
     Raises
     ------
     FileError
         If the file cannot be written there.
     """
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    text = None if made_by is None else json.dumps({"localdisc": dict(made_by)})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            # No predictor: ImageJ would not read it
-            tifffile.imwrite(
-                temporary,
-                array,
-                photometric="minisblack",
-                compression="zlib",
-                description=text,
-                metadata=None,
-            )
-    except OSError as error:
-        reason = error.strerror or error
-        raise FileError(f"{path} cannot be written: {reason}.") from error
+    if np.dtype(array.dtype).kind == "f":
+        write_map(path, array, made_by=made_by)
+        return
+    labels = LabelMap(
+        array,
+        names=dict(names or {}),
+        colours=dict(colours or {}),
+        name=path.stem,
+        image=image,
+        made_by=dict(made_by or {}),
+    )
+    write(path, labels)
 
 
 def read_made_by(path: Path) -> dict[str, Any] | None:
     """Return what `write_tiff` was told of a file's making; None if it is not ours."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            made_by = json.loads(file.pages.first.description)["localdisc"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None
+    note = read_note(path)
+    made_by = None if note is None else note.get("made_by")
     return made_by if isinstance(made_by, dict) else None

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_localdisc.core.models import Model, atomic_path
+from napari_localdisc.core.atomic import atomic_path
 from napari_localdisc.core.photographs import INSIDE, PHOTOGRAPH, Photographs
 
 if TYPE_CHECKING:
+    from napari_localdisc.core.models import Model
+
     from .loop import Progress
 
 COLUMNS = (

@@ -1,0 +1,21 @@
+"""Labels and maps in the formats of other programs, and back.
+
+Values are never renumbered or rescaled.  What a format cannot hold is refused in one
+sentence before anything is written; each file appears whole or not at all.
+"""
+
+from .formats import FORMATS, Format, format_of, write_labels
+from .label_map import Colour, LabelMap
+from .maps import write_map
+from .reading import read_labels
+
+__all__ = [
+    "FORMATS",
+    "Colour",
+    "Format",
+    "LabelMap",
+    "format_of",
+    "read_labels",
+    "write_labels",
+    "write_map",
+]
