@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from .core.models import Model
 
+LabelClass = tuple[str, tuple[float, float, float, float]]
+"""Name, "" if it has none, and RGBA in [0, 1]."""
+
+STRUCTURE_COLOUR = (0.0, 0.9, 1.0, 1.0)
+"""RGBA of a structure's label; a retina does not have it."""
+
 State = Literal["written", "skipped", "planned", "failed"]
 Progress = Callable[[int, int], None]
 
@@ -41,6 +47,10 @@ class Recipe(Protocol):
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
         """Return one (H, W) array per ending."""
+        ...
+
+    def classes(self, model: Model) -> dict[int, LabelClass]:
+        """Say what the labels are called and which colours they have."""
         ...
 
 
@@ -83,6 +93,13 @@ class ClusterRecipe:
 
         embedding = embed(image, model, flips=self.flips, progress=progress)
         return (embedding.clusters(self.clusters),)
+
+    def classes(self, model: Model) -> dict[int, LabelClass]:
+        """Return the colours that the clusters have in napari."""
+        from .core.clustering import cluster_colours
+
+        rows = cluster_colours(model, self.clusters)[1:].tolist()
+        return {label: ("", tuple(row)) for label, row in enumerate(rows, 1)}
 
 
 @dataclass(frozen=True)
@@ -129,6 +146,10 @@ class StructureRecipe:
         embedding = embed(image, model, flips=self.flips, progress=progress)
         probability = embedding.structure(self.structure)
         return probability >= self.threshold, probability
+
+    def classes(self, model: Model) -> dict[int, LabelClass]:
+        """Return the structure's name; it is label 1."""
+        return {1: (self.structure, STRUCTURE_COLOUR)}
 
 
 @dataclass(frozen=True)
@@ -298,5 +319,13 @@ def _make_files(
 
     image = read_image(task.source)
     arrays = recipe.make(image, model, progress)
+    classes = recipe.classes(model)
     for output, array in zip(task.outputs, arrays, strict=True):
-        write_tiff(output, array, made_by)
+        write_tiff(
+            output,
+            array,
+            made_by,
+            names={value: name for value, (name, _) in classes.items() if name},
+            colours={value: colour for value, (_, colour) in classes.items()},
+            image=task.source.name,
+        )

@@ -4,18 +4,21 @@ Values are never renumbered or rescaled.  What a format cannot hold is refused i
 sentence before anything is written; each file appears whole or not at all.
 """
 
+from .coco import write_coco
 from .formats import FORMATS, Format, format_of, write_labels
 from .label_map import Colour, LabelMap
 from .maps import write_map
-from .reading import read_labels
+from .reading import find_labels, read_labels
 
 __all__ = [
     "FORMATS",
     "Colour",
     "Format",
     "LabelMap",
+    "find_labels",
     "format_of",
     "read_labels",
+    "write_coco",
     "write_labels",
     "write_map",
 ]

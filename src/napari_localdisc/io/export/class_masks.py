@@ -53,6 +53,23 @@ def file_names(labels: LabelMap) -> dict[int, str]:
     return names
 
 
+def target_files(path: Path, labels: LabelMap) -> dict[int, Path]:
+    """Return the file of each class, as `write` makes them.
+
+    Raises
+    ------
+    FileError
+        As `file_names`.
+    """
+    name = path.name
+    for ending in (ENDING, path.suffix):
+        name = name.removesuffix(ending) if ending else name
+    return {
+        value: path.with_name(f"{name}_{ending}.png")
+        for value, ending in file_names(labels).items()
+    }
+
+
 def write(path: Path, labels: LabelMap) -> list[Path]:
     """Write a 1-bit PNG file per class, black and white in every program.
 
@@ -79,13 +96,7 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
 
     check(labels)
     picture = labels.plane(NAME)
-    name = path.name
-    for ending in (ENDING, path.suffix):
-        name = name.removesuffix(ending) if ending else name
-    targets = {
-        value: path.with_name(f"{name}_{ending}.png")
-        for value, ending in file_names(labels).items()
-    }
+    targets = target_files(path, labels)
     for target in targets.values():
         if target.exists() and not _is_ours(target):
             raise FileError(

@@ -36,15 +36,13 @@ def check(labels: LabelMap) -> None:
     labels.check_range(NAME, LARGEST)
 
 
-def write(
-    path: Path, labels: LabelMap, segmentation: Segmentation = "auto"
-) -> list[Path]:
+def write(path: Path, labels: LabelMap, segmentation: str = "auto") -> list[Path]:
     """Write the labels of one image; see `write_coco`."""
     return write_coco(path, [labels], segmentation)
 
 
 def write_coco(
-    path: Path, images: Sequence[LabelMap], segmentation: Segmentation = "auto"
+    path: Path, images: Sequence[LabelMap], segmentation: str = "auto"
 ) -> list[Path]:
     """Write the labels of several images as one COCO file.
 
@@ -128,7 +126,7 @@ def _categories(images: Sequence[LabelMap]) -> list[dict[str, Any]]:
 
 
 def _annotations(
-    picture: NDArray[Any], labels: LabelMap, segmentation: Segmentation
+    picture: NDArray[Any], labels: LabelMap, segmentation: str
 ) -> Iterator[dict[str, Any]]:
     from scipy import ndimage
 
@@ -154,7 +152,7 @@ def _segmentation(
     region: NDArray[np.bool_],
     corner: tuple[int, int],
     shape: tuple[int, ...],
-    segmentation: Segmentation,
+    segmentation: str,
     labels: LabelMap,
     value: int,
 ) -> Any:

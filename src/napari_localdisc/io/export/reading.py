@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,46 @@ def read_labels(path: str | Path) -> list[LabelMap]:
         raise FileError(f"{path} cannot be read: {error}.") from error
     fields.setdefault("name", path.stem)
     return [LabelMap(array, **fields)]
+
+
+def find_labels(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the files of labels that files, folders and patterns stand for.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        As for `find_images`; folders that end with ``.zarr`` are files here.
+
+    Returns
+    -------
+    list of Path
+        Each once, in the order given.
+
+    Raises
+    ------
+    FileError
+        If a folder or a pattern holds nothing that can be read.
+    """
+    found: dict[Path, None] = {}
+    for given in map(Path, paths):
+        if given.is_dir() and given.suffix != ".zarr":
+            inside = sorted(path for path in given.iterdir() if _may_be_labels(path))
+            if not inside:
+                raise FileError(f"The folder {given} holds no file of labels.")
+            found.update(dict.fromkeys(inside))
+        elif given.exists() or not glob.has_magic(str(given)):
+            found[given] = None
+        else:
+            matches = sorted(Path(m) for m in glob.glob(str(given), recursive=True))
+            if not matches:
+                raise FileError(f"No file matches {given}.")
+            found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _may_be_labels(path: Path) -> bool:
+    suffixes = (".png", ".tif", ".tiff", ".zarr")
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
 
 
 def _read_png(path: Path) -> tuple[NDArray[Any], Fields]:

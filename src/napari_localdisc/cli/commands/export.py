@@ -1,0 +1,135 @@
+"""`localdisc export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_localdisc.cli import options
+
+if TYPE_CHECKING:
+    from napari_localdisc.io.export import Colour
+
+POSITION = 80
+
+EXAMPLES = """[bold]Examples[/bold]
+
+localdisc export out/*_clusters.tif -o png/ --format png
+
+localdisc export out/*_vessel.tif -o data_set.json
+
+localdisc export labels.ome.zarr -o masks/ --format masks --name 1=vessel --name 2=disc
+
+localdisc export out/ -o zarr/ --format ome-zarr --colour '1=#ff8800'"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXAMPLES)(export)
+
+
+def export(
+    labels: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LABELS…",
+            help="Labels as PNG, TIFF, OME-Zarr or COCO JSON; folders; patterns.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR|FILE",
+            help="Folder for a file per image, or one .json file for all (COCO).",
+            show_default=False,
+        ),
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="png, tiff, ome-tiff, ome-zarr, coco, or masks (a PNG per class); by "
+            "default what the output's ending says, else png.",
+            show_default=False,
+        ),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="LABEL=NAME",
+            help="Call a label so; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    colours: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--colour",
+            metavar="LABEL=#RRGGBB",
+            help="Give a label this colour; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    segmentation: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|polygon|rle",
+            help="For COCO: polygons, with run lengths for regions with holes (auto), "
+            "or only one of them.",
+        ),
+    ] = "auto",
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write labels in the formats of other programs; values stay as they are."""
+    from napari_localdisc.cli.exporting import Exporter, report
+    from napari_localdisc.cli.output import checking_arguments
+    from napari_localdisc.io.export import find_labels
+
+    with checking_arguments():
+        exporter = Exporter(
+            output,
+            form,
+            _pairs(names or [], "--name"),
+            {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()},
+            segmentation,
+            overwrite=overwrite,
+            dry_run=dry_run,
+        )
+    rows = exporter.run(find_labels(labels))
+    report(rows, as_json)
+
+
+def _pairs(given: list[str], option: str) -> dict[int, str]:
+    from napari_localdisc.cli.output import WrongUse
+
+    pairs = {}
+    for text in given:
+        value, _, said = text.partition("=")
+        if not value.strip().lstrip("-").isdigit() or not said.strip():
+            raise WrongUse(
+                f"{option} takes a label and what it is, for instance {option} "
+                f"1={'vessel' if option == '--name' else '#ff8800'}, not {text!r}."
+            )
+        pairs[int(value)] = said.strip()
+    return pairs
+
+
+def _rgba(text: str) -> "Colour":
+    from napari_localdisc.cli.output import WrongUse
+
+    digits = text.lstrip("#")
+    try:
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    except ValueError:
+        parts = []
+    if len(digits) != 6 or not parts:
+        raise WrongUse(f"A colour is written as #RRGGBB, not {text!r}.")
+    red, green, blue = parts
+    return red, green, blue, 1.0
