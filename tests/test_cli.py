@@ -96,7 +96,7 @@ def test_one_bad_image_does_not_stop_the_rest(localdisc, scans, tmp_path):
     assert result.exit_code == 1
     names = sorted(path.name for path in out.iterdir())
     assert names == ["a_clusters.tif", "b_clusters.tif"]
-    errors = result.stderr.strip().splitlines()
+    errors = sorted(result.stderr.strip().splitlines())
     assert len(errors) == 3
     assert "aa.png is not an image" in errors[0]
     assert "black.png" in errors[1]

@@ -174,12 +174,15 @@ class Outcome:
         Why it failed, in a sentence.
     seconds : float
         Time it took.
+    may_pass : bool
+        Whether trying again may help: nothing is wrong with image or settings.
     """
 
     task: Task
     state: State
     reason: str = ""
     seconds: float = 0.0
+    may_pass: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -285,7 +288,8 @@ def run_task(
     # One image must not stop a study of thousands
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        return Outcome(task, "failed", _about(task, f"unexpected {reason}"))
+        about = _about(task, f"unexpected {reason}")
+        return Outcome(task, "failed", about, may_pass=True)
     return Outcome(task, "written", seconds=time.perf_counter() - started)
 
 

@@ -137,9 +137,9 @@ def layer_data_of(labels: LabelMap) -> LayerDataTuple:
         if fits and key in (*_PLACEMENT, "units", "axis_labels"):
             attributes[key] = value if key in ("units", "axis_labels") else list(value)
     if labels.colours:
-        table: dict[int | None, Any] = dict(labels.colours)
-        table.setdefault(0, (0.0, 0.0, 0.0, 0.0))
-        table[None] = labels.default_colour or PAINTED
+        table: dict[int | None, Any] = {None: labels.default_colour or PAINTED}
+        table[0] = (0.0, 0.0, 0.0, 0.0)
+        table.update(labels.colours.items())
         attributes["colormap"] = DirectLabelColormap(color_dict=table)
     data = labels.labels
     if isinstance(data, np.ndarray) and data.dtype == np.bool_:

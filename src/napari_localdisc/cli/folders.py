@@ -11,6 +11,7 @@ from .output import Bar, checking_arguments, complain, print_json, progress_bar,
 if TYPE_CHECKING:
     from napari_localdisc.batch import Outcome, Recipe, Task
     from napari_localdisc.core.models import Model
+    from napari_localdisc.machines import Job
 
 
 def make_files(
@@ -23,17 +24,21 @@ def make_files(
     overwrite: bool,
     dry_run: bool,
     as_json: bool,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> None:
     """Run a recipe over images, report each, and exit with 1 if one failed."""
     from napari_localdisc.batch import plan_tasks
     from napari_localdisc.core.models import load_model
     from napari_localdisc.io.images import find_images
+    from napari_localdisc.machines import Job
 
     tasks = plan_tasks(find_images(images), folder, recipe.endings)
     model = load_model(model_name, device)
     with checking_arguments():
         recipe.check(model)
-    outcomes = _run(tasks, recipe, model, overwrite, dry_run, as_json)
+    job = Job(recipe, model_name, model.hash, device, overwrite, dry_run)
+    outcomes = _run(tasks, job, model, as_json, scheduler, workers)
     if as_json:
         print_json([outcome.to_dict() for outcome in outcomes])
     else:
@@ -44,37 +49,38 @@ def make_files(
 
 def _run(
     tasks: "list[Task]",
-    recipe: "Recipe",
+    job: "Job",
     model: "Model",
-    overwrite: bool,
-    dry_run: bool,
     as_json: bool,
+    scheduler: str | None,
+    workers: int | None,
 ) -> "list[Outcome]":
-    from napari_localdisc.batch import run_task
+    from napari_localdisc.machines import attempt, run_tasks
 
-    outcomes = []
+    outcomes: list[Outcome] = []
     with progress_bar(len(tasks)) as show:
-        for index, task in enumerate(tasks):
-            name = task.source.name
-            show(index, name)
-            outcome = run_task(
-                task,
-                recipe,
-                model,
-                overwrite=overwrite,
-                dry_run=dry_run,
-                progress=partial(_show_tile, show, index, name),
-            )
+
+        def tell(outcome: "Outcome") -> None:
             outcomes.append(outcome)
+            show(len(outcomes), outcome.task.source.name)
             if outcome.state == "failed":
                 complain(outcome.reason)
             elif not as_json:
                 say(_line(outcome))
-    return outcomes
+
+        if scheduler is None and len(tasks) == 1:
+            # One image gets all cores, and shows its tiles
+            (task,) = tasks
+            name = task.source.name
+            tell(attempt(task, job, model, partial(_show_tile, show, name)))
+        else:
+            run_tasks(tasks, job, tell, scheduler=scheduler, workers=workers)
+    order = {task.source.resolve(): place for place, task in enumerate(tasks)}
+    return sorted(outcomes, key=lambda done: order[done.task.source.resolve()])
 
 
-def _show_tile(show: Bar, index: int, name: str, done: int, total: int) -> None:
-    show(index + done / total, name)
+def _show_tile(show: Bar, name: str, done: int, total: int) -> None:
+    show(done / total, name)
 
 
 def _line(outcome: "Outcome") -> str:

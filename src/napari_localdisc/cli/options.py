@@ -62,6 +62,24 @@ Overwrite = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", metavar="", help="Only say what would be written.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|FILE",
+        help="Work on a dask cluster that is running: its scheduler's address or "
+        "scheduler file.  Every machine must see the same folders.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Images at once on this machine; by default one a core.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option("--json", metavar="", help="Print JSON instead of text and tables."),

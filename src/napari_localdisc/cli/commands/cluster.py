@@ -12,7 +12,9 @@ EXAMPLES = """[bold]Examples[/bold]
 
 localdisc cluster retina.jpg -o out/
 
-localdisc cluster scans/ 'more/*.tif' -o out/ --clusters 6 --model fundus"""
+localdisc cluster scans/ 'more/*.tif' -o out/ --clusters 6 --model fundus
+
+localdisc cluster scans/ -o out/ --scheduler tcp://node1:8786"""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +31,8 @@ def cluster(
     ] = 8,
     flips: options.Flips = 1,
     device: options.Device = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -51,4 +55,6 @@ def cluster(
         overwrite=overwrite,
         dry_run=dry_run,
         as_json=as_json,
+        scheduler=scheduler,
+        workers=workers,
     )

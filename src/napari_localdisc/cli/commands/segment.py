@@ -43,6 +43,8 @@ def segment(
     ] = 0.5,
     flips: options.Flips = 1,
     device: options.Device = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -69,4 +71,6 @@ def segment(
         overwrite=overwrite,
         dry_run=dry_run,
         as_json=as_json,
+        scheduler=scheduler,
+        workers=workers,
     )

@@ -1,0 +1,311 @@
+"""Who works on a list of tasks: this machine's cores, or a cluster of machines.
+
+Either way one task is one image, done by `run_task`: idempotent, its files written
+atomically.  A worker that is lost loses nothing: dask gives its task to another one,
+which skips what is done.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .batch import Outcome, Progress, Recipe, Task, run_task
+from .core.errors import Cancelled, FileError, LocalDiscError, ModelError
+
+if TYPE_CHECKING:
+    from .core.models import Model
+
+ATTEMPTS = 3
+"""Times that a task is tried where what went wrong may pass: a full disk, memory."""
+
+_LEFTOVER_SECONDS = 5.0
+
+OnOutcome = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be made of every image, small enough to be sent to other machines.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        What to make.
+    model : str
+        Name or file of the model, as each machine finds it.
+    model_hash : str
+        Of its weights, so that no machine uses another model of that name.
+    device : str, optional
+        Where to compute; by default a GPU where a machine has one.
+    overwrite, dry_run : bool
+        As for `run_task`.
+    """
+
+    recipe: Recipe
+    model: str
+    model_hash: str
+    device: str | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    job: Job,
+    on_outcome: OnOutcome,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> None:
+    """Make the files of many images.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        From `plan_tasks`.
+    job : Job
+        What to make of each.
+    on_outcome : callable
+        Called in this thread with each task's outcome, once, in the order in which
+        they end.
+    scheduler : str, optional
+        Address (``tcp://…``) or scheduler file of a running dask.distributed cluster;
+        by default this machine's cores.
+    workers : int, optional
+        Images at once on this machine; by default one a core, with one torch thread
+        each, which is what fills the cores best.
+    cancel : callable, optional
+        Asked before each image; true stops the work.
+
+    Raises
+    ------
+    Cancelled
+        If ``cancel`` said so.
+    FileError
+        If the cluster cannot be reached, or dask.distributed is not installed.
+    ModelError
+        If a model cannot be loaded.
+    """
+    if scheduler is None:
+        _run_here(tasks, job, on_outcome, workers, cancel)
+    else:
+        _run_on_cluster(tasks, job, on_outcome, scheduler, cancel)
+    if not job.dry_run:
+        remove_leftovers(tasks)
+
+
+def attempt(
+    task: Task, job: Job, model: Model, progress: Progress | None = None
+) -> Outcome:
+    """Run a task, again where something failed that is not the user's to put right."""
+    for number in range(ATTEMPTS):
+        outcome = run_task(
+            task,
+            job.recipe,
+            model,
+            overwrite=job.overwrite,
+            dry_run=job.dry_run,
+            progress=progress,
+        )
+        if not outcome.may_pass:
+            break
+        time.sleep(0.2 * 2**number if number + 1 < ATTEMPTS else 0)
+    return outcome
+
+
+def remove_leftovers(tasks: Sequence[Task]) -> None:
+    """Remove what killed processes left half written beside the tasks' files."""
+    names = {output.name for task in tasks for output in task.outputs}
+    for folder in {output.parent for task in tasks for output in task.outputs}:
+        if not folder.is_dir():
+            continue
+        for path in folder.glob(".*"):
+            owner = path.name[1:].rpartition(".")[0]
+            if owner in names and _age(path) > _LEFTOVER_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+# This machine
+
+
+def _run_here(
+    tasks: Sequence[Task],
+    job: Job,
+    on_outcome: OnOutcome,
+    workers: int | None,
+    cancel: Callable[[], bool] | None,
+) -> None:
+    from dask.callbacks import Callback
+    from dask.threaded import get
+
+    model = load_same_model(job)
+    count = workers or (2 if model.device.type == "cuda" else os.cpu_count() or 1)
+    stop = threading.Event()
+
+    def work(task: Task) -> Outcome | None:
+        if stop.is_set() or (cancel is not None and cancel()):
+            stop.set()
+            return None
+        return attempt(task, job, model)
+
+    def tell(key: Any, outcome: Outcome | None, *_: object) -> None:
+        if outcome is not None:
+            on_outcome(outcome)
+
+    # dask starts tasks that depend on nothing in the order of their keys
+    graph = {f"image-{number:09}": (work, task) for number, task in enumerate(tasks)}
+    with one_torch_thread_each(count) as pool:
+        try:
+            with Callback(posttask=tell):  # type: ignore[no-untyped-call]
+                get(graph, list(graph), pool=pool)
+        finally:
+            stop.set()
+    if cancel is not None and cancel():
+        raise Cancelled("The work on the folder was cancelled.")
+
+
+@contextmanager
+def one_torch_thread_each(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads that compute side by side instead of all together on one image."""
+    import torch
+
+    before = torch.get_num_threads()
+    share = max(1, (os.cpu_count() or 1) // count)
+
+    def begin() -> None:
+        torch.set_num_threads(share)
+
+    pool = ThreadPoolExecutor(count, "localdisc", begin)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def load_same_model(job: Job) -> Model:
+    """Load a job's model and make sure that it is the one that the job means.
+
+    Raises
+    ------
+    ModelError
+        If it is not there, or is another one.
+    """
+    from .core.models import load_model
+
+    model = load_model(job.model, job.device)
+    if model.hash != job.model_hash:
+        raise ModelError(
+            f"The model {job.model!r} is another one here ({model.hash}) than where "
+            f"the work was started ({job.model_hash}): put the same file on every "
+            "machine."
+        )
+    return model
+
+
+# A cluster
+
+
+def _run_on_cluster(
+    tasks: Sequence[Task],
+    job: Job,
+    on_outcome: OnOutcome,
+    scheduler: str,
+    cancel: Callable[[], bool] | None,
+) -> None:
+    client = _connect(scheduler)
+    from distributed import as_completed
+
+    tasks = [_absolute(task) for task in tasks]
+    try:
+        futures = {
+            client.submit(
+                work_on_a_worker, task, job, pure=False, retries=ATTEMPTS - 1
+            ): task
+            for task in tasks
+        }
+        for future in as_completed(futures):
+            task = futures.pop(future)
+            on_outcome(_outcome_of(future, task))
+            if cancel is not None and cancel():
+                client.cancel(list(futures))
+                raise Cancelled("The work on the folder was cancelled.")
+    finally:
+        client.close()
+
+
+def _connect(scheduler: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise FileError(
+            "Work on a cluster needs dask.distributed, which is not installed: "
+            'pip install "napari-localdisc[cluster]".'
+        ) from error
+    try:
+        if Path(scheduler).is_file():
+            return Client(scheduler_file=scheduler, timeout="10s")
+        if "://" not in scheduler and ":" not in scheduler:
+            raise FileError(f"There is no scheduler file {scheduler}.")
+        return Client(scheduler, timeout="10s")
+    except (OSError, ValueError) as error:
+        if isinstance(error, LocalDiscError):
+            raise
+        raise FileError(
+            f"No dask scheduler answers at {scheduler}: start one with 'dask "
+            "scheduler', or leave --scheduler out to use this machine."
+        ) from error
+
+
+def _absolute(task: Task) -> Task:
+    """Workers have other current folders."""
+    outputs = tuple(output.resolve() for output in task.outputs)
+    return replace(task, source=task.source.resolve(), outputs=outputs)
+
+
+def _outcome_of(future: Any, task: Task) -> Outcome:
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    error = future.exception()
+    if error is None:
+        return Outcome(task, "failed", f"{task.source}: its work was cancelled.")
+    if isinstance(error, ModelError):
+        raise error
+    return Outcome(task, "failed", f"{task.source}: {type(error).__name__}: {error}")
+
+
+_models: dict[tuple[str, str, str | None], Model] = {}
+_models_lock = threading.Lock()
+
+
+def work_on_a_worker(task: Task, job: Job) -> Outcome:
+    """Run a task on a worker of a cluster, which keeps the model for the next one."""
+    import torch
+    from distributed import get_worker
+
+    threads = get_worker().state.nthreads
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // max(1, threads)))
+    key = (job.model, job.model_hash, job.device)
+    with _models_lock:
+        if key not in _models:
+            _models.clear()
+            _models[key] = load_same_model(job)
+        model = _models[key]
+    return attempt(task, job, model)
