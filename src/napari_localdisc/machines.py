@@ -172,7 +172,7 @@ def _run_here(
     graph = {f"image-{number:09}": (work, task) for number, task in enumerate(tasks)}
     with one_torch_thread_each(count) as pool:
         try:
-            with Callback(posttask=tell):  # type: ignore[no-untyped-call]
+            with Callback(posttask=tell):
                 get(graph, list(graph), pool=pool)
         finally:
             stop.set()

@@ -93,7 +93,7 @@ class LabelMap:
         else:
             import dask.array
 
-            lazy = dask.array.asarray(self.labels)  # type: ignore[no-untyped-call]
+            lazy = dask.array.asarray(self.labels)
             found = dask.array.unique(lazy).compute()
         return [int(value) for value in found]
 

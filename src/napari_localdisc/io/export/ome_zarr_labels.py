@@ -74,7 +74,7 @@ def pyramid(labels: Any) -> list[Any]:
 
     shape = labels.shape
     chunks = (*(1 for _ in shape[:-2]), *(min(_CHUNK, side) for side in shape[-2:]))
-    level = dask.array.asarray(labels)  # type: ignore[no-untyped-call]
+    level = dask.array.asarray(labels)
     if level.dtype == np.bool_:
         level = level.astype(np.uint8)
     level = level.rechunk(chunks)
@@ -122,7 +122,7 @@ def read(path: Path) -> LabelMap:
         multiscale = ome["multiscales"][0]
         about = ome["image-label"]
         finest = str(path / multiscale["datasets"][0]["path"])
-        array = dask.array.from_zarr(finest)  # type: ignore[no-untyped-call]
+        array = dask.array.from_zarr(finest)
         fields = _native_fields(about, multiscale)
     # zarr raises what it likes for what it does not know
     except Exception as error:
