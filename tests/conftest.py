@@ -15,6 +15,34 @@ if os.environ.get("CI"):
 TINY = "tiny"
 
 
+@pytest.fixture(autouse=True)
+def no_cache_on_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep the user's cache and preferences out of tests, also of their processes.
+
+    A test of the cache switches it on: see ``cache_on_disk``.
+    """
+    from napari_localdisc import preferences
+
+    monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    off = preferences.CachePreferences(enabled=False)
+    monkeypatch.setattr(preferences, "cache_preferences", lambda: off)
+    monkeypatch.setattr(preferences, "_page", lambda: None)
+
+
+@pytest.fixture
+def cache_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Switch the cache on, in a folder of the test's own."""
+    from napari_localdisc import preferences
+
+    folder = tmp_path / "embeddings"
+    monkeypatch.setenv("LOCALDISC_CACHE", str(folder))
+    on = preferences.CachePreferences()
+    monkeypatch.setattr(preferences, "cache_preferences", lambda: on)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a small real network of random weights, for 144-pixel grids."""

@@ -14,7 +14,7 @@ from napari_localdisc import demo
 from napari_localdisc.cli import main
 from napari_localdisc.cli.app import build_app
 
-COMMANDS = ("demo", "cluster", "segment", "similar", "evaluate", "models")
+COMMANDS = ("demo", "cluster", "segment", "similar", "evaluate", "models", "cache")
 
 
 @pytest.fixture
@@ -165,6 +165,44 @@ def test_wrong_points_are_wrong_use(localdisc, scans, tmp_path, arguments, sente
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert not out.exists()
+
+
+def test_similar_keeps_the_embedding_for_the_next_time(
+    localdisc, scans, tmp_path, monkeypatch
+):
+    from napari_localdisc.core.runtime import FastNetwork
+
+    monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path / "kept"))
+    given = ("similar", scans / "a.jpg", "-m", "tiny", "--overwrite", "--at")
+    outs = [tmp_path / f"{name}.tif" for name in "abc"]
+    localdisc(*given, "80,60", "-o", outs[0], "--no-cache")
+    assert not (tmp_path / "kept").exists()
+    localdisc(*given, "80,60", "-o", outs[1])
+    monkeypatch.setattr(FastNetwork, "fill", None)
+    assert localdisc(*given, "80,60", "-o", outs[2]).exit_code == 0
+    images = [tifffile.imread(out) for out in outs]
+    np.testing.assert_array_equal(images[0], images[1])
+    np.testing.assert_array_equal(images[0], images[2])
+    said = json.loads(localdisc("cache", "--json").stdout)
+    assert said["folder"] == str(tmp_path / "kept")
+    assert said["bytes"] > 0
+    freed = json.loads(localdisc("cache", "--clear", "--json").stdout)
+    assert freed["freed"] == said["bytes"]
+    assert freed["bytes"] == 0
+
+
+def test_similar_works_where_nothing_can_be_kept(
+    localdisc, scans, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path / "file" / "cache"))
+    out = tmp_path / "a.tif"
+    result = localdisc(
+        "similar", scans / "a.jpg", "--at", "80,60", "-o", out, "-m", "tiny"
+    )
+    assert result.exit_code == 0
+    assert out.exists()
+    assert "cannot be used" in result.stderr
 
 
 def test_similar_needs_a_tiff_name(localdisc, scans, tmp_path):

@@ -12,13 +12,15 @@ from psygnal import Signal
 
 from .core.errors import ImageError, LocalDiscError
 from .embedding_store import EmbeddingStore
-from .embedding_work import Embedded, ModelFile, ModelShelf, embed_plane
+from .embedding_work import Embedded, ModelFile, ModelShelf, embed_plane, empty, keep
 from .layers import Plane
 from .running import Job, Progress, Runner
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
+
+    from .io.cache import EmbeddingCache
 
 Then = Callable[["Image", Plane, Embedded], None]
 
@@ -31,6 +33,7 @@ class _Task:
     layer: weakref.ref[Image]
     plane: Plane
     file: ModelFile
+    cache: EmbeddingCache | None
     then: dict[str, Then] = field(default_factory=dict)
 
     def is_for(self, layer: Image, plane: Plane, file: ModelFile) -> bool:
@@ -49,6 +52,8 @@ class Embedder:
         Runs the work.
     report : callable
         Gets errors.
+    cache : callable, optional
+        Asked at each request for the cache on disk; None: there is none.
     """
 
     busy_changed = Signal(bool)
@@ -62,10 +67,13 @@ class Embedder:
         viewer: ViewerModel,
         runner: Runner,
         report: Callable[[Exception], None],
+        cache: Callable[[], EmbeddingCache | None] = lambda: None,
     ) -> None:
         self._viewer = viewer
         self._runner = runner
         self._report = report
+        self._cache = cache
+        self._has_complained = False
         self._store = EmbeddingStore()
         self._shelf = ModelShelf()
         self._task: _Task | None = None
@@ -112,13 +120,15 @@ class Embedder:
             self._task.then[purpose] = then
             return
         self.cancel()
-        self._jobs += 1
-        task = _Task(Job(self._jobs), weakref.ref(layer), plane, file, {purpose: then})
+        cache = self._cache()
+        task = _Task(
+            self._next_job(), weakref.ref(layer), plane, file, cache, {purpose: then}
+        )
         self._task = task
         self.busy_changed.emit(True)
         self._runner.start(
             task.job,
-            lambda: embed_plane(plane, file, self._shelf),
+            lambda: embed_plane(plane, file, self._shelf, cache),
             lambda progress: self._on_progress(task, progress),
             lambda embedded: self._on_result(task, embedded),
             lambda error: self._on_error(task, error),
@@ -144,6 +154,18 @@ class Embedder:
         if self._task is not None and self._task.layer() in (layer, None):
             self.cancel()
 
+    def clear_disk(self, done: Callable[[int], None]) -> None:
+        """Empty the cache on disk, then call ``done`` with the bytes it took."""
+        from .io.cache import EmbeddingCache
+
+        self._runner.start(
+            self._next_job(),
+            lambda: empty(EmbeddingCache()),
+            lambda progress: None,
+            done,
+            self._report,
+        )
+
     @contextmanager
     def reporting(self) -> Iterator[None]:
         """Report what the user can put right; let everything else through."""
@@ -151,6 +173,10 @@ class Embedder:
             yield
         except LocalDiscError as error:
             self._report(error)
+
+    def _next_job(self) -> Job:
+        self._jobs += 1
+        return Job(self._jobs)
 
     def _finish(self, task: _Task) -> None:
         assert task is self._task
@@ -176,8 +202,30 @@ class Embedder:
                     f"“{layer.name}” was edited while it was being looked at: start "
                     "again."
                 )
-            for then in task.then.values():
-                then(layer, task.plane, embedded)
+            try:
+                for then in task.then.values():
+                    then(layer, task.plane, embedded)
+            finally:
+                self._keep(task, embedded)
+
+    def _keep(self, task: _Task, embedded: Embedded) -> None:
+        """Store an embedding on disk after it was shown: nobody waits for that."""
+        cache = task.cache
+        if cache is None or embedded.was_kept:
+            return
+        self._runner.start(
+            self._next_job(),
+            lambda: keep(embedded, cache),
+            lambda progress: None,
+            lambda nothing: None,
+            self._complain,
+        )
+
+    def _complain(self, error: Exception) -> None:
+        """Report once that the cache cannot be used: all else works without it."""
+        if not self._has_complained:
+            self._has_complained = True
+            self._report(error)
 
     def _on_error(self, task: _Task, error: Exception) -> None:
         if task is not self._task:

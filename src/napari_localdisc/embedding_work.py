@@ -14,6 +14,7 @@ from .layers import Plane, fingerprint
 if TYPE_CHECKING:
     from .core.embedding import Embedding
     from .core.models import Model
+    from .io.cache import EmbeddingCache
     from .running import Steps
 
 
@@ -75,9 +76,18 @@ class Embedded:
     model: Model
     embedding: Embedding
     fingerprint: int
+    image_hash: str = ""
+    """`content_hash` of the plane's pixels."""
+    was_kept: bool = False
+    """Whether it came from the cache on disk."""
 
 
-def embed_plane(plane: Plane, file: ModelFile, shelf: ModelShelf) -> Steps[Embedded]:
+def embed_plane(
+    plane: Plane,
+    file: ModelFile,
+    shelf: ModelShelf,
+    cache: EmbeddingCache | None = None,
+) -> Steps[Embedded]:
     """Read a plane and a model and embed the one by the other.
 
     Parameters
@@ -88,6 +98,8 @@ def embed_plane(plane: Plane, file: ModelFile, shelf: ModelShelf) -> Steps[Embed
         The model.
     shelf : ModelShelf
         Where the model is if it was used last.
+    cache : EmbeddingCache, optional
+        Where the embedding may be from an earlier time: then the network does not run.
 
     Yields
     ------
@@ -107,7 +119,35 @@ def embed_plane(plane: Plane, file: ModelFile, shelf: ModelShelf) -> Steps[Embed
     yield 0, 0
     from .core.clustering import FEWEST
     from .core.embedding import embed_steps
+    from .io.cache import content_hash
 
-    embedding = yield from embed_steps(picture, model)
+    content = content_hash(picture)
+    kept = cache and cache.load(picture, model, image_hash=content)
+    embedding = kept or (yield from embed_steps(picture, model))
     embedding.clusters(FEWEST)  # what is slow about it is the same for every number
-    return Embedded(model, embedding, pixels)
+    return Embedded(model, embedding, pixels, content, was_kept=kept is not None)
+
+
+def keep(embedded: Embedded, cache: EmbeddingCache) -> Steps[None]:
+    """Store an embedding in the cache on disk.
+
+    Yields
+    ------
+    done, total : int
+        (0, 0) before it is written.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be written to.
+    """
+    yield 0, 0
+    cache.store(None, embedded.embedding, image_hash=embedded.image_hash)
+
+
+def empty(cache: EmbeddingCache) -> Steps[int]:
+    """Remove all embeddings from the disk; the value is how many bytes that freed."""
+    yield 0, 0
+    freed = cache.total_size()
+    cache.clear()
+    return freed

@@ -14,6 +14,7 @@ from .image_choice import ImageChoice
 from .layers import displayed_plane
 from .model_choice import ModelChoice
 from .plane_state import PlaneState
+from .preferences import ClearTick, preferred_cache
 from .running import Runner, SynchronousRunner
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Workspace:
         self._status = ""
         self._is_closed = False
         self._models = ModelChoice()
-        self._embedder = Embedder(viewer, runner or SynchronousRunner(), report)
+        self._embedder = Embedder(
+            viewer, runner or SynchronousRunner(), report, preferred_cache
+        )
         self._embedder.busy_changed.connect(self._on_busy)
         self._embedder.progressed.connect(self._on_progress)
         self._embedder.abandoned.connect(self._on_abandoned)
@@ -81,6 +84,7 @@ class Workspace:
         self._images.touched.connect(self._embedder.suspect)
         for event in self._dims_events():
             event.connect(self._on_dims)
+        self._clear_tick = ClearTick(self._clear_disk)
 
     def _dims_events(self) -> list[Any]:
         events = self.viewer.dims.events
@@ -94,6 +98,7 @@ class Workspace:
         for name in dir(type(self)):
             if isinstance(getattr(type(self), name), Signal):
                 getattr(self, name).disconnect()
+        self._clear_tick.close()
         self._embedder.cancel()
         self._images.close()
         for event in self._dims_events():
@@ -162,6 +167,11 @@ class Workspace:
         """Stop long work; everything stays as it was before."""
         if self._embedder.cancel():
             self._say("Cancelled: everything is as it was before.")
+
+    def _clear_disk(self) -> None:
+        self._embedder.clear_disk(
+            lambda freed: self._say(f"The cache is empty: {freed / 1e6:.0f} MB freed.")
+        )
 
     def _request(self, purpose: str, then: Then) -> None:
         """Call ``then`` with the embedding of what is shown; see `Embedder.request`."""

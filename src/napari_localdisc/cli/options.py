@@ -53,6 +53,14 @@ Flips = Annotated[
         help="Mirrored copies to average: better and slower.",
     ),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        metavar="",
+        help="Neither look for the image's embedding on disk nor keep it there.",
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from napari_localdisc.core.embedding import Embedding
     from napari_localdisc.core.models import Model, ModelCard
 
-FORMAT_VERSION = 1
-SIZE_LIMIT = 2 << 30
-"""Bytes that all entries together may take, unless told otherwise."""
+FORMAT_VERSION = 2
+SIZE_LIMIT = 4 << 30
+"""Bytes that all entries together may take, unless told otherwise: some 60 fundus
+images."""
 
 _BUSY = ".making-"
 _ABANDONED_SECONDS = 3600.0
@@ -82,6 +83,7 @@ class EmbeddingCache:
         *,
         flips: int = 1,
         precision: str = "auto",
+        image_hash: str | None = None,
     ) -> Embedding | None:
         """Return the embedding of an image, if it is there.
 
@@ -93,13 +95,17 @@ class EmbeddingCache:
             Another model, or the same with other settings, has other entries.
         flips, precision
             As `embed` was told.
+        image_hash : str, optional
+            The image's `content_hash`, where that is known already.
 
         Returns
         -------
         Embedding or None
-            On the model's device.  A damaged entry is removed and counts as absent.
+            Bit for bit what was stored, on the model's device.  A damaged entry is
+            removed and counts as absent.
         """
-        signature = _signature(image, model.hash, model.card, flips, precision)
+        content = image_hash or content_hash(image)
+        signature = _signature(content, model.hash, model.card, flips, precision)
         entry = self._entry(signature)
         if not entry.is_dir():
             return None
@@ -114,37 +120,44 @@ class EmbeddingCache:
 
     def store(
         self,
-        image: ArrayLike,
+        image: ArrayLike | None,
         embedding: Embedding,
         *,
         flips: int = 1,
         precision: str = "auto",
+        image_hash: str | None = None,
     ) -> None:
         """Keep the embedding of an image, and make room for it.
 
         Parameters
         ----------
-        image : array_like
-            What was embedded.
+        image : array_like or None
+            What was embedded; None if ``image_hash`` is given.
         embedding : Embedding
             What `embed` made of it.
         flips, precision
             As `embed` was told.
+        image_hash : str, optional
+            The image's `content_hash`, where that is known already.
 
         Raises
         ------
         FileError
             If the folder cannot be written to.
         """
+        if image_hash is None:
+            assert image is not None
+            image_hash = content_hash(image)
         signature = _signature(
-            image, embedding.model_hash, embedding.card, flips, precision
+            image_hash, embedding.model_hash, embedding.card, flips, precision
         )
         entry = self._entry(signature)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not entry.is_dir():
                 self._write(entry, embedding, signature)
-            os.utime(entry)
+            with contextlib.suppress(FileNotFoundError):  # cleared meanwhile
+                os.utime(entry)
             self._evict(entry)
         except OSError as error:
             reason = error.strerror or error
@@ -185,6 +198,10 @@ class EmbeddingCache:
             # Another program may have been faster: theirs is as good
             with contextlib.suppress(FileExistsError):
                 _rename_new(making, entry)
+        except FileNotFoundError:
+            if making.exists():
+                raise
+            # Somebody cleared the cache meanwhile
         finally:
             shutil.rmtree(making, ignore_errors=True)
 
@@ -205,30 +222,11 @@ class EmbeddingCache:
                 _remove(folder)
 
 
-def load(image: ArrayLike, model: Model, **options: Any) -> Embedding | None:
-    """`EmbeddingCache.load` from the user's cache folder."""
-    return EmbeddingCache().load(image, model, **options)
-
-
-def store(image: ArrayLike, embedding: Embedding, **options: Any) -> None:
-    """`EmbeddingCache.store` to the user's cache folder."""
-    EmbeddingCache().store(image, embedding, **options)
-
-
-def clear() -> None:
-    """Empty the user's cache folder."""
-    EmbeddingCache().clear()
-
-
-def total_size() -> int:
-    """Bytes that the user's cache folder takes."""
-    return EmbeddingCache().total_size()
-
-
 def cached_embed(
     image: ArrayLike,
     model: Model,
     cache: EmbeddingCache | None = None,
+    report: Callable[[FileError], None] | None = None,
     **options: Any,
 ) -> Embedding:
     """Like `embed`, but the network runs only on images that are not in the cache.
@@ -239,6 +237,8 @@ def cached_embed(
         As for `embed`.
     cache : EmbeddingCache, optional
         By default the one in the user's cache folder.
+    report : callable, optional
+        Gets the error of a cache that cannot be written to.
     **options
         Passed on to `embed`.
 
@@ -251,7 +251,7 @@ def cached_embed(
     ImageError
         If the image cannot be used.
     FileError
-        If the cache folder cannot be written to.
+        If the cache folder cannot be written to, unless ``report`` takes it.
     """
     from napari_localdisc.core.embedding import embed
 
@@ -261,18 +261,23 @@ def cached_embed(
     if known is not None:
         return known
     embedding = embed(image, model, **options)
-    used.store(image, embedding, **matters)
+    try:
+        used.store(image, embedding, **matters)
+    except FileError as error:
+        if report is None:
+            raise
+        report(error)
     return embedding
 
 
 def _signature(
-    image: ArrayLike, model_hash: str, card: ModelCard, flips: int, precision: str
+    content: str, model_hash: str, card: ModelCard, flips: int, precision: str
 ) -> dict[str, Any]:
     """All that an embedding depends on."""
     return {
         "format": FORMAT_VERSION,
         "version": __version__,
-        "image": content_hash(image),
+        "image": content,
         "model_hash": model_hash,
         "modality": card.modality,
         "working_diameter": card.working_diameter,
@@ -283,14 +288,15 @@ def _signature(
 
 
 def _arrays(embedding: Embedding) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    # Half precision has 11 bits, bfloat16 8: labels near a tie would change
+    # In full: rounded to half precision, labels near a tie would change, and a script
+    # that repeats what was done would not give the same ones
     tensors = {
         "vectors": embedding.matrix,
         "probability": embedding.cluster_probability,
     }
     tensors |= {f"presence {key}": value for key, value in embedding.presence.items()}
     for name, tensor in tensors.items():
-        yield name, tensor.half().cpu().numpy()
+        yield name, tensor.float().cpu().numpy()
     yield "field_of_view", np.packbits(embedding.field_of_view, axis=1)
 
 
@@ -325,12 +331,12 @@ def _read(folder: Path, signature: dict[str, Any], model: Model) -> Embedding:
     from napari_localdisc.core.grid import WorkingGrid
 
     group = zarr.open_group(folder, mode="r", zarr_format=3)
-    if group.attrs["signature"] != json.loads(json.dumps(signature)):
+    said: dict[str, Any] = group.attrs.asdict()
+    if said["signature"] != json.loads(json.dumps(signature)):
         raise ValueError("made of something else")
-    image_shape, shape, box = (
-        tuple(group.attrs[key])  # type: ignore[arg-type]
-        for key in ("image_shape", "shape", "box")
-    )
+    height, width = said["image_shape"]
+    top, left, rows, columns = said["box"]
+    grid_rows, grid_columns = said["shape"]
 
     def read(name: str) -> Any:
         array: Any = group[name]
@@ -339,18 +345,16 @@ def _read(folder: Path, signature: dict[str, Any], model: Model) -> Embedding:
         return array[...]
 
     def tensor(name: str) -> torch.Tensor:
-        return torch.from_numpy(read(name)).to(model.device).float()
+        return torch.from_numpy(read(name)).to(model.device)
 
-    vectors, probability = tensor("vectors"), tensor("probability")
-    # Rounded vectors are unit vectors again, rounded probabilities sum to 1 again
-    vectors /= vectors.square().sum(0).sqrt_()
-    probability /= probability.sum(0)
-    view = np.unpackbits(read("field_of_view"), axis=1, count=image_shape[1])
+    view = np.unpackbits(read("field_of_view"), axis=1, count=width)
     return Embedding(
-        vectors,
-        probability,
+        tensor("vectors"),
+        tensor("probability"),
         view.astype(bool),
-        WorkingGrid(image_shape, *box, shape),
+        WorkingGrid(
+            (height, width), top, left, rows, columns, (grid_rows, grid_columns)
+        ),
         model.card,
         model.centres,
         model.hash,
@@ -382,9 +386,11 @@ def _remove(folder: Path) -> None:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    # Not rglob: it fails where another program removes a folder meanwhile
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 

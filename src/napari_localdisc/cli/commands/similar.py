@@ -10,6 +10,8 @@ from napari_localdisc.cli import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_localdisc.core.embedding import Embedding
+
 POSITION = 40
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -65,6 +67,7 @@ def similar(
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
     device: options.Device = None,
+    no_cache: options.NoCache = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -76,7 +79,8 @@ def similar(
     targets = [path for path in (output, mask) if path is not None]
     _check_targets(targets, overwrite)
     if not dry_run:
-        _write(image, points, unlike_points, targets, model, flips, device)
+        embedding = _embed(image, model, flips, device, no_cache)
+        _write(embedding, points, unlike_points, targets, flips)
     if as_json:
         state = "planned" if dry_run else "written"
         files = [str(path) for path in targets]
@@ -86,30 +90,40 @@ def similar(
         say(f"{image} → {', '.join(str(path) for path in targets)}{ending}")
 
 
-def _write(
-    image: Path,
-    points: list[tuple[float, float]],
-    unlike: list[tuple[float, float]],
-    targets: list[Path],
-    model_name: str,
-    flips: int,
-    device: str | None,
-) -> None:
+def _embed(
+    image: Path, model_name: str, flips: int, device: str | None, no_cache: bool
+) -> "Embedding":
+    from napari_localdisc.cli.output import complain
     from napari_localdisc.core.embedding import embed
     from napari_localdisc.core.models import load_model
+    from napari_localdisc.io.cache import cached_embed
     from napari_localdisc.io.images import read_image
-    from napari_localdisc.io.tiff import write_tiff
 
     pixels = read_image(image)
     model = load_model(model_name, device)
-    embedding = embed(pixels, model, flips=flips)
+    if no_cache:
+        return embed(pixels, model, flips=flips)
+    return cached_embed(
+        pixels, model, report=lambda error: complain(str(error)), flips=flips
+    )
+
+
+def _write(
+    embedding: "Embedding",
+    points: list[tuple[float, float]],
+    unlike: list[tuple[float, float]],
+    targets: list[Path],
+    flips: int,
+) -> None:
+    from napari_localdisc.io.tiff import write_tiff
+
     made_by = {
         "made": "similarity",
         "at": points,
         "not": unlike,
         "flips": flips,
-        "model": model.card.name,
-        "model_hash": model.hash,
+        "model": embedding.card.name,
+        "model_hash": embedding.model_hash,
     }
     similarity = embedding.similarity(points, negative=unlike)
     arrays: list[NDArray[Any]] = [similarity]
