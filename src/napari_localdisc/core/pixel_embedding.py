@@ -265,6 +265,17 @@ class Embedding:
         on_grid = self._similarity(*self._prompt_vectors(positive, negative))
         return self._on_image(on_grid, self._visible)
 
+    def to_image(self, on_grid: FloatImage) -> FloatImage:
+        """Bring an (h, w) map in [0, 1] from the working grid to the image's pixels.
+
+        Returns
+        -------
+        ndarray
+            (H, W) float32, 0 outside the field of view.
+        """
+        values = torch.from_numpy(np.ascontiguousarray(on_grid)).to(self.matrix)
+        return self._on_image(values, self._visible)
+
     def _on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
         # Interpolation weights may sum to a rounding error more than 1
         spread = self.grid.spread(on_grid, inside).clamp_(max=1)
@@ -335,6 +346,10 @@ class Embedding:
         if threshold is None:
             threshold = self._threshold(on_grid, values, positive, negative)
         mask = (values >= threshold) & self.field_of_view
-        sigma = masks.SMOOTHING / np.asarray(self.grid.scale) if smooth else None
+        sigma = (
+            tuple(masks.SMOOTHING / side for side in self.grid.scale)
+            if smooth
+            else None
+        )
         mask = masks.refine(mask, positive, connected, sigma, minimum_size)
         return mask & self.field_of_view if smooth else mask
