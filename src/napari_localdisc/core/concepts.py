@@ -20,9 +20,9 @@ from safetensors.numpy import load_file, save_file
 
 from . import masks
 from .annotation import Classifier
+from .atomic import atomic_path
 from .errors import FileError, ModelError, PromptError
 from .features import FEATURES
-from .models import atomic_path
 from .similarity import automatic_threshold
 
 if TYPE_CHECKING:
