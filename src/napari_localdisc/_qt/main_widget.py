@@ -11,6 +11,7 @@ from napari_localdisc.controller import Controller
 
 from .choosers import ImageChooser, ModelChooser
 from .cluster_panel import ClusterPanel
+from .export_section import ExportSection
 from .progress_row import ProgressRow
 from .reporting import report
 from .runner import QtRunner
@@ -43,6 +44,7 @@ class MainWidget(QWidget):
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
         self.training_section = TrainingSection(controller)
+        self.export_section = ExportSection(viewer)
         self.progress_row = ProgressRow(controller)
         form = QFormLayout()
         form.addRow("Image", self.images)
@@ -54,6 +56,7 @@ class MainWidget(QWidget):
         layout.addWidget(self.similar_panel)
         layout.addWidget(self.structure_panel)
         layout.addWidget(self.training_section)
+        layout.addWidget(self.export_section)
         layout.addWidget(self.progress_row)
         layout.addStretch()
         # The window may be destroyed without this widget being told first
@@ -73,4 +76,5 @@ class MainWidget(QWidget):
 
     def _close_controller(self) -> None:
         self.controller.close()
+        self.export_section.close_control()
         self.setEnabled(False)

@@ -1,0 +1,108 @@
+"""Areas of the classes in files of labels: the table that a study starts from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .export.atomic import new_file
+from .export.reading import read_labels
+
+if TYPE_CHECKING:
+    from .export.label_map import LabelMap
+
+HEADER = ("image", "label", "class", "pixels", "percent")
+
+
+@dataclass(frozen=True)
+class ClassArea:
+    """How much of an image a class covers.
+
+    Attributes
+    ----------
+    image : str
+        File name.
+    label : int
+        The class's value.
+    name : str
+        Its name; empty if it has none.
+    pixels : int
+        Pixels of the image.
+    percent : float
+        Of all pixels of the image.
+    """
+
+    image: str
+    label: int
+    name: str
+    pixels: int
+    percent: float
+
+    @property
+    def title(self) -> str:
+        """The name, or the label where there is none."""
+        return self.name or str(self.label)
+
+
+def class_areas(labels: LabelMap) -> list[ClassArea]:
+    """Count the pixels of each class that occurs or has a name; 0 is no class."""
+    values, counts = np.unique(np.asarray(labels.labels), return_counts=True)
+    found = {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+    total = max(1, int(np.prod(labels.shape)))
+    named = {*found, *labels.names} - {0}
+    return [
+        ClassArea(
+            labels.image or labels.name,
+            value,
+            labels.names.get(value, ""),
+            found.get(value, 0),
+            100 * found.get(value, 0) / total,
+        )
+        for value in sorted(named)
+    ]
+
+
+def areas_in(path: Path, image: str) -> list[ClassArea]:
+    """Read a file of labels and count; ``image`` is the name to give.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    """
+    areas = []
+    for labels in read_labels(path):
+        for area in class_areas(labels):
+            areas.append(
+                ClassArea(image, area.label, area.name, area.pixels, area.percent)
+            )
+    return areas
+
+
+def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
+    """Write one line per image and class as CSV (UTF-8, comma).
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for area in areas:
+        percent = f"{area.percent:.6g}"
+        writer.writerow([area.image, area.label, area.name, area.pixels, percent])
+    with new_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def titles(areas: Sequence[ClassArea]) -> dict[int, str]:
+    """Return the title of each label that occurs, in the order of the labels."""
+    return {area.label: area.title for area in sorted(areas, key=lambda a: a.label)}
