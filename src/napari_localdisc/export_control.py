@@ -1,4 +1,4 @@
-"""Labels layers to files and back, for panels: off the GUI thread, held by reference."""
+"""Labels layers to files and back, for panels; written off the GUI thread."""
 
 from __future__ import annotations
 

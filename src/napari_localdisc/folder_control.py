@@ -274,9 +274,7 @@ class FolderControl:
         try:
             pixels = read_image(task.source)
             is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
-            layers: list[Layer] = [
-                Image(pixels, name=task.source.stem, rgb=is_colour)  # type: ignore[no-untyped-call]
-            ]
+            layers: list[Layer] = [Image(pixels, name=task.source.stem, rgb=is_colour)]
             if task.outputs[0].exists():
                 for labels in read_labels(task.outputs[0]):
                     data, attributes, _ = layer_data_of(labels)

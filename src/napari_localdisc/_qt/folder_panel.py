@@ -140,7 +140,7 @@ class FolderWidget(QWidget):
         control.model_changed.connect(self._refresh_model)
         control.busy_changed.connect(self._show_busy)
         control.progressed.connect(self._show_progress)
-        control.status_changed.connect(self.status.setText)
+        control.status_changed.connect(self._show_status)
         control.row_added.connect(self._add)
         control.cleared.connect(self._clear)
 
@@ -161,6 +161,9 @@ class FolderWidget(QWidget):
         self.start_button.setEnabled(not busy)
         self.cancel_button.setEnabled(busy)
         self.bar.setVisible(busy)
+
+    def _show_status(self, text: str) -> None:
+        self.status.setText(text)
 
     def _show_progress(self, done: int, total: int) -> None:
         self.bar.setRange(0, total)
