@@ -82,11 +82,10 @@ class PairDiscrimination(nn.Module):
         index = torch.arange(rows, device=v.device)
         partner = (index + rows // 2) % rows
         attraction = log_p[index, partner]
-        other = ~itself
-        other[index, partner] = False
-        repulsion = _log_one_minus_exp(log_p[other].view(rows, rows - 2))
-        if affinity is not None:
-            repulsion = repulsion * (1 - affinity[other].view(rows, rows - 2))
+        # Weights, not a choice of elements, whose gradient would be scattered
+        share = torch.ones_like(log_p) if affinity is None else 1 - affinity
+        share = share.masked_fill(itself | itself.roll(rows // 2, 1), 0)
+        repulsion = _log_one_minus_exp(log_p) * share
         return -(attraction + repulsion.sum(1)).mean()
 
 

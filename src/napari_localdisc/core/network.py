@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import NormalisedConvolution
+
 STRIDE = 16
 """Height and width of the network's input are multiples of this."""
 
@@ -18,7 +20,7 @@ _GROUP_WIDTHS = (1, 2, 4, 8, 8)
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        NormalisedConvolution(channels_in, channels_out),
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
     )
@@ -156,15 +158,31 @@ class LocalDiscriminationNet(nn.Module):
         vectors, logits = self.raw(x)
         return F.normalize(vectors.float(), dim=1), cluster_probability(logits)
 
-    def raw(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both branches' last convolutions, before any normalisation."""
+    def raw(self, x: Tensor, vector_stride: int = 1) -> tuple[Tensor, Tensor]:
+        """Return both branches' last convolutions, before any normalisation.
+
+        With a ``vector_stride`` of 2 the embeddings are those of every other row and
+        column, at a quarter of the cost of their last convolution.
+        """
+        features = self._features(x)
+        block, last = self.embedding_branch
+        assert isinstance(last, nn.Conv2d)
+        vectors = F.conv2d(block(features), last.weight, last.bias, vector_stride, 1)
+        return vectors, self.clustering_branch(features)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the clustering branch's last convolution alone."""
+        logits: Tensor = self.clustering_branch(self._features(x))
+        return logits
+
+    def _features(self, x: Tensor) -> Tensor:
         if x.shape[-1] % STRIDE or x.shape[-2] % STRIDE:
             raise ValueError(
                 f"Height and width must be multiples of {STRIDE}, "
                 f"not {tuple(x.shape[-2:])}; pad the image first."
             )
-        features = self.decoder(self.encoder(x))
-        return self.embedding_branch(features), self.clustering_branch(features)
+        features: Tensor = self.decoder(self.encoder(x))
+        return features
 
 
 def cluster_probability(logits: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from .errors import Cancelled, TrainingError
 from .images import WorkingGrid, as_rgb, find_field_of_view, working_image
 from .models import Model, save_model
 from .network import channels_last
+from .runtime import choose_precision
 from .training.batches import step_generator
 from .views import Augmentation, ColourJitter, crop_maps, uniform, warp
 
@@ -225,7 +226,8 @@ def _step(
     seen = network_input(
         rgb, inside, model.card.working_diameter, model.card.in_channels, stats
     )
-    with torch.autocast(device.type, torch.bfloat16):
+    fast = choose_precision(device) is torch.bfloat16
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast):
         seen = seen.to(device).contiguous(memory_format=torch.channels_last)
         _, logits = network.raw(seen)
     found = torch.sigmoid(logits[:, _CHANNEL].float()) * inside[:, 0].to(device)

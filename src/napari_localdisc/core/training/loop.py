@@ -27,7 +27,7 @@ from napari_localdisc.core.rendering import Renderer, make_drawings
 from .adversary import Adversary
 from .batches import Batch, WindowDataset, Windows, make_batch, step_generator
 from .checkpoint import load_checkpoint, save_checkpoint
-from .objective import Objective
+from .objective import STRIDE, Objective
 from .validation import cluster_centres, validate
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ _LOWEST_RATE = 0.01
 class BothBranches(nn.Module):
     """The network's raw outputs as ``forward``, which is what Fabric wraps."""
 
-    def __init__(self, network: LocalDiscriminationNet) -> None:
+    def __init__(self, network: LocalDiscriminationNet, vector_stride: int = 1) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.vector_stride = network, vector_stride
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return `LocalDiscriminationNet.raw`."""
-        return self.network.raw(x)
+        return self.network.raw(x, self.vector_stride)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,9 @@ class Trainer:
         )
         self.chosen = AveragedModel(network)
         optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-        self.network, self.optimizer = fabric.setup(BothBranches(network), optimizer)
+        self.network, self.optimizer = fabric.setup(
+            BothBranches(network, STRIDE), optimizer
+        )
         self.averaged.to(fabric.device)
         self.chosen.to(fabric.device)
         self.scheduler = LambdaLR(self.optimizer, lambda _: self._rate())
@@ -268,7 +270,9 @@ class Trainer:
         late = self.share >= settings.self_training_from
         if not (late and self.drawn and settings.weights.self_training):
             return None
-        _, logits = self._averaged_forward(images[: batch.pairs])
+        network = self._mean().eval()
+        with self.fabric.autocast():
+            logits = network.logits(images[: batch.pairs])
         return torch.sigmoid(logits[:, self.drawn].float())
 
     def _averaged_forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

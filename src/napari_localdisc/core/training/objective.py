@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from .batches import Batch
     from .settings import TrainingSettings
 
-_STRIDE = 2
+STRIDE = 2
+"""Of the pixels whose embeddings are compared: every other row and column."""
 
 
 class Objective(nn.Module):
@@ -74,7 +75,8 @@ class Objective(nn.Module):
         Parameters
         ----------
         raw_vectors, logits : Tensor
-            Outputs of `LocalDiscriminationNet.raw` on ``batch.images``.
+            Outputs of `LocalDiscriminationNet.raw` on ``batch.images``, the vectors
+            at a stride of `STRIDE`.
         batch : Batch
             What the network saw.
         progress : float
@@ -87,12 +89,12 @@ class Objective(nn.Module):
         """
         weights, b = self.settings.weights, batch.pairs
         # Every other pixel says the same of regions at a quarter of the cost.
-        coarse = raw_vectors[..., ::_STRIDE, ::_STRIDE].float()
-        inside = batch.inside[..., ::_STRIDE, ::_STRIDE]
+        coarse = raw_vectors.float()
+        inside = batch.inside[..., ::STRIDE, ::STRIDE]
         vectors = F.normalize(coarse, dim=1)
-        probability = cluster_probability(logits[..., ::_STRIDE, ::_STRIDE])
-        maps = rescaled(batch.maps, 1 / _STRIDE)
-        second_maps = rescaled(batch.second_maps, 1 / _STRIDE)
+        probability = cluster_probability(logits[..., ::STRIDE, ::STRIDE])
+        maps = rescaled(batch.maps, 1 / STRIDE)
+        second_maps = rescaled(batch.second_maps, 1 / STRIDE)
         terms: dict[str, Tensor] = {}
         second = slice(b, 2 * b)
         values = torch.cat([coarse[second], probability[second], inside[second]], 1)

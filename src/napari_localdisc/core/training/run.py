@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled, TrainingError
+from napari_localdisc.core.memory import reused_memory
 from napari_localdisc.core.models import SUFFIX, Model, load_model, save_model
 from napari_localdisc.core.photographs import (
     Photographs,
@@ -24,6 +25,7 @@ from napari_localdisc.core.photographs import (
     prepare_photographs,
 )
 from napari_localdisc.core.priors import get_prior
+from napari_localdisc.core.runtime import choose_precision
 
 from .checkpoint import read_state
 from .loop import Progress, Trainer
@@ -133,7 +135,8 @@ def train(
     if resume:
         trainer.load(checkpoint)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _run(trainer, out, checkpoint, progress, cancel, keep_best, watch)
+    with reused_memory():
+        _run(trainer, out, checkpoint, progress, cancel, keep_best, watch)
     card_details = _details(trainer, fabric, photographs) | (details or {})
     model = trainer.model(out.stem, card_details)
     if fabric.is_global_zero:
@@ -150,7 +153,7 @@ def _resumed(checkpoint: Path, wanted: TrainingSettings) -> TrainingSettings:
 def _fabric(device: str, devices: int, strategy: str) -> Fabric:
     try:
         on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-        fast = not on_cpu or _has_bfloat16()
+        fast = not on_cpu or choose_precision(torch.device("cpu")) is torch.bfloat16
         fabric = Fabric(
             accelerator=device,
             devices=devices,
@@ -163,10 +166,6 @@ def _fabric(device: str, devices: int, strategy: str) -> Fabric:
             f"Training cannot use the device {device!r} here: {error}"
         ) from error
     return fabric
-
-
-def _has_bfloat16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _run(
