@@ -24,9 +24,9 @@ def gradients(layers, x, weight):
     return [x.grad, *(p.grad for p in layers.parameters())]
 
 
-@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
-def test_gradients_are_those_of_torch(pair, format):
-    x = torch.randn(2, 3, 8, 6, dtype=torch.float64).contiguous(memory_format=format)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_are_those_of_torch(pair, layout):
+    x = torch.randn(2, 3, 8, 6, dtype=torch.float64).contiguous(memory_format=layout)
     weight = torch.randn(2, 5, 8, 6, dtype=torch.float64)
     ours, theirs = (gradients(layers, x, weight) for layers in pair)
     for mine, other in zip(ours, theirs, strict=True):
