@@ -7,9 +7,10 @@ safetensors: arrays, and everything else as JSON in the header.  Nothing in it i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -125,6 +126,32 @@ class Concept:
     def kind(self) -> Kind:
         """``"prompts"`` or ``"classifier"``."""
         return "prompts" if isinstance(self.rule, PromptRule) else "classifier"
+
+    @property
+    def hash(self) -> str:
+        """What tells it from other concepts, whatever their names."""
+        arrays, settings = _rule_to_file(self.rule)
+        classes = [asdict(entry) for entry in self.classes]
+        text = json.dumps([self.model_hash, settings, classes], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        for key in sorted(arrays):
+            digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+        return digest.hexdigest()[:16]
+
+    def with_threshold(self, threshold: float) -> Concept:
+        """Return the same concept cut at another similarity.
+
+        Raises
+        ------
+        PromptError
+            If it is a classifier, which has no threshold.
+        """
+        if not isinstance(self.rule, PromptRule):
+            raise PromptError(
+                f"The concept {self.name!r} is a classifier: it takes the most "
+                "probable class and has no threshold."
+            )
+        return replace(self, rule=replace(self.rule, threshold=threshold))
 
     @classmethod
     def from_prompts(

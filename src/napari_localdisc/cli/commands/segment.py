@@ -1,11 +1,14 @@
 """`localdisc segment`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_localdisc.cli import options
+
+if TYPE_CHECKING:
+    from napari_localdisc.batch import Recipe
 
 POSITION = 30
 
@@ -13,7 +16,9 @@ EXAMPLES = """[bold]Examples[/bold]
 
 localdisc segment retina.jpg --structure vessel -o out/
 
-localdisc segment scans/ --structure 'optic disc' --threshold 0.3 -o out/"""
+localdisc segment scans/ --structure 'optic disc' --threshold 0.3 -o out/
+
+localdisc segment scans/ --concept lesion.concept.safetensors -o out/"""
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def segment(
     images: options.Images,
+    output: options.OutputFolder,
     structure: Annotated[
-        str,
+        str | None,
         typer.Option(
             "-s",
             "--structure",
@@ -32,15 +38,38 @@ def segment(
             help="A structure that the model's card names (see 'models').",
             show_default=False,
         ),
-    ],
-    output: options.OutputFolder,
-    model: options.ModelName = "fundus",
-    threshold: Annotated[
-        float,
+    ] = None,
+    concept: Annotated[
+        Path | None,
         typer.Option(
-            min=0, max=1, help="Probability from which a pixel is in the mask."
+            "-c",
+            "--concept",
+            metavar="FILE",
+            help="What was saved as a concept, in napari or by Concept.save.",
+            show_default=False,
         ),
-    ] = 0.5,
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="MODEL",
+            help="Name (see 'models') or file of a model; by default the concept's "
+            "own, or fundus.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Probability of the structure (by default 0.5) or similarity to the "
+            "concept (by default its own) from which a pixel is in the mask.",
+            show_default=False,
+        ),
+    ] = None,
     flips: options.Flips = 1,
     device: options.Device = None,
     workers: options.Workers = None,
@@ -49,19 +78,22 @@ def segment(
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Find a named structure: NAME_vessel.tif (0 and 1) and its probability.
+    """Find a named structure, or a concept that was learned on another image.
 
-    The probability goes to NAME_vessel_probability.tif, 32-bit floats from 0 to 1.
-    Both have the image's own size.
+    A structure makes NAME_vessel.tif (0 and 1) and NAME_vessel_probability.tif, 32-bit
+    floats from 0 to 1; a concept makes NAME_concept.tif, with its classes.  All have
+    the image's own size.
     """
-    from napari_localdisc.batch import StructureRecipe
     from napari_localdisc.cli.folders import make_files
-    from napari_localdisc.core.model_files import list_models, summarise_model
-    from napari_localdisc.core.naming import find_name
+    from napari_localdisc.cli.output import WrongUse
 
-    file = list_models().get(model, Path(model))
-    known = summarise_model(file).structures if file.is_file() else ()
-    recipe = StructureRecipe(find_name(known, structure) or structure, threshold, flips)
+    if (structure is None) == (concept is None):
+        raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")
+    if concept is not None:
+        recipe, model = _concept_recipe(concept, model, threshold, flips)
+    else:
+        model = model or "fundus"
+        recipe = _structure_recipe(str(structure), model, threshold, flips)
     make_files(
         images,
         output,
@@ -74,3 +106,28 @@ def segment(
         scheduler=scheduler,
         workers=workers,
     )
+
+
+def _structure_recipe(
+    structure: str, model: str, threshold: float | None, flips: int
+) -> "Recipe":
+    from napari_localdisc.batch import StructureRecipe
+    from napari_localdisc.core.model_files import list_models, summarise_model
+    from napari_localdisc.core.naming import find_name
+
+    file = list_models().get(model, Path(model))
+    known = summarise_model(file).structures if file.is_file() else ()
+    name = find_name(known, structure) or structure
+    return StructureRecipe(name, 0.5 if threshold is None else threshold, flips)
+
+
+def _concept_recipe(
+    path: Path, model: str | None, threshold: float | None, flips: int
+) -> "tuple[Recipe, str]":
+    from napari_localdisc.concept_recipe import ConceptRecipe
+    from napari_localdisc.core.concepts import load_concept
+
+    concept = load_concept(path)
+    if threshold is not None:
+        concept = concept.with_threshold(threshold)
+    return ConceptRecipe(concept, flips), model or concept.model_name
