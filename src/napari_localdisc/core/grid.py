@@ -184,6 +184,10 @@ class WorkingGrid:
         image = values.new_zeros(self.image_shape)
         if inside is None:
             image[self.box] = resized
+        elif image.device.type == "cpu":
+            # numpy multiplies floats by booleans three times as fast as torch does
+            box = image.numpy()[self.box]
+            np.multiply(resized.numpy(), inside.numpy()[self.box], out=box)
         else:
             torch.mul(resized, inside[self.box], out=image[self.box])
         return image

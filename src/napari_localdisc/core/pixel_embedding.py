@@ -10,6 +10,7 @@ import torch
 
 from . import clustering, masks, structures
 from . import similarity as similar
+from .nearest import NearestCosines
 from .network import region_embedding
 
 if TYPE_CHECKING:
@@ -233,8 +234,20 @@ class Embedding:
         return np.asarray(self._similarity(positive, negative).cpu().numpy())
 
     def _similarity(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        flat = similar.similarity_map(self.matrix, positive, negative)
+        likes, dislikes = (
+            similar.as_rows(vectors, len(self.matrix))
+            for vectors in (positive, negative)
+        )
+        if len(likes) == 0:
+            similar.require_positive(())
+        against = self._nearest(dislikes) if len(dislikes) else None
+        nearest = self._nearest(likes)
+        flat = similar.combine(nearest, against, torch.empty_like(nearest))
         return flat.view(self.grid.shape)
+
+    @cached_property
+    def _nearest(self) -> NearestCosines:
+        return NearestCosines(self.matrix)
 
     def _prompt_vectors(
         self, positive: ArrayLike, negative: ArrayLike

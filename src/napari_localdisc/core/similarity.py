@@ -12,6 +12,7 @@ from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from .errors import PromptError
+from .nearest import largest_cosine
 
 if TYPE_CHECKING:
     from .images import FloatImage, Mask
@@ -24,7 +25,6 @@ CONTRAST = 0.1
 """Temperature of the choice between the nearest positive and the nearest negative
 prompt; that of patch discrimination."""
 
-_CHUNK = 1 << 16
 _BINS = 256
 
 
@@ -104,12 +104,12 @@ def sample_vectors(
     low = clamped.astype(np.intp)
     high = np.minimum(low + 1, limits)
     fraction = clamped - low
-    total = np.zeros((len(points), matrix.shape[0]), np.float32)
-    for rows, row_share in ((low, 1 - fraction), (high, fraction)):
-        for columns, column_share in ((low, 1 - fraction), (high, fraction)):
-            index = rows[:, 0] * shape[1] + columns[:, 1]
-            vectors = matrix[:, torch.from_numpy(index)].T.cpu().numpy()
-            total += vectors * (row_share[:, :1] * column_share[:, 1:])
+    rows, row_shares = (low, high), (1 - fraction, fraction)
+    corners = [(a, b) for a in (0, 1) for b in (0, 1)]
+    index = np.stack([rows[a][:, 0] * shape[1] + rows[b][:, 1] for a, b in corners])
+    share = np.stack([row_shares[a][:, 0] * row_shares[b][:, 1] for a, b in corners])
+    vectors = matrix[:, torch.from_numpy(index.ravel())].cpu().numpy()
+    total = (vectors.reshape(len(matrix), *index.shape) * share).sum(1).T
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(total / np.maximum(length, 1e-12), np.float32)
 
@@ -148,43 +148,51 @@ def similarity_map(
     PromptError
         If there is no positive vector, or vectors have the wrong size.
     """
-    likes, dislikes = (_as_rows(part, matrix) for part in (positive, negative))
+    likes, dislikes = (as_rows(part, len(matrix)) for part in (positive, negative))
     if len(likes) == 0:
         require_positive(())
-    queries = torch.cat([likes, dislikes])
-    pixels = matrix.shape[1]
-    result = matrix.new_empty(pixels) if out is None else out
-    buffer = matrix.new_empty(len(queries) * min(_CHUNK, pixels))
-    for start in range(0, pixels, _CHUNK):
-        # A piece at a time: cosines to many prompts then never leave the cache
-        piece = matrix[:, start : start + _CHUNK]
-        cosine = buffer[: len(queries) * piece.shape[1]].view(len(queries), -1)
-        torch.mm(queries, piece, out=cosine)
-        _combine(cosine, len(likes), result[start : start + _CHUNK])
-    return result
+    result = torch.empty_like(matrix[0]) if out is None else out
+    largest_cosine(matrix, torch.from_numpy(likes).to(matrix), result)
+    if len(dislikes) == 0:
+        return combine(result, None, result)
+    nearest = torch.empty_like(result)
+    largest_cosine(matrix, torch.from_numpy(dislikes).to(matrix), nearest)
+    return combine(result, nearest, result)
 
 
-def _as_rows(vectors: ArrayLike, matrix: Tensor) -> Tensor:
+def as_rows(vectors: ArrayLike, dim: int) -> FloatImage:
+    """Return vectors as (k, D) float32.
+
+    Raises
+    ------
+    PromptError
+        If they are not of dimension ``dim``.
+    """
     rows = np.atleast_2d(np.asarray(vectors, np.float32))
     if rows.size == 0:
-        return matrix.new_empty((0, matrix.shape[0]))
-    if rows.ndim != 2 or rows.shape[1] != matrix.shape[0]:
+        return np.zeros((0, dim), np.float32)
+    if rows.ndim != 2 or rows.shape[1] != dim:
         raise PromptError(
             f"These vectors have {rows.shape[-1]} components and the image's have "
-            f"{matrix.shape[0]}: they come from another model."
+            f"{dim}: they come from another model."
         )
-    return torch.from_numpy(np.ascontiguousarray(rows)).to(matrix.device)
+    return np.ascontiguousarray(rows)
 
 
-def _combine(cosine: Tensor, positives: int, out: Tensor) -> None:
-    """Turn (k, n) cosines, positive prompts first, into similarities; in place."""
-    torch.amax(cosine[:positives], 0, out=out)
-    if len(cosine) == positives:
-        out.sub_(1).div_(SPREAD).exp_().clamp_(max=1)
-        return
-    nearest_negative = torch.amax(cosine[positives:], 0)
-    choice = torch.sub(out, nearest_negative).div_(CONTRAST).sigmoid_()
-    out.sub_(1).div_(SPREAD).exp_().mul_(choice).clamp_(max=1)
+@torch.no_grad()
+def combine(positive: Tensor, negative: Tensor | None, out: Tensor) -> Tensor:
+    """Turn (N,) largest cosines to prompts into similarities; see `similarity_map`.
+
+    ``out`` may be ``positive``.
+    """
+    choice = None
+    if negative is not None:
+        choice = torch.sub(positive, negative).div_(CONTRAST).sigmoid_()
+    torch.add(positive.new_tensor(-1 / SPREAD), positive, alpha=1 / SPREAD, out=out)
+    out.exp_()
+    if choice is not None:
+        out.mul_(choice)
+    return out.clamp_(max=1)
 
 
 def values_at(values: NDArray[Any], points: ArrayLike) -> NDArray[Any]:
