@@ -45,7 +45,7 @@ def largest_cosine(matrix: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
     for start in range(0, whole, step):
         stop = min(start + step, whole)
         blocks = (stop - start) // _BLOCK
-        part = matrix[:, start:stop].unflatten(1, (blocks, _BLOCK)).transpose(0, 1)
+        part = matrix[:, start:stop].view(-1, blocks, _BLOCK).transpose(0, 1)
         queries = vectors.expand(blocks, *vectors.shape)
         best = out[start:stop].view(blocks, _BLOCK)
         if count == 1:
