@@ -103,7 +103,7 @@ def test_no_seams(height, width, tile_size, seed):
 
 def test_what_no_tile_fills_is_neutral(monkeypatch, photograph, model):
     monkeypatch.setattr(
-        "napari_localdisc.core.embedding.plan_tiles", lambda inside, tile_size: []
+        "napari_localdisc.core.tile_runs.plan_tiles", lambda inside, tile_size: []
     )
     embedding = embed(photograph, model)
     np.testing.assert_array_equal(np.linalg.norm(embedding.vectors, axis=2), 1)

@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from .contrast import network_input
 from .errors import Cancelled
-from .images import (
-    FloatImage,
-    Mask,
-    WorkingGrid,
-    as_rgb,
-    find_field_of_view,
-    working_image,
-)
+from .images import WorkingGrid, as_rgb, find_field_of_view, working_image
 from .pixel_embedding import Embedding
-from .runtime import FastNetwork, Precision
-from .tiling import padded_size, plan_tiles
+from .tile_runs import run_tiles
 
 if TYPE_CHECKING:
-    from .models import Model, ModelCard
+    from .models import Model
+    from .runtime import Precision
 
 __all__ = ["TILE_SIZE", "Embedding", "embed", "embed_steps"]
 
@@ -123,31 +111,14 @@ def embed_steps(
     grid = WorkingGrid.around(field_of_view, card.working_diameter)
     colour, inside = working_image(rgb, field_of_view, grid)
     del rgb
-    margin = SURROUND if card.modality == "fundus" else 0
-    surrounded = np.pad(inside, margin)
-    tiles = plan_tiles(surrounded, tile_size)
-    network = FastNetwork(model.network, precision, flips)
-    x = _padded_input(colour, inside, model, margin)
-    channels = list(card.structures.values())
-    vectors, probability, presence = _allocate(
-        card, (surrounded.shape[0], surrounded.shape[1]), x.device
-    )
-    for done, tile in enumerate(tiles, 1):
-        window = x[(slice(None), slice(None), *tile.window)]
-        core = (slice(None), *tile.core)
-        network.fill(
-            window,
-            tile.kept,
-            vectors[core],
-            probability[core],
-            presence[core] if channels else None,
-            channels,
-        )
-        yield done, len(tiles)
-    rows, columns = (slice(margin, margin + side) for side in grid.shape)
-    vectors, probability, presence = (
-        values[:, rows, columns].contiguous()
-        for values in (vectors, probability, presence)
+    vectors, probability, presence = yield from run_tiles(
+        colour,
+        inside,
+        model,
+        margin=SURROUND if card.modality == "fundus" else 0,
+        tile_size=tile_size,
+        flips=flips,
+        precision=precision,
     )
     return Embedding(
         vectors.flatten(1),
@@ -159,38 +130,3 @@ def embed_steps(
         model.hash,
         dict(zip(card.structures, presence, strict=True)),
     )
-
-
-@torch.no_grad()
-def _padded_input(
-    colour: FloatImage, inside: Mask, model: Model, margin: int
-) -> Tensor:
-    """(1, C, h', w') input on the model's device, padded as if outside the image."""
-    height, width = inside.shape
-    x = network_input(
-        torch.from_numpy(colour).permute(2, 0, 1)[None].to(model.device),
-        torch.from_numpy(inside)[None, None].to(model.device, torch.float32),
-        model.card.working_diameter,
-        model.card.in_channels,
-    )
-    right, bottom = (
-        padded_size(side + 2 * margin) - side - margin for side in (width, height)
-    )
-    padding = (margin, right, margin, bottom)
-    return F.pad(x, padding)
-
-
-def _allocate(
-    card: ModelCard, shape: tuple[int, int], device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Make room for vectors, probabilities and the presence of named structures.
-
-    What no tile fills stays neutral.
-    """
-    # numpy asks for huge pages, which spares most of the page faults
-    vectors, probability, presence = (
-        torch.from_numpy(np.empty((channels, *shape), np.float32)).to(device)
-        for channels in (card.embedding_dim, card.clusters, len(card.structures))
-    )
-    vectors.zero_()[0] = 1
-    return vectors, probability.fill_(1 / card.clusters), presence.zero_()

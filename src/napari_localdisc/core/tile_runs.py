@@ -1,0 +1,204 @@
+"""Tiles through the network; where a device runs out of memory the work goes on."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .contrast import network_input
+from .errors import LocalDiscError
+from .runtime import FastNetwork, Precision
+from .tiling import SMALLEST_TILE, padded_size, plan_tiles
+
+if TYPE_CHECKING:
+    from .images import FloatImage, Mask
+    from .models import Model, ModelCard
+
+Maps = tuple[Tensor, Tensor, Tensor]
+"""(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures."""
+
+
+def run_tiles(
+    colour: FloatImage,
+    inside: Mask,
+    model: Model,
+    *,
+    margin: int,
+    tile_size: int,
+    flips: int,
+    precision: Precision,
+) -> Generator[tuple[int, int], None, Maps]:
+    """Run the network over the working grid, on the model's device.
+
+    Where the device's memory does not suffice, smaller tiles are tried, then the
+    processor; a warning says so.
+
+    Parameters
+    ----------
+    colour : ndarray
+        (h, w, 3) float32 on the working grid.
+    inside : ndarray
+        (h, w) bool, the field of view.
+    model : Model
+        The model.
+    margin : int
+        Pixels added on all sides as if outside the field of view.
+    tile_size, flips, precision
+        As of `embed`.
+
+    Yields
+    ------
+    done, total : int
+        After each tile; begins anew after running out of memory.
+
+    Returns
+    -------
+    tuple of Tensor
+        As the generator's value, without the margin.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``tile_size`` is too small, or memory does not suffice for anything.
+    """
+    attempts = plan_attempts(model.device, tile_size)
+    for number, (device, size) in enumerate(attempts, 1):
+        try:
+            return (
+                yield from _run(
+                    colour, inside, model, device, margin, size, flips, precision
+                )
+            )
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if number == len(attempts):
+                raise LocalDiscError(
+                    "There is not enough memory for even the smallest tile: close "
+                    "other programs, or choose a smaller image."
+                ) from error
+        # Outside of the handler: its error would keep the tensors alive
+        _empty_cache(device)
+        following, smaller = attempts[number]
+        how = (
+            f"in tiles of {smaller} pixels"
+            if following == device
+            else "on the processor, which is slower"
+        )
+        warnings.warn(
+            f"The device {device} ran out of memory: the image is embedded {how}.",
+            stacklevel=2,
+        )
+    raise AssertionError("there is at least one attempt")
+
+
+def plan_attempts(
+    device: torch.device, tile_size: int
+) -> list[tuple[torch.device, int]]:
+    """List what to try: the device with ever smaller tiles, then the processor."""
+    sizes = [tile_size]
+    while sizes[-1] > SMALLEST_TILE:
+        sizes.append(max(SMALLEST_TILE, padded_size(sizes[-1] // 2)))
+    attempts = [(device, size) for size in sizes]
+    if device.type != "cpu":
+        attempts += [(torch.device("cpu"), size) for size in sizes]
+    return attempts
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error of torch means that a device's memory is used up."""
+    kind = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    # MPS and the processor's allocator raise plain RuntimeErrors
+    signs = ("out of memory", "DefaultCPUAllocator")
+    return isinstance(error, kind) or any(sign in str(error) for sign in signs)
+
+
+def _empty_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _run(
+    colour: FloatImage,
+    inside: Mask,
+    model: Model,
+    device: torch.device,
+    margin: int,
+    tile_size: int,
+    flips: int,
+    precision: Precision,
+) -> Generator[tuple[int, int], None, Maps]:
+    card, network = model.card, model.network
+    surrounded = np.pad(inside, margin)
+    tiles = plan_tiles(surrounded, tile_size)
+    if device != model.device:
+        network = copy.deepcopy(network).to(device)
+    fast = FastNetwork(network, precision, flips)
+    x = _padded_input(colour, inside, card, margin, device)
+    channels = list(card.structures.values())
+    shape = surrounded.shape[0], surrounded.shape[1]
+    vectors, probability, presence = _allocate(card, shape, device)
+    for done, tile in enumerate(tiles, 1):
+        window = x[(slice(None), slice(None), *tile.window)]
+        core = (slice(None), *tile.core)
+        fast.fill(
+            window,
+            tile.kept,
+            vectors[core],
+            probability[core],
+            presence[core] if channels else None,
+            channels,
+        )
+        yield done, len(tiles)
+    rows, columns = (slice(margin, margin + side) for side in inside.shape)
+    vectors, probability, presence = (
+        values[:, rows, columns].contiguous()
+        for values in (vectors, probability, presence)
+    )
+    return vectors, probability, presence
+
+
+@torch.no_grad()
+def _padded_input(
+    colour: FloatImage,
+    inside: Mask,
+    card: ModelCard,
+    margin: int,
+    device: torch.device,
+) -> Tensor:
+    """(1, C, h', w') input on the device, padded as if outside the image."""
+    height, width = inside.shape
+    x = network_input(
+        torch.from_numpy(colour).permute(2, 0, 1)[None].to(device),
+        torch.from_numpy(inside)[None, None].to(device, torch.float32),
+        card.working_diameter,
+        card.in_channels,
+    )
+    right, bottom = (
+        padded_size(side + 2 * margin) - side - margin for side in (width, height)
+    )
+    padding = (margin, right, margin, bottom)
+    return F.pad(x, padding)
+
+
+def _allocate(card: ModelCard, shape: tuple[int, int], device: torch.device) -> Maps:
+    """Make room for vectors, probabilities and the presence of named structures.
+
+    What no tile fills stays neutral.
+    """
+    # numpy asks for huge pages, which spares most of the page faults
+    vectors, probability, presence = (
+        torch.from_numpy(np.empty((channels, *shape), np.float32)).to(device)
+        for channels in (card.embedding_dim, card.clusters, len(card.structures))
+    )
+    vectors.zero_()[0] = 1
+    return vectors, probability.fill_(1 / card.clusters), presence.zero_()
