@@ -129,7 +129,7 @@ def prepare_photographs(
     fitted = [p for p in priors if isinstance(p, FittedPrior)]
     drawn = any(isinstance(p, DrawnPrior) for p in priors)
     recipe = f"{VERSION}-{working_diameter}-{modality}-{drawn}"
-    recipe += "".join(f"-{p.name}" for p in fitted)
+    recipe += "".join(f"-{p.name}" + f".{p.version}" * (p.version > 1) for p in fitted)
     for number, source in enumerate(sources):
         if cancel is not None and cancel():
             raise Cancelled

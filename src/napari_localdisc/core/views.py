@@ -43,6 +43,8 @@ class Augmentation:
         Largest rotation in degrees; from 180 photographs turn freely.
     mirror : bool
         Whether photographs may be mirrored.
+    radiographs : bool
+        Whether tones and borders change, as between radiographs, instead of colours.
     """
 
     smallest_scale: float = 0.75
@@ -51,6 +53,7 @@ class Augmentation:
     turn_jitter: float = 2.0
     largest_turn: float = 180.0
     mirror: bool = True
+    radiographs: bool = False
 
     @property
     def turns_freely(self) -> bool:

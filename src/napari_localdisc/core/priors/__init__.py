@@ -18,7 +18,7 @@ from napari_localdisc.core.errors import TrainingError
 
 from .disc import fit_disc
 from .lesions import simulate_spots
-from .lungs import lungs_map
+from .lungs import heart_map, lungs_map
 from .masks import drawn_mask, read_masks
 from .vessel_tree import simulate_vessel_trees
 
@@ -66,11 +66,14 @@ class FittedPrior:
     fit : callable
         (rgb, inside) on the working grid → (h, w) uint8: 255 the structure, 0 not,
         127 unknown.
+    version : int
+        Of the fit: what was prepared with another one is prepared again.
     """
 
     name: str
     structure: str
     fit: Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
+    version: int = 1
 
 
 Prior = DrawnPrior | FittedPrior
@@ -93,7 +96,8 @@ PRIORS: dict[str, Prior] = {
         FittedPrior("disc", "optic disc", _disc_map),
         DrawnPrior("bright-lesion", "bright lesion", simulate_spots, _LIPID, True),
         DrawnPrior("dark-lesion", "dark lesion", simulate_spots, _BLOOD),
-        FittedPrior("lungs", "lung", lungs_map),
+        FittedPrior("lungs", "lung", lungs_map, version=2),
+        FittedPrior("heart", "heart", heart_map),
     )
 }
 

@@ -4,22 +4,27 @@ A pair of lungs with modes of variation (`lung_shapes`) is fitted to each radiog
 itself: shapes are drawn and redrawn around the best of them until dark inside and
 bright around fit best, then the outline moves along its normals to the strongest edge
 nearby, smoothly.  No label is involved; where the fit is doubtful the map says nothing.
+
+The heart lies between the two lungs: `heart_map` is what the fitted lungs leave free
+above the diaphragm, its corners rounded.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.draw import polygon2mask
 
 from .lung_shapes import MODES, Floats, fill, lung_grid, outline_places
 
 UNKNOWN = 127
 
 _SEARCH_SIDE = 192
-_DRAWS, _REDRAWS, _ROUNDS, _ELITE = 4000, 400, 14, 40
+_DRAWS, _REDRAWS, _ROUNDS, _ELITE = 1500, 200, 10, 30
 _NARROW, _WIDE = 0.016, 0.05
 """Distance from the outline, as fractions of the side, at which contrast is measured"""
 _NEAR_BLUR, _WIDE_BLUR = 0.12, 0.3
@@ -27,6 +32,14 @@ _MIDDLE = tuple(g.ravel() for g in np.meshgrid([0.2, 0.5, 0.8], np.arange(1, 10)
 _BELOW = tuple(g.ravel() for g in np.meshgrid([0.1, 0.5, 0.8], [1.1, 1.2, 1.3]))
 _REACH, _STEPS = 0.06, 25
 _LEAST_SCORE = 0.8
+_FRAME = 0.02
+"""Share of the side along the image's edges, often a bright film edge or a shutter,
+that says nothing of where lungs end."""
+_CORNER = 0.025
+"""Radius that a lung's corners are rounded to, as a fraction of the side."""
+_HEART_TOP, _HEART_BASE, _HEART_CORNER = 0.55, 0.06, 0.12
+"""Where the heart begins and ends and how round it is, as fractions of the height from
+the apex of the lungs to the inner ends of the diaphragm, which it reaches beyond."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,8 @@ class LungFit:
         (h, w) bool.
     modes : ndarray
         (MODES,) standardised modes of the fitted shape, before its outline moved.
+    outlines : ndarray
+        (2, K, 2) row and column in pixels: both lungs' outlines at `outline_places`.
     score : float
         Mean contrast across the outline and between lungs and surroundings, in local
         standard deviations; 0 where there are no lungs.
@@ -46,6 +61,7 @@ class LungFit:
 
     mask: NDArray[np.bool_]
     modes: Floats
+    outlines: Floats
     score: float
 
 
@@ -66,9 +82,46 @@ def lungs_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np
         doubtful.
     """
     fit = fit_lungs(rgb, inside)
+    return _map(fit, fit.mask)
+
+
+def heart_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return where the fitted lungs say that the heart is, as `lungs_map` does."""
+    fit = fit_lungs(rgb, inside)
+    return _map(fit, heart_mask(fit) & inside)
+
+
+def _map(fit: LungFit, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     if fit.score < _LEAST_SCORE:
-        return np.full(inside.shape, UNKNOWN, np.uint8)
-    return fit.mask.astype(np.uint8) * np.uint8(255)
+        return np.full(mask.shape, UNKNOWN, np.uint8)
+    return mask.astype(np.uint8) * np.uint8(255)
+
+
+def heart_mask(fit: LungFit) -> NDArray[np.bool_]:
+    """Return (h, w) bool: between the lungs, from below the hila to the diaphragm."""
+    across, along = outline_places()
+    border = np.flatnonzero(across == 0)
+    left, right = fit.outlines[:, border[np.argsort(along[border])]]
+    apex = fit.outlines[..., 0].min()
+    height = (left[-1, 0] + right[-1, 0]) / 2 - apex
+    rows = apex + height * np.linspace(_HEART_TOP, 1 + _HEART_BASE, 60)
+    sides = [
+        np.stack([rows, np.interp(rows, np.maximum.accumulate(b[:, 0]), b[:, 1])], 1)
+        for b in (left, right)
+    ]
+    mask = polygon2mask(fit.mask.shape, np.concatenate([sides[0], sides[1][::-1]]))
+    return _rounded(mask, _HEART_CORNER * height) & ~fit.mask
+
+
+def _rounded(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Open a mask by a disc; the image's edges are no corners."""
+    pad = int(radius) + 2
+    wide = np.pad(mask, pad, mode="edge")
+    core = ndimage.distance_transform_edt(wide) > radius
+    if not core.any():
+        return mask
+    opened = ndimage.distance_transform_edt(~core) <= radius
+    return np.asarray(opened[pad:-pad, pad:-pad] & mask)
 
 
 def fit_lungs(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> LungFit:
@@ -76,17 +129,26 @@ def fit_lungs(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> LungFit:
 
     Parameters are those of `lungs_map`.
     """
-    height, width = inside.shape
-    side = max(height, width)
+    grey = np.ascontiguousarray(rgb.mean(-1), np.float32)
+    # Two priors ask for the same fit, one after the other
+    return _fit(grey.tobytes(), np.ascontiguousarray(inside).tobytes(), inside.shape)
+
+
+@lru_cache(maxsize=2)
+def _fit(grey_bytes: bytes, inside_bytes: bytes, shape: tuple[int, int]) -> LungFit:
+    grey = np.frombuffer(grey_bytes, np.float32).reshape(shape)
+    inside = np.frombuffer(inside_bytes, np.bool_).reshape(shape)
+    side = max(shape)
     zoom = _SEARCH_SIDE / side
-    grey = ndimage.gaussian_filter(rgb.mean(-1), 0.5 / zoom)
+    grey = ndimage.gaussian_filter(grey, 0.5 / zoom)
     grey = ndimage.zoom(grey, zoom, order=1, grid_mode=True, mode="nearest")
     contrasts = _contrasts(grey)
     modes, score = _search(contrasts)
     outlines = lung_grid(modes[None], *outline_places())[0] * _SEARCH_SIDE - 0.5
     outlines = _snap(contrasts[0], outlines)
-    mask = fill((outlines + 0.5) / zoom - 0.5, (height, width)) & inside
-    return LungFit(mask, modes, score)
+    outlines = (outlines + 0.5) / zoom - 0.5
+    mask = _rounded(fill(outlines, shape), _CORNER * side) & inside
+    return LungFit(mask, modes, outlines, score)
 
 
 def _contrasts(grey: NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -110,7 +172,7 @@ def _search(contrasts: tuple[Floats, Floats]) -> tuple[Floats, float]:
     """Cross-entropy search for the best shape: (MODES,) and its score."""
     rng = np.random.default_rng(0)
     draws = np.clip(rng.standard_normal((_DRAWS, MODES)), -2.2, 2.2)
-    scores = _scores(contrasts, draws, every=2)
+    scores = _scores(contrasts, draws)
     best = np.argsort(scores)[-_ELITE:]
     elite = draws[best]
     spread = np.full(MODES, 0.45)
@@ -133,10 +195,10 @@ def _penalty(shapes: Floats) -> Floats:
     return penalty
 
 
-def _scores(contrasts: tuple[Floats, Floats], shapes: Floats, every: int = 1) -> Floats:
+def _scores(contrasts: tuple[Floats, Floats], shapes: Floats) -> Floats:
     """Contrast of dark lungs in bright surroundings, less unlikely shapes: (N,)."""
     near, wide = contrasts
-    across, along = (places[::every] for places in outline_places())
+    across, along = (places[::2] for places in outline_places())
     outline = lung_grid(shapes, across, along)
     normal = _normals(outline)
     outside = _sample(near, outline + _NARROW * normal)
@@ -175,11 +237,16 @@ def _normals(outline: Floats) -> Floats:
 
 
 def _sample(contrast: Floats, places: Floats) -> Floats:
-    """Nearest values at (…, 2) places given as fractions of the side."""
+    """Nearest values at (…, 2) places given as fractions of the side, 0 in the frame.
+
+    The image may be shorter than its side is long.
+    """
     pixels = (places * _SEARCH_SIDE).astype(np.intp)
-    rows = np.clip(pixels[..., 0], 0, contrast.shape[0] - 1)
-    columns = np.clip(pixels[..., 1], 0, contrast.shape[1] - 1)
-    return contrast[rows, columns]
+    margin = round(_FRAME * _SEARCH_SIDE)
+    limits = np.array(contrast.shape)
+    outside = ((pixels < margin) | (pixels >= limits - margin)).any(-1)
+    rows, columns = np.moveaxis(np.clip(pixels, 0, limits - 1), -1, 0)
+    return np.where(outside, 0.0, contrast[rows, columns])
 
 
 def _snap(contrast: Floats, outlines: Floats) -> Floats:

@@ -18,8 +18,8 @@ from torch.utils.data import Dataset
 
 from napari_localdisc.core.contrast import network_input
 from napari_localdisc.core.photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
+from napari_localdisc.core.radiographs import view_jitter
 from napari_localdisc.core.views import (
-    ColourJitter,
     crop_maps,
     second_view_maps,
     uniform,
@@ -135,7 +135,7 @@ class WindowDataset(Dataset[Windows]):
                 pick = int(torch.randint(len(rows), (), generator=generator))
                 found = torch.tensor([columns[pick], rows[pick]]).float() * 4
                 return found + offset * self.settings.crop_size * 0.35
-        free = (size - self.settings.crop_size * 0.6) / 2
+        free = size * 0.1 if whole else (size - self.settings.crop_size * 0.6) / 2
         if self.settings.modality == "fundus":
             # Uniform over a disc: the corners of the square are outside.
             radius = uniform(0, 1, (), generator).sqrt()
@@ -206,7 +206,7 @@ def make_batch(
     inside = (crops[:, INSIDE] > 0.99).float()
     thumbnails = windows.thumbnails.float() / 255
     small_inside = (thumbnails[:, 3:] > 0).float()
-    jitter = ColourJitter(2 * pairs, settings.augmentation.jitter, generator)
+    jitter = view_jitter(2 * pairs, settings.augmentation, generator)
     views = jitter.optics(jitter.colours(crops[:, PHOTOGRAPH])) * inside
     twice = torch.arange(2 * pairs) % pairs
     statistics = jitter.statistics(thumbnails[twice, :3], small_inside[twice])
@@ -227,7 +227,7 @@ def make_batch(
         rendered_crops = warp(ground[:, 3:7], windows.maps[pairs:], size)
         ground_inside = (rendered_crops[:, :1] > 0.99).float()
         image, drawn = renderer(rendered_crops[:, 1:4], ground_inside, generator)
-        jitter = ColourJitter(len(image), settings.augmentation.jitter, generator)
+        jitter = view_jitter(len(image), settings.augmentation, generator)
         image = jitter.optics(jitter.colours(image)) * ground_inside
         images.append(image)
         insides.append(ground_inside)

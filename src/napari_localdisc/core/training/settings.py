@@ -150,8 +150,15 @@ class TrainingSettings:
                 "working_diameter": diameter,
                 "crop_size": max(32, diameter // 16 * 16),
                 "rendered_per_step": 2,
+                "averaging": 0.99,
+                "weights": LossWeights(fitted=5.0),
                 "augmentation": Augmentation(
-                    0.8, 1.2, turn_jitter=5.0, largest_turn=10.0, mirror=False
+                    0.8,
+                    1.2,
+                    turn_jitter=5.0,
+                    largest_turn=10.0,
+                    mirror=False,
+                    radiographs=True,
                 ),
             }
         return cls(**values | changes)
