@@ -28,8 +28,12 @@ PRIORS = {
     "bright-lesion": ("bright lesion", "Small bright spots"),
     "dark-lesion": ("dark lesion", "Small dark spots"),
     "lungs": ("lungs", "The pair of dark fields of a chest radiograph"),
+    "heart": ("heart", "What lies between the lungs of a chest radiograph"),
 }
 """Names that `get_prior` knows, which cannot be asked here without torch."""
+
+OF_THE_CHEST = ("lungs", "heart")
+"""Priors of images that fill the frame."""
 
 MODALITIES = {
     "fundus": "round, in a dark frame",
@@ -98,7 +102,8 @@ class TrainForm(_Form):
         self.form.addRow("Field of view", self.modality)
         self._add_common()
         self.masks.clicked.connect(self._choose_masks)
-        self.priors["lungs"].toggled.connect(self._suit_modality)
+        for name in OF_THE_CHEST:
+            self.priors[name].toggled.connect(self._suit_modality)
         self.refresh()
 
     def refresh(self) -> None:
@@ -125,8 +130,9 @@ class TrainForm(_Form):
             folder = QFileDialog.getExistingDirectory(self, "Folder of binary masks")
         self.set_masks(Path(folder) if folder else None)
 
-    def _suit_modality(self, lungs: bool) -> None:
-        self.modality.setCurrentIndex(int(lungs))
+    def _suit_modality(self) -> None:
+        chest = any(self.priors[name].isChecked() for name in OF_THE_CHEST)
+        self.modality.setCurrentIndex(int(chest))
 
 
 class AdaptForm(_Form):

@@ -18,7 +18,7 @@ localdisc train scans/ -o mine.safetensors --minutes 60
 
 localdisc train fundus/ -o vessels.safetensors --prior vessel-tree --prior disc
 
-localdisc train xrays/ -o chest.safetensors --modality frame --prior lungs
+localdisc train xrays/ -o chest.safetensors --modality frame --prior lungs --prior heart
 
 localdisc train scans/ -o mine.safetensors --minutes 60 --resume"""
 
@@ -50,7 +50,7 @@ def train(
         typer.Option(
             metavar="NAME|FOLDER",
             help="A structure's shape: vessel-tree, disc, bright-lesion, dark-lesion, "
-            "lungs or a folder of binary masks. The first steers cluster 1, …",
+            "lungs, heart or a folder of binary masks. The first steers cluster 1, …",
             show_default=False,
         ),
     ] = None,

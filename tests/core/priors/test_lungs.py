@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_localdisc.core.priors import PRIORS, UNKNOWN
+from napari_localdisc.core.priors.lung_shapes import MODES, lung_grid, outline_places
+from napari_localdisc.core.priors.lungs import (
+    fit_lungs,
+    heart_map,
+    heart_mask,
+    lungs_map,
+)
+
+from ..radiograph import overlap, radiograph  # noqa: TID252
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_finds_both_lungs(seed):
+    rgb, lungs = radiograph(seed)
+    fit = fit_lungs(rgb, np.ones(lungs.shape, bool))
+    assert overlap(fit.mask, lungs) > 0.9
+    for half in (np.s_[:, :96], np.s_[:, 96:]):
+        assert overlap(fit.mask[half], lungs[half]) > 0.85
+    assert fit.score > 0.8
+    assert fit.outlines.shape == (2, len(outline_places()[0]), 2)
+
+
+@pytest.mark.parametrize("gamma", [0.3, 1.6])
+def test_tones_do_not_matter(gamma):
+    rgb, lungs = radiograph(0)
+    fit = fit_lungs(rgb**gamma, np.ones(lungs.shape, bool))
+    assert overlap(fit.mask, lungs) > 0.88
+
+
+def test_fits_on_the_image_s_own_grid_whatever_its_shape():
+    rgb, lungs = radiograph(0, size=256)
+    lower = slice(16, None)
+    fit = fit_lungs(rgb[lower], np.ones(lungs[lower].shape, bool))
+    assert fit.mask.shape == (240, 256)
+    assert overlap(fit.mask, lungs[lower]) > 0.88
+
+
+def test_the_mask_stays_inside():
+    rgb, lungs = radiograph(0)
+    inside = np.ones(lungs.shape, bool)
+    inside[:, :96] = False
+    assert not fit_lungs(rgb, inside).mask[:, :96].any()
+
+
+def test_says_nothing_where_there_are_no_lungs():
+    noise = np.random.default_rng(0).normal(0.5, 0.02, (160, 160, 1))
+    rgb = np.repeat(noise, 3, -1).astype(np.float32)
+    inside = np.ones((160, 160), bool)
+    for shown in (lungs_map(rgb, inside), heart_map(rgb, inside)):
+        assert (shown == UNKNOWN).all()
+
+
+def test_the_heart_lies_between_the_lungs_and_more_on_the_image_s_right():
+    rgb, lungs = radiograph(0, variation=0)
+    inside = np.ones(lungs.shape, bool)
+    fit = fit_lungs(rgb, inside)
+    heart = heart_mask(fit)
+    assert not (heart & fit.mask).any()
+    rows, columns = np.nonzero(heart)
+    left, right = (
+        np.nonzero(lungs[:, half])[1].mean() for half in (slice(96), slice(96, None))
+    )
+    assert left < columns.mean() < right + 96
+    assert columns.mean() > np.nonzero(lungs)[1].mean()
+    assert rows.mean() > np.nonzero(lungs)[0].mean()
+    assert 0.03 < heart.mean() < 0.2
+    np.testing.assert_array_equal(heart_map(rgb, inside) == 255, heart)
+
+
+def test_the_registered_priors_give_these_maps():
+    rgb, lungs = radiograph(1, size=160)
+    inside = np.ones(lungs.shape, bool)
+    for name, structure in (("lungs", "lung"), ("heart", "heart")):
+        prior = PRIORS[name]
+        assert prior.structure == structure
+        shown = prior.fit(rgb, inside)
+        assert shown.dtype == np.uint8
+        assert set(np.unique(shown)) == {0, 255}
+
+
+def test_the_mean_shape_is_two_separate_lungs_in_the_image():
+    outlines = lung_grid(np.zeros((1, MODES)), *outline_places())[0]
+    left, right = outlines[..., 1]
+    assert left.max() < 0.5 < right.min()
+    assert outlines.min() > 0
+    assert outlines.max() < 1
