@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 
+from napari_localdisc.core.distributed import (
+    agreed,
+    gather_with_gradient,
+    group_ended_after,
+    mean_over_processes,
+    process_count,
+)
 from napari_localdisc.core.losses import (
     ClusterBalance,
     PatchDiscrimination,
@@ -51,6 +60,11 @@ def total_loss(network, first, second):
 
 def _shard(fabric: Fabric, folder: str) -> None:
     torch.set_num_threads(1)
+    with group_ended_after(inside=True):
+        _train_on_a_share(fabric, Path(folder))
+
+
+def _train_on_a_share(fabric: Fabric, folder: Path) -> None:
     net = fresh_network()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     wrapped, optimizer = fabric.setup(net, optimizer)
@@ -58,9 +72,10 @@ def _shard(fabric: Fabric, folder: str) -> None:
     first, second = joint_batch()
     loss = total_loss(wrapped, first[share], second[share])
     fabric.backward(loss)
+    assert agreed(fabric.global_rank) == 0
     if fabric.global_rank == 0:
         gradients = {k: p.grad.numpy() for k, p in net.named_parameters()}
-        np.savez(f"{folder}/rank0.npz", loss=loss.detach().numpy(), **gradients)
+        np.savez(folder / "rank0.npz", loss=loss.detach().numpy(), **gradients)
 
 
 def test_two_processes_equal_one_with_the_joint_batch(tmp_path):
@@ -69,9 +84,17 @@ def test_two_processes_equal_one_with_the_joint_batch(tmp_path):
     net = fresh_network()
     loss = total_loss(net, *joint_batch())
     loss.backward()
-    found = np.load(tmp_path / "rank0.npz")
-    np.testing.assert_allclose(found["loss"], loss.detach(), rtol=1e-4)
-    for name, parameter in net.named_parameters():
-        scale = max(1e-6, float(parameter.grad.abs().max()))
-        difference = np.abs(found[name] - parameter.grad.numpy()).max()
-        assert difference <= 1e-4 * scale + 1e-7, name
+    with np.load(tmp_path / "rank0.npz") as found:
+        np.testing.assert_allclose(found["loss"], loss.detach(), rtol=1e-4)
+        for name, parameter in net.named_parameters():
+            scale = max(1e-6, float(parameter.grad.abs().max()))
+            difference = np.abs(found[name] - parameter.grad.numpy()).max()
+            assert difference <= 1e-4 * scale + 1e-7, name
+
+
+def test_alone_everything_is_as_it_was():
+    x = torch.randn(3, 2, requires_grad=True)
+    assert gather_with_gradient(x) is mean_over_processes(x) is x
+    assert agreed("this") == "this"
+    with group_ended_after():
+        assert process_count() == 1

@@ -1,5 +1,6 @@
 """What `train` and `adapt` share: progress while images are read and learnt from."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,21 @@ if TYPE_CHECKING:
     from napari_localdisc.core.training import Progress
 
 
+def _speaks() -> bool:
+    # What Lightning Fabric tells each process that it starts
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 @contextmanager
 def training_progress() -> Iterator[dict[str, Any]]:
     """Give the callbacks ``preparing`` and ``progress``, shown on standard error.
 
-    A terminal gets bars; a file gets a line for each validation.
+    A terminal gets bars; a file gets a line for each validation.  Of several processes
+    the first speaks for all.
     """
+    if not _speaks():
+        yield {}
+        return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -49,6 +59,8 @@ def training_progress() -> Iterator[dict[str, Any]]:
 
 def report_model(model: "Model", file: str, as_json: bool) -> None:
     """Say where a model went and what it is."""
+    if not _speaks():
+        return
     import dataclasses
 
     from .output import print_json, say

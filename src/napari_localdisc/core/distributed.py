@@ -7,10 +7,15 @@ gradients of all processes; the average then is that of one process with all the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def process_count() -> int:
@@ -24,14 +29,63 @@ def gather_with_gradient(x: Tensor) -> Tensor:
     """Concatenate every process's ``x``, of one shape, along the first axis."""
     if process_count() == 1:
         return x
-    gathered: tuple[Tensor, ...] = dist_functional.all_gather(x.contiguous())  # type: ignore[no-untyped-call]
-    return torch.cat(gathered)
+    gathered: Tensor = _Gather.apply(x)  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def mean_over_processes(x: Tensor) -> Tensor:
     """Average ``x`` over the processes, with gradient."""
-    count = process_count()
-    if count == 1:
-        return x
-    total: Tensor = dist_functional.all_reduce(x)  # type: ignore[no-untyped-call]
-    return total / count
+    return x if process_count() == 1 else gather_with_gradient(x[None]).mean(0)
+
+
+def agreed(value: T) -> T:
+    """Return the first process's ``value`` in all of them.
+
+    What ends a training must be one decision: a process that goes on alone waits for
+    the others for ever.
+    """
+    if process_count() == 1:
+        return value
+    shared = [value]
+    dist.broadcast_object_list(shared, src=0)
+    return shared[0]
+
+
+@contextmanager
+def group_ended_after(*, inside: bool = False) -> Iterator[None]:
+    """End the group of processes that the block enters.
+
+    A process that exits inside a group leaves threads of the group behind, which may
+    abort it; so all of them meet at the end and leave first.
+
+    Parameters
+    ----------
+    inside : bool
+        End a group that was entered before the block, too.
+    """
+    ours = inside or process_count() == 1
+    try:
+        yield
+        if ours and process_count() > 1:
+            dist.barrier()
+    finally:
+        if ours and process_count() > 1:
+            dist.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    """What `torch.distributed.nn.functional.all_gather` did; that is deprecated."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.rows = x.shape[0]
+        parts = [torch.empty_like(x) for _ in range(process_count())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        start = dist.get_rank() * ctx.rows
+        return total[start : start + ctx.rows]

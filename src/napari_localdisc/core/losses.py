@@ -56,6 +56,7 @@ class PairDiscrimination(nn.Module):
         affinity : Tensor, optional
             (2n, 2n) in [0, 1]: how surely two rows show the same structure.  Such a
             pair is no negative; its term counts 1 − affinity.  None: the paper.
+            With several processes, of the rows of all of them.
 
         Returns
         -------

@@ -54,9 +54,10 @@ class Adversary:
     ) -> Tensor:
         """How far (B, 1, S, S) probability maps are from passing for masks."""
         self.discriminator.requires_grad_(False)
-        logits = self.discriminator(_noisy(maps, progress, generator))
+        with self.fabric.autocast():  # not through DDP: nothing of it learns here
+            logits = self.discriminator.module(_noisy(maps, progress, generator))
         self.discriminator.requires_grad_(True)
-        return self.loss.generator(logits)
+        return self.loss.generator(logits.float())
 
     def train_discriminator(
         self, maps: Tensor, progress: float, generator: torch.Generator

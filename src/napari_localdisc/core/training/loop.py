@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
+from napari_localdisc.core.distributed import agreed, process_count
 from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.models import Model, ModelCard
 from napari_localdisc.core.network import LocalDiscriminationNet, channels_last
@@ -190,7 +191,7 @@ class Trainer:
             If ``cancel`` says so; the state is that after the last whole step.
         """
         for windows in self._windows():
-            if cancel is not None and cancel():
+            if agreed(cancel is not None and cancel()):
                 raise Cancelled
             started = time.monotonic()
             losses = self._train_step(windows)
@@ -198,7 +199,7 @@ class Trainer:
             self.scheduler.step()
             due = self.step % self.settings.validate_every == 0
             validation = self.validate() if due else None
-            self.seconds += time.monotonic() - started
+            self.seconds = agreed(self.seconds + time.monotonic() - started)
             yield Progress(
                 self.step,
                 self.settings.steps,
@@ -241,6 +242,8 @@ class Trainer:
                 * self.adversary.generator_loss(maps, self.share, generator)
             )
         loss = torch.stack(list(terms.values())).sum()
+        if process_count() > 1:  # DDP waits for the clustering branch in stage 1, too
+            loss = loss + 0 * logits.sum()
         if not torch.isfinite(loss):
             raise TrainingError(
                 "The loss is no longer finite: lower the learning rate and resume."
@@ -312,7 +315,7 @@ class Trainer:
 
     def _stale(self) -> bool:
         patience = self.settings.patience
-        return 0 < patience <= self.without_improvement
+        return patience > 0 and agreed(patience <= self.without_improvement)
 
     def snapshot(self) -> Model:
         """Return the averaged network as it is now, for a look at what it tells apart.

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_localdisc.core.distributed import gather_with_gradient, process_count
 from napari_localdisc.core.losses import (
     ClusterBalance,
     ClusterEntropy,
@@ -161,10 +162,11 @@ class Objective(nn.Module):
         affinity = None
         if staged:
             # Pixels of one cluster are no negatives: the branches help each other.
-            p = F.normalize(_take(probability, index).detach(), dim=1)
+            p = gather_with_gradient(_take(probability, index).detach())
+            p = F.normalize(p, dim=1)
             affinity = (p @ p.T).clamp(0, 1).repeat(2, 2)
         loss: Tensor = self.pixel(rows, affinity)
-        return loss / math.sqrt(len(rows))
+        return loss / math.sqrt(process_count() * len(rows))
 
     def _patches(
         self, first: Tensor, second: Tensor, seen: Tensor, generator: torch.Generator
@@ -194,7 +196,7 @@ class Objective(nn.Module):
         self, vectors: Tensor, probability: Tensor, regions: Tensor, inside: Tensor
     ) -> Tensor:
         """Each pixel's embedding belongs to the centre of its cluster."""
-        centres = F.normalize(regions.mean(0), dim=1).detach()
+        centres = F.normalize(gather_with_gradient(regions.detach()).mean(0), dim=1)
         cosines = torch.einsum("bdhw,md->bmhw", vectors, centres)
         log_share = F.log_softmax(cosines / self.settings.region_temperature, dim=1)
         target = probability.detach().square()

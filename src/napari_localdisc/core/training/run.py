@@ -16,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from napari_localdisc.core.distributed import group_ended_after
 from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.memory import reused_memory
 from napari_localdisc.core.models import SUFFIX, Model, load_model, save_model
@@ -118,6 +119,8 @@ def train(
         settings = _resumed(checkpoint, settings)
     priors = [get_prior(name) for name in settings.priors]
     sources = image_files(images) if isinstance(images, str | Path) else list(images)
+    if isinstance(start, str | Path):
+        start = load_model(start, "cpu")
     fabric = _fabric(device, devices, strategy)
     photographs = prepare_photographs(
         sources,
@@ -129,19 +132,19 @@ def train(
         progress=preparing,
         cancel=cancel,
     )
-    if isinstance(start, str | Path):
-        start = load_model(start, "cpu")
-    trainer = Trainer(settings, photographs, priors, fabric, start)
-    if resume:
-        trainer.load(checkpoint)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with reused_memory():
-        _run(trainer, out, checkpoint, progress, cancel, keep_best, watch)
-    card_details = _details(trainer, fabric, photographs) | (details or {})
-    model = trainer.model(out.stem, card_details)
-    if fabric.is_global_zero:
-        save_model(model, out)
-        draw_clusters(model, trainer.held_out, _beside(out, "_clusters.png"))
+    with group_ended_after():
+        fabric.launch()  # other processes begin here and find all in the cache
+        trainer = Trainer(settings, photographs, priors, fabric, start)
+        if resume:
+            trainer.load(checkpoint)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with reused_memory():
+            _run(trainer, out, checkpoint, progress, cancel, keep_best, watch)
+        card_details = _details(trainer, fabric, photographs) | (details or {})
+        model = trainer.model(out.stem, card_details)
+        if fabric.is_global_zero:
+            save_model(model, out)
+            draw_clusters(model, trainer.held_out, _beside(out, "_clusters.png"))
     return model
 
 
@@ -160,7 +163,6 @@ def _fabric(device: str, devices: int, strategy: str) -> Fabric:
             strategy=strategy,
             precision="bf16-mixed" if fast else "32-true",
         )
-        fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             f"Training cannot use the device {device!r} here: {error}"
