@@ -123,3 +123,65 @@ def test_two_images_cannot_become_one_file():
     sources = [Path("left/a.png"), Path("right/a.jpg")]
     with pytest.raises(FileError, match="would both become"):
         plan_tasks(sources, Path("out"), ["_clusters.tif"])
+
+
+@pytest.fixture
+def ome_zarr_image(tmp_path):
+    """An OME-Zarr image with channels first, as most are."""
+    import zarr
+    from ome_zarr.writer import write_image
+
+    noise = np.random.default_rng(0).integers(60, 255, (3, 600, 640)).astype(np.uint8)
+    path = tmp_path / "slide.ome.zarr"
+    write_image(
+        noise,
+        zarr.open_group(path, mode="w", zarr_format=3),
+        axes=["c", "y", "x"],
+        scale_factors=[2],
+        scale={"c": 1.0, "y": 0.5, "x": 0.25},
+        axes_units={"y": "micrometer", "x": "micrometer"},
+    )
+    return path
+
+
+def test_an_ome_zarr_image_becomes_ome_zarr_labels(ome_zarr_image, model, tmp_path):
+    from napari_localdisc.core.embedding import embed
+    from napari_localdisc.io.export import read_labels
+    from napari_localdisc.io.images import find_images, read_image
+
+    recipe = ClusterRecipe(5)
+    sources = find_images([tmp_path])
+    assert sources == [ome_zarr_image]
+    (task,) = plan_tasks(sources, tmp_path / "out", recipe.endings)
+    assert task.outputs == (tmp_path / "out" / "slide_clusters.ome.zarr",)
+    outcome = run_task(task, recipe, model)
+    assert outcome.state == "written", outcome.reason
+    (labels,) = read_labels(task.outputs[0])
+    assert labels.placement["scale"] == [0.5, 0.25]
+    assert labels.placement["units"] == ["micrometer", "micrometer"]
+    assert labels.image == "slide.ome.zarr"
+    expected = embed(read_image(ome_zarr_image), model).clusters(5)
+    assert np.mean(labels.labels.compute() == expected) > 0.99
+    assert run_task(task, recipe, model).state == "skipped"
+    assert run_task(task, ClusterRecipe(6), model).state == "failed"
+    structure = StructureRecipe("vessel")
+    (task,) = plan_tasks(sources, tmp_path / "out", structure.endings[:1])
+    assert "only clusters" in run_task(task, structure, model).reason
+
+
+def test_a_very_large_tiff_is_read_by_blocks(model, tmp_path, monkeypatch):
+    from napari_localdisc.core.embedding import embed
+    from napari_localdisc.io import large
+    from napari_localdisc.io.export import read_labels
+
+    noise = np.random.default_rng(0).integers(60, 255, (600, 640, 3)).astype(np.uint8)
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, noise, tile=(128, 128), compression="zlib")
+    assert not large.is_large(path)
+    monkeypatch.setattr(large, "LARGE_PIXELS", 1000)
+    (task,) = plan_tasks([path], tmp_path / "out", ClusterRecipe().endings)
+    outcome = run_task(task, ClusterRecipe(), model)
+    assert outcome.state == "written", outcome.reason
+    (labels,) = read_labels(task.outputs[0])
+    expected = embed(noise, model).clusters(8)
+    assert np.mean(labels.labels.compute() == expected) > 0.99

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LabelClass = tuple[str, tuple[float, float, float, float]]
 """Name, "" if it has none, and RGBA in [0, 1]."""
 
+LARGE_ENDING = ".ome.zarr"
+"""Of what is made of images that are read block by block."""
+
 STRUCTURE_COLOUR = (0.0, 0.9, 1.0, 1.0)
 """RGBA of a structure's label; a retina does not have it."""
 
@@ -64,10 +67,13 @@ class ClusterRecipe:
         2 to 16.
     flips : {1, 2, 4}
         Mirrored copies that are averaged.
+    detail : float
+        Of images that are read block by block; see `cluster_large`.
     """
 
     clusters: int = 8
     flips: int = 1
+    detail: float = 1.0
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -221,7 +227,7 @@ def plan_tasks(
     owners: dict[Path, Path] = {}
     tasks = []
     for source in sources:
-        outputs = tuple(folder / f"{source.stem}{ending}" for ending in endings)
+        outputs = tuple(_output(source, folder, ending) for ending in endings)
         for output in outputs:
             if output in owners:
                 raise FileError(
@@ -231,6 +237,18 @@ def plan_tasks(
             owners[output] = source
         tasks.append(Task(source, outputs))
     return tasks
+
+
+def _output(source: Path, folder: Path, ending: str) -> Path:
+    """Name an output; what is made of a large image is as large, so zarr as well."""
+    from .io.large import is_large
+
+    if not is_large(source):
+        return folder / f"{source.stem}{ending}"
+    name = source.name
+    for suffix in (".ome.zarr", ".ome.tiff", ".ome.tif", source.suffix):
+        name = name.removesuffix(suffix)
+    return folder / f"{name}{Path(ending).stem}{LARGE_ENDING}"
 
 
 def run_task(
@@ -277,7 +295,7 @@ def run_task(
         if not overwrite and _is_done(task, made_by):
             return Outcome(task, "skipped")
         if dry_run:
-            if not task.source.is_file():
+            if not task.source.exists():
                 raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
         _make_files(task, recipe, model, made_by, progress)
@@ -299,11 +317,13 @@ def _about(task: Task, reason: str) -> str:
 
 
 def _is_done(task: Task, made_by: Mapping[str, object]) -> bool:
+    from .io.export.ome_zarr_labels import read_made_by as read_large
     from .io.tiff import read_made_by
 
     there = [output for output in task.outputs if output.exists()]
     for output in there:
-        if read_made_by(output) != made_by:
+        read = read_large if output.name.endswith(LARGE_ENDING) else read_made_by
+        if read(output) != made_by:
             raise FileError(
                 f"{output} is there already, made with other settings or by another "
                 "program: choose another folder, or overwrite it."
@@ -321,6 +341,9 @@ def _make_files(
     from .io.images import read_image
     from .io.tiff import write_tiff
 
+    if task.outputs[0].name.endswith(LARGE_ENDING):
+        _make_large(task, recipe, model, made_by, progress)
+        return
     image = read_image(task.source)
     arrays = recipe.make(image, model, progress)
     classes = recipe.classes(model)
@@ -333,3 +356,37 @@ def _make_files(
             colours={value: colour for value, (_, colour) in classes.items()},
             image=task.source.name,
         )
+
+
+def _make_large(
+    task: Task,
+    recipe: Recipe,
+    model: Model,
+    made_by: Mapping[str, object],
+    progress: Progress | None,
+) -> None:
+    from .io.large import cluster_file, open_large
+
+    if not isinstance(recipe, ClusterRecipe):
+        raise FileError(
+            f"{task.source} is read block by block, and only clusters are made so: "
+            "use 'localdisc cluster', or save a smaller image."
+        )
+    if recipe.flips != 1:
+        raise FileError(
+            f"{task.source} is read block by block, without mirrored copies: leave "
+            "out --flips."
+        )
+    array, placement = open_large(task.source)
+    cluster_file(
+        array,
+        model,
+        recipe.clusters,
+        task.outputs[0],
+        detail=recipe.detail,
+        placement=placement,
+        colours={value: colour for value, (_, colour) in recipe.classes(model).items()},
+        image=task.source.name,
+        made_by=made_by,
+        progress=progress,
+    )

@@ -201,12 +201,12 @@ def dominant_cluster(
             probability[:, above[part]], probability[:, below[part]], share[:, part]
         )
         between = F.interpolate(between, size=grid.width, mode="linear")
-        box[part] = _argmax(between, count).add_(1).cpu().numpy()
+        box[part] = argmax_channel(between, count).add_(1).cpu().numpy()
     image *= field_of_view
     return image
 
 
-def _argmax(values: Tensor, count: int) -> Tensor:
+def argmax_channel(values: Tensor, count: int) -> Tensor:
     """Argmax over dim 0 of non-negative floats, as uint8; destroys ``values``.
 
     The channel is written into the last bits of the number's mantissa, so that one

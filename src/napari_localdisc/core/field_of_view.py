@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -46,27 +48,107 @@ def find_field_of_view(
     ImageError
         If the image is black or has one value everywhere.
     """
-    red, green, blue = as_tensor(rgb).unbind(dim=2)
-    brightness = torch.maximum(torch.maximum(red, green), blue)
+    brightness = brightness_of(rgb)
     low, high = brightness.aminmax()
     if modality == "frame":
         if low == high and bool((rgb == rgb[0, 0]).all()):
-            raise ImageError("The image has one colour everywhere: nothing to see.")
+            raise ImageError(ONE_COLOUR)
         return np.ones(rgb.shape[:2], dtype=bool)
-    if high <= DARK:
+    check_brightness(float(high))
+    step = search_step(brightness.shape[0], brightness.shape[1])
+    side = max(2, min(brightness.shape) // 50)
+    corners = [brightness[a, b] for a in _ends(side) for b in _ends(side)]
+    middle = brightness[_middle(brightness.shape[0]), _middle(brightness.shape[1])]
+    frame = frame_brightness(torch.stack(corners), lambda: float(middle.median()))
+    region = CoarseRegion.of(_block_mean(brightness, step), step, frame + DARK)
+    return region.refine(brightness, (slice(0, rgb.shape[0]), slice(0, rgb.shape[1])))
+
+
+ONE_COLOUR = "The image has one colour everywhere: nothing to see."
+
+
+def brightness_of(rgb: FloatImage) -> Tensor:
+    """Return the brightest channel of (H, W, 3) pixels: (H, W)."""
+    red, green, blue = as_tensor(rgb).unbind(dim=2)
+    return torch.maximum(torch.maximum(red, green), blue)
+
+
+def check_brightness(high: float) -> None:
+    """Raise an ImageError where no pixel is brighter than the dark frame."""
+    if np.float32(high) <= np.float32(DARK):
         raise ImageError(
             "The image is all black (no pixel is brighter than 20 of 255): brighten "
             "it or choose another one."
         )
-    step = max(1, -(-max(rgb.shape[:2]) // _SEARCH_SIZE))
-    coarse = _block_mean(brightness, step)
-    threshold = _frame_brightness(brightness) + DARK
-    seen = coarse > threshold
-    if seen[[0, 0, -1, -1], [0, -1, 0, -1]].all():
-        return np.ones(rgb.shape[:2], dtype=bool)
-    region = _largest_region(seen)
-    bright = (brightness > threshold).numpy()
-    return _refine(region, bright, step)
+
+
+def search_step(height: int, width: int) -> int:
+    """Return the side of the blocks of pixels that the region is first sought in."""
+    return max(1, -(-max(height, width) // _SEARCH_SIZE))
+
+
+@dataclass(frozen=True)
+class CoarseRegion:
+    """A field of view known to blocks of pixels, which its edge is refined from.
+
+    Attributes
+    ----------
+    inner, outer : ndarray or None
+        Bool per block: surely inside, and perhaps inside; None: everything is inside.
+    step : int
+        Side of a block.
+    threshold : float
+        Brightness of what is inside.
+    """
+
+    inner: Mask | None
+    outer: Mask | None
+    step: int
+    threshold: float
+
+    @classmethod
+    def of(cls, coarse: FloatImage, step: int, threshold: float) -> CoarseRegion:
+        """Find the region in the mean brightness of each block.
+
+        Raises
+        ------
+        ImageError
+            If there is none.
+        """
+        seen = coarse > threshold
+        if seen[[0, 0, -1, -1], [0, -1, 0, -1]].all():
+            return cls(None, None, step, threshold)
+        region = _largest_region(seen)
+        square = np.ones((3, 3), dtype=bool)
+        return cls(
+            ndimage.binary_erosion(region, square, border_value=1),
+            ndimage.binary_dilation(region, square),
+            step,
+            threshold,
+        )
+
+    def refine(self, brightness: Tensor, at: tuple[slice, slice]) -> Mask:
+        """Let the image's own pixels decide where the region ends.
+
+        Parameters
+        ----------
+        brightness : Tensor
+            (h, w) float32: a part of the image.
+        at : tuple of slice
+            Rows and columns of the image that it is.
+
+        Returns
+        -------
+        ndarray
+            (h, w) bool.
+        """
+        if self.inner is None or self.outer is None:
+            return np.ones(tuple(brightness.shape), dtype=bool)
+        rows, columns = (np.arange(part.start, part.stop) // self.step for part in at)
+        fine = np.take(np.take(self.outer, rows, axis=0), columns, axis=1)
+        fine &= (brightness > self.threshold).numpy()
+        fine |= np.take(np.take(self.inner, rows, axis=0), columns, axis=1)
+        return np.asarray(fine)
 
 
 def _block_mean(brightness: Tensor, step: int) -> FloatImage:
@@ -83,12 +165,17 @@ def _block_mean(brightness: Tensor, step: int) -> FloatImage:
     return np.asarray(mean[0, 0].numpy())
 
 
-def _frame_brightness(brightness: Tensor) -> float:
-    """Brightness of the frame where its black is lifted: flat, equal, dark corners."""
-    side = max(2, min(brightness.shape) // 50)
-    corners = torch.stack(
-        [brightness[a, b] for a in _ends(side) for b in _ends(side)]
-    ).flatten(1)
+def frame_brightness(corners: Tensor, middle: Callable[[], float]) -> float:
+    """Brightness of the frame where its black is lifted: flat, equal, dark corners.
+
+    Parameters
+    ----------
+    corners : Tensor
+        (4, side, side) brightness of the image's corners.
+    middle : callable
+        Returns the median brightness of the image's middle.
+    """
+    corners = corners.flatten(1)
     levels = corners.median(dim=1).values
     is_flat = (corners - levels[:, None]).abs().mean(dim=1) < _CORNER_NOISE
     frame = float(levels.min())
@@ -96,9 +183,11 @@ def _frame_brightness(brightness: Tensor) -> float:
     # Fewer flat dark corners may be shadows in an image without a frame
     if frame < DARK / 2 or int(equal.sum()) < 3:
         return 0.0
-    height, width = brightness.shape
-    middle = brightness[height // 4 : -height // 4, width // 4 : -width // 4]
-    return frame if float(middle.median()) > frame + 2 * DARK else 0.0
+    return frame if middle() > frame + 2 * DARK else 0.0
+
+
+def _middle(side: int) -> slice:
+    return slice(side // 4, -(side // 4))
 
 
 def _ends(side: int) -> tuple[slice, slice]:
@@ -121,15 +210,3 @@ def _largest_region(seen: Mask) -> Mask:
     border = np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])
     outside = np.unique(border[border > 0])
     return np.asarray(~np.isin(gaps, outside))
-
-
-def _refine(region: Mask, bright: Mask, step: int) -> Mask:
-    """Let the image's own pixels decide where the coarse region ends."""
-    square = np.ones((3, 3), dtype=bool)
-    inner = ndimage.binary_erosion(region, square, border_value=1)
-    outer = ndimage.binary_dilation(region, square)
-    rows, columns = (np.arange(side) // step for side in bright.shape)
-    fine = np.take(np.take(outer, rows, axis=0), columns, axis=1)
-    fine &= bright
-    fine |= np.take(np.take(inner, rows, axis=0), columns, axis=1)
-    return np.asarray(fine)

@@ -87,8 +87,24 @@ class WorkingGrid:
         ImageError
             If the field of view is empty or smaller than 16×16 pixels.
         """
-        rows = np.flatnonzero(field_of_view.any(axis=1))
-        columns = np.flatnonzero(field_of_view.any(axis=0))
+        return cls.within(
+            np.asarray(field_of_view.any(axis=1)),
+            np.asarray(field_of_view.any(axis=0)),
+            working_diameter,
+        )
+
+    @classmethod
+    def within(
+        cls, row_seen: Mask, column_seen: Mask, working_diameter: int
+    ) -> WorkingGrid:
+        """Lay the grid around the rows (H,) and columns (W,) that show the subject.
+
+        Raises
+        ------
+        ImageError
+            As `around`.
+        """
+        rows, columns = np.flatnonzero(row_seen), np.flatnonzero(column_seen)
         height = int(rows[-1] - rows[0]) + 1 if rows.size else 0
         width = int(columns[-1] - columns[0]) + 1 if columns.size else 0
         if min(height, width) < SMALLEST_SIDE:
@@ -98,7 +114,7 @@ class WorkingGrid:
             )
         scale = working_diameter / max(height, width)
         shape = max(1, round(height * scale)), max(1, round(width * scale))
-        rows_columns = field_of_view.shape[0], field_of_view.shape[1]
+        rows_columns = row_seen.shape[0], column_seen.shape[0]
         return cls(rows_columns, int(rows[0]), int(columns[0]), height, width, shape)
 
     @property

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import ImageError
 from .field_of_view import find_field_of_view
 from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, as_tensor, resize
+from .value_scale import ValueScale
 
 __all__ = [
     "FloatImage",
@@ -24,8 +25,6 @@ __all__ = [
     "resize",
     "working_image",
 ]
-
-_BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 32, 48, 64)
 
 
 def as_rgb(image: ArrayLike) -> FloatImage:
@@ -93,46 +92,11 @@ def _check_layout(array: NDArray[Any]) -> None:
 
 def _unit_range(array: NDArray[Any], *, is_alpha: bool = False) -> FloatImage:
     """Return a new float32 array scaled as `as_rgb` says."""
-    kind = array.dtype.kind
-    if kind == "b":
-        return array.astype(np.float32)
-    if array.dtype == np.uint8:
-        return _divided(array, 255)
-    low, high = array.min(), array.max()
-    if kind == "f":
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ImageError(
-                "The image holds NaN or infinite values: replace them by numbers first."
-            )
-        if is_alpha and high > 1:
-            return _divided(array, float(high))
-        if low >= 0 and high <= 1:
-            return array.astype(np.float32)
-    elif low >= 0:
-        return _divided(array, _full_scale(array, int(high)))
-    return _stretched(array, float(low), float(high))
-
-
-def _divided(array: NDArray[Any], full_scale: float) -> FloatImage:
-    # Division, not a product with the reciprocal: 257 v / 65535 is then exactly v / 255
-    scaled = array.astype(np.float32)
-    scaled /= np.float32(full_scale)
-    return scaled
-
-
-def _full_scale(array: NDArray[Any], high: int) -> float:
-    bits = next(bits for bits in _BIT_DEPTHS if high < 1 << bits)
-    if 8 < bits < 16 and not (array % 257).any():
-        bits = 16  # an 8-bit image times 257, dark enough to look like fewer bits
-    return float((1 << bits) - 1)
-
-
-def _stretched(array: NDArray[Any], low: float, high: float) -> FloatImage:
-    # In double precision: a large offset must not swallow the contrast
-    scaled = array.astype(np.float64)
-    scaled -= low
-    scaled /= max(high - low, np.finfo(np.float64).tiny)
-    return scaled.astype(np.float32)
+    low, high = (0, 0) if array.dtype == np.uint8 else (array.min(), array.max())
+    scale = ValueScale.of(
+        array.dtype, low, high, lambda: not (array % 257).any(), is_alpha=is_alpha
+    )
+    return scale.apply(array)
 
 
 def working_image(

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 
 IMAGE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".webp")
+    (
+        *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"),
+        *(".webp", ".zarr"),
+    )
 )
 """Files of a folder that are taken for images."""
 
@@ -27,7 +30,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     Parameters
     ----------
     path : str or Path
-        Anything that Pillow or tifffile can read.
+        Anything that Pillow or tifffile can read, or an OME-Zarr image.
 
     Returns
     -------
@@ -43,6 +46,10 @@ def read_image(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
+    if path.is_dir() and path.suffix.lower() == ".zarr":
+        from .large import open_large
+
+        return np.asarray(open_large(path)[0])
     if not path.is_file():
         raise FileError(f"{path} is a folder, not an image file.")
     is_tiff = path.suffix.lower() in _TIFF_SUFFIXES
@@ -98,7 +105,8 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     Parameters
     ----------
     paths : iterable of str or Path
-        Files (kept whatever their suffix), folders (their image files, by suffix,
+        Files (kept whatever their suffix; a folder that ends with ``.zarr`` is an
+        image), folders (their image files, by suffix,
         without hidden ones) and patterns such as ``"scans/*.tif"`` or ``"**/*.png"``.
 
     Returns
@@ -120,7 +128,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _expanded(path: Path) -> Sequence[Path]:
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() != ".zarr":
         files = image_files(path)
         if not files:
             raise FileError(f"The folder {path} holds no image file.")
@@ -129,7 +137,7 @@ def _expanded(path: Path) -> Sequence[Path]:
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise FileError(f"No file matches {path}.")
-        return [match for match in matches if match.is_file()]
+        return [m for m in matches if m.is_file() or m.suffix.lower() == ".zarr"]
     return [path]  # a missing file is reported when its turn comes
 
 
@@ -140,5 +148,5 @@ def image_files(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not path.name.startswith(".")
-        and path.is_file()
+        and (path.is_file() or path.suffix.lower() == ".zarr")
     )

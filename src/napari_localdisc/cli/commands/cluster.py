@@ -30,6 +30,14 @@ def cluster(
         int, typer.Option("-n", "--clusters", help="Number of structures, 2 to 16.")
     ] = 8,
     flips: options.Flips = 1,
+    detail: Annotated[
+        float,
+        typer.Option(
+            metavar="N",
+            help="For OME-Zarr and very large TIFF images: find structures 1/N as "
+            "large as the model does by itself.",
+        ),
+    ] = 1.0,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
@@ -40,12 +48,13 @@ def cluster(
     """Label the structures of images: NAME_clusters.tif of each image's own size.
 
     Labels are 1..n inside the field of view and 0 outside, and mean the same in every
-    image of a model.
+    image of a model.  OME-Zarr images, and TIFF images of more than 8192×8192 pixels,
+    are read block by block and become NAME_clusters.ome.zarr.
     """
     from napari_localdisc.batch import ClusterRecipe
     from napari_localdisc.cli.folders import make_files
 
-    recipe = ClusterRecipe(clusters, flips)
+    recipe = ClusterRecipe(clusters, flips, detail)
     make_files(
         images,
         output,

@@ -135,6 +135,15 @@ def read(path: Path) -> LabelMap:
     return LabelMap(array, **fields)
 
 
+def read_made_by(path: Path) -> dict[str, Any] | None:
+    """Return how labels were made; None if the folder is not ours."""
+    try:
+        made_by = read(path).made_by
+    except FileError:
+        return None
+    return dict(made_by) or None
+
+
 def _native_fields(about: dict[str, Any], multiscale: dict[str, Any]) -> dict[str, Any]:
     """Names, colours and scale as other programs write them."""
     colours = {
