@@ -91,17 +91,19 @@ class ClickMode:
             # Unless the user has chosen another tool meanwhile
             layer.mode = mode if layer.mode == PAN_ZOOM else layer.mode
 
-    def _takes_clicks(self) -> bool:
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether a click now would be ours, and no tool's of the selected layer."""
         active = self._viewer.layers.selection.active
         return self.is_active and (active is None or active.mode == PAN_ZOOM)
 
     def _show_cursor(self, event: Any = None) -> None:
-        if self._takes_clicks():
+        if self.takes_clicks:
             self._viewer.cursor.style = "crosshair"
 
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
         modifiers = {str(getattr(key, "name", key)) for key in event.modifiers}
-        if event.button != 1 or modifiers - {"Shift"} or not self._takes_clicks():
+        if event.button != 1 or modifiers - {"Shift"} or not self.takes_clicks:
             return
         # The event changes under us as the mouse goes on
         start = np.array(event.pos, dtype=float)

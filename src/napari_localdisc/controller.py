@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from . import presenting
-from .click_mode import ClickMode
-from .core.errors import ImageError, PromptError
-from .layers import point_on_plane
+from .finding import Finding
+from .key_bindings import KeyBindings
 from .model_choice import FEWEST
-from .plane_state import Prompt, within
-from .workspace import Workspace, raise_error
+from .strokes import Strokes
+from .workspace import raise_error
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
+    from .annotation_state import ImageAnnotation, Operation
     from .embedding_work import Embedded
     from .layers import Plane
+    from .pacing import Pacer
     from .running import Runner
 
 DEFAULT_NUMBER = 8
+THRESHOLD_STEP = 0.02
+"""What a key press moves the threshold by."""
 
 
-class Controller(Workspace):
+class Controller(Finding):
     """What the plugin does in one viewer.
 
     Parameters
@@ -37,29 +40,54 @@ class Controller(Workspace):
         Runs long work; by default at once, before the call returns.
     report : callable, optional
         Gets every error; by default it is raised.
+    pacer : Pacer, optional
+        Does what may wait a little; by default at once.
+
+    Attributes
+    ----------
+    classes : Classes
+        The table of classes, and the Labels layer that holds them.
+    masks : Masks
+        Threshold and options of the prompts' mask.
+    writing : LabelWriting
+        Masks, clusters and structures into labels.
+    strokes : Strokes
+        Learning from strokes.
+    hover : HoverPreview
+        The preview under the cursor.
+    keys : KeyBindings
+        Keys that are ours.
     """
 
     number_changed = Signal(int)
     """Another number of structures."""
     clusters_changed = Signal()
     """Cluster labels were written."""
-    finding_changed = Signal(bool)
-    """Clicks became prompts, or stopped to."""
+    annotation_changed = Signal()
+    """There is something new to save."""
+    history_changed = Signal()
+    """There may be something else to undo or redo."""
 
     def __init__(
         self,
         viewer: ViewerModel,
         runner: Runner | None = None,
         report: Callable[[Exception], None] = raise_error,
+        pacer: Pacer | None = None,
     ) -> None:
-        super().__init__(viewer, runner, report)
+        super().__init__(viewer, runner, report, pacer)
         self._wanted_number = DEFAULT_NUMBER
-        self._clicks = ClickMode(viewer, self._on_click)
+        self.strokes = Strokes(self, self.classes, self.writing)
+        self.annotations.changed.connect(self.annotation_changed.emit)
+        self.annotations.history_changed.connect(self.history_changed.emit)
+        self.image_changed.connect(self.history_changed.emit)
+        self.keys = KeyBindings(viewer, self._key_actions())
         self.invite()
 
     def close(self) -> None:
         """Stop all work and give the viewer its own behaviour back; layers stay."""
-        self._clicks.leave()
+        self.keys.unbind()
+        self.strokes.close()
         super().close()
 
     def set_model(self, name: str) -> None:
@@ -70,13 +98,6 @@ class Controller(Workspace):
         super().set_model(name)
         if self.number_of_structures != number:
             self.number_changed.emit(self.number_of_structures)
-        if self.prompts:
-            self._request("similarity", self._show_similarity)
-
-    def _layer_here(self, name: str) -> Any | None:
-        state = self._state_here()
-        derived = getattr(state, name) if state is not None else None
-        return derived.layer(self.viewer) if derived is not None else None
 
     # Clusters
 
@@ -92,7 +113,7 @@ class Controller(Workspace):
 
     def cluster(self) -> None:
         """Label the structures of the plane that is shown."""
-        self._request("clusters", self._show_clusters)
+        self.request("clusters", self._show_clusters)
 
     def set_number_of_structures(self, number: int) -> None:
         """Show more or fewer structures; clusters that are shown follow at once.
@@ -108,102 +129,22 @@ class Controller(Workspace):
             self.cluster()
 
     def _show_clusters(self, layer: Image, plane: Plane, known: Embedded) -> None:
-        state, number = self._state(layer, plane), self.number_of_structures
+        state, number = self.annotations.on(layer, plane), self.number_of_structures
         edited = presenting.show_clusters(
             self.viewer, state, layer, plane, known, number
         )
         self.clusters_changed.emit()
         if edited:
-            self._say("You painted on the labels, so new ones are in their own layer.")
+            self.say("You painted on the labels, so new ones are in their own layer.")
         else:
-            self._say(
+            self.say(
                 f"{number} structures. Move the slider for more or fewer; a "
                 "colour means the same in every image."
             )
 
-    # Similarity
-
-    @property
-    def prompts(self) -> tuple[Prompt, ...]:
-        """Prompts on the plane that is shown."""
-        state = self._state_here()
-        return tuple(state.prompts) if state is not None else ()
-
-    @property
-    def similarity_layer(self) -> Image | None:
-        """The similarity map of the plane that is shown, if it is in the viewer."""
-        return self._layer_here("similarity")
-
-    @property
-    def is_finding(self) -> bool:
-        """Whether clicks in the canvas are prompts."""
-        return self._clicks.is_active
-
-    def set_finding(self, finding: bool) -> None:
-        """Let clicks in the canvas be prompts, or stop to."""
-        if finding == self._clicks.is_active:
-            return
-        if finding:
-            self._clicks.enter()
-        else:
-            self._clicks.leave()
-        self.finding_changed.emit(finding)
-        self.invite()
-        if finding and self.image is not None:
-            self._request("prepare", lambda layer, plane, known: self.invite())
-
-    def add_prompt(self, point: Sequence[float], positive: bool = True) -> None:
-        """Add a point that is, or is not, like what is looked for.
-
-        Parameters
-        ----------
-        point : sequence of float
-            (row, column) in pixels of the plane that is shown.
-        positive : bool
-            Whether similar pixels are wanted or unwanted.
-        """
-        with self._embedder.reporting():
-            layer, plane = self._here()
-            row, column = (float(value) for value in point)
-            if not plane.contains((row, column)):
-                raise PromptError(
-                    f"The point is outside “{layer.name}”: choose one on the image."
-                )
-            self._state(layer, plane).prompts.append(Prompt(row, column, positive))
-            self.prompts_changed.emit()
-            self._request("similarity", self._show_similarity)
-
-    def clear_prompts(self) -> None:
-        """Forget the prompts of the plane that is shown, and their map."""
-        state = self._state_here()
-        if state is None:
-            return
-        presenting.clear_similarity(self.viewer, state)
-        self.prompts_changed.emit()
-        self.invite()
-
-    def _show_similarity(self, layer: Image, plane: Plane, known: Embedded) -> None:
-        state = self._state(layer, plane)
-        inside = within(state.prompts, known.embedding.field_of_view)
-        outside = len(state.prompts) - len(inside)
-        state.prompts = inside
-        presenting.show_similarity(self.viewer, state, layer, plane, known)
-        self.invite()
-        if outside:
-            self.prompts_changed.emit()
-            raise PromptError(
-                "The point is outside the field of view: choose one where the image "
-                "shows something."
-            )
-
-    def _on_click(self, position: tuple[float, ...], positive: bool) -> None:
-        dims = self.viewer.dims
-        with self._embedder.reporting():
-            if dims.ndisplay != 2:
-                raise ImageError("Switch to 2-D display before you click on the image.")
-            layer, plane = self._here()
-            point = point_on_plane(layer, plane, position, dims)
-            self.add_prompt(point, positive)
+    def add_clusters(self, clusters: Sequence[int]) -> None:
+        """Write clusters that are shown, merged, into the labels as a class."""
+        self.writing.add_clusters(clusters, self.number_of_structures)
 
     # Structures that the model knows by name
 
@@ -211,27 +152,110 @@ class Controller(Workspace):
         """Lay the probability of a structure that the model names over the image."""
 
         def show(layer: Image, plane: Plane, known: Embedded) -> None:
-            state = self._state(layer, plane)
+            state = self.annotations.on(layer, plane)
             presenting.show_structure(self.viewer, state, layer, plane, known, name)
-            self._say(f"The brighter, the more probably {name}.")
+            self.say(f"The brighter, the more probably {name}.")
 
-        self._request(f"structure {name}", show)
+        self.request(f"structure {name}", show)
 
-    def mask_structure(self, name: str) -> None:
-        """Make labels of a structure that the model names."""
+    # Annotations as a whole
 
-        def show(layer: Image, plane: Plane, known: Embedded) -> None:
-            state = self._state(layer, plane)
-            presenting.mask_structure(self.viewer, state, layer, plane, known, name)
-            self._say(f"Label 1 is {name}: correct it with napari's brush.")
+    @property
+    def labels_layer(self) -> Labels | None:
+        """The Labels layer that holds the classes, while it is in the viewer."""
+        return self.classes.labels_layer
 
-        self._request(f"mask {name}", show)
+    @property
+    def strokes_layer(self) -> Labels | None:
+        """The layer that was painted on to learn from, while it is in the viewer."""
+        return self.strokes.layer
 
-    def invite(self) -> None:
-        """Say what can be done next."""
-        if self.image is None or self.model is None or not self.is_finding:
-            super().invite()
-        elif any(prompt.positive for prompt in self.prompts):
-            self._say("Click on more of it; Shift + click on what is not meant.")
-        else:
-            self._say("Click on what you look for; Shift + click on what it is not.")
+    @property
+    def next_undo(self) -> Operation | None:
+        """What `undo` would take back."""
+        layer = self.image
+        return self.annotations.of(layer).history.next_undo if layer else None
+
+    @property
+    def next_redo(self) -> Operation | None:
+        """What `redo` would do again."""
+        layer = self.image
+        return self.annotations.of(layer).history.next_redo if layer else None
+
+    def undo(self) -> None:
+        """Take back what was done last on the image, and show where it was."""
+        self._step(self.annotations.undo, "Undone")
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._step(self.annotations.redo, "Done again")
+
+    def _step(self, step: Callable[[Image], Operation | None], said: str) -> None:
+        layer = self.image
+        operation = step(layer) if layer is not None else None
+        if layer is None or operation is None:
+            self.say("There is nothing to undo or redo.")
+            return
+        plane = self.plane_of(layer, operation.plane)
+        with self.reporting():
+            self.look_at(layer, plane)
+            self.prompts_changed.emit()
+            self.refresh_plane(layer, plane)
+        self.say(f"{said}: {operation.text}.")
+
+    def annotation(self) -> ImageAnnotation:
+        """Describe what was annotated on the image that is worked on.
+
+        Raises
+        ------
+        ImageError
+            If there is no image.
+        """
+        layer, _ = self.here()
+        labels = self.labels_layer
+        name = labels.name if labels is not None else None
+        return self.annotations.describe(layer, name)
+
+    def restore_annotation(
+        self, annotation: ImageAnnotation, labels: Labels | None = None
+    ) -> None:
+        """Put a description back on the image that is worked on.
+
+        Parameters
+        ----------
+        annotation : ImageAnnotation
+            From `annotation`.
+        labels : Labels, optional
+            A layer of the viewer that holds its classes.
+
+        Raises
+        ------
+        PromptError
+            If the labels do not fit the image.
+        """
+        layer, _ = self.here()
+        self.annotations.restore(layer, annotation)
+        if labels is not None:
+            self.classes.use_labels(labels)
+        self.prompts_changed.emit()
+        self.request("similarity", self._show_similarity)
+
+    # Keys, and what is said
+
+    def _key_actions(self) -> dict[str, Callable[[], None]]:
+        return {
+            "find similar": lambda: self.set_finding(not self.is_finding),
+            "add to labels": lambda: self.writing.add_mask(),
+            "next class": lambda: self.classes.choose_next(),
+            "where next": lambda: self.strokes.where_next(),
+            "undo": self.undo,
+            "redo": self.redo,
+            "lower threshold": lambda: self._move_threshold(-THRESHOLD_STEP),
+            "higher threshold": lambda: self._move_threshold(THRESHOLD_STEP),
+        }
+
+    def _move_threshold(self, by: float) -> None:
+        threshold = self.masks.threshold
+        if threshold is not None:
+            wanted = round(min(1.0, max(0.0, threshold + by)), 4)
+            self.masks.set_options(threshold=wanted)

@@ -86,6 +86,8 @@ class DerivedLabels(DerivedLayer):
         Of the new layer; napari adds a number if there is one already.
     metadata : dict
         How the labels were made.
+    keep_selection : bool
+        Leave the selected layer selected.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class DerivedLabels(DerivedLayer):
         placement: dict[str, Any],
         name: str,
         metadata: dict[str, Any],
+        *,
+        keep_selection: bool = False,
     ) -> None:
         layer = Labels(
             labels.copy(),
@@ -105,7 +109,7 @@ class DerivedLabels(DerivedLayer):
             metadata={METADATA_KEY: metadata},
             **placement,
         )
-        super().__init__(viewer, layer)
+        super().__init__(viewer, layer, keep_selection=keep_selection)
         self._written = labels
 
     def intact(self, viewer: ViewerModel) -> Labels | None:

@@ -8,7 +8,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .layers import Plane, PlaneKey, fingerprint
+from .annotation_state import PlaneKey
+from .layers import Plane, fingerprint
 
 if TYPE_CHECKING:
     from napari.layers import Layer

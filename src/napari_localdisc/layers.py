@@ -19,11 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from .core.errors import ImageError
 
 if TYPE_CHECKING:
-    from napari.components import Dims
+    from napari.components import Dims, ViewerModel
     from napari.layers import Image, Layer
 
+    from .annotation_state import PlaneKey
+
 FloatArray = NDArray[np.float64]
-PlaneKey = tuple[int | None, ...]
 
 METADATA_KEY = "napari-localdisc"
 """Key in the metadata of the layers that we make."""
@@ -192,11 +193,16 @@ def _world_to_data(layer: Layer) -> Affine:
 def _layer_point(layer: Layer, point: ArrayLike, dims: Dims) -> FloatArray:
     """Take a world point's coordinates along a layer's axes, in the layer's units."""
     along = np.asarray(point, dtype=float)[-layer.ndim :]
+    return np.asarray(along * _world_unit(layer, dims))
+
+
+def _world_unit(layer: Layer, dims: Dims) -> FloatArray:
+    """Return the viewer's units in the layer's units, along the layer's axes."""
     world_units = getattr(dims, "units", None)
     if world_units is None or len(world_units) < layer.ndim:
-        return along
+        return np.ones(layer.ndim)
     pairs = zip(world_units[-layer.ndim :], layer.units, strict=True)
-    return along * [float((1 * world).to(unit).magnitude) for world, unit in pairs]
+    return np.array([float((1 * world).to(unit).magnitude) for world, unit in pairs])
 
 
 def point_on_plane(
@@ -218,6 +224,43 @@ def point_on_plane(
     at = layer.world_to_data(_layer_point(layer, position, dims))
     row, column = plane.axes
     return float(at[row]), float(at[column])
+
+
+def show_point(
+    viewer: ViewerModel,
+    layer: Layer,
+    plane: Plane,
+    point: tuple[float, float] | None = None,
+) -> None:
+    """Show a plane, and a point of it in the middle of the view.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        What shows it.
+    layer : Layer
+        The layer that the plane belongs to.
+    plane : Plane
+        The plane.
+    point : tuple of float, optional
+        (row, column) on the plane; None: the view stays where it is.
+    """
+    dims = viewer.dims
+    at = np.array([0 if index is None else index for index in plane.index], float)
+    if point is not None:
+        at[list(plane.axes)] = point
+    world = np.asarray(layer.data_to_world(at)) / _world_unit(layer, dims)
+    offset = dims.ndim - layer.ndim
+    for axis in dims.not_displayed:
+        if axis >= offset:
+            dims.set_point(axis, float(world[axis - offset]))
+    if point is None:
+        return
+    camera = getattr(viewer, "scene", viewer).camera  # the viewer's own before 0.9
+    centre = list(camera.center)
+    for place, axis in zip((-2, -1), dims.displayed[-2:], strict=True):
+        centre[place] = float(world[axis - offset])
+    camera.center = tuple(centre)
 
 
 def fingerprint(picture: NDArray[Any]) -> int:

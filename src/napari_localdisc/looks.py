@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from napari.utils import Colormap
+from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
 STRUCTURE_RGB = (0.0, 0.9, 1.0)
+TAKEN = "#ff3d00"
+"""Of what a mask wants and another class has."""
+
+THRESHOLD_WIDTH = 0.01
+"""Similarities on both sides of a threshold between which its display fades."""
 
 _SIMILARITY_RAMP = (
     (0.0, (0.10, 0.20, 0.90, 0.0)),
@@ -16,13 +22,39 @@ _SIMILARITY_RAMP = (
     (1.0, (0.90, 1.00, 1.00, 0.95)),
 )
 
+_PREVIEW_RAMP = (
+    (0.0, (1.0, 0.75, 0.0, 0.0)),
+    (0.35, (1.0, 0.75, 0.0, 0.0)),
+    (1.0, (1.0, 0.95, 0.4, 0.85)),
+)
+
+_UNCERTAINTY_RAMP = (
+    (0.0, (1.0, 0.2, 0.8, 0.0)),
+    (0.4, (1.0, 0.2, 0.8, 0.15)),
+    (1.0, (1.0, 0.2, 0.8, 0.9)),
+)
+
+Ramp = tuple[tuple[float, tuple[float, float, float, float]], ...]
+
+
+def _ramp(stops: Ramp, name: str) -> Colormap:
+    controls, colours = zip(*stops, strict=True)
+    return Colormap(colors=np.array(colours), controls=list(controls), name=name)
+
 
 def similarity_colormap() -> Colormap:
     """Ramp from clear through blue to a bright cyan, lighter the more similar."""
-    controls, colours = zip(*_SIMILARITY_RAMP, strict=True)
-    return Colormap(
-        colors=np.array(colours), controls=list(controls), name="localdisc similarity"
-    )
+    return _ramp(_SIMILARITY_RAMP, "localdisc similarity")
+
+
+def preview_colormap() -> Colormap:
+    """Ramp from clear to yellow, for what is like the pixel under the cursor."""
+    return _ramp(_PREVIEW_RAMP, "localdisc preview")
+
+
+def uncertainty_colormap() -> Colormap:
+    """Ramp from clear to pink, for what the classifier is not sure of."""
+    return _ramp(_UNCERTAINTY_RAMP, "localdisc uncertainty")
 
 
 def structure_colormap() -> Colormap:
@@ -31,6 +63,7 @@ def structure_colormap() -> Colormap:
     return Colormap(colors=np.array(colours), name="localdisc structure")
 
 
-def mask_colours() -> NDArray[np.float64]:
-    """(2, 4) RGBA of labels 0 and 1 of a mask."""
-    return np.array([(0, 0, 0, 0), (*STRUCTURE_RGB, 1)], dtype=float)
+def mask_colours(colour: str) -> NDArray[np.float64]:
+    """(3, 4) RGBA of a mask: nothing, to be written, taken by another class."""
+    solid = [standardize_color.transform_color(name)[0] for name in (colour, TAKEN)]
+    return np.array([(0, 0, 0, 0), *solid], dtype=float)

@@ -1,59 +1,69 @@
-"""What was done on one plane of an image: prompts, and the layers that show results."""
+"""What is kept for an image layer of a viewer while it is open."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+from .annotation_state import AnnotationClass, PlaneAnnotation, PlaneKey
+from .history import History
 
 if TYPE_CHECKING:
+    import weakref
+
+    import numpy as np
+    from napari.layers import Labels
     from numpy.typing import NDArray
 
     from .derived import DerivedLabels, DerivedMap
-
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A point (row, column) of an image that is, or is not, like what is looked for."""
-
-    row: float
-    column: float
-    positive: bool = True
-
-    @property
-    def point(self) -> Point:
-        """(row, column)."""
-        return self.row, self.column
+    from .prompt_points import PromptPoints
+    from .stroke_layers import StrokeLayers
 
 
-def split(prompts: Sequence[Prompt]) -> tuple[list[Point], list[Point]]:
-    """Separate the points of positive and of negative prompts."""
-    positive = [prompt.point for prompt in prompts if prompt.positive]
-    negative = [prompt.point for prompt in prompts if not prompt.positive]
-    return positive, negative
+class Proposal(NamedTuple):
+    """A change of prompts or options that waits for the embedding."""
 
-
-def within(prompts: Sequence[Prompt], mask: NDArray[np.bool_]) -> list[Prompt]:
-    """Keep the prompts that lie on true pixels of an (H, W) mask."""
-    return [
-        prompt
-        for prompt in prompts
-        if mask[int(np.rint(prompt.row)), int(np.rint(prompt.column))]
-    ]
+    kind: str
+    text: str
+    annotation: PlaneAnnotation
 
 
 @dataclass
 class PlaneState:
-    """What was done on one plane."""
+    """What was done on one plane, and the layers that show it."""
 
-    prompts: list[Prompt] = field(default_factory=list)
-    shown: list[Prompt] = field(default_factory=list)
-    """The prompts that the similarity map shows."""
+    annotation: PlaneAnnotation = field(default_factory=PlaneAnnotation)
+    """Prompts and options as the user wants them."""
+    committed: PlaneAnnotation = field(default_factory=PlaneAnnotation)
+    """The same without what waits for the embedding: cancelling goes back to it."""
+    pending: list[Proposal] = field(default_factory=list)
+    threshold: float | None = None
+    """The similarity that the mask is cut at."""
+    wanted: NDArray[np.bool_] | None = None
+    """(H, W) mask of the prompts."""
+    taken: dict[int, int] = field(default_factory=dict)
+    """Its pixels that other classes have, per class."""
+    hides_mask: bool = False
+    """Whether the mask is out of sight because a threshold is being dragged."""
     clusters: DerivedLabels | None = None
     similarity: DerivedMap | None = None
+    mask: DerivedLabels | None = None
+    points: PromptPoints | None = None
+    preview: DerivedMap | None = None
+    strokes: StrokeLayers | None = None
     structures: dict[str, DerivedMap] = field(default_factory=dict)
-    masks: dict[str, DerivedLabels] = field(default_factory=dict)
+
+
+@dataclass
+class ImageState:
+    """What was done on one image layer."""
+
+    planes: dict[PlaneKey, PlaneState] = field(default_factory=dict)
+    classes: tuple[AnnotationClass, ...] = ()
+    chosen: int | None = None
+    labels: weakref.ref[Labels] | None = None
+    history: History = field(default_factory=History)
+
+    def plane(self, key: PlaneKey) -> PlaneState:
+        """Return what was done on a plane."""
+        return self.planes.setdefault(key, PlaneState())

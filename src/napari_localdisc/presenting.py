@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import looks
+from .annotation_state import Prompt, split
 from .derived import DerivedLabels, DerivedMap
-from .plane_state import split
+from .prompt_points import PromptPoints
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from .embedding_work import Embedded
     from .layers import Plane
     from .plane_state import PlaneState
 
-MASK_THRESHOLD = 0.5
-"""A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
 
-
-def _provenance(known: Embedded, **made: Any) -> dict[str, Any]:
+def provenance(known: Embedded, **made: Any) -> dict[str, Any]:
     """Say in a layer's metadata how it was made."""
     return {"model": known.model.card.name, "model_hash": known.model.hash, **made}
 
@@ -78,7 +77,7 @@ def show_clusters(
         cluster_colours(model, most),
         plane.placement(layer),
         f"{layer.name} structures{plane.caption}",
-        _provenance(known, structures=number),
+        provenance(known, structures=number),
     )
     return edited
 
@@ -91,18 +90,13 @@ def show_similarity(
     The map has the working grid's pixels, placed by its layer: a click then costs one
     pass over the embedding and no resampling.
     """
-    positive, negative = split(state.prompts)
-    state.shown = list(state.prompts)
+    positive, negative = split(state.committed.prompts)
     if not positive:
         _remove_similarity(viewer, state)
         return
-    embedding = known.embedding
-    values = embedding.similarity_on_grid(positive, negative)
-    values = plane.expand(np.where(embedding.inside, values, np.float32(0)))
-    grid = embedding.grid
-    origin = grid.points_to_image([(0, 0)])[0]
-    placement = plane.placement(layer, origin, 1 / np.asarray(grid.scale))
-    metadata = _provenance(known, positive=positive, negative=negative)
+    values = similarity_pixels(plane, known, positive, negative)
+    placement = grid_placement(layer, plane, known)
+    metadata = provenance(known, positive=positive, negative=negative)
     if state.similarity is not None and state.similarity.update(
         viewer, values, placement, metadata
     ):
@@ -117,11 +111,41 @@ def show_similarity(
     )
 
 
-def clear_similarity(viewer: ViewerModel, state: PlaneState) -> None:
-    """Forget the prompts and take their map away."""
-    state.prompts.clear()
-    state.shown.clear()
-    _remove_similarity(viewer, state)
+def similarity_pixels(
+    plane: Plane, known: Embedded, positive: ArrayLike, negative: ArrayLike = ()
+) -> NDArray[np.float32]:
+    """Compute a similarity map's pixels: 0 outside the field of view."""
+    embedding = known.embedding
+    values = embedding.similarity_on_grid(positive, negative)
+    return plane.expand(np.where(embedding.inside, values, np.float32(0)))
+
+
+def grid_placement(layer: Image, plane: Plane, known: Embedded) -> dict[str, Any]:
+    """Place the working grid on its image."""
+    grid = known.embedding.grid
+    origin = grid.points_to_image([(0, 0)])[0]
+    return plane.placement(layer, origin, 1 / np.asarray(grid.scale))
+
+
+def show_prompts(
+    viewer: ViewerModel,
+    state: PlaneState,
+    layer: Image,
+    plane: Plane,
+    on_edit: Callable[[tuple[Prompt, ...]], None],
+) -> None:
+    """Show the prompts as a Points layer, which is taken away with the last one."""
+    prompts = state.committed.prompts
+    if not prompts:
+        if state.points is not None:
+            state.points.remove(viewer)
+        state.points = None
+        return
+    placement = plane.placement(layer)
+    if state.points is None or not state.points.show(viewer, prompts, placement):
+        name = f"{layer.name} prompts{plane.caption}"
+        state.points = PromptPoints(viewer, plane, placement, name, on_edit)
+        state.points.show(viewer, prompts, placement)
 
 
 def _remove_similarity(viewer: ViewerModel, state: PlaneState) -> None:
@@ -141,7 +165,7 @@ def show_structure(
     """Lay a named structure's probability over the image."""
     values = plane.expand(known.embedding.structure(name))
     placement = plane.placement(layer)
-    metadata = _provenance(known, structure=name)
+    metadata = provenance(known, structure=name)
     previous = state.structures.get(name)
     if previous is None or not previous.update(viewer, values, placement, metadata):
         state.structures[name] = DerivedMap(
@@ -152,24 +176,3 @@ def show_structure(
             looks.structure_colormap(),
             metadata,
         )
-
-
-def mask_structure(
-    viewer: ViewerModel,
-    state: PlaneState,
-    layer: Image,
-    plane: Plane,
-    known: Embedded,
-    name: str,
-) -> None:
-    """Write a mask of a named structure: label 1 where it is probable."""
-    mask = known.embedding.structure(name) >= MASK_THRESHOLD
-    state.masks[name] = _write_labels(
-        viewer,
-        state.masks.get(name),
-        plane.expand(mask.astype(np.uint8)),
-        looks.mask_colours(),
-        plane.placement(layer),
-        f"{layer.name} {name}{plane.caption}",
-        _provenance(known, structure=name, threshold=MASK_THRESHOLD),
-    )

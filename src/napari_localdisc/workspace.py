@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from .core.errors import ImageError
+from .annotations import Annotations
+from .core.errors import ImageError, ModelError
 from .embedder import Embedder, Then
 from .image_choice import ImageChoice
-from .layers import displayed_plane
+from .layers import Plane, displayed_plane, show_point
 from .model_choice import ModelChoice
-from .plane_state import PlaneState
+from .pacing import AtOnce, Pacer
 from .preferences import ClearTick, preferred_cache
 from .running import Runner, SynchronousRunner
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from .layers import Plane, PlaneKey
+    from .annotation_state import PlaneKey
+    from .embedding_work import Embedded
+    from .plane_state import PlaneState
 
 
 def raise_error(error: Exception) -> None:
@@ -40,6 +44,8 @@ class Workspace:
         Runs long work; by default at once, before the call returns.
     report : callable, optional
         Gets every error; by default it is raised.
+    pacer : Pacer, optional
+        Does what may wait a little; by default at once.
     """
 
     images_changed = Signal()
@@ -64,16 +70,17 @@ class Workspace:
         viewer: ViewerModel,
         runner: Runner | None = None,
         report: Callable[[Exception], None] = raise_error,
+        pacer: Pacer | None = None,
     ) -> None:
         self.viewer = viewer
-        self._states: weakref.WeakKeyDictionary[Image, dict[PlaneKey, PlaneState]]
-        self._states = weakref.WeakKeyDictionary()
+        self.runner = runner or SynchronousRunner()
+        self.pacer = pacer or AtOnce()
+        self.report = report
+        self.annotations = Annotations()
         self._status = ""
         self._is_closed = False
         self._models = ModelChoice()
-        self._embedder = Embedder(
-            viewer, runner or SynchronousRunner(), report, preferred_cache
-        )
+        self._embedder = Embedder(viewer, self.runner, report, preferred_cache)
         self._embedder.busy_changed.connect(self._on_busy)
         self._embedder.progressed.connect(self._on_progress)
         self._embedder.abandoned.connect(self._on_abandoned)
@@ -95,6 +102,8 @@ class Workspace:
         if self._is_closed:
             return
         self._is_closed = True
+        self.pacer.stop()
+        self.annotations.close()
         for name in dir(type(self)):
             if isinstance(getattr(type(self), name), Signal):
                 getattr(self, name).disconnect()
@@ -166,35 +175,76 @@ class Workspace:
     def cancel(self) -> None:
         """Stop long work; everything stays as it was before."""
         if self._embedder.cancel():
-            self._say("Cancelled: everything is as it was before.")
+            self.say("Cancelled: everything is as it was before.")
 
     def _clear_disk(self) -> None:
         self._embedder.clear_disk(
-            lambda freed: self._say(f"The cache is empty: {freed / 1e6:.0f} MB freed.")
+            lambda freed: self.say(f"The cache is empty: {freed / 1e6:.0f} MB freed.")
         )
 
-    def _request(self, purpose: str, then: Then) -> None:
+    def request(self, purpose: str, then: Then) -> None:
         """Call ``then`` with the embedding of what is shown; see `Embedder.request`."""
-        with self._embedder.reporting():
-            layer, plane = self._here()
-            self._embedder.request(layer, plane, self._models.file, purpose, then)
+        with self.reporting():
+            self.request_for(*self.here(), purpose, then)
 
-    def _here(self) -> tuple[Image, Plane]:
+    def request_for(self, layer: Image, plane: Plane, purpose: str, then: Then) -> None:
+        """Call ``then`` with the embedding of a plane; errors are raised."""
+        self._embedder.request(layer, plane, self._models.file, purpose, then)
+
+    def known_here(self) -> Embedded | None:
+        """Return the embedding of what is shown, if it is in memory."""
+        layer, plane = self.image, self.plane_here()
+        if layer is None or plane is None or self.model is None:
+            return None
+        try:
+            return self._embedder.find(layer, plane, self._models.file)
+        except ModelError:
+            return None  # the model's file is gone; said when it is needed
+
+    def reporting(self) -> AbstractContextManager[None]:
+        """Report what the user can put right; let everything else through."""
+        return self._embedder.reporting()
+
+    def here(self) -> tuple[Image, Plane]:
+        """Return the image that is worked on and its plane that is shown.
+
+        Raises
+        ------
+        ImageError
+            If there is no image, or the viewer shows no plane of it.
+        """
         layer = self.image
         if layer is None:
             raise ImageError("There is no image: open one, or File > Open Sample.")
         return layer, displayed_plane(layer, self.viewer.dims)
 
-    def _state(self, layer: Image, plane: Plane) -> PlaneState:
-        planes = self._states.setdefault(layer, {})
-        return planes.setdefault(plane.key, PlaneState())
-
-    def _state_here(self) -> PlaneState | None:
+    def plane_here(self) -> Plane | None:
+        """Return the plane that is shown, if there is one."""
         try:
-            layer, plane = self._here()
+            return self.here()[1]
         except ImageError:
             return None
-        return self._state(layer, plane)
+
+    def state_here(self) -> PlaneState | None:
+        """Return what was done on the plane that is shown, if there is one."""
+        layer, plane = self.image, self.plane_here()
+        if layer is None or plane is None:
+            return None
+        return self.annotations.on(layer, plane)
+
+    def plane_of(self, layer: Image, key: PlaneKey) -> Plane:
+        """Return a plane of a layer by its key."""
+        return Plane(layer.data[0] if layer.multiscale else layer.data, key)
+
+    def look_at(
+        self, layer: Image, plane: Plane, point: tuple[float, float] | None = None
+    ) -> None:
+        """Show a plane, and a (row, column) point of it in the middle of the view."""
+        show_point(self.viewer, layer, plane, point)
+
+    def refresh_plane(self, layer: Image, plane: Plane) -> None:
+        """Show a plane's prompts, map and mask anew."""
+        raise NotImplementedError
 
     # What happens elsewhere
 
@@ -209,9 +259,7 @@ class Workspace:
 
     def _on_replaced(self, layer: Image) -> None:
         self._embedder.forget(layer)
-        for state in self._states.get(layer, {}).values():
-            state.prompts.clear()
-            state.shown.clear()
+        self.annotations.forget_planes(layer)
         self.prompts_changed.emit()
 
     def _on_dims(self, event: Any = None) -> None:
@@ -223,14 +271,13 @@ class Workspace:
     def _on_progress(self, done: int, total: int) -> None:
         self.progressed.emit(done, total)
         if total == 0:
-            self._say("Getting ready to look at the image…")
+            self.say("Getting ready to look at the image…")
         else:
-            self._say(f"Looking at the image: {done} of {total} tiles.")
+            self.say(f"Looking at the image: {done} of {total} tiles.")
 
     def _on_abandoned(self, layer: Image | None, plane: Plane) -> None:
         if layer is not None:
-            state = self._state(layer, plane)
-            state.prompts = list(state.shown)
+            self.annotations.withdraw(self.annotations.on(layer, plane))
             self.prompts_changed.emit()
         self.invite()
 
@@ -241,7 +288,8 @@ class Workspace:
         """What was done and what to do next."""
         return self._status
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Put a line into the status."""
         if text != self._status:
             self._status = text
             self.status_changed.emit(text)
@@ -249,8 +297,8 @@ class Workspace:
     def invite(self) -> None:
         """Say what can be done next."""
         if self.image is None:
-            self._say("Open an image, or take the one in File > Open Sample.")
+            self.say("Open an image, or take the one in File > Open Sample.")
         elif self.model is None:
-            self._say("No model is installed.")
+            self.say("No model is installed.")
         else:
-            self._say("Cluster the structures, or find what is similar to a click.")
+            self.say("Cluster the structures, or find what is similar to a click.")

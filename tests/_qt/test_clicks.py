@@ -188,6 +188,7 @@ def test_clear(viewer, finding, mouse):
     finding.similar_panel.clear_button.click()
     assert finding.similar_panel.counts.text() == "+ 0    − 0"
     assert not finding.similar_panel.clear_button.isEnabled()
+    finding.similar_panel.button.click()
     assert [layer.name for layer in viewer.layers] == ["eye"]
 
 

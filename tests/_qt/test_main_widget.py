@@ -104,12 +104,13 @@ def test_named_structures(viewer, widget, wait):
     panel = widget.structure_panel
     assert panel.isVisible()
     assert texts(panel.names) == ["vessel"]
-    panel.map_button.click()
+    panel.map_buttons["vessel"].click()
     wait(widget)
-    panel.mask_button.click()
+    panel.add_buttons["vessel"].click()
     wait(widget)
     names = [layer.name for layer in viewer.layers]
-    assert names == ["eye", "eye vessel probability", "eye vessel"]
+    assert names == ["eye", "eye vessel probability", "eye labels"]
+    assert widget.controller.classes.chosen.name == "vessel"
     widget.models.setCurrentText("other")
     assert not panel.isVisible()
 
@@ -292,7 +293,8 @@ def test_two_viewers(make_napari_viewer, viewer, widget, picture, open_widget, w
     wait(widget)
     wait(second)
     assert [layer.name for layer in viewer.layers] == ["eye", "eye structures"]
-    assert [layer.name for layer in elsewhere.layers] == ["eye", "eye similarity"]
+    names = [layer.name for layer in elsewhere.layers]
+    assert names == ["eye", "eye similarity", "eye prompts", "eye mask"]
     assert widget.controller.prompts == ()
     assert not widget.similar_panel.button.isChecked()
 

@@ -36,19 +36,34 @@ class ClusterPanel(Section):
         self.slider.setRange(FEWEST, controller.most_structures)
         self.slider.setValue(controller.number_of_structures)
         self.legend = Legend(controller)
+        self.add_button = QPushButton("Add chosen to labels")
+        self.add_button.setToolTip(
+            "Make a class of the colour chosen above; Ctrl + click chooses several, "
+            "which become one class"
+        )
         row = QHBoxLayout()
         row.addWidget(QLabel("How many"))
         row.addWidget(self.slider, stretch=1)
         self.body.addWidget(self.button)
         self.body.addLayout(row)
         self.body.addWidget(self.legend)
+        self.body.addWidget(self.add_button)
         self.button.clicked.connect(self._cluster)
         self.slider.valueChanged.connect(controller.set_number_of_structures)
         controller.number_changed.connect(self._show_number)
         controller.model_changed.connect(self._show_range)
         controller.image_changed.connect(self._show_enabled)
         controller.busy_changed.connect(self._show_enabled)
+        self.add_button.clicked.connect(self._add)
+        self.legend.chosen_changed.connect(self._show_chosen)
         self._show_enabled()
+        self._show_chosen()
+
+    def _add(self) -> None:
+        self._controller.add_clusters(sorted(self.legend.chosen))
+
+    def _show_chosen(self) -> None:
+        self.add_button.setEnabled(bool(self.legend.chosen))
 
     def _cluster(self) -> None:
         self._controller.cluster()

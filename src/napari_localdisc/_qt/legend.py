@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QEvent, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QPainter
+from qtpy.QtCore import Signal as QtSignal
+from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 if TYPE_CHECKING:
@@ -35,12 +36,19 @@ def label_areas(labels: NDArray[Any]) -> list[int]:
 
 
 class Legend(QWidget):
-    """Shows what each label's colour covers; a click selects the label."""
+    """Shows what each label's colour covers; clicks choose labels.
+
+    A click chooses one label and makes it napari's selected label; with Ctrl or Shift
+    it chooses one more, or one less.
+    """
+
+    chosen_changed = QtSignal()
 
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
         self.chips: list[tuple[int, float, QColor]] = []
+        self.chosen: set[int] = set()
         self._shown: weakref.ref[Labels] | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         policy = self.sizePolicy()
@@ -71,7 +79,12 @@ class Legend(QWidget):
                 )
                 if area
             ]
+        self._choose(self.chosen & {label for label, _, _ in self.chips})
+
+    def _choose(self, labels: set[int]) -> None:
+        self.chosen = labels
         self.update()
+        self.chosen_changed.emit()
 
     def _follow(self) -> None:
         """Refresh if another plane, with labels of its own, is shown."""
@@ -99,16 +112,28 @@ class Legend(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        for box, (_, _, colour) in zip(self._boxes(), self.chips, strict=True):
+        ring = QPen(self.palette().text().color(), 2)
+        for box, (label, _, colour) in zip(self._boxes(), self.chips, strict=True):
             painter.setBrush(colour)
-            painter.drawRoundedRect(box, 3, 3)
+            if label in self.chosen:
+                painter.setPen(ring)
+                painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 3, 3)
+                painter.setPen(Qt.PenStyle.NoPen)
+            else:
+                painter.drawRoundedRect(box, 3, 3)
         painter.end()
 
     def mousePressEvent(self, event: Any) -> None:
-        """Select the label that was clicked, for napari's own tools."""
+        """Choose the label that was clicked, for napari's own tools too."""
         label = self._label_at(event.position())
         layer = self._controller.clusters_layer
-        if label is not None and layer is not None:
+        if label is None or layer is None:
+            return
+        more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+        if event.modifiers() & more:
+            self._choose(self.chosen ^ {label})
+        else:
+            self._choose({label})
             layer.selected_label = label
 
     def event(self, event: Any) -> bool:
@@ -117,7 +142,10 @@ class Legend(QWidget):
             at = self.mapFromGlobal(event.globalPos())
             for box, (label, share, _) in zip(self._boxes(), self.chips, strict=True):
                 if box.contains(QRectF(at.x(), at.y(), 1, 1).center()):
-                    text = f"Structure {label}: {share:.1%} of the field of view"
+                    text = (
+                        f"Structure {label}: {share:.1%} of the field of view\n"
+                        "Click to choose it, Ctrl + click to choose several"
+                    )
                     QToolTip.showText(event.globalPos(), text, self)
                     return True
         return bool(super().event(event))

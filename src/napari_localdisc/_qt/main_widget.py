@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.controller import Controller
 
 from .choosers import ImageChooser, ModelChooser
 from .cluster_panel import ClusterPanel
 from .export_section import ExportSection
+from .labels_panel import LabelsPanel
+from .pacer import QtPacer
 from .progress_row import ProgressRow
 from .reporting import report
 from .runner import QtRunner
 from .similar_panel import SimilarPanel
+from .strokes_panel import StrokesPanel
 from .structure_panel import StructurePanel
 from .training_section import TrainingSection
 
@@ -36,13 +39,15 @@ class MainWidget(QWidget):
         super().__init__()
         # napari hands out a proxy, whose layers are not the layers that events carry
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        controller = Controller(viewer, QtRunner(), report)
+        controller = Controller(viewer, QtRunner(), report, QtPacer())
         self.controller = controller
         self.images = ImageChooser(controller)
         self.models = ModelChooser(controller)
         self.cluster_panel = ClusterPanel(controller)
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
+        self.strokes_panel = StrokesPanel(controller)
+        self.labels_panel = LabelsPanel(controller)
         self.training_section = TrainingSection(controller)
         self.export_section = ExportSection(viewer)
         self.progress_row = ProgressRow(controller)
@@ -50,17 +55,27 @@ class MainWidget(QWidget):
         form.addRow("Image", self.images)
         form.addRow("Model", self.models)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
+        self.similar_page = page(self.similar_panel)
+        self.tabs.addTab(self.similar_page, "Find similar")
+        self.tabs.addTab(page(self.strokes_panel), "Strokes")
+        self.tabs.addTab(page(self.training_section), "Models")
+        self.tabs.addTab(page(self.export_section), "Files")
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(self.cluster_panel)
-        layout.addWidget(self.similar_panel)
-        layout.addWidget(self.structure_panel)
-        layout.addWidget(self.training_section)
-        layout.addWidget(self.export_section)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self.labels_panel)
         layout.addWidget(self.progress_row)
         layout.addStretch()
+        controller.finding_changed.connect(self._show_finding)
         # The window may be destroyed without this widget being told first
         self.destroyed.connect(controller.close)
+
+    def _show_finding(self, finding: bool) -> None:
+        """Bring the prompts' panel up when their mode is entered by its key."""
+        if finding:
+            self.tabs.setCurrentWidget(self.similar_page)
 
     def event(self, event: Any) -> bool:
         """Close the controller when napari takes the widget out of its dock."""
@@ -78,3 +93,14 @@ class MainWidget(QWidget):
         self.controller.close()
         self.export_section.close_control()
         self.setEnabled(False)
+
+
+def page(*panels: QWidget) -> QWidget:
+    """Put panels below each other on a page of the tabs."""
+    widget = QWidget()
+    layout = QVBoxLayout(widget)
+    layout.setContentsMargins(4, 6, 4, 4)
+    for panel in panels:
+        layout.addWidget(panel)
+    layout.addStretch()
+    return widget

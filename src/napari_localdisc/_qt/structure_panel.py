@@ -1,10 +1,11 @@
-"""Structures that the model knows by name, as a map or as labels."""
+"""Structures that the model knows by name: a map, or straight into the labels."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from .section import Section
 
@@ -13,44 +14,48 @@ if TYPE_CHECKING:
 
 
 class StructurePanel(Section):
-    """Hidden while the model's card names no structure."""
+    """One row a structure; hidden while the model's card names none."""
 
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__("Known structure", parent=parent)
+        super().__init__("Known structures", parent=parent)
         self._controller = controller
-        self.names = QComboBox()
-        self.names.setToolTip("A structure that the model was guided to find")
-        self.map_button = QPushButton("Show map")
-        self.map_button.setToolTip("Lay the structure's probability over the image")
-        self.mask_button = QPushButton("Make labels")
-        self.mask_button.setToolTip(
-            "Make a labels layer of the structure, to correct and save"
-        )
-        row = QHBoxLayout()
-        row.addWidget(self.names, stretch=1)
-        row.addWidget(self.map_button)
-        row.addWidget(self.mask_button)
-        self.body.addLayout(row)
-        self.map_button.clicked.connect(self._show_map)
-        self.mask_button.clicked.connect(self._make_mask)
+        self.map_buttons: dict[str, QPushButton] = {}
+        self.add_buttons: dict[str, QPushButton] = {}
+        self._grid = QGridLayout()
+        self._grid.setColumnStretch(0, 1)
+        self._grid.setVerticalSpacing(4)
+        self.body.addLayout(self._grid)
         controller.model_changed.connect(self._refresh)
         controller.image_changed.connect(self._show_enabled)
         self._refresh()
-        self._show_enabled()
 
     def _refresh(self) -> None:
-        structures = self._controller.structures
-        self.names.clear()
-        self.names.addItems(structures)
-        self.setVisible(bool(structures))
+        while (item := self._grid.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.deleteLater()
+        self.map_buttons, self.add_buttons = {}, {}
+        for row, name in enumerate(self._controller.structures):
+            show, add = QPushButton("Map"), QPushButton("Add to labels")
+            show.setToolTip(f"Lay the probability of {name} over the image")
+            add.setToolTip(
+                f"Write what is probably {name} into the labels, as the class “{name}”"
+            )
+            show.clicked.connect(partial(self._show_map, name))
+            add.clicked.connect(partial(self._add, name))
+            for column, widget in enumerate((QLabel(name), show, add)):
+                self._grid.addWidget(widget, row, column)
+            self.map_buttons[name], self.add_buttons[name] = show, add
+        self.setVisible(bool(self.map_buttons))
+        self._show_enabled()
 
     def _show_enabled(self) -> None:
         has_image = self._controller.image is not None
-        self.map_button.setEnabled(has_image)
-        self.mask_button.setEnabled(has_image)
+        for button in (*self.map_buttons.values(), *self.add_buttons.values()):
+            button.setEnabled(has_image)
 
-    def _show_map(self) -> None:
-        self._controller.show_structure(self.names.currentText())
+    def _show_map(self, name: str, *clicked: bool) -> None:
+        self._controller.show_structure(name)
 
-    def _make_mask(self) -> None:
-        self._controller.mask_structure(self.names.currentText())
+    def _add(self, name: str, *clicked: bool) -> None:
+        self._controller.writing.add_structure(name)

@@ -299,7 +299,7 @@ def _distance(embedding: Embedding, strokes: NDArray[np.integer]) -> FloatImage:
         return np.ones(shape, np.float32)
     free.ravel()[on_grid(embedding, points)] = False
     distance = ndimage.distance_transform_edt(free) / (_REACH * max(shape))
-    return np.minimum(distance, 1).astype(np.float32)
+    return np.asarray(np.minimum(distance, 1), np.float32)
 
 
 def _nearest_inside(embedding: Embedding, point: tuple[int, int]) -> tuple[int, int]:
