@@ -103,7 +103,7 @@ def _strokes(controller: Any) -> None:
     values = {entry.name: entry.value for entry in classes.entries}
     strokes.brush_size = 9
     marks = {
-        "vessel": [((430, 330), (455, 360)), ((860, 330), (840, 360))],
+        "vessel": [((420, 300), (399, 336)), ((383, 1088), (406, 1053))],
         "optic disc": [((625, 200), (650, 235))],
         "background": [((700, 900), (740, 960)), ((300, 700), (330, 760))],
     }

@@ -227,7 +227,14 @@ class Masks:
         shown = state.mask.layer(viewer)
         if shown is not None:
             shown.opacity = OPACITY
+            self._put_below_prompts(state, shown)
             shown.editable = False  # corrections belong on the labels
+
+    def _put_below_prompts(self, state: PlaneState, shown: Labels) -> None:
+        layers = self._workspace.viewer.layers
+        points = state.points.layer(self._workspace.viewer) if state.points else None
+        if points is not None:
+            layers.move(layers.index(shown), layers.index(points))
 
 
 def mask_of(

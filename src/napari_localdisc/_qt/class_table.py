@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QBrush, QColor
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from napari_localdisc.controller import Controller
 
 COLOUR, NAME, AREA, JUMP = range(4)
+SWATCH = 14
+"""Pixels of a colour's square."""
+
 ROWS = 5
 """Rows that are seen without scrolling."""
 
@@ -97,7 +100,7 @@ class ClassTable(QTableWidget):
         self._show_areas()
 
     def _fill(self, row: int, entry: AnnotationClass) -> None:
-        self._item(row, COLOUR).setBackground(QBrush(QColor(entry.colour)))
+        self._item(row, COLOUR).setIcon(swatch(entry.colour))
         self._item(row, COLOUR).setToolTip("Double click for another colour")
         self._item(row, COLOUR).setFlags(
             Qt.ItemFlag.ItemIsEnabled
@@ -110,7 +113,7 @@ class ClassTable(QTableWidget):
         self._item(row, NAME).setText(entry.name)
         if self.cellWidget(row, JUMP) is None:
             button = QToolButton()
-            button.setText("⌖")
+            button.setText("Go")
             button.setAutoRaise(True)
             button.setToolTip("Move the view to this class")
             button.clicked.connect(lambda _=False, row=row: self._jump(row))
@@ -175,3 +178,12 @@ class ClassTable(QTableWidget):
                 self._controller.classes.remove(value)
         else:
             super().keyPressEvent(event)
+
+
+def swatch(colour: str) -> QIcon:
+    """Return a square of a colour, which a selected row does not cover."""
+    pixmap = QPixmap(SWATCH, SWATCH)
+    pixmap.fill(QColor(colour))
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon
