@@ -10,6 +10,7 @@ from psygnal import Signal
 from . import presenting
 from .finding import Finding
 from .key_bindings import KeyBindings
+from .large_clusters import is_large
 from .model_choice import FEWEST
 from .strokes import Strokes
 from .workspace import raise_error
@@ -82,6 +83,7 @@ class Controller(Finding):
         self.annotations.history_changed.connect(self.history_changed.emit)
         self.image_changed.connect(self.history_changed.emit)
         self.keys = KeyBindings(viewer, self._key_actions())
+        self._large.shown.connect(self._on_large_shown)
         self.invite()
 
     def close(self) -> None:
@@ -112,8 +114,25 @@ class Controller(Finding):
         return min(self._wanted_number, self.most_structures)
 
     def cluster(self) -> None:
-        """Label the structures of the plane that is shown."""
-        self.request("clusters", self._show_clusters)
+        """Label the structures of the plane that is shown.
+
+        Lazy planes of more than 33 megapixels are read, labelled and shown block by
+        block, from the disk.
+        """
+        with self.reporting():
+            layer, plane = self.here()
+            if is_large(plane):
+                number = self.number_of_structures
+                self._large.start(layer, plane, self._models.file, number)
+            else:
+                self.request_for(layer, plane, "clusters", self._show_clusters)
+
+    def _on_large_shown(self, labels: Labels) -> None:
+        self.clusters_changed.emit()
+        self.say(
+            f"{self.number_of_structures} structures. The labels of so large an image "
+            "are on the disk: export them to keep them."
+        )
 
     def set_number_of_structures(self, number: int) -> None:
         """Show more or fewer structures; clusters that are shown follow at once.

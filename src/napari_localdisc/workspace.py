@@ -11,6 +11,7 @@ from .annotations import Annotations
 from .core.errors import ImageError, ModelError
 from .embedder import Embedder, Then
 from .image_choice import ImageChoice
+from .large_clusters import LargeClusters
 from .layers import Plane, displayed_plane, show_point
 from .model_choice import ModelChoice
 from .pacing import AtOnce, Pacer
@@ -84,6 +85,9 @@ class Workspace:
         self._embedder.busy_changed.connect(self._on_busy)
         self._embedder.progressed.connect(self._on_progress)
         self._embedder.abandoned.connect(self._on_abandoned)
+        self._large = LargeClusters(viewer, self.runner, report)
+        self._large.busy_changed.connect(self._on_busy)
+        self._large.progressed.connect(self._on_large_progress)
         self._images = ImageChoice(viewer)
         self._images.listed.connect(self._on_listed)
         self._images.chosen.connect(self._on_chosen)
@@ -109,6 +113,7 @@ class Workspace:
                 getattr(self, name).disconnect()
         self._clear_tick.close()
         self._embedder.cancel()
+        self._large.cancel()
         self._images.close()
         for event in self._dims_events():
             event.disconnect(self._on_dims)
@@ -144,6 +149,7 @@ class Workspace:
         if name == self.model:
             return
         self._embedder.cancel()
+        self._large.cancel()
         with self._embedder.reporting():
             self._models.choose(name)
         self.model_changed.emit()
@@ -170,11 +176,11 @@ class Workspace:
     @property
     def is_busy(self) -> bool:
         """Whether long work is being done."""
-        return self._embedder.is_busy
+        return self._embedder.is_busy or self._large.is_busy
 
     def cancel(self) -> None:
         """Stop long work; everything stays as it was before."""
-        if self._embedder.cancel():
+        if self._embedder.cancel() or self._large.cancel():
             self.say("Cancelled: everything is as it was before.")
 
     def _clear_disk(self) -> None:
@@ -253,6 +259,7 @@ class Workspace:
 
     def _on_chosen(self) -> None:
         self._embedder.cancel()
+        self._large.cancel()
         self.image_changed.emit()
         self.prompts_changed.emit()
         self.invite()
@@ -264,6 +271,11 @@ class Workspace:
 
     def _on_dims(self, event: Any = None) -> None:
         self.prompts_changed.emit()
+
+    def _on_large_progress(self, done: int, total: int) -> None:
+        self.progressed.emit(done, total)
+        if total:
+            self.say(f"Looking at a large image, block by block: {done} of {total}.")
 
     def _on_busy(self, busy: bool) -> None:
         self.busy_changed.emit(busy)

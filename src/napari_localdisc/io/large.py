@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_localdisc.core.errors import FileError
 
+from .export import ome_zarr_labels
 from .export.label_map import Colour, LabelMap
 
 if TYPE_CHECKING:
@@ -141,13 +142,34 @@ def cluster_file(
     number: int,
     path: Path,
     *,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> LabelMap:
+    """Do what `cluster_file_steps` does, calling ``progress`` after each block.
+
+    Returns
+    -------
+    LabelMap
+        Of what was written, lazy.
+    """
+    for done, total in cluster_file_steps(array, model, number, path, **options):
+        if progress is not None:
+            progress(done, total)
+    return ome_zarr_labels.read(path)
+
+
+def cluster_file_steps(
+    array: Any,
+    model: Model,
+    number: int,
+    path: Path,
+    *,
     detail: float = 1.0,
     placement: Mapping[str, Any] | None = None,
     colours: Mapping[int, Colour] | None = None,
     image: str = "",
     made_by: Mapping[str, Any] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> LabelMap:
+) -> Generator[tuple[int, int], None, None]:
     """Cluster a large image into an OME-Zarr label image, never whole in memory.
 
     Parameters
@@ -160,15 +182,15 @@ def cluster_file(
         Of clusters.
     path : Path
         Ends with ``.ome.zarr``; appears whole or not at all.
-    detail, progress
+    detail : float
         As for `cluster_large`.
     placement, colours, image, made_by
         As of `LabelMap`.
 
-    Returns
-    -------
-    LabelMap
-        Of what was written, lazy.
+    Yields
+    ------
+    done, total : int
+        After each block.
 
     Raises
     ------
@@ -179,9 +201,7 @@ def cluster_file(
     """
     import zarr
 
-    from napari_localdisc.core.large_images import CHUNK, cluster_large
-
-    from .export import ome_zarr_labels
+    from napari_localdisc.core.large_images import CHUNK, cluster_large_steps
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -192,7 +212,7 @@ def cluster_file(
         target = zarr.create_array(
             f"{folder}/labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
         )
-        cluster_large(array, model, number, target, detail=detail, progress=progress)
+        yield from cluster_large_steps(array, model, number, target, detail=detail)
         ome_zarr_labels.write(
             path,
             LabelMap(
@@ -204,4 +224,3 @@ def cluster_file(
                 made_by=dict(made_by or {}),
             ),
         )
-    return ome_zarr_labels.read(path)

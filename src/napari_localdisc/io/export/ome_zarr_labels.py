@@ -135,6 +135,16 @@ def read(path: Path) -> LabelMap:
     return LabelMap(array, **fields)
 
 
+def read_levels(path: Path) -> list[Any]:
+    """Open all levels of an OME-Zarr label image that we wrote, finest first."""
+    import dask.array
+    import zarr
+
+    attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
+    datasets = attributes["ome"]["multiscales"][0]["datasets"]
+    return [dask.array.from_zarr(str(path / level["path"])) for level in datasets]
+
+
 def read_made_by(path: Path) -> dict[str, Any] | None:
     """Return how labels were made; None if the folder is not ours."""
     try:
