@@ -14,7 +14,10 @@ from napari_localdisc import demo
 from napari_localdisc.cli import main
 from napari_localdisc.cli.app import build_app
 
-COMMANDS = ("demo", "cluster", "segment", "similar", "evaluate", "models", "cache")
+COMMANDS = (
+    *("demo", "cluster", "segment", "similar", "train", "adapt", "finetune"),
+    *("evaluate", "export", "models", "cache"),
+)
 
 
 @pytest.fixture
@@ -282,6 +285,22 @@ def test_evaluate_says_what_it_cannot_do(localdisc, folder, arguments, code, sen
     result = localdisc("evaluate", folder, *arguments, "-m", "tiny")
     assert result.exit_code == code
     assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("train",), ("adapt",), ("finetune", "--structure", "vessel")]
+)
+def test_no_model_is_replaced_unasked(localdisc, folder, tmp_path, command):
+    file = tmp_path / "mine.safetensors"
+    given = (command[0], folder, *command[1:], "-o", file)
+    dry = localdisc(*given, "--dry-run", "--json")
+    assert json.loads(dry.stdout)["state"] == "planned"
+    assert not file.exists()
+    file.write_text("precious")
+    refused = localdisc(*given)
+    assert refused.exit_code == 1
+    assert "is there already" in refused.stderr
+    assert file.read_text() == "precious"
 
 
 def test_models_are_listed_and_shown(localdisc, models):

@@ -69,6 +69,22 @@ def test_a_structure_is_named_in_the_table(control, folder, tmp_path):
     assert {area.name for row in control.rows for area in row.areas} == {"vessel"}
 
 
+def test_a_concept_is_found_in_every_image(control, folder, tmp_path, picture):
+    from napari_localdisc.core.concepts import Concept
+    from napari_localdisc.core.embedding import embed
+    from napari_localdisc.core.models import load_model
+
+    embedding = embed(picture, load_model("tiny", "cpu"))
+    concept = Concept.from_prompts("spot", embedding, [(20, 20)])
+    file = concept.save(tmp_path / "spot")
+    control.find_concept(folder, tmp_path / "out", file)
+    states = [row.outcome.state for row in control.rows]
+    assert states == ["written", "failed", "written"]
+    assert {area.name for row in control.rows for area in row.areas} == {"spot"}
+    with pytest.raises(FileError, match="concept's file first"):
+        control.find_concept(folder, tmp_path / "out", " ")
+
+
 def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
     control.cluster(folder, tmp_path / "out", 4)
     image, labels = control.open_row(control.rows[0])

@@ -51,7 +51,7 @@ class Row:
 
 
 class FolderControl:
-    """Makes clusters or a structure of every image of a folder.
+    """Makes clusters, a structure or a concept of every image of a folder.
 
     Parameters
     ----------
@@ -139,6 +139,23 @@ class FolderControl:
     ) -> None:
         """Find a structure that the model names in every image; see `run`."""
         self.run(source, out, StructureRecipe(name), **options)
+
+    def find_concept(
+        self, source: str | Path, out: str | Path, concept: str | Path, **options: Any
+    ) -> None:
+        """Find what a concept's file holds in every image; see `run`."""
+        from .concept_recipe import ConceptRecipe
+        from .core.concepts import load_concept
+
+        if not str(concept).strip():
+            self._report(FileError("Choose the concept's file first."))
+            return
+        try:
+            recipe = ConceptRecipe(load_concept(concept))
+        except LocalDiscError as error:
+            self._report(error)
+            return
+        self.run(source, out, recipe, **options)
 
     def run(
         self,

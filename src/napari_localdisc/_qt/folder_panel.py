@@ -32,7 +32,7 @@ from .runner import QtRunner
 if TYPE_CHECKING:
     import napari.viewer
 
-CLUSTERS = "Clusters"
+CLUSTERS, CONCEPT = "Clusters", "A concept from a file"
 _IMAGE, _STATE = 0, 1
 
 
@@ -63,6 +63,21 @@ class FolderField(QWidget):
             self.line.setText(chosen)
 
 
+class FileField(FolderField):
+    """A file's path and a button to choose it."""
+
+    def __init__(self, title: str, kinds: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self._kinds = kinds
+
+    def _choose(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, self._title, self.path, self._kinds
+        )
+        if chosen:
+            self.line.setText(chosen)
+
+
 class FolderWidget(QWidget):
     """A thin skin on `FolderControl`; closing it stops, and what is done stays.
 
@@ -88,6 +103,7 @@ class FolderWidget(QWidget):
         self.purposes.setToolTip("What to make of every image")
         self.number = QSpinBox()
         self.number.setToolTip("How many structures to tell apart")
+        self.concept = FileField("A saved concept", "Concepts (*.safetensors)")
         self.overwrite = QCheckBox("Make anew what is done already")
         self.start_button = QPushButton("Start")
         self.start_button.setToolTip("Images that are done already are only measured")
@@ -119,6 +135,8 @@ class FolderWidget(QWidget):
         row.addWidget(self.purposes, stretch=1)
         row.addWidget(self.number)
         form.addRow("Find", row)
+        form.addRow("Concept", self.concept)
+        self._form = form
         buttons = QHBoxLayout()
         buttons.addWidget(self.start_button)
         buttons.addWidget(self.cancel_button)
@@ -149,13 +167,14 @@ class FolderWidget(QWidget):
     def _refresh_model(self) -> None:
         chosen = self.purposes.currentText()
         self.purposes.clear()
-        self.purposes.addItems([CLUSTERS, *self.control.structures])
+        self.purposes.addItems([CLUSTERS, *self.control.structures, CONCEPT])
         self.purposes.setCurrentText(chosen)
         self.number.setRange(2, self.control.most_clusters)
         self.number.setValue(min(8, self.control.most_clusters))
 
     def _show_number(self, purpose: str) -> None:
         self.number.setVisible(purpose == CLUSTERS)
+        self._form.setRowVisible(self.concept, purpose == CONCEPT)
 
     def _show_busy(self, busy: bool) -> None:
         self.start_button.setEnabled(not busy)
@@ -220,6 +239,9 @@ class FolderWidget(QWidget):
         if purpose == CLUSTERS:
             number = self.number.value()
             self.control.cluster(source, out, number, overwrite=overwrite)
+        elif purpose == CONCEPT:
+            concept = self.concept.path
+            self.control.find_concept(source, out, concept, overwrite=overwrite)
         else:
             self.control.find_structure(source, out, purpose, overwrite=overwrite)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,48 @@ def training_progress() -> Iterator[dict[str, Any]]:
                 console.print(f"{note}, validation {score:.4f}", highlight=False)
 
         yield {"preparing": preparing, "progress": progress}
+
+
+def plan_model(
+    folder: Path,
+    output: Path,
+    *,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+    resume: bool = False,
+) -> bool:
+    """Make sure that no model is replaced unasked; say what a dry run would write.
+
+    Returns
+    -------
+    bool
+        Whether to go on.
+
+    Raises
+    ------
+    FileError
+        If the model is there and neither replaced nor gone on with, or the folder
+        holds no image.
+    """
+    from napari_localdisc.core.errors import FileError
+    from napari_localdisc.io.images import find_images
+
+    from .output import print_json, say
+
+    file = output.with_suffix(".safetensors")
+    if file.exists() and not (overwrite or resume):
+        raise FileError(
+            f"{file} is there already: --overwrite replaces it, or give another name."
+        )
+    if not dry_run:
+        return True
+    images = len(find_images([folder]))
+    if as_json:
+        print_json({"images": images, "file": str(file), "state": "planned"})
+    else:
+        say(f"{images} images in {folder} → {file} (would be written)")
+    return False
 
 
 def report_model(model: "Model", file: str, as_json: bool) -> None:

@@ -49,13 +49,28 @@ def adapt(
         typer.Option("--resume", metavar="", help="Go on from the checkpoint."),
     ] = False,
     device: options.Device = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Fit a model to your camera: train on, without labels, on your own images."""
-    from napari_localdisc.cli.training import report_model, training_progress
+    from napari_localdisc.cli.training import (
+        plan_model,
+        report_model,
+        training_progress,
+    )
     from napari_localdisc.core.adaptation import adapt as run
     from napari_localdisc.core.models import load_model
 
+    if not plan_model(
+        folder,
+        output,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        as_json=as_json,
+        resume=resume,
+    ):
+        return
     with training_progress() as callbacks:
         adapted = run(
             load_model(model, "cpu"),

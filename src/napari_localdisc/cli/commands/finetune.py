@@ -68,16 +68,26 @@ def finetune(
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides all chance.")] = 0,
     device: options.Device = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a segmentation from a few images with masks, starting from a model."""
     from napari_localdisc.cli.output import progress_bar
-    from napari_localdisc.cli.training import report_model
+    from napari_localdisc.cli.training import plan_model, report_model
     from napari_localdisc.core.models import load_model
     from napari_localdisc.core.transfer import FinetuneSettings
     from napari_localdisc.core.transfer import finetune as run
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
+    if not plan_model(
+        folder,
+        output,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        as_json=as_json,
+    ):
+        return
     chosen = with_structure(labelled_images(folder), structure, folder)[:limit]
     cases = [image.case(structure) for image in chosen]
     with progress_bar(steps, "steps") as show:

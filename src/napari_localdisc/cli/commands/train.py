@@ -114,11 +114,17 @@ def train(
             metavar="TEXT", help="Their licence, for the card.", show_default=False
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model on a folder of images, without labels."""
     from napari_localdisc.cli.output import checking_arguments
-    from napari_localdisc.cli.training import report_model, training_progress
+    from napari_localdisc.cli.training import (
+        plan_model,
+        report_model,
+        training_progress,
+    )
     from napari_localdisc.core.training import TrainingSettings
     from napari_localdisc.core.training import train as run
 
@@ -139,6 +145,15 @@ def train(
         "data": data or str(folder.resolve().name),
         "licence": licence or "not said",
     }
+    if not plan_model(
+        folder,
+        output,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        as_json=as_json,
+        resume=resume,
+    ):
+        return
     with training_progress() as callbacks:
         model = run(
             folder,
