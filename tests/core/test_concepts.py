@@ -17,12 +17,12 @@ from napari_localdisc.core.concepts import (
     SUFFIX,
     Concept,
     ConceptClass,
-    PromptRule,
     load_concept,
 )
 from napari_localdisc.core.embedding import embed
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.models import load_model
+from napari_localdisc.core.prompt_rule import PromptRule
 
 AT, NOT = [(20, 20), (30, 8)], [(5, 30)]
 

@@ -19,15 +19,13 @@ import safetensors
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file, save_file
 
-from . import masks
 from .annotation import Classifier
 from .atomic import atomic_path
 from .errors import FileError, ModelError, PromptError
 from .features import FEATURES
-from .similarity import automatic_threshold
+from .prompt_rule import PromptRule
 
 if TYPE_CHECKING:
-    from .images import FloatImage, Mask
     from .pixel_embedding import Embedding
 
 Kind = Literal["prompts", "classifier"]
@@ -58,45 +56,6 @@ class ConceptClass:
     name: str
     colour: str = "#e6550d"
     background: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class PromptRule:
-    """Similar to some vectors and not to others.
-
-    Attributes
-    ----------
-    positive, negative : ndarray
-        (k, D) float32 unit vectors; at least one positive.
-    threshold : float or None
-        Similarity from which a pixel belongs to the mask; None: Otsu's, on each image.
-    smooth : bool
-        Round the outline, as `Embedding.mask` does.
-    minimum_area : float
-        Pixels *of the working grid* below which a piece is left out, so that it means
-        the same in images of any size.
-    """
-
-    positive: FloatImage
-    negative: FloatImage
-    threshold: float | None = None
-    smooth: bool = False
-    minimum_area: float = 0.0
-
-    def mask(self, embedding: Embedding) -> Mask:
-        """Return (H, W) bool."""
-        on_grid = embedding.similarity_to(self.positive, self.negative)
-        threshold = self.threshold
-        if threshold is None:
-            nothing = np.zeros(0, np.float32)
-            seen = on_grid[embedding.inside]
-            threshold = automatic_threshold(seen, nothing, nothing)
-        mask = (embedding.to_image(on_grid) >= threshold) & embedding.field_of_view
-        scale = np.asarray(embedding.grid.scale)
-        smallest = round(self.minimum_area / float(np.prod(scale)))
-        sigma = tuple(masks.SMOOTHING / scale) if self.smooth else None
-        refined = masks.refine(mask, (), False, sigma, smallest)
-        return refined & embedding.field_of_view
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 SIZE_LIMIT = 4 << 30
-"""Bytes that all entries together may take, unless told otherwise: some 60 fundus
-images."""
+"""Bytes of all entries together, unless told otherwise: some 60 fundus images."""
 
 _BUSY = ".making-"
 _ABANDONED_SECONDS = 3600.0
