@@ -8,7 +8,7 @@ import pkgutil
 
 import benchmarks
 
-from .machine import describe
+from . import machine
 
 
 def main() -> None:
@@ -16,18 +16,22 @@ def main() -> None:
     names = [
         module.name
         for module in pkgutil.iter_modules(benchmarks.__path__)
-        if module.name not in ("__main__", "machine")
+        if module.name not in ("__main__", "machine", "released")
     ]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
     parser.add_argument(
         "--data", metavar="FOLDER", help="Labelled images, where one needs them."
     )
+    parser.add_argument(
+        "--runs", type=int, default=machine.RUNS, help="Repeats; 1 is a trial."
+    )
     arguments = parser.parse_args()
+    machine.RUNS = arguments.runs
     unknown = set(arguments.names) - set(names)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
-    print(describe(), end="\n\n")
+    print(machine.describe(), end="\n\n")
     for name in arguments.names or names:
         module = importlib.import_module(f"benchmarks.{name}")
         if module.NEEDS_DATA and not arguments.data:

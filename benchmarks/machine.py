@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RUNS = 7
+
+Row = tuple[object, ...]
 
 
 def describe() -> str:
@@ -30,12 +41,67 @@ def describe() -> str:
     )
 
 
-def median_seconds(work: Callable[[], object], runs: int = 7) -> float:
-    """Return the median time of ``runs`` calls, after one that does not count."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
+def interleaved(
+    works: Mapping[str, Callable[[], object]], least: int = 1
+) -> dict[str, float]:
+    """Return the median seconds of each work, run in turn after one round of warm-up.
+
+    Whatever else the machine does then touches all of them alike.  There are `RUNS`
+    runs, or ``least`` of short works; one where only a trial was asked for.
+    """
+    for work in works.values():
         work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(max(RUNS, least) if RUNS > 1 else 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def matrix_product(dtype: torch.dtype, size: int = 2048) -> Callable[[], object]:
+    """Return a matrix product to measure the peak by: 2 · size³ operations."""
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    return lambda: torch.mm(a, b)
+
+
+def retina() -> np.ndarray[Any, Any]:
+    """Return the sample photograph, (1411, 1411, 3) uint8."""
+    from napari_localdisc.io.samples import open_retina
+
+    image: np.ndarray[Any, Any] = open_retina()[0][0]
+    return image
+
+
+def table(columns: str, rows: Sequence[Row]) -> str:
+    """Return a Markdown table; ``columns`` are separated by bars."""
+    names = columns.split("|")
+    lines = [names, ["---"] * len(names), *([str(v) for v in row] for row in rows)]
+    joined = (" | ".join(name.strip() for name in line) for line in lines)
+    return "\n".join(f"| {line} |" for line in joined)
+
+
+def verdict(value: float, limit: float, *, at_least: bool = False) -> str:
+    """Say whether a claim holds."""
+    return "yes" if (value >= limit if at_least else value <= limit) else "**no**"
+
+
+def script(code: str, environ: Mapping[str, str] | None = None) -> float:
+    """Run Python code in a process of its own; return the number it prints last."""
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(environ if environ is not None else os.environ),
+    )
+    if finished.returncode:
+        raise RuntimeError(finished.stderr[-2000:])
+    return float(finished.stdout.split()[-1])
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,70 @@
+"""The benchmarks run; their figures count only where nothing else runs.
+
+Each is tried once on a small image, so that a change of the package cannot break it
+unseen.
+"""
+
+import importlib
+
+import pytest
+from skimage.transform import resize
+
+pytest.importorskip("benchmarks", reason="only in a check-out")
+
+from benchmarks import machine, training_step
+
+from napari_localdisc.io.samples import open_retina
+
+
+@pytest.fixture(scope="module")
+def small_retina():
+    image = resize(open_retina()[0][0], (300, 300), preserve_range=True)
+    return image.astype("uint8")
+
+
+@pytest.fixture
+def trial(monkeypatch, small_retina):
+    """Load a benchmark with constants of a trial; call its `run`."""
+    monkeypatch.setattr(machine, "RUNS", 1)
+
+    def try_out(name, **constants):
+        module = importlib.import_module(f"benchmarks.{name}")
+        monkeypatch.setattr(module, "retina", lambda: small_retina)
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
+        return module.run().splitlines()
+
+    return try_out
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "constants"),
+    [
+        ("click", 6, {}),
+        ("sliders", 3, {}),
+        ("strokes", 3, {"COUNTS": (200, 400, 800)}),
+        ("embedding_speed", 8, {"SIDE": 64, "HALF": "float32"}),
+        ("training_step", 3, {"SIDE": 64}),
+        ("alternatives", 4, {"SIDES": (56, 70)}),
+    ],
+)
+def test_prints_a_table(trial, name, rows, constants):
+    lines = trial(name, **constants)
+    cells = [line.count("|") for line in lines if line.startswith("|")]
+    assert len(cells) == rows + 2
+    assert len(set(cells)) == 1
+
+
+def test_the_released_step_learns():
+    step = training_step.ReleasedStep(side=32)
+    losses = [float(step()) for _ in range(8)]
+    assert losses[-1] < losses[0]
+
+
+def test_works_take_turns():
+    order = []
+    seconds = machine.interleaved(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    )
+    assert order == ["a", "b"] * (machine.RUNS + 1)
+    assert set(seconds) == {"a", "b"}
