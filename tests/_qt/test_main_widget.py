@@ -339,3 +339,18 @@ def test_opening_the_widget_does_not_import_torch(models):
         check=False,
     )
     assert done.stdout.strip().splitlines()[-1:] == ["False"], done.stderr
+
+
+# Size
+
+
+def test_fits_a_low_screen_and_scrolls_nothing_on_a_high_one(qtbot, widget, wait):
+    qtbot.mouseClick(widget.cluster_panel.button, Qt.MouseButton.LeftButton)
+    assert widget.minimumSizeHint().height() < 650  # with the progress bar
+    wait(widget)
+    page = widget.tabs.currentWidget()
+    widget.parent().setMinimumHeight(1000)
+    qtbot.waitUntil(lambda: widget.height() > 900)
+    bar = page.verticalScrollBar()
+    qtbot.waitUntil(lambda: not bar.isVisible())
+    assert bar.maximum() == 0

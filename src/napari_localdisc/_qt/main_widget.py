@@ -17,6 +17,7 @@ from .pacer import QtPacer
 from .progress_row import ProgressRow
 from .reporting import report
 from .runner import QtRunner
+from .scrolling import Scrolling
 from .similar_panel import SimilarPanel
 from .strokes_panel import StrokesPanel
 from .structure_panel import StructurePanel
@@ -103,4 +104,4 @@ def page(*panels: QWidget) -> QWidget:
     for panel in panels:
         layout.addWidget(panel)
     layout.addStretch()
-    return widget
+    return Scrolling(widget)

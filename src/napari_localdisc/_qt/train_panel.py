@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,8 +19,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
-    QStyle,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -34,6 +32,7 @@ from napari_localdisc.training_request import PICTURE_SECONDS, can_resume
 from .image_picker import ImagePicker
 from .main_widget import MainWidget
 from .reporting import report
+from .scrolling import Scrolling
 from .training_forms import AdaptForm, TrainForm
 
 if TYPE_CHECKING:
@@ -122,17 +121,9 @@ class TrainWidget(QWidget):
         self._layout.addWidget(self.status)
         self._layout.addWidget(self.keep_preview)
         self._layout.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(content)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        style = self.style()
-        bar = style.pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent) if style else 0
-        area.setMinimumWidth(content.minimumSizeHint().width() + bar)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+        layout.addWidget(Scrolling(content))
 
     def _connect(self) -> None:
         control = self.control
