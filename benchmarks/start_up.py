@@ -22,7 +22,9 @@ from .machine import script, table, verdict
 NEEDS_DATA = False
 _TIMER = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
 _COMMANDS = """
-import npe2, time
+import time
+import napari._qt.qt_main_window, napari.viewer  # what bare napari has loaded
+import npe2
 from npe2.manifest.utils import import_python_name
 manifest = npe2.PluginManifest.from_distribution("napari-localdisc")
 start = time.perf_counter()
@@ -82,7 +84,7 @@ def run() -> str:
     names = {
         "numpy": "import numpy",
         "package": "import napari_localdisc",
-        "commands": "import what the manifest's commands name",
+        "commands": "import what the manifest's commands name, beside napari",
         "napari": "bare napari, to an empty window",
         "widget": "the dock widget, beyond that",
         "cluster": "first Cluster on the retina, with loading torch and the model",
