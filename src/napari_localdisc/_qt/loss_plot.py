@@ -74,6 +74,7 @@ class LossPlot(FigureCanvasQTAgg):
         for axes, title in ((self.losses, "loss"), (self.measures, "validation")):
             axes.clear()
             self._dress(axes, title)
+            axes.axison = bool(self.loss[0])  # no scales of nothing
         steps, totals = self.loss
         self.losses.plot(steps, totals, color="#56b4e9", alpha=0.3, linewidth=1)
         self.losses.plot(steps, self.smooth, color="#56b4e9", linewidth=1.6)
