@@ -19,13 +19,15 @@ TINY = "tiny"
 def no_cache_on_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Keep the user's cache and preferences out of tests, also of their processes.
+    """Keep the user's files and preferences out of tests, also of their processes.
 
     A test of the cache switches it on: see ``cache_on_disk``.
     """
     from napari_localdisc import preferences
 
-    monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("LOCALDISC_CACHE", str(base / "cache"))
+    monkeypatch.setenv("LOCALDISC_SESSIONS", str(base / "sessions"))
     off = preferences.CachePreferences(enabled=False)
     monkeypatch.setattr(preferences, "cache_preferences", lambda: off)
     monkeypatch.setattr(preferences, "_page", lambda: None)

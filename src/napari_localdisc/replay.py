@@ -221,6 +221,8 @@ def python_script(
     code = "".join(body) + _TAIL
     title = f"Repeats what was done on {picture.name}, with the same labels."
     head = _HEAD.format(title=_in_docstring(title), version=__version__)
+    if "samples." in picture.code:
+        head += "from napari_localdisc.io import samples\n"
     helpers = "".join(
         text for name, text in (("write(", _WRITE), ("paint(", _PAINT)) if name in code
     )

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFormLayout, QTabWidget, QVBoxLayout, QWidget
 
+from napari_localdisc.autosave import Autosaver
+from napari_localdisc.concept_control import Concepts
 from napari_localdisc.controller import Controller
+from napari_localdisc.script_control import Scripts
+from napari_localdisc.sessions import Sessions
 
 from .choosers import ImageChooser, ModelChooser
 from .cluster_panel import ClusterPanel
+from .concept_section import ConceptSection
 from .export_section import ExportSection
 from .labels_panel import LabelsPanel
 from .pacer import QtPacer
@@ -18,9 +23,11 @@ from .progress_row import ProgressRow
 from .reporting import report
 from .runner import QtRunner
 from .scrolling import Scrolling
+from .session_section import CrashNotice, SessionSection
 from .similar_panel import SimilarPanel
 from .strokes_panel import StrokesPanel
 from .structure_panel import StructurePanel
+from .timer import QtTimer
 from .training_section import TrainingSection
 
 if TYPE_CHECKING:
@@ -42,6 +49,11 @@ class MainWidget(QWidget):
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         controller = Controller(viewer, QtRunner(), report, QtPacer())
         self.controller = controller
+        self.sessions = Sessions(controller)
+        self.concepts = Concepts(controller, self.sessions)
+        self.scripts = Scripts(controller, self.sessions)
+        self.autosaver = Autosaver(controller, self.sessions, QtTimer(self))
+        self.crash_notice = CrashNotice(self.autosaver)
         self.images = ImageChooser(controller)
         self.models = ModelChooser(controller)
         self.cluster_panel = ClusterPanel(controller)
@@ -50,6 +62,8 @@ class MainWidget(QWidget):
         self.strokes_panel = StrokesPanel(controller)
         self.labels_panel = LabelsPanel(controller)
         self.training_section = TrainingSection(controller)
+        self.session_section = SessionSection(self.sessions, self.scripts)
+        self.concept_section = ConceptSection(controller, self.concepts)
         self.export_section = ExportSection(viewer)
         self.progress_row = ProgressRow(controller)
         form = QFormLayout()
@@ -62,8 +76,10 @@ class MainWidget(QWidget):
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
         self.tabs.addTab(page(self.training_section), "Models")
-        self.tabs.addTab(page(self.export_section), "Files")
+        files = page(self.session_section, self.concept_section, self.export_section)
+        self.tabs.addTab(files, "Files")
         layout = QVBoxLayout(self)
+        layout.addWidget(self.crash_notice)
         layout.addLayout(form)
         layout.addWidget(self.tabs)
         layout.addWidget(self.labels_panel)
@@ -71,6 +87,7 @@ class MainWidget(QWidget):
         layout.addStretch()
         controller.finding_changed.connect(self._show_finding)
         # The window may be destroyed without this widget being told first
+        self.destroyed.connect(self.autosaver.close)
         self.destroyed.connect(controller.close)
 
     def _show_finding(self, finding: bool) -> None:
@@ -91,6 +108,7 @@ class MainWidget(QWidget):
         super().closeEvent(event)
 
     def _close_controller(self) -> None:
+        self.autosaver.close()
         self.controller.close()
         self.export_section.close_control()
         self.setEnabled(False)

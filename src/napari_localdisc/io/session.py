@@ -1,0 +1,298 @@
+"""Sessions: what was done in a viewer, in one file that appears whole or not at all.
+
+A session file is a zip archive: ``session.json`` describes everything, and each array
+is a ``.npy`` file of its own, so that labels can be got out with nothing but Python.
+No pickle is written or read.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_localdisc.core.atomic import atomic_path
+from napari_localdisc.core.errors import FileError
+
+SUFFIX = ".localdisc"
+FORMAT_VERSION = 1
+DOCUMENT = "session.json"
+
+Json = Any
+"""What JSON can hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class SavedLabels:
+    """A labels layer.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name.
+    data : ndarray
+        Integers, of the layer's number of dimensions.
+    placement : dict
+        scale, translate, rotate, shear, affine, units and axis_labels, as lists.
+    colours : dict of str to list
+        Label (or ``"null"`` for all others) → RGBA in [0, 1]; empty: napari's own.
+    looks : dict
+        opacity, visible, blending.
+    made_by : dict
+        How we made it; empty if we did not.
+    """
+
+    name: str
+    data: NDArray[Any]
+    placement: Mapping[str, Json] = field(default_factory=dict)
+    colours: Mapping[str, Json] = field(default_factory=dict)
+    looks: Mapping[str, Json] = field(default_factory=dict)
+    made_by: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SavedImage:
+    """An image layer: where its pixels are, and what was done on it.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name.
+    path : str or None
+        Its file, if it came from one.
+    reader : str or None
+        The plugin that read the file.
+    sample : list or None
+        Plugin and key, if it is sample data.
+    content_hash : str or None
+        Of all its pixels; None if they are not in memory.
+    shape : list of int
+        Of the layer's data.
+    dtype : str
+        Of the layer's data.
+    rgb : bool
+        Whether the last axis holds colours.
+    pixels : ndarray or None
+        The data itself, where no file has it.
+    placement : dict
+        As of `SavedLabels`.
+    annotation : dict
+        `ImageAnnotation.to_json`: prompts, thresholds, classes, what was done.
+    labels : int or None
+        Which of the session's labels hold the classes of this image.
+    strokes : list
+        ``[plane, labels]`` for each plane that was painted on to learn from.
+    """
+
+    name: str
+    path: str | None
+    reader: str | None
+    sample: Json
+    content_hash: str | None
+    shape: list[int]
+    dtype: str
+    rgb: bool
+    pixels: NDArray[Any] | None = None
+    placement: Mapping[str, Json] = field(default_factory=dict)
+    annotation: Mapping[str, Json] = field(default_factory=dict)
+    labels: int | None = None
+    strokes: Sequence[Json] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What was done in one viewer.
+
+    Attributes
+    ----------
+    model : str or None
+        Name of the model.
+    model_hash : str or None
+        Of its weights, where they were used.
+    structures : int
+        In how many structures images are shown.
+    chosen : int or None
+        The image that is worked on.
+    images : tuple of SavedImage
+        Images on which something was done, and the chosen one.
+    labels : tuple of SavedLabels
+        All labels layers of the viewer.
+    saved_at : str
+        When, ISO 8601 with time zone.
+    """
+
+    model: str | None = None
+    model_hash: str | None = None
+    structures: int = 8
+    chosen: int | None = None
+    images: tuple[SavedImage, ...] = ()
+    labels: tuple[SavedLabels, ...] = ()
+    saved_at: str = ""
+
+
+def write_session(session: Session, path: str | Path) -> Path:
+    """Write a session; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    session : Session
+        What to save.
+    path : str or Path
+        Its name gets the ending ``.localdisc`` unless it has it.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written there.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        path = path.with_name(path.name + SUFFIX)
+    arrays: dict[str, NDArray[Any]] = {}
+    document = {
+        **{entry.name: getattr(session, entry.name) for entry in fields(session)},
+        "format": FORMAT_VERSION,
+        "images": [
+            _described(image, "pixels", f"images/{index}.npy", arrays)
+            for index, image in enumerate(session.images)
+        ],
+        "labels": [
+            _described(labels, "data", f"labels/{index}.npy", arrays)
+            for index, labels in enumerate(session.labels)
+        ],
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            text = json.dumps(document, indent=1, default=_plain)
+            _write_zip(temporary, text, arrays)
+    except OSError as error:
+        reason = error.strerror or error
+        raise FileError(f"{path} cannot be written: {reason}.") from error
+    return path
+
+
+def read_session(path: str | Path) -> Session:
+    """Read a session.
+
+    Parameters
+    ----------
+    path : str or Path
+        What `write_session` wrote.
+
+    Returns
+    -------
+    Session
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is damaged or no session.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"There is no session file {path}.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(archive.read(DOCUMENT))
+            if document.pop("format") > FORMAT_VERSION:
+                raise FileError(
+                    f"{path} was written by a later version: install a newer "
+                    "napari-localdisc."
+                )
+            images = [
+                SavedImage(**_with_array(entry, "pixels", archive))
+                for entry in document.pop("images")
+            ]
+            labels = [
+                SavedLabels(**_with_array(entry, "data", archive))
+                for entry in document.pop("labels")
+            ]
+            session = Session(**document, images=tuple(images), labels=tuple(labels))
+            _check(session)
+            return session
+    except FileError:
+        raise
+    # What a damaged archive, array or document raises
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise FileError(
+            f"{path} is damaged or not a session of napari-localdisc ({error})."
+        ) from error
+
+
+def _described(
+    saved: SavedImage | SavedLabels,
+    name: str,
+    member: str,
+    arrays: dict[str, NDArray[Any]],
+) -> dict[str, Json]:
+    """Return all but the array, whose place the name of its file takes."""
+    values = {entry.name: getattr(saved, entry.name) for entry in fields(saved)}
+    array = values[name]
+    if array is not None:
+        arrays[member] = array
+        values[name] = member
+    return values
+
+
+def _with_array(
+    entry: dict[str, Json], name: str, archive: zipfile.ZipFile
+) -> dict[str, Json]:
+    member = entry[name]
+    if member is None:
+        return entry
+    with archive.open(member) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        file.read()  # to its end, so that its checksum is looked at
+    return {**entry, name: array}
+
+
+def _write_zip(path: Path, document: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr(DOCUMENT, document)
+        for name, array in arrays.items():
+            with archive.open(name, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _plain(value: Any) -> Json:
+    """Turn numbers and arrays of numpy's into what JSON holds."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value)
+
+
+def _check(session: Session) -> None:
+    """Raise a ValueError where numbers point to nothing."""
+    references = [(session.chosen, len(session.images))]
+    count = len(session.labels)
+    for image in session.images:
+        references.append((image.labels, count))
+        references += [(index, count) for _, index in image.strokes]
+    for index, count in references:
+        if index is not None and not 0 <= index < count:
+            raise ValueError(f"it refers to a layer {index} that it does not hold")

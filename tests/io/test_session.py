@@ -1,0 +1,213 @@
+"""Session files: whole, complete, and refused in a sentence when they are not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.io.autosaves import crashed_sessions, new_autosave
+from napari_localdisc.io.session import (
+    DOCUMENT,
+    SavedImage,
+    SavedLabels,
+    Session,
+    read_session,
+    write_session,
+)
+
+IMAGE = SavedImage(
+    "eye", "/data/eye.png", "napari", None, "ab" * 20, [6, 7, 3], "uint8", True
+)
+
+
+@pytest.fixture
+def session():
+    labels = SavedLabels(
+        "eye labels",
+        np.arange(42, dtype=np.uint16).reshape(6, 7),
+        {"scale": [0.5, 2.0], "units": ["um", "um"]},
+        {"null": [1, 1, 1, 1], "1": [0, 1, 0, 1]},
+        {"opacity": 0.6, "visible": False},
+        {"classes": {"1": "disc"}},
+    )
+    strokes = SavedLabels("strokes", np.zeros((1, 6, 7), np.uint8))
+    image = SavedImage(
+        **{
+            **vars(IMAGE),
+            "annotation": {"chosen": 1, "log": []},
+            "labels": 0,
+            "strokes": [[[0, None, None], 1]],
+            "pixels": np.ones((6, 7, 3), np.float32),
+        }
+    )
+    return Session("fundus", "0f", 6, 0, (image, IMAGE), (labels, strokes), "now")
+
+
+def as_values(session):
+    """Plain values that can be compared."""
+
+    def plain(value):
+        if isinstance(value, np.ndarray):
+            return value.dtype.str, value.tolist()
+        if isinstance(value, Session | SavedImage | SavedLabels):
+            return plain(vars(value))
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(entry) for entry in value]
+        return value
+
+    return plain(session)
+
+
+def test_everything_comes_back(session, tmp_path):
+    path = write_session(session, tmp_path / "new" / "mine")
+    assert path.name == "mine.localdisc"
+    assert as_values(read_session(path)) == as_values(session)
+    assert write_session(session, path) == path
+    assert [child.name for child in path.parent.iterdir()] == [path.name]
+    # With nothing but a zip program and numpy
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        labels = np.load(archive.open("labels/0.npy"))
+    np.testing.assert_array_equal(labels, session.labels[0].data)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    arrays(
+        st.sampled_from([np.uint8, np.uint16, np.int32, np.int64]),
+        array_shapes(min_dims=2, max_dims=4, max_side=6),
+    ),
+    st.text(),
+)
+def test_labels_of_any_kind_come_back(tmp_path, data, name):
+    saved = Session(labels=(SavedLabels(name, data),))
+    (labels,) = read_session(write_session(saved, tmp_path / "a")).labels
+    assert labels.name == name
+    assert labels.data.dtype == data.dtype
+    np.testing.assert_array_equal(labels.data, data)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    saved = SavedLabels("a", np.zeros((2, 2), np.uint8), {"scale": np.ones(2)})
+    session = Session(labels=(saved,), structures=np.int64(3))
+    read = read_session(write_session(session, tmp_path / "a"))
+    assert read.structures == 3
+    assert read.labels[0].placement == {"scale": [1.0, 1.0]}
+
+
+def test_damage_is_a_sentence(session, tmp_path):
+    with pytest.raises(FileError, match="no session file"):
+        read_session(tmp_path / "nothing")
+    path = write_session(session, tmp_path / "a")
+    whole = path.read_bytes()
+    for harm in (b"", b"text", whole[:200], whole[:-30]):
+        path.write_bytes(harm)
+        with pytest.raises(FileError, match="damaged or not a session"):
+            read_session(path)
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            read = read_session(path)
+        except FileError:
+            continue
+        np.testing.assert_array_equal(read.labels[0].data, session.labels[0].data)
+
+
+def rewritten(path, **changes):
+    """Change a session's description."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    document = json.loads(files[DOCUMENT]) | changes
+    files[DOCUMENT] = json.dumps(document).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 99}, "later version"),
+        ({"chosen": 7}, "refers to a layer 7"),
+        ({"images": [{"name": "a"}]}, "damaged"),
+        ({"surprise": 1}, "damaged"),
+        ({"labels": []}, "refers to a layer 0"),
+    ],
+)
+def test_other_documents_are_refused(session, tmp_path, changes, said):
+    path = write_session(session, tmp_path / "a")
+    rewritten(path, **changes)
+    with pytest.raises(FileError, match=said):
+        read_session(path)
+
+
+def test_pickles_are_not_read(session, tmp_path):
+    path = write_session(session, tmp_path / "a")
+    np.save(tmp_path / "evil.npy", np.array([{}]), allow_pickle=True)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["labels/0.npy"] = (tmp_path / "evil.npy").read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(FileError, match="damaged"):
+        read_session(path)
+
+
+def test_failed_write_leaves_what_was_there(session, tmp_path, monkeypatch):
+    path = write_session(session, tmp_path / "a")
+    before = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(FileError, match="cannot be written: No space left"):
+        write_session(session, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+LEFT_BEHIND = """
+import os, signal, sys
+from pathlib import Path
+from napari_localdisc.io.autosaves import crashed_sessions, new_autosave
+from napari_localdisc.io.session import Session, write_session
+
+folder = Path(sys.argv[1])
+mine = write_session(Session("fundus"), new_autosave(folder))
+assert mine not in [crashed.path for crashed in crashed_sessions(folder)]
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
+def test_what_a_killed_process_left_is_found(tmp_path):
+    mine = write_session(Session("mine"), new_autosave(tmp_path))
+    (tmp_path / "autosave-x.localdisc").write_text("")
+    other = mine.with_name(f"autosave-{os.getpid()}-12345-abcdef00.localdisc")
+    write_session(Session("before"), other)  # a process number that was used again
+    os.utime(other, (1e9, 1e9))
+    command = [sys.executable, "-c", LEFT_BEHIND, str(tmp_path)]
+    process = subprocess.Popen(command)
+    assert process.wait(timeout=100) == -signal.SIGKILL
+    newest, oldest = crashed_sessions(tmp_path)
+    assert f"-{process.pid}-" in newest.path.name
+    assert read_session(newest.path).model == "fundus"
+    assert oldest.path == other
+    assert crashed_sessions(tmp_path / "absent") == []
