@@ -355,6 +355,17 @@ def test_choosing_a_class_sets_the_brush(controller):
     assert controller.labels_layer.selected_label == 1
 
 
+def test_what_the_user_paints_is_a_class_too(controller):
+    controller.writing.add_structure("vessel")
+    labels = controller.labels_layer
+    with labels.block_history():
+        labels.paint((10, 10), 9)
+    assert [entry.value for entry in controller.classes.entries] == [1, 9]
+    assert controller.classes.areas()[9].pixels == (labels.data == 9).sum()
+    controller.undo()
+    assert [entry.value for entry in controller.classes.entries] == [9]
+
+
 # Strokes
 
 
@@ -650,6 +661,35 @@ def test_listeners_hear_of_everything_that_is_to_be_saved(controller):
         heard.clear()
         operation()
         assert heard
+
+
+def test_other_data_take_prompts_and_mask_away(controller, viewer, image, picture):
+    controller.set_finding(True)
+    move(viewer, image.data_to_world((12, 30)))
+    controller.add_prompt((12, 30))
+    controller.writing.add_structure("vessel")
+    image.data = picture[::-1].copy()
+    assert names(viewer) == ["eye", "eye preview", "eye labels"]
+    controller.add_prompt((12, 30))
+    viewer.layers.remove(image)
+    controller.set_finding(False)
+    assert "eye preview" not in names(viewer)
+
+
+def test_an_undo_that_is_cancelled_leaves_nothing_stale(viewer, image, models, stepped):
+    controller = Controller(viewer, stepped)
+    controller.set_model("tiny")
+    controller.add_prompt((12, 30))
+    stepped.finish()
+    controller.add_prompt((20, 20))
+    controller.set_model("other")
+    controller.undo()
+    controller.cancel()
+    assert controller.prompts == (Prompt(12, 30),)
+    assert names(viewer) == ["eye"]
+    controller.add_prompt((30, 30))
+    stepped.finish()
+    assert len(controller.prompts_layer.data) == 2
 
 
 # Hover

@@ -290,6 +290,11 @@ def changed_class(
     )
 
 
+def background_values(classes: Iterable[AnnotationClass]) -> tuple[int, ...]:
+    """Values of classes that are never written to labels."""
+    return tuple(entry.value for entry in classes if entry.background)
+
+
 def runs(labels: NDArray[np.integer]) -> list[list[int]]:
     """Write an (H, W) array of few labelled pixels as (value, start, stop) runs."""
     flat = np.asarray(labels).ravel()

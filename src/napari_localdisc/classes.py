@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from .annotation_state import (
 )
 from .class_areas import ClassArea, pixel_area
 from .core.errors import PromptError
-from .labels_target import Edits, LabelsEdit
-from .layers import METADATA_KEY, Plane
+from .labels_target import Edits
+from .layers import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -61,6 +62,7 @@ class Classes:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._followed: Labels | None = None
+        self._is_writing = False
         workspace.annotations.classes_changed.connect(self._on_changed)
         workspace.image_changed.connect(self._on_changed)
         workspace.viewer.layers.events.removed.connect(self._on_removed)
@@ -178,7 +180,8 @@ class Classes:
         entry = self.find(value)
         left = tuple(other for other in self.entries if other.value != value)
         key = self._key()
-        edits = Edits(self._erase(value))
+        labels = self.labels_layer
+        edits = Edits(() if labels is None else labels_target.erase(labels, value))
         chosen = self.chosen
         self._workspace.annotations.do(
             layer,
@@ -190,22 +193,6 @@ class Classes:
             chosen=None if chosen is None or chosen.value == value else chosen.value,
             edit=edits,
         )
-
-    def _erase(self, value: int) -> list[LabelsEdit]:
-        labels = self.labels_layer
-        if labels is None:
-            return []
-        edits = []
-        shape = labels.data.shape
-        for index in np.ndindex(*shape[:-2]):
-            plane = Plane(labels.data, (*index, None, None))
-            before = labels_target.read_plane(labels, plane)
-            if (before == value).any():
-                after = np.where(before == value, 0, before)
-                edit = LabelsEdit(labels, plane, np.array(before), after)
-                edit.redo()
-                edits.append(edit)
-        return edits
 
     def _key(self) -> Any:
         return self._workspace.here()[1].key
@@ -282,7 +269,9 @@ class Classes:
         table = {**{int(value): str(name) for value, name in names.items()}}
         added = tuple(
             AnnotationClass(
-                value, table.get(value, f"class {value}"), _hexadecimal(labels, value)
+                value,
+                table.get(value, f"class {value}"),
+                labels_target.colour_of(labels, value),
             )
             for value in sorted({*found, *table})
             if value not in known
@@ -349,8 +338,26 @@ class Classes:
         labels = self.labels_layer
         self._follow(labels)
         if labels is not None:
+            self._adopt_painted()
             labels_target.dress(labels, self.entries)
         self.changed.emit()
+
+    def _adopt_painted(self) -> None:
+        """Take labels that the user painted into the table."""
+        pixels, layer = self._pixels_here(), self._workspace.image
+        if pixels is None or layer is None:
+            return
+        known = {entry.value for entry in self.entries}
+        found = np.flatnonzero(np.bincount(pixels.ravel()))
+        new = [int(value) for value in found if value and int(value) not in known]
+        if new and len(known) + len(new) <= labels_target.MOST_CLASSES:
+            added = tuple(
+                AnnotationClass(v, f"class {v}", COLOURS[(v - 1) % len(COLOURS)])
+                for v in new
+            )
+            chosen = self._workspace.annotations.of(layer).chosen
+            entries = (*self.entries, *added)
+            self._workspace.annotations.set_classes(layer, entries, chosen)
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self._followed:
@@ -365,15 +372,21 @@ class Classes:
                     (event.connect if connect else event.disconnect)(self._on_pixels)
         self._followed = labels
 
-    def _on_pixels(self, event: Any = None) -> None:
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Know that pixels change because we write them: no classes are found in them.
+
+        What is written becomes a class of the table right after.
+        """
+        self._is_writing = True
+        try:
+            yield
+        finally:
+            self._is_writing = False
         self.areas_changed.emit()
 
-
-def _hexadecimal(labels: Labels, value: int) -> str:
-    colour = np.asarray(labels.colormap.map(value)).ravel()[:3]
-    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in colour)
-
-
-def background_values(entries: Iterable[AnnotationClass]) -> tuple[int, ...]:
-    """Values of classes that are never written to labels."""
-    return tuple(entry.value for entry in entries if entry.background)
+    def _on_pixels(self, event: Any = None) -> None:
+        if self._is_writing:
+            return
+        self._workspace.pacer.soon("painted classes", 300, self._adopt_painted)
+        self.areas_changed.emit()

@@ -140,7 +140,7 @@ class DerivedLabels(DerivedLayer):
         self._written = labels
         layer.data = labels.copy()
         colormap = label_colours(colours)
-        if not _same_colours(layer.colormap, colormap):
+        if not same_colours(layer.colormap, colormap):
             layer.colormap = colormap
         place(layer, placement)
         layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
@@ -154,7 +154,8 @@ def label_colours(colours: NDArray[np.floating]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=table)
 
 
-def _same_colours(one: Any, other: DirectLabelColormap) -> bool:
+def same_colours(one: Any, other: DirectLabelColormap) -> bool:
+    """Whether a layer's colormap shows labels as another one does."""
     mine = getattr(one, "color_dict", None)
     return (
         mine is not None
@@ -217,4 +218,28 @@ class DerivedMap(DerivedLayer):
         layer.data = values
         place(layer, placement)
         layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
+        return True
+
+    def repaint(
+        self,
+        viewer: ViewerModel,
+        values: NDArray[np.float32],
+        placement: dict[str, Any],
+    ) -> bool:
+        """Show other values of the same size at half the price of `update`.
+
+        Neither the thumbnail nor the extent of the layers is looked at again, and the
+        metadata stay.
+
+        Returns
+        -------
+        bool
+            Whether it was done: not where the layer is gone, or of another size.
+        """
+        layer: Image | None = self.layer(viewer)
+        if layer is None or layer.data.shape != values.shape:
+            return False
+        layer.data[...] = values
+        place(layer, placement)
+        layer.refresh(thumbnail=False, extent=False)
         return True

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .embedding_work import Embedded
     from .layers import Plane
     from .pacing import Pacer
+    from .plane_state import PlaneState
     from .running import Runner
 
 
@@ -167,6 +168,7 @@ class Finding(Workspace):
     def _show_similarity(self, layer: Image, plane: Plane, known: Embedded) -> None:
         outside = self.annotations.commit(layer, plane, known.embedding.field_of_view)
         state = self.annotations.on(layer, plane)
+        state.shown = state.committed.prompts
         presenting.show_similarity(self.viewer, state, layer, plane, known)
         presenting.show_prompts(
             self.viewer, state, layer, plane, self._edited(layer, plane.key)
@@ -179,6 +181,25 @@ class Finding(Workspace):
                 "The point is outside the field of view: choose one where the image "
                 "shows something."
             )
+
+    def _take_away(self, state: PlaneState) -> None:
+        """Take away what shows prompts that are no longer there."""
+        presenting.clear_similarity(self.viewer, state)
+        self.masks.clear(state)
+        state.shown = ()
+
+    def _on_replaced(self, layer: Image) -> None:
+        super()._on_replaced(layer)
+        if layer in self.viewer.layers:  # it has other data
+            for state in self.annotations.planes(layer):
+                self._take_away(state)
+
+    def _on_abandoned(self, layer: Image | None, plane: Plane) -> None:
+        super()._on_abandoned(layer, plane)
+        if layer is not None and layer in self.viewer.layers:
+            state = self.annotations.on(layer, plane)
+            if state.shown != state.committed.prompts:
+                self._take_away(state)  # an undo whose result did not come
 
     def _edited(
         self, layer: Image, key: PlaneKey

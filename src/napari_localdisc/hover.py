@@ -48,6 +48,7 @@ class HoverPreview:
         self._position: tuple[float, ...] | None = None
         self._is_active = False
         self._enabled = True
+        self._previews: list[DerivedMap] = []
 
     @property
     def is_enabled(self) -> bool:
@@ -97,11 +98,12 @@ class HoverPreview:
         """Take the previews away."""
         self._position = None
         workspace = self._workspace
+        for preview in self._previews:  # also those whose image is gone
+            preview.remove(workspace.viewer)
+        self._previews.clear()
         for layer in workspace.images:
             for state in workspace.annotations.planes(layer):
-                if state.preview is not None:
-                    state.preview.remove(workspace.viewer)
-                    state.preview = None
+                state.preview = None
 
     def hide(self) -> None:
         """Show no preview until the mouse moves on."""
@@ -165,8 +167,10 @@ class HoverPreview:
                 looks.preview_colormap(),
                 metadata,
             )
+            self._previews.append(state.preview)
         else:
-            state.preview.update(viewer, values, placement, metadata)
+            if not state.preview.repaint(viewer, values, placement):
+                state.preview.update(viewer, values, placement, metadata)
             shown = self._layer_of(state)
             if shown is not None and not shown.visible:
                 shown.visible = True

@@ -217,24 +217,25 @@ class LabelWriting:
         after = labels_target.merge(before, writing.wanted, self.overwrite)
         kept = labels_target.overlap(after, writing.wanted)
         edit = LabelsEdit(labels, plane, before, after)
-        edit.redo()
-        changes: dict[str, Any] = {"edit": edit}
-        if entry is not None and entry not in entries:
-            changes["classes"] = (*entries, entry)
-        if entry is not None and (chosen is None or chosen.value != value):
-            changes["chosen"] = value
-        if annotation is not None:
-            changes["annotation"] = annotation
-        parameters = {
-            "source": writing.source,
-            "value": value,
-            "overwrite": self.overwrite,
-            "model": known.model.card.name,
-            "model_hash": known.model.hash,
-        }
-        self._workspace.annotations.do(
-            layer, plane.key, "write", writing.text, parameters, **changes
-        )
+        with classes.writing():
+            edit.redo()
+            changes: dict[str, Any] = {"edit": edit}
+            if entry is not None and entry not in entries:
+                changes["classes"] = (*entries, entry)
+            if entry is not None and (chosen is None or chosen.value != value):
+                changes["chosen"] = value
+            if annotation is not None:
+                changes["annotation"] = annotation
+            parameters = {
+                "source": writing.source,
+                "value": value,
+                "overwrite": self.overwrite,
+                "model": known.model.card.name,
+                "model_hash": known.model.hash,
+            }
+            self._workspace.annotations.do(
+                layer, plane.key, "write", writing.text, parameters, **changes
+            )
         self._workspace.say(self._written(edit.pixels, kept, entry))
 
     def _written(

@@ -12,7 +12,7 @@ from napari.utils import DirectLabelColormap
 from napari.utils.colormaps import standardize_color
 
 from .core.errors import PromptError
-from .derived import LABELS_OPACITY, PAINTED
+from .derived import LABELS_OPACITY, PAINTED, same_colours
 from .layers import METADATA_KEY, Plane
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def class_colormap(classes: Iterable[AnnotationClass]) -> DirectLabelColormap:
 def dress(labels: Labels, classes: Iterable[AnnotationClass]) -> None:
     """Give a layer the classes' colours, and their names for files."""
     classes = tuple(classes)
-    labels.colormap = class_colormap(classes)
+    colormap = class_colormap(classes)
+    if not same_colours(labels.colormap, colormap):
+        labels.colormap = colormap
     ours = dict(labels.metadata.get(METADATA_KEY, {}))
     ours[CLASSES] = {e.value: e.name for e in classes if not e.background}
     labels.metadata = {**labels.metadata, METADATA_KEY: ours}
@@ -158,6 +160,7 @@ class LabelsEdit:
     ) -> None:
         self._labels = weakref.ref(labels)
         self._index = plane.index
+        self._shape = before.shape
         self._at = np.flatnonzero(before != after).astype(np.uint32)
         self._old = before.ravel()[self._at]
         self._new = after.ravel()[self._at]
@@ -184,6 +187,8 @@ class LabelsEdit:
             return
         where = tuple(slice(None) if at is None else at for at in self._index)
         pixels = np.array(labels.data[where])
+        if pixels.shape != self._shape:
+            return  # the layer has other data now
         flat = pixels.ravel()
         ours = flat[self._at] == expected
         flat[self._at[ours]] = values[ours]
@@ -257,3 +262,22 @@ def overlap(before: NDArray[np.integer], wanted: NDArray[np.integer]) -> dict[in
     taken = before[(wanted > 0) & (before != 0) & (before != wanted)]
     values, counts = np.unique(taken, return_counts=True)
     return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+
+
+def erase(labels: Labels, value: int) -> list[LabelsEdit]:
+    """Take a class's pixels away, on all planes; return what was done."""
+    edits = []
+    for index in np.ndindex(*labels.data.shape[:-2]):
+        plane = Plane(labels.data, (*index, None, None))
+        before = np.array(read_plane(labels, plane))
+        if (before == value).any():
+            after = np.where(before == value, 0, before)
+            edits.append(LabelsEdit(labels, plane, before, after))
+            edits[-1].redo()
+    return edits
+
+
+def colour_of(labels: Labels, value: int) -> str:
+    """Return the colour of a label as ``#rrggbb``."""
+    colour = np.asarray(labels.colormap.map(value)).ravel()[:3]
+    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in colour)

@@ -8,7 +8,7 @@ from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
 STRUCTURE_RGB = (0.0, 0.9, 1.0)
-TAKEN = "#ff3d00"
+TAKEN = "#ff2ec4"
 """Of what a mask wants and another class has."""
 
 THRESHOLD_WIDTH = 0.01

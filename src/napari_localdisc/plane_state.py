@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from .annotation_state import AnnotationClass, PlaneAnnotation, PlaneKey
+from .annotation_state import AnnotationClass, PlaneAnnotation, PlaneKey, Prompt
 from .history import History
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class PlaneState:
     committed: PlaneAnnotation = field(default_factory=PlaneAnnotation)
     """The same without what waits for the embedding: cancelling goes back to it."""
     pending: list[Proposal] = field(default_factory=list)
+    shown: tuple[Prompt, ...] = ()
+    """The prompts that map and mask show."""
     threshold: float | None = None
     """The similarity that the mask is cut at."""
     wanted: NDArray[np.bool_] | None = None

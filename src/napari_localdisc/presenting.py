@@ -148,6 +148,14 @@ def show_prompts(
         state.points.show(viewer, prompts, placement)
 
 
+def clear_similarity(viewer: ViewerModel, state: PlaneState) -> None:
+    """Take a plane's map and the points of its prompts away."""
+    _remove_similarity(viewer, state)
+    if state.points is not None:
+        state.points.remove(viewer)
+    state.points = None
+
+
 def _remove_similarity(viewer: ViewerModel, state: PlaneState) -> None:
     if state.similarity is not None:
         state.similarity.remove(viewer)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SYMBOLS = {True: "cross", False: "hbar"}
 """A plus and a minus: they can be told apart without their colours."""
 
-COLOURS = {True: "#7CFC00", False: "#FF5A36"}
-EDGE = "#101010"
+COLOURS = {True: "#00d45a", False: "#ff2ec4"}
+EDGE = "#ffffff"
 _FEATURE = "positive"
 _SETTLED = {"added", "removed", "changed"}
 
@@ -64,8 +64,8 @@ class PromptPoints(DerivedLayer):
             symbol=SYMBOLS[True],
             face_color=COLOURS[True],
             border_color=EDGE,
-            border_width=0.12,
-            canvas_size_limits=(12, 26),
+            border_width=0.15,
+            canvas_size_limits=(16, 30),
             metadata={METADATA_KEY: {"prompts": True}},
             **placement,
         )

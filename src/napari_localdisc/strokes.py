@@ -9,8 +9,8 @@ import numpy as np
 from psygnal import Signal
 
 from . import showing_strokes
-from .annotation_state import runs
-from .classes import BACKGROUND, BACKGROUND_COLOUR, background_values
+from .annotation_state import background_values, runs
+from .classes import BACKGROUND, BACKGROUND_COLOUR
 from .core.errors import LocalDiscError, PromptError
 from .label_writing import Writing
 from .labels_target import class_colormap

@@ -105,6 +105,7 @@ class Mouse:
                 Qt.KeyboardModifier.NoModifier,
             )
             QApplication.sendEvent(native, event)
+            self._qtbot.wait(20)  # as a hand: napari answers moves one by one
 
 
 @pytest.fixture

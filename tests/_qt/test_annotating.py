@@ -76,6 +76,7 @@ def test_a_prompt_is_dragged_with_naparis_own_tool(qtbot, viewer, eye, finding, 
     points = controller.prompts_layer
     viewer.layers.selection.active = points
     points.mode = "select"
+    hand = mouse(viewer)  # other controls may have changed the canvas's size
     before = controller.prompts[0]
     start = eye.data_to_world(before.point)
     end = hand.at(eye.data_to_world((25, 15))) - hand.at(start)

@@ -113,5 +113,5 @@ class SimilarPanel(Section):
                 if self._controller.writing.overwrite
                 else "would stay"
             )
-            text += f"; in red {whose} {fate}"
+            text += f"; in pink {whose} {fate}"
         self.effect.setText(text + ".")
