@@ -10,6 +10,7 @@ from napari_localdisc.core.images import (
     WorkingGrid,
     as_rgb,
     find_field_of_view,
+    spread_tones,
     working_image,
 )
 
@@ -182,3 +183,21 @@ def test_a_frame_is_used_whole(photograph):
     )
     assert inside.all()
     np.testing.assert_allclose(colour, rgb, atol=1e-6)
+
+
+def test_few_tones_are_spread_over_all_of_them():
+    ramp = np.linspace(0.93, 0.99, 900, dtype=np.float32).reshape(30, 30, 1)
+    rgb, inside = np.repeat(ramp, 3, -1), np.ones((30, 30), bool)
+    spread = spread_tones(rgb, inside)
+    assert spread.dtype == np.float32
+    assert spread.min() == 0
+    assert spread.max() == 1
+    assert (np.diff(spread[..., 0].ravel()) >= 0).all()
+
+
+def test_an_image_with_enough_tones_or_with_one_stays():
+    inside = np.ones((20, 20), bool)
+    rgb = np.random.default_rng(0).random((20, 20, 3), np.float32)
+    np.testing.assert_array_equal(spread_tones(rgb, inside), rgb)
+    flat = np.full((20, 20, 3), 0.5, np.float32)
+    np.testing.assert_array_equal(spread_tones(flat, inside), flat)

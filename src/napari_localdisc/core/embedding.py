@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from .errors import Cancelled
-from .images import WorkingGrid, as_rgb, find_field_of_view, working_image
+from .images import WorkingGrid, as_rgb, find_field_of_view, spread_tones, working_image
 from .pixel_embedding import Embedding
 from .tile_runs import run_tiles
 
@@ -110,6 +110,8 @@ def embed_steps(
     field_of_view = find_field_of_view(rgb, card.modality)
     grid = WorkingGrid.around(field_of_view, card.working_diameter)
     colour, inside = working_image(rgb, field_of_view, grid)
+    if card.modality == "frame":
+        colour = spread_tones(colour, inside)
     del rgb
     vectors, probability, presence = yield from run_tiles(
         colour,

@@ -23,8 +23,12 @@ __all__ = [
     "as_rgb",
     "find_field_of_view",
     "resize",
+    "spread_tones",
     "working_image",
 ]
+
+_FEW_TONES = 0.3
+"""Share of the range of tones; an image that uses less is spread over all of it."""
 
 
 def as_rgb(image: ArrayLike) -> FloatImage:
@@ -130,3 +134,26 @@ def working_image(
         mean = resize(seen[None, None], grid.shape)[0, 0] / share.clamp_min(0.5)
         colour[..., channel] = (mean * inside).numpy()
     return colour, inside.numpy()
+
+
+def spread_tones(rgb: FloatImage, inside: Mask) -> FloatImage:
+    """Spread an image that uses few tones, like an unwindowed radiograph, over all.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (h, w, 3) float32 in [0, 1].
+    inside : ndarray
+        (h, w) bool: the field of view.
+
+    Returns
+    -------
+    ndarray
+        (h, w, 3) float32 in [0, 1]: the same image if its 1st and 99th percentiles are
+        at least 0.3 apart, else with these at 0 and 1.
+    """
+    low, high = np.percentile(rgb[inside], (1, 99))
+    if not 0 < high - low < _FEW_TONES:
+        return rgb
+    spread: FloatImage = ((rgb - low) / (high - low)).clip(0, 1).astype(np.float32)
+    return spread * inside[..., None]

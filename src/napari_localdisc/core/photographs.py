@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .backgrounds import clean_background
 from .errors import Cancelled, LocalDiscError, TrainingError
-from .images import WorkingGrid, as_rgb, find_field_of_view, working_image
+from .images import WorkingGrid, as_rgb, find_field_of_view, spread_tones, working_image
 from .models import Modality, atomic_path
 from .priors import DrawnPrior, FittedPrior, Prior
 
@@ -179,7 +179,10 @@ def _on_working_grid(
     rgb = as_rgb(source)
     field_of_view = find_field_of_view(rgb, modality)
     grid = WorkingGrid.around(field_of_view, working_diameter)
-    return working_image(rgb, field_of_view, grid)
+    colour, inside = working_image(rgb, field_of_view, grid)
+    if modality == "frame":
+        colour = spread_tones(colour, inside)
+    return colour, inside
 
 
 def _prepare(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .contrast import network_input
 from .errors import Cancelled, TrainingError
-from .images import WorkingGrid, as_rgb, find_field_of_view, working_image
+from .images import WorkingGrid, as_rgb, find_field_of_view, spread_tones, working_image
 from .models import Model, save_model
 from .network import channels_last
 from .runtime import choose_precision
@@ -183,6 +183,8 @@ def _prepare(
         field_of_view = find_field_of_view(rgb, model.card.modality)
         grid = WorkingGrid.around(field_of_view, model.card.working_diameter)
         colour, inside = working_image(rgb, field_of_view, grid)
+        if model.card.modality == "frame":
+            colour = spread_tones(colour, inside)
         truth = grid.to_working(mask.astype(np.float32))
         stacked = np.concatenate(
             [colour.transpose(2, 0, 1), inside[None], truth[None]], dtype=np.float32
