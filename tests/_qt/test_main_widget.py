@@ -103,7 +103,7 @@ def test_cancel(qtbot, viewer, widget, notifications):
 def test_named_structures(viewer, widget, wait):
     panel = widget.structure_panel
     assert panel.isVisible()
-    assert texts(panel.names) == ["vessel"]
+    assert list(panel.map_buttons) == ["vessel"]
     panel.map_buttons["vessel"].click()
     wait(widget)
     panel.add_buttons["vessel"].click()
@@ -294,7 +294,7 @@ def test_two_viewers(make_napari_viewer, viewer, widget, picture, open_widget, w
     wait(second)
     assert [layer.name for layer in viewer.layers] == ["eye", "eye structures"]
     names = [layer.name for layer in elsewhere.layers]
-    assert names == ["eye", "eye similarity", "eye prompts", "eye mask"]
+    assert names == ["eye", "eye similarity", "eye mask", "eye prompts"]
     assert widget.controller.prompts == ()
     assert not widget.similar_panel.button.isChecked()
 
