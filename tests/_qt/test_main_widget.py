@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
 
@@ -351,6 +352,8 @@ def test_fits_a_low_screen_and_scrolls_nothing_on_a_high_one(qtbot, widget, wait
     page = widget.tabs.currentWidget()
     widget.parent().setMinimumHeight(1000)
     qtbot.waitUntil(lambda: widget.height() > 900)
+    page.widget().layout().addWidget(QLabel("a line\n" * 12))  # the content grows
+    qtbot.waitUntil(lambda: page.widget().height() > 350)
     bar = page.verticalScrollBar()
     qtbot.waitUntil(lambda: not bar.isVisible())
     assert bar.maximum() == 0

@@ -22,6 +22,7 @@ class Scrolling(QScrollArea):
         self._content = content
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setStyleSheet("Scrolling { border: none; padding: 0; }")  # else napari's
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(content)
 
@@ -39,5 +40,8 @@ class Scrolling(QScrollArea):
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Ask for another height when the content grows or shrinks."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
+            asking: QWidget | None = self
+            while asking is not None and not asking.isWindow():
+                asking.updateGeometry()  # tabs do not pass it on by themselves
+                asking = asking.parentWidget()
         return bool(super().eventFilter(watched, event))
