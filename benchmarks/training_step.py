@@ -6,9 +6,10 @@ Both take whole steps of Adam on ten crops of 192 pixels (two views of four phot
 and two mixtures) with the paper's four losses.  The released formulation is float32,
 contiguous, computes every gradient, also of biases that a batch norm cancels, and
 materialises the product of probabilities and embeddings, a (batch, M, D, H, W) tensor;
-its crops lie ready.  Ours is a step of `Trainer`: it cuts and recolours its crops,
-keeps the moving average of the weights, computes terms that the paper has not (at
-weight 0) and compares every other pixel's embedding.
+its crops lie ready, and like ours it may use freed memory again.  Ours is a step of
+`Trainer`: it cuts and recolours its crops, keeps the moving average of the weights,
+computes terms that the paper has not (at weight 0) and compares every other pixel's
+embedding.
 """
 
 from __future__ import annotations
@@ -120,10 +121,10 @@ def run() -> str:
             return make_batch(windows, trainer.settings, None)
 
         def ours() -> object:
-            with reused_memory():  # as `train` does, for all its steps
-                return next(steps)
+            return next(steps)
 
-        seconds = interleaved({"released": released, "ours": ours, "data": prepare})
+        with reused_memory():
+            seconds = interleaved({"released": released, "ours": ours, "data": prepare})
     ratio = seconds["released"] / seconds["ours"]
     share = seconds["data"] / seconds["ours"]
     return table(
