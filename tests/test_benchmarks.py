@@ -12,6 +12,7 @@ from skimage.transform import resize
 pytest.importorskip("benchmarks", reason="only in a check-out")
 
 from benchmarks import machine, training_step
+from benchmarks.__main__ import put
 
 from napari_localdisc.io.samples import open_retina
 
@@ -68,3 +69,12 @@ def test_works_take_turns():
     )
     assert order == ["a", "b"] * (machine.RUNS + 1)
     assert set(seconds) == {"a", "b"}
+
+
+def test_a_page_keeps_one_table_of_each():
+    page = put("# Page\n", "click", "first")
+    page = put(page, "hover", "other")
+    page = put(page, "click", "second \\1")
+    assert "first" not in page
+    assert page.index("second \\1") < page.index("other")
+    assert page.count("<!-- click -->") == 1
