@@ -17,7 +17,7 @@ PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
 def viewer(make_napari_viewer, models):
     """A viewer in a window that is shown, so that its canvas has a size."""
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1000, 700)
+    viewer.window.resize(1400, 900)  # a pixel of the image is some of the canvas
     return viewer
 
 
