@@ -57,6 +57,24 @@ def test_a_union_of_masks(folder):
     assert case.field_of_view is None
 
 
+@pytest.mark.parametrize("name", ["hard exudate", "Hard-Exudate", " HARD_exudate"])
+def test_blanks_hyphens_and_case_are_alike(folder, name):
+    path, masks = folder
+    (image,) = with_structure(labelled_images(path), name, path)
+    case = image.case(name)
+    np.testing.assert_array_equal(case.reference, masks["eye_1_hard_exudate"])
+    both = with_structure(labelled_images(path), f"{name}+Soft exudate", path)
+    assert len(both) == 2
+
+
+def test_files_may_be_spelt_in_any_way_too(folder):
+    path, masks = folder
+    save(path / "eye_3_Optic-Disc.png", masks["eye_1_vessel"])
+    (image,) = with_structure(labelled_images(path), "optic disc", path)
+    assert image.path.name == "eye_3.jpg"
+    assert image.case("optic_disc").reference.any()
+
+
 def test_an_empty_mask_is_empty(folder):
     path, _ = folder
     save(path / "eye_3_vessel.png", np.zeros((20, 30)))

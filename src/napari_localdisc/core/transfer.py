@@ -2,7 +2,8 @@
 
 As in the paper's transfer experiments (section 3.2): the network starts from the
 label-free model, its encoder stays frozen for the first half, then everything is
-trained, under the Dice loss.
+trained, under the Dice loss.  The new structure's channel starts from the cluster that
+shows it best in the labelled images, if one does.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 _CHANNEL = 0
 _SMOOTH = 1.0
+
+_LEAST_DICE = 0.1
+"""A cluster with a lower soft Dice than this on labelled crops is no start."""
+
+_STARTING_CROPS = 4
 
 
 @dataclass(frozen=True)
@@ -116,13 +122,7 @@ def finetune(
     network = model.card.network()
     if not settings.from_scratch:
         network.load_state_dict(model.network.state_dict())
-        # The channel's former meaning must not be in the way.
-        last = network.clustering_branch[-1]
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        with torch.no_grad():
-            torch.nn.init.normal_(last.weight[_CHANNEL], std=0.02)
-            last.bias[_CHANNEL] = 0
+        _start_channel(network, prepared, model, settings)
     network = channels_last(network).to(device)
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
@@ -199,6 +199,34 @@ def _prepare(
     return prepared
 
 
+@torch.no_grad()
+def _start_channel(
+    network: LocalDiscriminationNet,
+    prepared: list[Tensor],
+    model: Model,
+    settings: FinetuneSettings,
+) -> None:
+    """Start the structure's channel from the cluster that shows the structure best."""
+    network.eval()
+    overlap = total = torch.zeros(model.card.clusters)
+    for step in range(_STARTING_CROPS):
+        generator = step_generator(settings.seed, step, rank=0, purpose=4)
+        found, truth = _crops(network, prepared, model, settings, generator)
+        overlap = overlap + (found * truth[:, None]).sum((0, 2, 3))
+        total = total + found.sum((0, 2, 3)) + truth.sum()
+    score, best = (2 * overlap / total.clamp_min(_SMOOTH)).max(0)
+    last = network.clustering_branch[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    if score >= _LEAST_DICE:
+        last.weight[_CHANNEL] = last.weight[best].clone()
+        last.bias[_CHANNEL] = last.bias[best].clone()
+    else:
+        # The channel's former meaning must not be in the way.
+        torch.nn.init.normal_(last.weight[_CHANNEL], std=0.02)
+        last.bias[_CHANNEL] = 0
+
+
 def _step(
     network: LocalDiscriminationNet,
     prepared: list[Tensor],
@@ -208,6 +236,20 @@ def _step(
 ) -> Tensor:
     """Return the Dice loss of a batch of augmented crops."""
     generator = step_generator(settings.seed, step, rank=0, purpose=3)
+    found, truth = _crops(network, prepared, model, settings, generator)
+    found = found[:, _CHANNEL]
+    overlap = (found * truth).sum()
+    return 1 - (2 * overlap + _SMOOTH) / (found.sum() + truth.sum() + _SMOOTH)
+
+
+def _crops(
+    network: LocalDiscriminationNet,
+    prepared: list[Tensor],
+    model: Model,
+    settings: FinetuneSettings,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Look at a batch of augmented crops: (B, M, s, s) presence, (B, s, s) truth."""
     index = torch.randint(
         len(prepared), (settings.crops_per_step,), generator=generator
     )
@@ -232,10 +274,8 @@ def _step(
     with torch.autocast(device.type, torch.bfloat16, enabled=fast):
         seen = seen.to(device).contiguous(memory_format=torch.channels_last)
         _, logits = network.raw(seen)
-    found = torch.sigmoid(logits[:, _CHANNEL].float()) * inside[:, 0].to(device)
-    truth = (batch[:, 4] * inside[:, 0]).to(device)
-    overlap = (found * truth).sum()
-    return 1 - (2 * overlap + _SMOOTH) / (found.sum() + truth.sum() + _SMOOTH)
+    found = torch.sigmoid(logits.float()) * inside.to(device)
+    return found, (batch[:, 4] * inside[:, 0]).to(device)
 
 
 def _statistics(

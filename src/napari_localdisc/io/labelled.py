@@ -1,7 +1,8 @@
 """Folders of images with reference masks, as `localdisc evaluate` takes them.
 
 ``NAME.ext`` is an image, ``NAME_<structure>.png`` the mask of a structure in it and,
-optionally, ``NAME_fov.png`` its field of view.
+optionally, ``NAME_fov.png`` its field of view.  In a structure's name blanks, ``-`` and
+``_`` are alike, and so are upper and lower case.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.evaluation import Case
+from napari_localdisc.core.naming import find_name
 
 from .images import image_files, read_image
 
@@ -38,7 +40,7 @@ class LabelledImage:
 
     def has(self, structure: str) -> bool:
         """Whether there is a mask of the structure, or of a part ``a+b`` of it."""
-        return any(part in self.masks for part in structure.split("+"))
+        return any(find_name(self.masks, part) for part in structure.split("+"))
 
     def case(self, structure: str) -> Case:
         """Read the image with the mask of a structure; ``a+b`` is a union of masks.
@@ -52,14 +54,18 @@ class LabelledImage:
         shape = image.shape[:2]
         reference = np.zeros(shape, dtype=bool)
         for part in structure.split("+"):
-            if part in self.masks:
-                reference |= self._mask(part, shape)
-        view = FIELD_OF_VIEW
-        seen = self._mask(view, shape) if view in self.masks else None
+            mask = self._mask(part, shape)
+            if mask is not None:
+                reference |= mask
+        seen = self._mask(FIELD_OF_VIEW, shape)
         return Case(self.path.name, image, reference, seen)
 
-    def _mask(self, structure: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        path = self.masks[structure]
+    def _mask(self, structure: str, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Read the mask of a structure, if there is one."""
+        name = find_name(self.masks, structure)
+        if name is None:
+            return None
+        path = self.masks[name]
         values = read_image(path)
         if values.ndim == 3:
             values = values[:, :, :3].max(axis=2)
@@ -119,8 +125,9 @@ def with_structure(
     if not chosen:
         names = sorted({name for image in images for name in image.masks})
         known = ", ".join(name for name in names if name != FIELD_OF_VIEW) or "none"
+        file = "_".join(structure.split())
         raise FileError(
             f"No image in {folder} has a mask of {structure!r} beside it "
-            f"(NAME_{structure}.png); structures with masks there: {known}."
+            f"(NAME_{file}.png); structures with masks there: {known}."
         )
     return chosen
