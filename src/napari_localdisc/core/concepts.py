@@ -160,6 +160,7 @@ class Concept:
             threshold,
             smooth,
             minimum_size * float(np.prod(embedding.grid.scale)),
+            embedding.meaning(positive, negative),
         )
         classes = (ConceptClass(1, name, colour),)
         card = embedding.card
@@ -358,6 +359,7 @@ def _rule_to_file(
             "threshold": rule.threshold,
             "smooth": rule.smooth,
             "minimum_area": rule.minimum_area,
+            "meaning": dict(rule.meaning),
         }
     return {
         "classes": rule.classes,

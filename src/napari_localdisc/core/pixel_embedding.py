@@ -10,8 +10,9 @@ import torch
 
 from . import clustering, masks, structures
 from . import similarity as similar
-from .nearest import NearestCosines
 from .network import region_embedding
+from .prompt_readout import CUT
+from .prompted import PromptedPixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .models import ModelCard
 
 
-class Embedding:
+class Embedding(PromptedPixels):
     """One unit vector and M cluster probabilities per pixel of the working grid.
 
     Made by `embed`; everything that a hand does afterwards is a method of it.
@@ -61,14 +62,11 @@ class Embedding:
         model_hash: str,
         presence: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.matrix = matrix
+        super().__init__(matrix, field_of_view, grid, presence or {})
         self.cluster_probability = probability
-        self.field_of_view = field_of_view
-        self.grid = grid
         self.card = card
         self.centres = centres
         self.model_hash = model_hash
-        self.presence = dict(presence or {})
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,11 +83,6 @@ class Embedding:
     def probability(self) -> FloatImage:
         """(M, h, w) float32 cluster probabilities on the working grid."""
         return np.asarray(self.cluster_probability.cpu().numpy())
-
-    @cached_property
-    def inside(self) -> Mask:
-        """(h, w) bool: the field of view on the working grid."""
-        return self.grid.to_working(self.field_of_view) >= 0.5
 
     @cached_property
     def _visible(self) -> Tensor:
@@ -186,38 +179,17 @@ class Embedding:
             return self._visible
         return structures.interior(self.inside, self.grid, self._visible)
 
-    def vectors_at(self, points: ArrayLike) -> FloatImage:
-        """Return the unit vectors at points of the image.
-
-        Parameters
-        ----------
-        points : array_like
-            (k, 2) (row, column) in the image's pixels, inside the field of view;
-            between pixels of the working grid vectors are interpolated.
-
-        Returns
-        -------
-        ndarray
-            (k, D) float32 unit vectors.
-
-        Raises
-        ------
-        PromptError
-            If a point lies outside the image or its field of view.
-        """
-        checked = similar.check_points(points, self.field_of_view)
-        on_grid = self.grid.points_to_working(checked)
-        return similar.sample_vectors(self.matrix, self.grid.shape, on_grid)
-
     def similarity_on_grid(
         self, positive: ArrayLike, negative: ArrayLike = ()
     ) -> FloatImage:
         """Like `similarity`, but (h, w) on the working grid: one pass over memory."""
-        likes, dislikes = self._prompt_vectors(positive, negative)
-        return self.similarity_to(likes, dislikes)
+        return np.asarray(self._prompted(positive, negative).cpu().numpy())
 
     def similarity_to(
-        self, positive: ArrayLike, negative: ArrayLike = ()
+        self,
+        positive: ArrayLike,
+        negative: ArrayLike = (),
+        meaning: Mapping[str, float] | None = None,
     ) -> FloatImage:
         """Similarity to given vectors, for instance those of another image's prompts.
 
@@ -225,35 +197,20 @@ class Embedding:
         ----------
         positive, negative : array_like
             (k, D) unit vectors of the same model; at least one positive.
+        meaning : mapping of str to float, optional
+            What `meaning` said of the prompts there.  Without it likeness to the
+            vectors is all that counts, see `similarity_map`.
 
         Returns
         -------
         ndarray
             (h, w) float32 in [0, 1], on the working grid.
         """
-        return np.asarray(self._similarity(positive, negative).cpu().numpy())
-
-    def _similarity(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        likes, dislikes = (
-            similar.as_rows(vectors, len(self.matrix))
-            for vectors in (positive, negative)
-        )
-        if len(likes) == 0:
-            similar.require_positive(())
-        against = self._nearest(dislikes) if len(dislikes) else None
-        nearest = self._nearest(likes)
-        flat = similar.combine(nearest, against, torch.empty_like(nearest))
-        return flat.view(self.grid.shape)
-
-    @cached_property
-    def _nearest(self) -> NearestCosines:
-        return NearestCosines(self.matrix)
-
-    def _prompt_vectors(
-        self, positive: ArrayLike, negative: ArrayLike
-    ) -> tuple[FloatImage, FloatImage]:
-        similar.require_positive(positive)
-        return self.vectors_at(positive), self.vectors_at(negative)
+        likeness = self._similarity(positive, negative)
+        if meaning:
+            named = [meaning.get(name, 0.0) for name in self.presence]
+            likeness = self._mix(likeness, np.array([*named, 1 - sum(named)]))
+        return np.asarray(likeness.cpu().numpy())
 
     def similarity(self, positive: ArrayLike, negative: ArrayLike = ()) -> FloatImage:
         """How similar each pixel is to the positive and not to the negative points.
@@ -267,7 +224,9 @@ class Embedding:
         -------
         ndarray
             (H, W) float32 in [0, 1], 0 outside the field of view.  See
-            `similarity_map` for the formula.
+            `similarity_map` for the formula, and `prompt_readout` for what is added
+            where the model's card names structures: the points may mean one of them,
+            see `meaning`, and every point corrects the map around itself.
 
         Raises
         ------
@@ -275,7 +234,7 @@ class Embedding:
             If there is no positive point, or a point lies outside the image or its
             field of view.
         """
-        on_grid = self._similarity(*self._prompt_vectors(positive, negative))
+        on_grid = self._prompted(positive, negative)
         return self._on_image(on_grid, self._visible)
 
     def to_image(self, on_grid: FloatImage) -> FloatImage:
@@ -299,10 +258,11 @@ class Embedding:
     ) -> float:
         """Return the similarity that `mask` cuts at by itself.
 
-        Otsu's threshold of the similarity within the field of view, moved as little as
-        needed for every positive point to be in the mask and every negative one out.
+        0.5 where the model's card names structures, else Otsu's threshold of the
+        similarity within the field of view; moved as little as needed for every
+        positive point to be in the mask and every negative one out.
         """
-        on_grid = self._similarity(*self._prompt_vectors(positive, negative))
+        on_grid = self._prompted(positive, negative)
         values = self._on_image(on_grid, self._visible)
         return self._threshold(on_grid, values, positive, negative)
 
@@ -316,6 +276,8 @@ class Embedding:
         wanted, unwanted = (
             similar.values_at(values, points) for points in (positive, negative)
         )
+        if self._means_more:
+            return similar.moved_threshold(CUT, wanted, unwanted)
         seen = on_grid[torch.from_numpy(self.inside).to(on_grid.device)]
         return similar.automatic_threshold(seen.cpu().numpy(), wanted, unwanted)
 
@@ -354,7 +316,7 @@ class Embedding:
         PromptError
             As `similarity`.
         """
-        on_grid = self._similarity(*self._prompt_vectors(positive, negative))
+        on_grid = self._prompted(positive, negative)
         values = self._on_image(on_grid, self._visible)
         if threshold is None:
             threshold = self._threshold(on_grid, values, positive, negative)

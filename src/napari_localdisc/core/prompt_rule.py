@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import masks
+from .prompt_readout import CUT
 from .similarity import automatic_threshold
 
 if TYPE_CHECKING:
@@ -24,12 +26,15 @@ class PromptRule:
     positive, negative : ndarray
         (k, D) float32 unit vectors; at least one positive.
     threshold : float or None
-        Similarity from which a pixel belongs to the mask; None: Otsu's, on each image.
+        Similarity from which a pixel belongs to the mask; None: Otsu's, on each image,
+        or 0.5 where a named structure may be meant.
     smooth : bool
         Round the outline, as `Embedding.mask` does.
     minimum_area : float
         Pixels *of the working grid* below which a piece is left out, so that it means
         the same in images of any size.
+    meaning : mapping of str to float
+        Weights of named structures, from `Embedding.meaning`.
     """
 
     positive: FloatImage
@@ -37,12 +42,15 @@ class PromptRule:
     threshold: float | None = None
     smooth: bool = False
     minimum_area: float = 0.0
+    meaning: Mapping[str, float] = field(default_factory=dict)
 
     def mask(self, embedding: Embedding) -> Mask:
         """Return (H, W) bool."""
-        on_grid = embedding.similarity_to(self.positive, self.negative)
+        on_grid = embedding.similarity_to(self.positive, self.negative, self.meaning)
         threshold = self.threshold
-        if threshold is None:
+        if threshold is None and self.meaning:
+            threshold = CUT
+        elif threshold is None:
             nothing = np.zeros(0, np.float32)
             seen = on_grid[embedding.inside]
             threshold = automatic_threshold(seen, nothing, nothing)

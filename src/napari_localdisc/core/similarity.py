@@ -221,7 +221,13 @@ def automatic_threshold(
     float
         Pixels of at least this similarity belong to the mask.
     """
-    threshold = _otsu(values)
+    return moved_threshold(otsu_threshold(values), positive, negative)
+
+
+def moved_threshold(
+    threshold: float, positive: FloatImage, negative: FloatImage
+) -> float:
+    """Move a threshold as little as needed for the prompts to come out right."""
     if negative.size:
         threshold = max(threshold, float(np.nextafter(negative.max(), np.float32(2))))
     if positive.size:
@@ -229,7 +235,7 @@ def automatic_threshold(
     return threshold
 
 
-def _otsu(values: FloatImage) -> float:
+def otsu_threshold(values: FloatImage) -> float:
     """Split values where the variance between the two parts is largest."""
     counts = torch.histc(torch.from_numpy(values), _BINS, 0, 1).numpy()
     filled = np.flatnonzero(counts)

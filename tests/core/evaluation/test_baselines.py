@@ -39,7 +39,7 @@ def test_distance_of_features_takes_the_place_of_the_cosine(scene, embedding, na
     planes = features.matrix[:-2].numpy().reshape(-1, *features.grid.shape)
     query = features.vectors_at([(50, 80)])[0, :-2]
     square = np.square(planes - query[:, None, None]).sum(0)
-    on_grid = features.similarity_on_grid([(50, 80)])
+    on_grid = features.similarity_to(features.vectors_at([(50, 80)]))
     np.testing.assert_allclose(on_grid, np.exp(-square / 2 / 0.2), atol=1e-4)
 
 

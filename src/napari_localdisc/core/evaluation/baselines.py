@@ -77,6 +77,11 @@ class FeatureImage(Embedding):
             embedding.model_hash,
         )
 
+    @property
+    def _means_more(self) -> bool:
+        """They are corrected by clicks as ours are, though they know no structure."""
+        return True
+
     def vectors_at(self, points: ArrayLike) -> FloatImage:
         """Return the prompts (k, F + 2) of points in the image's pixels."""
         checked = check_points(points, self.field_of_view)

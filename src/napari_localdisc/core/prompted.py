@@ -1,0 +1,156 @@
+"""Pixels with vectors and known structures, asked for what a few points mean."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from . import prompt_readout as readout
+from . import similarity as similar
+from .nearest import NearestCosines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from .grid import FloatImage, Mask, WorkingGrid
+
+
+class PromptedPixels:
+    """What `Embedding` needs to answer prompts on the working grid.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, h·w) float32 unit vectors.
+    field_of_view : ndarray
+        (H, W) bool, on the image's grid.
+    grid : WorkingGrid
+        Between the image's pixels and the working grid.
+    presence : mapping of str to Tensor
+        (h, w) float32 in [0, 1] of each named structure.
+    """
+
+    def __init__(
+        self,
+        matrix: Tensor,
+        field_of_view: Mask,
+        grid: WorkingGrid,
+        presence: Mapping[str, Tensor],
+    ) -> None:
+        self.matrix = matrix
+        self.field_of_view = field_of_view
+        self.grid = grid
+        self.presence = dict(presence)
+
+    @cached_property
+    def inside(self) -> Mask:
+        """(h, w) bool: the field of view on the working grid."""
+        return self.grid.to_working(self.field_of_view) >= 0.5
+
+    def vectors_at(self, points: ArrayLike) -> FloatImage:
+        """Return the unit vectors at points of the image.
+
+        Parameters
+        ----------
+        points : array_like
+            (k, 2) (row, column) in the image's pixels, inside the field of view;
+            between pixels of the working grid vectors are interpolated.
+
+        Returns
+        -------
+        ndarray
+            (k, D) float32 unit vectors.
+
+        Raises
+        ------
+        PromptError
+            If a point lies outside the image or its field of view.
+        """
+        checked = similar.check_points(points, self.field_of_view)
+        on_grid = self.grid.points_to_working(checked)
+        return similar.sample_vectors(self.matrix, self.grid.shape, on_grid)
+
+    def _similarity(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
+        likes, dislikes = (
+            similar.as_rows(vectors, len(self.matrix))
+            for vectors in (positive, negative)
+        )
+        if len(likes) == 0:
+            similar.require_positive(())
+        against = self._nearest(dislikes) if len(dislikes) else None
+        nearest = self._nearest(likes)
+        flat = similar.combine(nearest, against, torch.empty_like(nearest))
+        return flat.view(self.grid.shape)
+
+    @cached_property
+    def _nearest(self) -> NearestCosines:
+        return NearestCosines(self.matrix)
+
+    @property
+    def _means_more(self) -> bool:
+        """Whether prompts are read as `prompt_readout` says, not as likeness alone."""
+        return bool(self.presence)
+
+    def _prompted(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
+        prompts = self._prompts(positive, negative)
+        vectors = prompts.vectors
+        likeness = self._similarity(
+            vectors[: prompts.positives], vectors[prompts.positives :]
+        )
+        if not self._means_more:
+            return likeness
+        weights = readout.weigh(list(self.presence.values()), prompts)
+        return self._mix(likeness, weights, prompts)
+
+    def _prompts(self, positive: ArrayLike, negative: ArrayLike) -> readout.Prompts:
+        similar.require_positive(positive)
+        kinds = [
+            similar.check_points(points, self.field_of_view)
+            for points in (positive, negative)
+        ]
+        points = self.grid.points_to_working(np.concatenate(kinds))
+        vectors = np.concatenate([self.vectors_at(kind) for kind in kinds])
+        return readout.Prompts.at(vectors, points, len(kinds[0]), self.grid.shape)
+
+    def _mix(
+        self,
+        likeness: Tensor,
+        weights: NDArray[np.float64],
+        prompts: readout.Prompts | None = None,
+    ) -> Tensor:
+        cut = similar.otsu_threshold(self._sample(likeness))
+        maps = list(self.presence.values())
+        return readout.mix(likeness, cut, maps, weights, prompts, self.matrix)
+
+    def meaning(
+        self, positive: ArrayLike, negative: ArrayLike = ()
+    ) -> dict[str, float]:
+        """Say what points most likely mean: a named structure, or pixels like these.
+
+        Parameters
+        ----------
+        positive, negative : array_like
+            As for `similarity`.
+
+        Returns
+        -------
+        dict
+            Structure → weight, those above 0; what is missing to 1 is the weight of
+            likeness to the points.
+        """
+        prompts = self._prompts(positive, negative)
+        weights = readout.weigh(list(self.presence.values()), prompts)
+        named = zip(self.presence, weights.tolist(), strict=False)
+        return {name: weight for name, weight in named if weight > 0}
+
+    def _sample(self, on_grid: Tensor) -> FloatImage:
+        """Values of an (h, w) map within the field of view, at most about 300²."""
+        step = max(1, min(self.grid.shape) // 300)
+        values = on_grid[::step, ::step].cpu().numpy()
+        return np.asarray(values[self.inside[::step, ::step]])
