@@ -168,7 +168,8 @@ def test_prompts_accumulate_and_are_cleared(controller, viewer):
     first = controller.similarity_layer.data.copy()
     controller.add_prompt((40, 5))
     more = controller.similarity_layer.data.copy()
-    assert (more >= first - 1e-6).all()
+    there = 3 * 40 + 1, 3 * 5 + 1  # of the working grid, which is 3 times as fine
+    assert more[there] >= max(first[there], 0.5)
     controller.add_prompt((20, 20), positive=False)
     assert controller.similarity_layer.data.sum() < more.sum()
     assert [prompt.positive for prompt in controller.prompts] == [True, True, False]
