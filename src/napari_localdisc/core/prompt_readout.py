@@ -8,9 +8,9 @@ Three steps on the working grid, none of which learns anything from labels:
    correct errors and so lie where a map is wrong.
 2. **Mixture.**  Each map is brought to a scale on which it is cut at 0.5, and the maps
    are averaged by their weights.
-3. **Corrections.**  Where a click still disagrees, the map is moved in its
-   neighbourhood, in space and on the hypersphere: the mean of a Gaussian process whose
-   prior mean is the mixture's log odds.
+3. **Corrections.**  Where one of several clicks still disagrees, the map is moved in
+   its neighbourhood, in space and on the hypersphere: the mean of a Gaussian process
+   whose prior mean is the mixture's log odds.
 
 The constants were chosen on DRIVE training, Drishti-GS1 and IDRiD images by Dice after
 1, 3 and 5 clicks; see docs/experiments.md.
@@ -44,6 +44,10 @@ _DOUBT = 0.02
 _LATER_DOUBT = 0.4
 _LIKENESS, _LATER_LIKENESS = 0.1, 0.5
 _LEAST_WEIGHT = 0.01
+_LEAST_OF_LIKENESS = 0.25
+"""A structure that explains the clicks less well than this part of likeness is left
+out, which also keeps a click on nothing known at the cost of one map."""
+
 _SPREAD = 0.2
 _MARGIN = 1.0
 _NOISE = 0.02
@@ -114,6 +118,7 @@ def weigh(presence: Sequence[Tensor], prompts: Prompts) -> NDArray[np.float64]:
         evidence[index] = np.log(first) + np.log(others).sum()
     weights = np.exp(evidence - evidence.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
+    weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0
     return np.asarray(weights / weights.sum())
 
 
@@ -136,7 +141,7 @@ def _agreement(values: Tensor, pixel: NDArray[np.intp], sign: float) -> float:
 
 @torch.no_grad()
 def mix(
-    likeness: Tensor,
+    likeness: Tensor | None,
     threshold: float,
     presence: Sequence[Tensor],
     weights: NDArray[np.float64],
@@ -148,7 +153,8 @@ def mix(
     Parameters
     ----------
     likeness : Tensor
-        (h, w) float32 in [0, 1]: `similarity_map` of the prompts.
+        (h, w) float32 in [0, 1]: `similarity_map` of the prompts; None where its
+        weight is 0.
     threshold : float
         Where it would be cut by itself.
     presence : sequence of Tensor
@@ -166,16 +172,17 @@ def mix(
         (h, w) float32 in [0, 1], to be cut at 0.5.
     """
     cuts = [*([STRUCTURE_CUT] * len(presence)), min(max(threshold, 0.01), 0.99)]
-    every = zip(weights, [*presence, likeness], cuts, strict=True)
-    parts = [part for part in every if part[0] > 0]
-    height, width = likeness.shape
+    every = zip(weights.tolist(), [*presence, likeness], cuts, strict=True)
+    parts = [(w, v, c) for w, v, c in every if w > 0 and v is not None]
+    first = parts[0][1]
+    height, width = first.shape
     strength = np.zeros(0, np.float32)
-    if prompts is not None and matrix is not None:
-        rows, columns = torch.from_numpy(prompts.pixels.T).to(likeness.device)
+    if prompts is not None and matrix is not None and len(prompts.pixels) > 1:
+        rows, columns = torch.from_numpy(prompts.pixels.T).to(first.device)
         now = _mixture([(w, v[rows, columns], c) for w, v, c in parts])
         there = matrix[:, rows * width + columns]
         strength = _corrections(now, there, prompts, max(height, width))
-    result = torch.empty_like(likeness)
+    result = torch.empty_like(first)
     step = max(1, _BLOCK_PIXELS // width)
     for start in range(0, height, step):
         # A few rows at a time, which stay in cache

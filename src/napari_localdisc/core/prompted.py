@@ -99,13 +99,13 @@ class PromptedPixels:
 
     def _prompted(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
         prompts = self._prompts(positive, negative)
-        vectors = prompts.vectors
-        likeness = self._similarity(
-            vectors[: prompts.positives], vectors[prompts.positives :]
-        )
+        likes = prompts.vectors[: prompts.positives]
+        dislikes = prompts.vectors[prompts.positives :]
         if not self._means_more:
-            return likeness
+            return self._similarity(likes, dislikes)
         weights = readout.weigh(list(self.presence.values()), prompts)
+        # Without weight likeness would be a pass over memory for nothing
+        likeness = self._similarity(likes, dislikes) if weights[-1] > 0 else None
         return self._mix(likeness, weights, prompts)
 
     def _prompts(self, positive: ArrayLike, negative: ArrayLike) -> readout.Prompts:
@@ -120,11 +120,13 @@ class PromptedPixels:
 
     def _mix(
         self,
-        likeness: Tensor,
+        likeness: Tensor | None,
         weights: NDArray[np.float64],
         prompts: readout.Prompts | None = None,
     ) -> Tensor:
-        cut = similar.otsu_threshold(self._sample(likeness))
+        cut = readout.CUT
+        if likeness is not None:
+            cut = similar.otsu_threshold(self._sample(likeness))
         maps = list(self.presence.values())
         return readout.mix(likeness, cut, maps, weights, prompts, self.matrix)
 
