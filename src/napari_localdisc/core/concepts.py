@@ -136,8 +136,7 @@ class Concept:
         positive, negative : array_like
             (k, 2) points (row, column) in the image's pixels; at least one positive.
         threshold : float, optional
-            Similarity from which a pixel belongs to it; by default chosen on each
-            image by Otsu's method.
+            Similarity from which a pixel belongs to it; by default see `PromptRule`.
         smooth, minimum_size
             As for `Embedding.mask`.
         colour : str
