@@ -17,8 +17,8 @@ from napari_localdisc.core.priors import PRIORS, FittedPrior
 from napari_localdisc.io.labelled import labelled_images
 
 NEEDS_DATA = True
-MASKS = {"disc": "optic_disc", "lungs": "lung"}
-DIAMETERS = {"disc": 576, "lungs": 256}
+MASKS = {"disc": "optic_disc", "lungs": "lung", "heart": "heart"}
+DIAMETERS = {"disc": 576, "lungs": 256, "heart": 256}
 MOST_IMAGES = 25
 
 
