@@ -152,7 +152,7 @@ class PromptedPixels:
         return {name: weight for name, weight in named if weight > 0}
 
     def _sample(self, on_grid: Tensor) -> FloatImage:
-        """Values of an (h, w) map within the field of view, at most about 300²."""
-        step = max(1, min(self.grid.shape) // 300)
+        """Values of an (h, w) map within the field of view, a few ten thousand."""
+        step = max(1, min(self.grid.shape) // 150)
         values = on_grid[::step, ::step].cpu().numpy()
         return np.asarray(values[self.inside[::step, ::step]])
