@@ -33,9 +33,9 @@ class ThresholdRow(QWidget):
         self.automatic = QPushButton("Auto")
         self.automatic.setCheckable(True)
         self.automatic.setToolTip(
-            "Choose the threshold automatically: Otsu's, where the similarities of the "
-            "image fall into two groups,\nmoved as little as needed for every + to be "
-            "in the mask and every − out of it."
+            "Choose the threshold automatically: 0.5 where the model names structures, "
+            "else Otsu's, where similarities fall\ninto two groups; moved as little as "
+            "needed for every + to be in the mask and every − out of it."
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

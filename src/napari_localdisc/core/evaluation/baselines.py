@@ -1,7 +1,7 @@
 """What a user has today: colour, classical filter features, a ridge filter.
 
-They get the same field of view, working grid, similarity and automatic threshold as
-the network's embedding, so that only the features differ.
+They get the same field of view, working grid, similarity, automatic threshold and
+corrections by further clicks as the network's embedding; they know no structure.
 """
 
 from __future__ import annotations
