@@ -216,6 +216,7 @@ def learn(embedding: Embedding, labels: ArrayLike) -> Classifier:
         If the labels do not fit the image or hold fewer than two classes.
     """
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     strokes = _checked(embedding, labels)
     pixels, given = _samples(embedding, strokes)
@@ -232,9 +233,12 @@ def learn(embedding: Embedding, labels: ArrayLike) -> Classifier:
     samples = planes.T.cpu().numpy().astype(np.float64)
     mean, deviation = samples.mean(axis=0), samples.std(axis=0)
     deviation[deviation < 1e-6] = 1
-    fitted = LogisticRegression(
-        C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=100, tol=1e-3
-    ).fit((samples - mean) / deviation, given)
+    # Threads that wait for each other over small products take 40 times as long
+    # on a processor that does other work too
+    with threadpool_limits(1):
+        fitted = LogisticRegression(
+            C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=100, tol=1e-3
+        ).fit((samples - mean) / deviation, given)
     weights, shift = fitted.coef_ / deviation, fitted.intercept_
     shift = shift - weights @ mean
     if len(classes) == 2:  # scikit-learn keeps the second class's logit alone
