@@ -7,6 +7,8 @@ gradients of all processes; the average then is that of one process with all the
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -56,7 +58,8 @@ def group_ended_after(*, inside: bool = False) -> Iterator[None]:
     """End the group of processes that the block enters.
 
     A process that exits inside a group leaves threads of the group behind, which may
-    abort it; so all of them meet at the end and leave first.
+    abort it; so all of them meet at the end and leave first.  They agree on
+    another port for the next time: the old one still answers with old addresses.
 
     Parameters
     ----------
@@ -67,10 +70,22 @@ def group_ended_after(*, inside: bool = False) -> Iterator[None]:
     try:
         yield
         if ours and process_count() > 1:
+            _agree_on_port()
             dist.barrier()
     finally:
         if ours and process_count() > 1:
             dist.destroy_process_group()
+
+
+def _agree_on_port() -> None:
+    """Let all processes take a port that is free for the first one."""
+    port: list[int] = [0]
+    if dist.get_rank() == 0:
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            port = [int(probe.getsockname()[1])]
+    dist.broadcast_object_list(port)
+    os.environ["MASTER_PORT"] = str(port[0])
 
 
 class _Gather(torch.autograd.Function):

@@ -63,4 +63,5 @@ def test_every_prior_names_its_structure():
         "bright lesion",
         "dark lesion",
         "lung",
+        "heart",
     }
