@@ -52,7 +52,7 @@ def test_concept_is_found_in_every_image(segment, embeddings, tmp_path):
     for name, embedding in embeddings.items():
         labels = tifffile.imread(tmp_path / "out" / f"{name}_optic_disc.tif")
         np.testing.assert_array_equal(labels, concept.labels(embedding))
-        assert labels.any()
+        assert 0 < labels.mean() < 1
     again = segment("--concept", path)
     assert {entry["state"] for entry in json.loads(again.stdout)} == {"skipped"}
     # Another threshold is another result, and is not taken for the first one

@@ -51,7 +51,7 @@ def log(embeddings, picture):
     few = prompts | {
         "positive": [[40, 30]],
         "negative": [],
-        "threshold": 0.8,
+        "threshold": 0.6,
         "connected": True,
     }
     clusters = {"kind": "clusters", "number": 8, "clusters": [2, 4, 5, 8]}
@@ -92,8 +92,7 @@ def run(script, tmp_path, name="script.py"):
 def test_script_makes_the_same_labels(log, embeddings, picture, tmp_path):
     assert models_used(log, PLANE) == list(embeddings)
     labels = replay(log, PLANE, picture.shape[:2], embeddings.__getitem__)
-    # Later masks leave what earlier ones wrote; which wins is the model's affair
-    assert set(np.unique(labels)) >= {1, 2}
+    assert set(np.unique(labels)) >= {1, 2, 3, 300}
     assert not {6, 7} & set(np.unique(labels))
     painted = labels.copy()
     painted[10:12, 5:20] = 8

@@ -80,7 +80,9 @@ def test_prompts_of_one_image_on_another(embedding, other, tmp_path):
     inside = other.field_of_view
     assert 0 < labels[inside].mean() < 1
     assert not labels[~inside].any()
-    values = other.to_image(other.similarity_to(embedding.vectors_at(AT)))
+    values = other.to_image(
+        other.similarity_to(embedding.vectors_at(AT), (), concept.rule.meaning)
+    )
     assert values[labels == 1].min() >= values[inside & (labels == 0)].max()
 
 

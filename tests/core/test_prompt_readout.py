@@ -108,9 +108,17 @@ def test_similarity_is_between_0_and_1_and_clicks_come_out_right(data):
 def test_the_weights_sum_to_one():
     maps = [presence(TREE), presence(DISC)]
     prompts = Prompts(np.ones((2, D), np.float32), np.array([[12, 20], [50, 50]]), 1)
-    weights = weigh(maps, prompts)
+    weights = weigh(maps, [0.1, 0.1], prompts)
     assert weights.sum() == pytest.approx(1)
     assert weights.argmax() == 1
+
+
+def test_a_structure_that_is_everywhere_explains_nothing():
+    maps = [torch.full((64, 64), 0.55), presence(DISC)]
+    prompts = Prompts(np.ones((1, D), np.float32), np.array([[2, 60]]), 1)
+    weights = weigh(maps, [1.0, 0.1], prompts)
+    assert weights[0] == 0
+    assert weights.sum() == pytest.approx(1)
 
 
 def test_a_concept_carries_the_meaning_to_other_images(embedding, tmp_path):

@@ -198,8 +198,8 @@ class Embedding(PromptedPixels):
         positive, negative : array_like
             (k, D) unit vectors of the same model; at least one positive.
         meaning : mapping of str to float, optional
-            What `meaning` said of the prompts there.  Without it likeness to the
-            vectors is all that counts, see `similarity_map`.
+            What `meaning` said of the prompts there; empty if they meant no structure.
+            Without it likeness to the vectors is all there is, see `similarity_map`.
 
         Returns
         -------
@@ -207,7 +207,7 @@ class Embedding(PromptedPixels):
             (h, w) float32 in [0, 1], on the working grid.
         """
         likeness = self._similarity(positive, negative)
-        if meaning:
+        if meaning is not None and self._means_more:
             named = [meaning.get(name, 0.0) for name in self.presence]
             likeness = self._mix(likeness, np.array([*named, 1 - sum(named)]))
         return np.asarray(likeness.cpu().numpy())

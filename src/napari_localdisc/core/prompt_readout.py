@@ -48,6 +48,10 @@ _LEAST_OF_LIKENESS = 0.25
 """A structure that explains the clicks less well than this part of likeness is left
 out, which also keeps a click on nothing known at the cost of one map."""
 
+LARGEST_SHARE = 0.6
+"""A structure that is seen in more of the image than this explains nothing: so do
+models that were hardly trained, or on another kind of image."""
+
 _SPREAD = 0.2
 _MARGIN = 1.0
 _NOISE = 0.02
@@ -93,13 +97,17 @@ class Prompts:
         return signs
 
 
-def weigh(presence: Sequence[Tensor], prompts: Prompts) -> NDArray[np.float64]:
+def weigh(
+    presence: Sequence[Tensor], shares: Sequence[float], prompts: Prompts
+) -> NDArray[np.float64]:
     """Say how well each structure, and likeness to the prompts, explains them.
 
     Parameters
     ----------
     presence : sequence of Tensor
         (h, w) float32 of each of K named structures.
+    shares : sequence of float
+        Of the field of view, where each of them is seen.
     prompts : Prompts
         The clicks.
 
@@ -116,6 +124,7 @@ def weigh(presence: Sequence[Tensor], prompts: Prompts) -> NDArray[np.float64]:
         first = np.clip(agreement[0], _DOUBT, 1 - _DOUBT)
         others = _LATER_DOUBT + (1 - _LATER_DOUBT) * np.array(agreement[1:])
         evidence[index] = np.log(first) + np.log(others).sum()
+    evidence[:-1][np.array(shares) > LARGEST_SHARE] = -np.inf
     weights = np.exp(evidence - evidence.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
     weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0

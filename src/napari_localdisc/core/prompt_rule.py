@@ -27,7 +27,7 @@ class PromptRule:
         (k, D) float32 unit vectors; at least one positive.
     threshold : float or None
         Similarity from which a pixel belongs to the mask; None: Otsu's, on each image,
-        or 0.5 where a named structure may be meant.
+        or 0.5 where the model's card names structures.
     smooth : bool
         Round the outline, as `Embedding.mask` does.
     minimum_area : float
@@ -48,7 +48,7 @@ class PromptRule:
         """Return (H, W) bool."""
         on_grid = embedding.similarity_to(self.positive, self.negative, self.meaning)
         threshold = self.threshold
-        if threshold is None and self.meaning:
+        if threshold is None and embedding.presence:
             threshold = CUT
         elif threshold is None:
             nothing = np.zeros(0, np.float32)

@@ -103,10 +103,21 @@ class PromptedPixels:
         dislikes = prompts.vectors[prompts.positives :]
         if not self._means_more:
             return self._similarity(likes, dislikes)
-        weights = readout.weigh(list(self.presence.values()), prompts)
+        weights = self._weigh(prompts)
         # Without weight likeness would be a pass over memory for nothing
         likeness = self._similarity(likes, dislikes) if weights[-1] > 0 else None
         return self._mix(likeness, weights, prompts)
+
+    def _weigh(self, prompts: readout.Prompts) -> NDArray[np.float64]:
+        return readout.weigh(list(self.presence.values()), self._shares, prompts)
+
+    @cached_property
+    def _shares(self) -> list[float]:
+        """Share of the field of view in which each named structure is seen."""
+        return [
+            float((self._sample(values) > readout.STRUCTURE_CUT).mean())
+            for values in self.presence.values()
+        ]
 
     def _prompts(self, positive: ArrayLike, negative: ArrayLike) -> readout.Prompts:
         similar.require_positive(positive)
@@ -147,7 +158,7 @@ class PromptedPixels:
             likeness to the points.
         """
         prompts = self._prompts(positive, negative)
-        weights = readout.weigh(list(self.presence.values()), prompts)
+        weights = self._weigh(prompts)
         named = zip(self.presence, weights.tolist(), strict=False)
         return {name: weight for name, weight in named if weight > 0}
 
