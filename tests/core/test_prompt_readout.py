@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_localdisc as ld
+from napari_localdisc.core.cosines import cosines
 from napari_localdisc.core.embedding import Embedding
 from napari_localdisc.core.grid import WorkingGrid
 from napari_localdisc.core.models import Model
-from napari_localdisc.core.prompt_readout import Prompts, weigh
+from napari_localdisc.core.prompt_readout import Prompts, mix, weigh
+from napari_localdisc.core.similarity import Likeness
 
 SIDE, D = 64, 8
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
@@ -75,6 +77,33 @@ def test_further_clicks_say_which_of_two_was_meant(embedding):
 def test_a_click_on_nothing_known_means_what_is_like_it(embedding):
     assert sum(embedding.meaning([(50, 12)]).values()) < 0.5
     assert dice(embedding.mask([(50, 12)]), BLOB) > 0.95
+
+
+def test_corrections_are_those_of_a_gaussian_process(embedding):
+    positive, negative = [(12, 20), (40, 10)], [(20, 13)]
+    points = np.array([*positive, *negative])
+    disc = embedding.presence["disc"]
+    first = disc.numpy().astype(float)
+    mixed = first * 0.7 / (first * 0.4 + 0.3)
+    odds = np.log(mixed.clip(0.02, 0.98) / (1 - mixed.clip(0.02, 0.98)))
+    signs = np.array([1, 1, -1])
+    missing = signs * np.maximum(0, 1 - signs * odds[*points.T])
+    vectors = embedding.vectors[*points.T]
+    places = np.stack(np.mgrid[:SIDE, :SIDE], -1)
+
+    def kernel(at, of):
+        distance = np.square((at[..., None, :] - points) / (0.1 * SIDE)).sum(-1)
+        return np.exp((of @ vectors.T - 1) / 0.2 - distance / 2)
+
+    strength = np.linalg.solve(kernel(points, vectors) + 0.02 * np.eye(3), missing)
+    shifted = odds + kernel(places, embedding.vectors) @ strength
+    clipped = 1 / (1 + np.exp(-odds))
+    expected = (mixed + 1 / (1 + np.exp(-shifted)) - clipped).clip(0, 1)
+    prompts = Prompts.at(vectors, points, 2, (SIDE, SIDE))
+    compared = list(cosines(embedding.matrix, torch.from_numpy(vectors)))
+    likeness = Likeness(compared[:2], compared[2:])
+    found = mix(likeness, 0.5, [disc], np.array([1, 0]), (SIDE, SIDE), prompts)
+    np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_a_correction_stays_near_its_click(embedding):

@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_localdisc.core.cosines import cosines
 from napari_localdisc.core.embedding import Embedding
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.grid import WorkingGrid
 from napari_localdisc.core.models import Model
 from napari_localdisc.core.similarity import (
+    Likeness,
     automatic_threshold,
     connected_to,
     sample_vectors,
-    similarity_map,
 )
 
 from .tissue import (
@@ -35,6 +36,14 @@ from .tissue import (
 def random_matrix(pixels, seed=0):
     vectors = np.random.default_rng(seed).normal(size=(D, pixels))
     return torch.from_numpy(unit(vectors, 0).astype(np.float32))
+
+
+def likeness(matrix, positive, negative=()):
+    kinds = (
+        cosines(matrix, torch.from_numpy(np.reshape(kind, (-1, D)).astype(np.float32)))
+        for kind in (positive, negative)
+    )
+    return Likeness(*(list(kind) for kind in kinds))
 
 
 def slow_similarity(matrix, positive, negative):
@@ -58,7 +67,7 @@ def test_the_fast_path_is_the_formula(pixels, positives, negatives, seed):
     matrix = random_matrix(pixels, seed)
     prompts = unit(np.random.default_rng(seed).normal(size=(positives + negatives, D)))
     positive, negative = prompts[:positives], prompts[positives:]
-    got = similarity_map(matrix, positive, negative)
+    got = likeness(matrix, positive, negative).at()
     assert got.dtype == torch.float32
     assert got.min() >= 0
     assert got.max() <= 1
@@ -66,23 +75,30 @@ def test_the_fast_path_is_the_formula(pixels, positives, negatives, seed):
     np.testing.assert_allclose(got.numpy(), expected, atol=2e-5)
 
 
-def test_results_can_be_written_where_wanted():
+def test_likeness_of_some_pixels_is_that_of_all():
     matrix = random_matrix(500)
-    out = torch.empty(500)
-    result = similarity_map(matrix, matrix[:, 3], out=out)
-    assert result.data_ptr() == out.data_ptr()
-    assert out[3] == pytest.approx(1, abs=1e-5)
+    prompts = matrix[:, :5].T.numpy()
+    found = likeness(matrix, prompts[:3], prompts[3:])
+    every = found.at()
+    assert every[0] == pytest.approx(1, abs=0.4)
+    chosen = torch.tensor([7, 3, 250])
+    torch.testing.assert_close(found.at(chosen), every[chosen], atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.at(slice(9, 80)), every[9:80], atol=1e-6, rtol=0)
 
 
-def test_the_click_path_allocates_little():
-    pixels, prompts = 400_000, 10
-    matrix = random_matrix(pixels)
-    out = torch.empty(pixels)
+def test_likeness_leaves_cosines_as_they_are():
+    found = likeness(random_matrix(100), unit(np.eye(D)[:1]))
+    before = found.positive[0].clone()
+    found.at()
+    assert torch.equal(found.positive[0], before)
+
+
+def test_the_click_path_allocates_little(embedding):
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-        similarity_map(matrix, matrix[:, :prompts].T, out=out)
+        embedding.similarity_on_grid([ON_BAR])
     largest = max(event.cpu_memory_usage for event in profile.events())
-    assert 0 < largest < matrix.nbytes / 3
+    assert 0 < largest < embedding.matrix.nbytes / 3
 
 
 def test_vectors_are_interpolated_and_normalised():

@@ -199,18 +199,20 @@ class Embedding(PromptedPixels):
             (k, D) unit vectors of the same model; at least one positive.
         meaning : mapping of str to float, optional
             What `meaning` said of the prompts there; empty if they meant no structure.
-            Without it likeness to the vectors is all there is, see `similarity_map`.
+            Without it likeness to the vectors is all there is, see `Likeness`.
 
         Returns
         -------
         ndarray
             (h, w) float32 in [0, 1], on the working grid.
         """
-        likeness = self._similarity(positive, negative)
+        likeness = self._likeness(positive, negative)
         if meaning is not None and self._means_more:
             named = [meaning.get(name, 0.0) for name in self.presence]
-            likeness = self._mix(likeness, np.array([*named, 1 - sum(named)]))
-        return np.asarray(likeness.cpu().numpy())
+            values = self._mix(likeness, np.array([*named, 1 - sum(named)]))
+        else:
+            values = likeness.at().view(self.grid.shape)
+        return np.asarray(values.cpu().numpy())
 
     def similarity(self, positive: ArrayLike, negative: ArrayLike = ()) -> FloatImage:
         """How similar each pixel is to the positive and not to the negative points.
@@ -224,7 +226,7 @@ class Embedding(PromptedPixels):
         -------
         ndarray
             (H, W) float32 in [0, 1], 0 outside the field of view.  See
-            `similarity_map` for the formula, and `prompt_readout` for what is added
+            `Likeness` for the formula, and `prompt_readout` for what is added
             where the model's card names structures: the points may mean one of them,
             see `meaning`, and every point corrects the map around itself.
 

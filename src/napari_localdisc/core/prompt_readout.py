@@ -18,7 +18,7 @@ The constants were chosen on DRIVE training, Drishti-GS1 and IDRiD images by Dic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from .grid import FloatImage
+    from .similarity import Likeness
 
 CUT = 0.5
 """Where a similarity that was read this way is cut."""
@@ -56,6 +57,11 @@ _SPREAD = 0.2
 _MARGIN = 1.0
 _NOISE = 0.02
 _FLOOR = 0.02
+_EXTENT = 3
+"""A correction ends at this many standard deviations of its reach."""
+
+_LEAST_STRENGTH = 1e-3
+_LEAST_CUT = 0.01
 _BLOCK_PIXELS = 1 << 16
 
 
@@ -150,109 +156,165 @@ def _agreement(values: Tensor, pixel: NDArray[np.intp], sign: float) -> float:
 
 @torch.no_grad()
 def mix(
-    likeness: Tensor | None,
+    likeness: Likeness | None,
     threshold: float,
     presence: Sequence[Tensor],
     weights: NDArray[np.float64],
+    shape: tuple[int, int],
     prompts: Prompts | None = None,
-    matrix: Tensor | None = None,
 ) -> Tensor:
     """Turn likeness to prompts into similarity to what is meant by them.
 
     Parameters
     ----------
-    likeness : Tensor
-        (h, w) float32 in [0, 1]: `similarity_map` of the prompts; None where its
-        weight is 0.
+    likeness : Likeness
+        To the prompts; may be None for a single one where its weight is 0.
     threshold : float
         Where it would be cut by itself.
     presence : sequence of Tensor
         (h, w) float32 in [0, 1] of each of K named structures.
     weights : ndarray
         (K + 1,) from `weigh`.
+    shape : tuple of int
+        (h, w) of the working grid.
     prompts : Prompts, optional
-        Clicks on this very image, which correct the map around them.
-    matrix : Tensor, optional
-        (D, h·w) float32 unit vectors; needed with ``prompts``.
+        Clicks on this very image, the ones that ``likeness`` compares with, which
+        correct the map around them.
 
     Returns
     -------
     Tensor
         (h, w) float32 in [0, 1], to be cut at 0.5.
     """
-    cuts = [*([STRUCTURE_CUT] * len(presence)), min(max(threshold, 0.01), 0.99)]
-    every = zip(weights.tolist(), [*presence, likeness], cuts, strict=True)
-    parts = [(w, v, c) for w, v, c in every if w > 0 and v is not None]
-    first = parts[0][1]
-    height, width = first.shape
-    strength = np.zeros(0, np.float32)
-    if prompts is not None and matrix is not None and len(prompts.pixels) > 1:
-        rows, columns = torch.from_numpy(prompts.pixels.T).to(first.device)
-        now = _mixture([(w, v[rows, columns], c) for w, v, c in parts])
-        there = matrix[:, rows * width + columns]
-        strength = _corrections(now, there, prompts, max(height, width))
-    result = torch.empty_like(first)
+    maps: list[_Part] = [
+        (weight, values.view(-1).__getitem__, STRUCTURE_CUT)
+        for weight, values in zip(weights.tolist(), presence, strict=False)
+        if weight > 0
+    ]
+    if likeness is not None and weights[-1] > 0:
+        cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
+        maps.append((float(weights[-1]), likeness.at, cut))
+    corrections: list[_Correction] = []
+    if prompts is not None and likeness is not None and len(prompts.pixels) > 1:
+        corrections = _corrections(likeness, maps, prompts, shape)
+    height, width = shape
+    blocks = []
     step = max(1, _BLOCK_PIXELS // width)
-    for start in range(0, height, step):
+    for top in range(0, height, step):
         # A few rows at a time, which stay in cache
-        block = slice(start, min(start + step, height))
-        mixed = _mixture([(w, v[block], c) for w, v, c in parts])
-        if prompts is not None and matrix is not None and strength.any():
-            seen = matrix[:, block.start * width : block.stop * width]
-            shift = _shift(seen, prompts, strength, block, (height, width))
-            before = mixed.clamp(_FLOOR, 1 - _FLOOR)
-            after = torch.logit(before).add_(shift).sigmoid_()
-            mixed = (mixed + after.sub_(before)).clamp_(0, 1)
-        result[block] = mixed
-    return result
+        bottom = min(top + step, height)
+        mixed = _mixture(maps, slice(top * width, bottom * width))
+        shift = _shift(corrections, top, bottom, width)
+        if shift is not None:
+            mixed.add_(_change(mixed, shift.view(-1))).clamp_(0, 1)
+        blocks.append(mixed)
+    return torch.cat(blocks).view(shape)
 
 
-def _mixture(parts: Sequence[tuple[float, Tensor, float]]) -> Tensor:
+_Part = tuple[float, "Callable[[slice | Tensor], Tensor]", float]
+"""Weight, values at some pixels, and where these are cut."""
+
+
+def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
     """Average maps in [0, 1] by weight, each cut at its own place moved to 0.5."""
-    total = torch.zeros_like(parts[0][1])
-    for weight, values, cut in parts:
+    total: Tensor | None = None
+    for weight, at, cut in parts:
+        values = at(pixels)
         # Odds divided by the odds of the cut
-        moved = values * (1 - cut) / (values * (1 - 2 * cut)).add_(cut)
-        total.add_(moved, alpha=float(weight))
+        odds = torch.add(values.new_tensor(cut), values, alpha=1 - 2 * cut)
+        moved = torch.div(values, odds, out=odds)
+        share = weight * (1 - cut)
+        total = moved.mul_(share) if total is None else total.add_(moved, alpha=share)
+    assert total is not None
     return total.clamp_(0, 1)
 
 
+@dataclass(frozen=True)
+class _Correction:
+    """What one click adds to the log odds of the map around it.
+
+    Attributes
+    ----------
+    strength : float
+        At the click itself.
+    cosine : Tensor
+        (h, w) cosines to the click's vector.
+    down, across : Tensor
+        (h,) and (w,) logarithms of its reach.
+    rows, columns : slice
+        What it reaches at all.
+    """
+
+    strength: float
+    cosine: Tensor
+    down: Tensor
+    across: Tensor
+    rows: slice
+    columns: slice
+
+
 def _corrections(
-    at_prompts: Tensor, there: Tensor, prompts: Prompts, side: int
-) -> NDArray[np.float32]:
-    """Return (k,) strengths that bring every prompt to its side by a margin."""
-    now = torch.logit(at_prompts.clamp(_FLOOR, 1 - _FLOOR)).cpu().numpy()
+    likeness: Likeness,
+    parts: Sequence[_Part],
+    prompts: Prompts,
+    shape: tuple[int, int],
+) -> list[_Correction]:
+    """Find the strengths that bring every prompt to its side by a margin."""
+    rows, columns = torch.from_numpy(prompts.pixels.T)
+    cosines = [*likeness.positive, *likeness.negative]
+    places = (rows * shape[1] + columns).to(cosines[0].device)
+    before = _mixture(parts, places).clamp_(_FLOOR, 1 - _FLOOR)
+    now = torch.logit(before).cpu().numpy()
     missing = prompts.signs * np.maximum(0, _MARGIN - prompts.signs * now)
     if not missing.any():
-        return np.zeros(len(missing), np.float32)
-    cosine = np.minimum(prompts.vectors @ there.cpu().numpy(), 1)
-    points = prompts.pixels / (REACH * side)
+        return []
+    cosine = np.stack([values[places].cpu().numpy() for values in cosines])
+    reach = REACH * max(shape)
+    points = prompts.pixels / reach
     distance = np.square(points[:, None] - points[None]).sum(-1)
-    kernel = np.exp((cosine - 1) / _SPREAD - distance / 2)
-    strength = np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
-    return np.asarray(strength, np.float32)
+    kernel = np.exp((np.minimum(cosine, 1) - 1) / _SPREAD - distance / 2)
+    strengths = np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
+    made = []
+    for strength, values, pixel in zip(
+        strengths.tolist(), cosines, prompts.pixels.tolist(), strict=True
+    ):
+        if abs(strength) < _LEAST_STRENGTH:
+            continue
+        away = [
+            -(((torch.arange(size) - at) / reach) ** 2).to(values) / 2
+            for size, at in zip(shape, pixel, strict=True)
+        ]
+        window = [
+            slice(max(0, at - round(_EXTENT * reach)), at + round(_EXTENT * reach) + 1)
+            for at in pixel
+        ]
+        made.append(_Correction(strength, values.view(shape), *away, *window))
+    return made
 
 
 def _shift(
-    matrix: Tensor,
-    prompts: Prompts,
-    strength: NDArray[np.float32],
-    rows: slice,
-    shape: tuple[int, int],
-) -> Tensor:
-    """Log odds that corrections add to some rows of the grid."""
-    chosen = np.flatnonzero(strength)
-    queries = torch.from_numpy(prompts.vectors[chosen]).to(matrix)
-    near = (queries @ matrix).sub_(1).div_(_SPREAD).clamp_(max=0).exp_()
-    reach = REACH * max(shape)
-    down, across = (
-        np.exp(-np.square((np.arange(size) - at[:, None]) / reach) / 2)
-        for size, at in zip(shape, prompts.pixels[chosen].T, strict=True)
-    )
-    down = down[:, rows] * strength[chosen, None]
-    shaped = near.view(len(chosen), -1, shape[1])
-    for part, axis in ((down, 2), (across, 1)):
-        shaped.mul_(
-            torch.from_numpy(part.astype(np.float32)).to(matrix).unsqueeze(axis)
-        )
-    return shaped.sum(0)
+    corrections: Sequence[_Correction], top: int, bottom: int, width: int
+) -> Tensor | None:
+    """Log odds that corrections add to some rows of the grid; None: nothing."""
+    shift: Tensor | None = None
+    for correction in corrections:
+        first = max(top, correction.rows.start)
+        last = min(bottom, correction.rows.stop)
+        if first >= last:
+            continue
+        rows, columns = slice(first, last), correction.columns
+        cosine = correction.cosine[rows, columns]
+        away = correction.down[rows, None] + (correction.across[columns] - 1 / _SPREAD)
+        near = away.add_(cosine, alpha=1 / _SPREAD).exp_()
+        if shift is None:
+            shift = near.new_zeros(bottom - top, width)
+        part = shift[first - top : last - top, columns]
+        part.add_(near, alpha=correction.strength)
+    return shift
+
+
+def _change(values: Tensor, shift: Tensor) -> Tensor:
+    """Return what a shift of the log odds adds to values in [0, 1]."""
+    before = values.clamp(_FLOOR, 1 - _FLOOR)
+    after = torch.logit(before).add_(shift).sigmoid_()
+    return after.sub_(before)

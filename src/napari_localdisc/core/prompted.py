@@ -10,7 +10,7 @@ import torch
 
 from . import prompt_readout as readout
 from . import similarity as similar
-from .nearest import NearestCosines
+from .cosines import RememberedCosines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,21 +76,19 @@ class PromptedPixels:
         on_grid = self.grid.points_to_working(checked)
         return similar.sample_vectors(self.matrix, self.grid.shape, on_grid)
 
-    def _similarity(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
+    def _likeness(self, positive: ArrayLike, negative: ArrayLike) -> similar.Likeness:
         likes, dislikes = (
             similar.as_rows(vectors, len(self.matrix))
             for vectors in (positive, negative)
         )
         if len(likes) == 0:
             similar.require_positive(())
-        against = self._nearest(dislikes) if len(dislikes) else None
-        nearest = self._nearest(likes)
-        flat = similar.combine(nearest, against, torch.empty_like(nearest))
-        return flat.view(self.grid.shape)
+        every = self._cosines(np.concatenate([likes, dislikes]))
+        return similar.Likeness(every[: len(likes)], every[len(likes) :])
 
     @cached_property
-    def _nearest(self) -> NearestCosines:
-        return NearestCosines(self.matrix)
+    def _cosines(self) -> RememberedCosines:
+        return RememberedCosines(self.matrix)
 
     @property
     def _means_more(self) -> bool:
@@ -99,13 +97,13 @@ class PromptedPixels:
 
     def _prompted(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
         prompts = self._prompts(positive, negative)
-        likes = prompts.vectors[: prompts.positives]
-        dislikes = prompts.vectors[prompts.positives :]
+        vectors = np.split(prompts.vectors, [prompts.positives])
         if not self._means_more:
-            return self._similarity(likes, dislikes)
+            return self._likeness(*vectors).at().view(self.grid.shape)
         weights = self._weigh(prompts)
-        # Without weight likeness would be a pass over memory for nothing
-        likeness = self._similarity(likes, dislikes) if weights[-1] > 0 else None
+        # For nothing but a structure's map a pass over memory would be in vain
+        several = len(prompts.pixels) > 1
+        likeness = self._likeness(*vectors) if several or weights[-1] > 0 else None
         return self._mix(likeness, weights, prompts)
 
     def _weigh(self, prompts: readout.Prompts) -> NDArray[np.float64]:
@@ -114,8 +112,9 @@ class PromptedPixels:
     @cached_property
     def _shares(self) -> list[float]:
         """Share of the field of view in which each named structure is seen."""
+        cut = readout.STRUCTURE_CUT
         return [
-            float((self._sample(values) > readout.STRUCTURE_CUT).mean())
+            float((values.view(-1)[self._few_inside] > cut).float().mean())
             for values in self.presence.values()
         ]
 
@@ -131,15 +130,24 @@ class PromptedPixels:
 
     def _mix(
         self,
-        likeness: Tensor | None,
+        likeness: similar.Likeness | None,
         weights: NDArray[np.float64],
         prompts: readout.Prompts | None = None,
     ) -> Tensor:
         cut = readout.CUT
-        if likeness is not None:
-            cut = similar.otsu_threshold(self._sample(likeness))
+        if likeness is not None and weights[-1] > 0:
+            seen = likeness.at(self._few_inside).cpu().numpy()
+            cut = similar.otsu_threshold(seen)
         maps = list(self.presence.values())
-        return readout.mix(likeness, cut, maps, weights, prompts, self.matrix)
+        return readout.mix(likeness, cut, maps, weights, self.grid.shape, prompts)
+
+    @cached_property
+    def _few_inside(self) -> Tensor:
+        """Pixels of the working grid within the field of view, a few ten thousand."""
+        step = max(1, min(self.grid.shape) // 150)
+        few = np.zeros(self.grid.shape, bool)
+        few[::step, ::step] = self.inside[::step, ::step]
+        return torch.from_numpy(np.flatnonzero(few)).to(self.matrix.device)
 
     def meaning(
         self, positive: ArrayLike, negative: ArrayLike = ()
@@ -161,9 +169,3 @@ class PromptedPixels:
         weights = self._weigh(prompts)
         named = zip(self.presence, weights.tolist(), strict=False)
         return {name: weight for name, weight in named if weight > 0}
-
-    def _sample(self, on_grid: Tensor) -> FloatImage:
-        """Values of an (h, w) map within the field of view, a few ten thousand."""
-        step = max(1, min(self.grid.shape) // 150)
-        values = on_grid[::step, ::step].cpu().numpy()
-        return np.asarray(values[self.inside[::step, ::step]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from .errors import PromptError
-from .nearest import largest_cosine
 
 if TYPE_CHECKING:
     from .images import FloatImage, Mask
@@ -26,6 +27,7 @@ CONTRAST = 0.1
 prompt; that of patch discrimination."""
 
 _BINS = 256
+_EVERYWHERE = slice(None)
 
 
 def check_points(points: ArrayLike, field_of_view: Mask) -> NDArray[np.float64]:
@@ -114,14 +116,9 @@ def sample_vectors(
     return np.asarray(total / np.maximum(length, 1e-12), np.float32)
 
 
-@torch.no_grad()
-def similarity_map(
-    matrix: Tensor,
-    positive: ArrayLike,
-    negative: ArrayLike = (),
-    out: Tensor | None = None,
-) -> Tensor:
-    """Compare every pixel with prompts: near a positive one, and nearer than negatives.
+@dataclass(frozen=True)
+class Likeness:
+    """Similarity to prompts: near a positive one, and nearer than the negative ones.
 
     With a the largest cosine to a positive and b the largest to a negative prompt, the
     similarity is exp((a - 1) / 0.2), without negative prompts, and that times
@@ -129,35 +126,46 @@ def similarity_map(
     similarity 1, and a negative prompt takes away what is nearer to it and leaves
     what is far from it as it was.
 
-    Parameters
+    Attributes
     ----------
-    matrix : Tensor
-        (D, N) float32 unit vectors.
-    positive, negative : array_like
-        (k, D) unit vectors; at least one positive.
-    out : Tensor, optional
-        (N,) float32 to write to.
-
-    Returns
-    -------
-    Tensor
-        (N,) float32 in [0, 1].
-
-    Raises
-    ------
-    PromptError
-        If there is no positive vector, or vectors have the wrong size.
+    positive, negative : sequence of Tensor
+        (N,) float32 cosines of every pixel to each prompt; at least one positive.
     """
-    likes, dislikes = (as_rows(part, len(matrix)) for part in (positive, negative))
-    if len(likes) == 0:
-        require_positive(())
-    result = torch.empty_like(matrix[0]) if out is None else out
-    largest_cosine(matrix, torch.from_numpy(likes).to(matrix), result)
-    if len(dislikes) == 0:
-        return combine(result, None, result)
-    nearest = torch.empty_like(result)
-    largest_cosine(matrix, torch.from_numpy(dislikes).to(matrix), nearest)
-    return combine(result, nearest, result)
+
+    positive: Sequence[Tensor]
+    negative: Sequence[Tensor] = ()
+
+    @torch.no_grad()
+    def at(self, pixels: slice | Tensor = _EVERYWHERE) -> Tensor:
+        """Compute it for a slice of the N pixels, or for chosen ones.
+
+        Parameters
+        ----------
+        pixels : slice or Tensor
+            Which of them; by default all.
+
+        Returns
+        -------
+        Tensor
+            float32 in [0, 1], new.
+        """
+        likes = _largest(self.positive, pixels)
+        result = torch.add(likes.new_tensor(-1 / SPREAD), likes, alpha=1 / SPREAD)
+        result.exp_()
+        if self.negative:
+            against = _largest(self.negative, pixels)
+            result.mul_(torch.sub(likes, against).div_(CONTRAST).sigmoid_())
+        return result.clamp_(max=1)
+
+
+def _largest(cosines: Sequence[Tensor], pixels: slice | Tensor) -> Tensor:
+    first, *others = (values[pixels] for values in cosines)
+    if not others:
+        return first
+    best = torch.maximum(first, others[0])
+    for other in others[1:]:
+        torch.maximum(best, other, out=best)
+    return best
 
 
 def as_rows(vectors: ArrayLike, dim: int) -> FloatImage:
@@ -177,22 +185,6 @@ def as_rows(vectors: ArrayLike, dim: int) -> FloatImage:
             f"{dim}: they come from another model."
         )
     return np.ascontiguousarray(rows)
-
-
-@torch.no_grad()
-def combine(positive: Tensor, negative: Tensor | None, out: Tensor) -> Tensor:
-    """Turn (N,) largest cosines to prompts into similarities; see `similarity_map`.
-
-    ``out`` may be ``positive``.
-    """
-    choice = None
-    if negative is not None:
-        choice = torch.sub(positive, negative).div_(CONTRAST).sigmoid_()
-    torch.add(positive.new_tensor(-1 / SPREAD), positive, alpha=1 / SPREAD, out=out)
-    out.exp_()
-    if choice is not None:
-        out.mul_(choice)
-    return out.clamp_(max=1)
 
 
 def values_at(values: NDArray[Any], points: ArrayLike) -> NDArray[Any]:

@@ -1,0 +1,88 @@
+"""Cosines of every pixel to prompts: one pass over memory for those that are new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .grid import FloatImage
+
+_BLOCK = 4096
+"""Columns a matrix product handles at once: libraries read tall, thin matrices at the
+speed of memory when they come in a batch of such blocks, and at half of it whole."""
+
+_REMEMBERED = 12
+"""Maps kept: one has as many numbers as the embedding has pixels."""
+
+
+@torch.no_grad()
+def cosines(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """Compare every pixel with every vector.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, N) float32 unit vectors, one column a pixel.
+    vectors : Tensor
+        (k, D) float32 unit vectors on the same device.
+
+    Returns
+    -------
+    Tensor
+        (k, N) float32.
+    """
+    count, pixels = len(vectors), matrix.shape[1]
+    result = matrix.new_empty(count, pixels)
+    if count != 1:
+        return torch.mm(vectors, matrix, out=result)
+    whole = pixels // _BLOCK * _BLOCK
+    blocks = whole // _BLOCK
+    if blocks:
+        part = matrix[:, :whole].view(-1, blocks, _BLOCK).transpose(0, 1)
+        queries = vectors.expand(blocks, *vectors.shape)
+        torch.bmm(queries, part, out=result[0, :whole].view(blocks, 1, _BLOCK))
+    if whole < pixels:
+        torch.mm(vectors, matrix[:, whole:], out=result[:, whole:])
+    return result
+
+
+class RememberedCosines:
+    """`cosines` that remembers the last few vectors.
+
+    One more prompt costs one more pass, however many there are, and so does the one
+    that follows the pointer beside prompts that stay.
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, N) float32 unit vectors; must not change.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = matrix
+        # Replaced as a whole, never changed: threads may ask at the same time
+        self._known: dict[bytes, Tensor] = {}
+
+    def __call__(self, vectors: FloatImage) -> list[Tensor]:
+        """Return the (N,) cosines to each of (k, D) float32 vectors; not to be changed.
+
+        Where a vector is given twice, so are its cosines.
+        """
+        keys = [row.tobytes() for row in vectors]
+        known = dict(self._known)
+        missing = {
+            key: row for key, row in zip(keys, vectors, strict=True) if key not in known
+        }
+        if missing:
+            queries = torch.from_numpy(np.stack(list(missing.values())))
+            found = cosines(self.matrix, queries.to(self.matrix))
+            known |= zip(missing, found, strict=True)
+        # The latest last
+        latest = {key: known.pop(key) for key in dict.fromkeys(keys)}
+        kept = list((known | latest).items())[-_REMEMBERED:]
+        self._known = dict(kept)
+        return [latest[key] for key in keys]
