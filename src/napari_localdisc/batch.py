@@ -95,10 +95,10 @@ class ClusterRecipe:
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
         """Return (H, W) uint8 labels, 1..n inside the field of view, 0 outside."""
-        from .core.embedding import embed
+        from .core.embedding import map_clusters
 
-        embedding = embed(image, model, flips=self.flips, progress=progress)
-        return (embedding.clusters(self.clusters),)
+        maps = map_clusters(image, model, flips=self.flips, progress=progress)
+        return (maps.clusters(self.clusters),)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the colours that the clusters have in napari."""
@@ -147,10 +147,10 @@ class StructureRecipe:
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
         """Return the (H, W) bool mask and the (H, W) float32 probability."""
-        from .core.embedding import embed
+        from .core.embedding import map_clusters
 
-        embedding = embed(image, model, flips=self.flips, progress=progress)
-        probability = embedding.structure(self.structure)
+        maps = map_clusters(image, model, flips=self.flips, progress=progress)
+        probability = maps.structure(self.structure)
         return probability >= self.threshold, probability
 
     def classes(self, model: Model) -> dict[int, LabelClass]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core.clustering import MOST, cluster_colours, dominant_cluster
-from .core.embedding import embed
+from .core.embedding import embed, map_clusters
 from .core.errors import TrainingError
 from .core.images import as_rgb
 from .core.photographs import image_files
@@ -57,8 +57,8 @@ def cluster_picture(
     ImageError
         If the image cannot be used.
     """
-    seen = embed(image, model)
-    labels = dominant_cluster(seen.cluster_probability, seen.grid, seen.field_of_view)
+    seen = map_clusters(image, model)
+    labels = dominant_cluster(seen.probability, seen.grid, seen.field_of_view)
     number = min(MOST, model.card.clusters)
     again = (labels.astype(int) - 1) % number + 1
     labels = np.where(labels > 0, again, 0).astype(np.uint8)

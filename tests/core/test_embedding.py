@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_localdisc.core import contrast
-from napari_localdisc.core.embedding import SURROUND, embed, embed_steps
+from napari_localdisc.core.embedding import SURROUND, embed, embed_steps, map_clusters
 from napari_localdisc.core.errors import Cancelled, ImageError, LocalDiscError
 from napari_localdisc.core.images import as_rgb, find_field_of_view, working_image
 from napari_localdisc.core.models import Model
@@ -99,6 +99,30 @@ def test_no_seams(height, width, tile_size, seed):
     )
     np.testing.assert_allclose(tiled.vectors, whole.vectors, atol=1e-4)
     np.testing.assert_allclose(tiled.probability, whole.probability, atol=1e-5)
+
+
+@pytest.mark.parametrize(("flips", "tile_size"), [(1, 1024), (2, 272)])
+def test_clusters_alone_are_those_of_the_embedding(photograph, flips, tile_size):
+    model = Model.random(working_diameter=160)
+    model.card.structures.update(vessel=3)
+    embedding, maps = (
+        work(photograph, model, flips=flips, tile_size=tile_size)
+        for work in (embed, map_clusters)
+    )
+    for number in (2, 7, 16):
+        np.testing.assert_array_equal(maps.clusters(number), embedding.clusters(number))
+    for readout in ("presence", "probability"):
+        np.testing.assert_array_equal(
+            maps.structure("vessel", readout), embedding.structure("vessel", readout)
+        )
+
+
+def test_clusters_alone_can_be_watched_and_cancelled(photograph, model):
+    seen = []
+    map_clusters(photograph, model, progress=lambda *tile: seen.append(tile))
+    assert seen == [(1, 1)]
+    with pytest.raises(Cancelled):
+        map_clusters(photograph, model, cancel=lambda: True)
 
 
 def test_what_no_tile_fills_is_neutral(monkeypatch, photograph, model):

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from numpy.typing import ArrayLike
 
+from .cluster_maps import ClusterMaps
 from .errors import Cancelled
-from .images import WorkingGrid, as_rgb, find_field_of_view, spread_tones, working_image
+from .images import (
+    FloatImage,
+    Mask,
+    WorkingGrid,
+    as_rgb,
+    find_field_of_view,
+    spread_tones,
+    working_image,
+)
 from .pixel_embedding import Embedding
-from .tile_runs import run_tiles
+from .tile_runs import Maps, run_tiles
 
 if TYPE_CHECKING:
     from .models import Model
     from .runtime import Precision
 
-__all__ = ["TILE_SIZE", "Embedding", "embed", "embed_steps"]
+__all__ = [
+    "TILE_SIZE",
+    "ClusterMaps",
+    "Embedding",
+    "embed",
+    "embed_steps",
+    "map_clusters",
+]
+
+T = TypeVar("T")
 
 SURROUND = 32
 """Pixels around a fundus image's grid that are as if outside the field of view: the
@@ -70,6 +88,14 @@ def embed(
     steps = embed_steps(
         image, model, tile_size=tile_size, flips=flips, precision=precision
     )
+    return _finish(steps, progress, cancel)
+
+
+def _finish(
+    steps: Generator[tuple[int, int], None, T],
+    progress: Callable[[int, int], None] | None,
+    cancel: Callable[[], bool] | None,
+) -> T:
     while True:
         if cancel is not None and cancel():
             steps.close()
@@ -77,8 +103,8 @@ def embed(
         try:
             done, total = next(steps)
         except StopIteration as finished:
-            embedding: Embedding = finished.value
-            return embedding
+            result: T = finished.value
+            return result
         if progress is not None:
             progress(done, total)
 
@@ -105,6 +131,73 @@ def embed_steps(
     Embedding
         As the generator's value.
     """
+    seen = _look(image, model)
+    vectors, probability, presence = yield from _run(
+        seen, model, tile_size, flips, precision, embeds=True
+    )
+    return Embedding(
+        vectors.flatten(1),
+        probability,
+        seen.field_of_view,
+        seen.grid,
+        model.card,
+        model.centres,
+        model.hash,
+        dict(zip(model.card.structures, presence, strict=True)),
+    )
+
+
+def map_clusters(
+    image: ArrayLike,
+    model: Model,
+    *,
+    tile_size: int = TILE_SIZE,
+    flips: int = 1,
+    precision: Precision = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> ClusterMaps:
+    """Find clusters and named structures alone, without the embedding.
+
+    The clustering branch is all that is run, which spares a third of the work and
+    most of the memory.  Clusters and structures are those of `embed`; parameters and
+    errors as well.
+
+    Returns
+    -------
+    ClusterMaps
+    """
+    steps = _cluster_steps(image, model, tile_size, flips, precision)
+    return _finish(steps, progress, cancel)
+
+
+def _cluster_steps(
+    image: ArrayLike, model: Model, tile_size: int, flips: int, precision: Precision
+) -> Generator[tuple[int, int], None, ClusterMaps]:
+    seen = _look(image, model)
+    _, probability, presence = yield from _run(
+        seen, model, tile_size, flips, precision, embeds=False
+    )
+    return ClusterMaps(
+        probability,
+        seen.field_of_view,
+        seen.grid,
+        model.card,
+        model.centres,
+        dict(zip(model.card.structures, presence, strict=True)),
+    )
+
+
+class _Seen(NamedTuple):
+    """An image as the network's input is made of it."""
+
+    colour: FloatImage
+    inside: Mask
+    field_of_view: Mask
+    grid: WorkingGrid
+
+
+def _look(image: ArrayLike, model: Model) -> _Seen:
     card = model.card
     rgb = as_rgb(image)
     field_of_view = find_field_of_view(rgb, card.modality)
@@ -112,23 +205,25 @@ def embed_steps(
     colour, inside = working_image(rgb, field_of_view, grid)
     if card.modality == "frame":
         colour = spread_tones(colour, inside)
-    del rgb
-    vectors, probability, presence = yield from run_tiles(
-        colour,
-        inside,
+    return _Seen(colour, inside, field_of_view, grid)
+
+
+def _run(
+    seen: _Seen,
+    model: Model,
+    tile_size: int,
+    flips: int,
+    precision: Precision,
+    *,
+    embeds: bool,
+) -> Generator[tuple[int, int], None, Maps]:
+    return run_tiles(
+        seen.colour,
+        seen.inside,
         model,
-        margin=SURROUND if card.modality == "fundus" else 0,
+        margin=SURROUND if model.card.modality == "fundus" else 0,
         tile_size=tile_size,
         flips=flips,
         precision=precision,
-    )
-    return Embedding(
-        vectors.flatten(1),
-        probability,
-        field_of_view,
-        grid,
-        card,
-        model.centres,
-        model.hash,
-        dict(zip(card.structures, presence, strict=True)),
+        embeds=embeds,
     )

@@ -173,7 +173,7 @@ class _LargeImage:
             return  # nothing of the field of view: the target is 0 there
         around = self._around(tile)
         yield
-        _, logits = self.network(window)
+        logits = self.network.logits(window)
         kept = Tile(tile.window, around).kept
         raw = logits[(0, slice(None), *kept)].float().sigmoid()
         probability = raw / raw.sum(0, keepdim=True).clamp_min(1e-12)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
-from . import clustering, masks, structures
+from . import masks, structures
 from . import similarity as similar
+from .cluster_maps import ClusterMaps
 from .network import region_embedding
 from .prompt_readout import CUT
 from .prompted import PromptedPixels
@@ -67,6 +67,9 @@ class Embedding(PromptedPixels):
         self.card = card
         self.centres = centres
         self.model_hash = model_hash
+        self._maps = ClusterMaps(
+            probability, field_of_view, grid, card, centres, self.presence
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,15 +87,9 @@ class Embedding(PromptedPixels):
         """(M, h, w) float32 cluster probabilities on the working grid."""
         return np.asarray(self.cluster_probability.cpu().numpy())
 
-    @cached_property
+    @property
     def _visible(self) -> Tensor:
-        return torch.from_numpy(self.field_of_view).to(self.matrix.device)
-
-    @cached_property
-    def _dominant(self) -> NDArray[np.uint8]:
-        return clustering.dominant_cluster(
-            self.cluster_probability, self.grid, self.field_of_view
-        )
+        return self._maps.visible
 
     def clusters(self, n: int) -> NDArray[np.uint8]:
         """Label every pixel with one of ``n`` clusters.
@@ -116,8 +113,7 @@ class Embedding(PromptedPixels):
         LocalDiscError
             If ``n`` is out of range.
         """
-        table = clustering.merge_table(self.centres, n, self.card.structures)
-        return np.take(np.concatenate([[0], table]).astype(np.uint8), self._dominant)
+        return self._maps.clusters(n)
 
     def region_vectors(self) -> FloatImage:
         """(M, D) float32 unit vectors: this image's own region embeddings.
@@ -162,22 +158,12 @@ class Embedding(PromptedPixels):
         ModelError
             If the card does not name the structure.
         """
+        if readout in ("presence", "probability"):
+            return self._maps.structure(name, readout)
         channel = structures.channel(self.card, name)
-        if readout == "presence" and name in self.presence:
-            values = self.presence[name]
-        elif readout in ("presence", "probability"):
-            values = self.cluster_probability[channel]
-        else:
-            regions = self.centres if centres == "model" else self.region_vectors()
-            values = structures.nearest_region(self.matrix, regions, channel)
-            values = values.view(self.grid.shape)
-        return self._on_image(values, self._interior)
-
-    @cached_property
-    def _interior(self) -> Tensor:
-        if self.card.modality == "frame":
-            return self._visible
-        return structures.interior(self.inside, self.grid, self._visible)
+        regions = self.centres if centres == "model" else self.region_vectors()
+        values = structures.nearest_region(self.matrix, regions, channel)
+        return self._on_image(values.view(self.grid.shape), self._maps.interior)
 
     def similarity_on_grid(
         self, positive: ArrayLike, negative: ArrayLike = ()
@@ -251,9 +237,7 @@ class Embedding(PromptedPixels):
         return self._on_image(values, self._visible)
 
     def _on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
-        # Interpolation weights may sum to a rounding error more than 1
-        spread = self.grid.spread(on_grid, inside).clamp_(max=1)
-        return np.asarray(spread.cpu().numpy())
+        return self._maps.on_image(on_grid, inside)
 
     def automatic_threshold(
         self, positive: ArrayLike, negative: ArrayLike = ()

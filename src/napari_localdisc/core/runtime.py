@@ -7,7 +7,7 @@ and where the processor multiplies bfloat16 in hardware the weights are bfloat16
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -118,16 +118,26 @@ class FastNetwork:
         logits : Tensor
             (B, M, H, W) of dtype `dtype`.
         """
-        x = x.to(self.device, self.dtype, memory_format=torch.channels_last)
-        vectors, logits = self.network.raw(x)
+        vectors, logits = self.network.raw(self._ready(x))
         return vectors, logits
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """Run the clustering branch alone: about two thirds of the work.
+
+        Parameters and result are as of a call, without the vectors.
+        """
+        return self.network.logits(self._ready(x))
+
+    def _ready(self, x: Tensor) -> Tensor:
+        return x.to(self.device, self.dtype, memory_format=torch.channels_last)
 
     @torch.no_grad()
     def fill(
         self,
         window: Tensor,
         kept: tuple[slice, slice],
-        vectors: Tensor,
+        vectors: Tensor | None,
         probability: Tensor,
         presence: Tensor | None = None,
         channels: Sequence[int] = (),
@@ -141,21 +151,26 @@ class FastNetwork:
         kept : tuple of slice
             Rows and columns of the window that are wanted; rows and columns beyond
             the targets' sizes, which are padding, are dropped.
-        vectors, probability : Tensor
-            (D, h, w) and (M, h, w) float32 to write to.
+        vectors : Tensor or None
+            (D, h, w) float32 to write to; None: the embedding branch is left out.
+        probability : Tensor
+            (M, h, w) float32 to write to.
         presence : Tensor, optional
             (K, h, w) float32 to write the sigmoid of some channels to, before they
             are normalised over the clusters.
         channels : sequence of int
             The K channels of the clustering branch.
         """
-        height, width = vectors.shape[1:]
+        height, width = probability.shape[1:]
         for mirror in self.mirrors:
-            raw, logits = self(window.flip(mirror) if mirror else window)
-            jobs = [
-                (raw, vectors, write_unit_vectors),
-                (logits, probability, write_probabilities),
-            ]
+            seen = window.flip(mirror) if mirror else window
+            jobs: list[tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]] = []
+            if vectors is None:
+                logits = self.logits(seen)
+            else:
+                raw, logits = self(seen)
+                jobs.append((raw, vectors, write_unit_vectors))
+            jobs.append((logits, probability, write_probabilities))
             if presence is not None:
                 jobs.append((logits[:, list(channels)], presence, write_presence))
             for output, target, write in jobs:
@@ -168,7 +183,8 @@ class FastNetwork:
                 else:
                     write(part, target)
         if len(self.mirrors) > 1:
-            write_unit_vectors(vectors, vectors)
+            if vectors is not None:
+                write_unit_vectors(vectors, vectors)
             probability /= len(self.mirrors)
             if presence is not None:
                 presence /= len(self.mirrors)

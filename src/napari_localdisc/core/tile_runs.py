@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .models import Model, ModelCard
 
 Maps = tuple[Tensor, Tensor, Tensor]
-"""(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures."""
+"""(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures;
+D is 0 where the embedding branch was left out."""
 
 
 def run_tiles(
@@ -34,6 +35,7 @@ def run_tiles(
     tile_size: int,
     flips: int,
     precision: Precision,
+    embeds: bool = True,
 ) -> Generator[tuple[int, int], None, Maps]:
     """Run the network over the working grid, on the model's device.
 
@@ -52,6 +54,8 @@ def run_tiles(
         Pixels added on all sides as if outside the field of view.
     tile_size, flips, precision
         As of `embed`.
+    embeds : bool
+        Whether the vectors are wanted; else the clustering branch alone is run.
 
     Yields
     ------
@@ -73,7 +77,15 @@ def run_tiles(
         try:
             return (
                 yield from _run(
-                    colour, inside, model, device, margin, size, flips, precision
+                    colour,
+                    inside,
+                    model,
+                    device,
+                    margin,
+                    size,
+                    flips,
+                    precision,
+                    embeds,
                 )
             )
         except RuntimeError as error:
@@ -136,6 +148,7 @@ def _run(
     tile_size: int,
     flips: int,
     precision: Precision,
+    embeds: bool,
 ) -> Generator[tuple[int, int], None, Maps]:
     card, network = model.card, model.network
     surrounded = np.pad(inside, margin)
@@ -146,14 +159,14 @@ def _run(
     x = _padded_input(colour, inside, card, margin, device)
     channels = list(card.structures.values())
     shape = surrounded.shape[0], surrounded.shape[1]
-    vectors, probability, presence = _allocate(card, shape, device)
+    vectors, probability, presence = _allocate(card, shape, device, embeds)
     for done, tile in enumerate(tiles, 1):
         window = x[(slice(None), slice(None), *tile.window)]
         core = (slice(None), *tile.core)
         fast.fill(
             window,
             tile.kept,
-            vectors[core],
+            vectors[core] if embeds else None,
             probability[core],
             presence[core] if channels else None,
             channels,
@@ -190,15 +203,18 @@ def _padded_input(
     return F.pad(x, padding)
 
 
-def _allocate(card: ModelCard, shape: tuple[int, int], device: torch.device) -> Maps:
+def _allocate(
+    card: ModelCard, shape: tuple[int, int], device: torch.device, embeds: bool
+) -> Maps:
     """Make room for vectors, probabilities and the presence of named structures.
 
     What no tile fills stays neutral.
     """
     # numpy asks for huge pages, which spares most of the page faults
+    dimension = card.embedding_dim if embeds else 0
     vectors, probability, presence = (
         torch.from_numpy(np.empty((channels, *shape), np.float32)).to(device)
-        for channels in (card.embedding_dim, card.clusters, len(card.structures))
+        for channels in (dimension, card.clusters, len(card.structures))
     )
-    vectors.zero_()[0] = 1
+    vectors.zero_()[:1] = 1
     return vectors, probability.fill_(1 / card.clusters), presence.zero_()
