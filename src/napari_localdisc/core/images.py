@@ -21,9 +21,11 @@ __all__ = [
     "Mask",
     "WorkingGrid",
     "as_rgb",
+    "few_tones",
     "find_field_of_view",
     "resize",
     "spread_tones",
+    "stretch_tones",
     "working_image",
 ]
 
@@ -152,8 +154,21 @@ def spread_tones(rgb: FloatImage, inside: Mask) -> FloatImage:
         (h, w, 3) float32 in [0, 1]: the same image if its 1st and 99th percentiles are
         at least 0.3 apart, else with these at 0 and 1.
     """
+    return stretch_tones(rgb, inside, few_tones(rgb, inside))
+
+
+def few_tones(rgb: FloatImage, inside: Mask) -> tuple[float, float] | None:
+    """Return the 1st and 99th percentile where an image uses few tones, else None."""
     low, high = np.percentile(rgb[inside], (1, 99))
-    if not 0 < high - low < _FEW_TONES:
+    return (float(low), float(high)) if 0 < high - low < _FEW_TONES else None
+
+
+def stretch_tones(
+    rgb: FloatImage, inside: Mask, tones: tuple[float, float] | None
+) -> FloatImage:
+    """Bring `few_tones` of an image to 0 and 1, in it or in a part of it."""
+    if tones is None:
         return rgb
+    low, high = tones
     spread: FloatImage = ((rgb - low) / (high - low)).clip(0, 1).astype(np.float32)
     return spread * inside[..., None]

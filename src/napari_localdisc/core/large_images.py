@@ -21,6 +21,7 @@ from .clustering import argmax_channel, check_number, merge_table
 from .contrast import CONTRAST_FRACTION, colour_statistics, network_input
 from .embedding import SURROUND, TILE_SIZE
 from .errors import Cancelled, LocalDiscError
+from .images import few_tones, stretch_tones
 from .network import STRIDE
 from .runtime import FastNetwork, Precision
 from .tiling import Tile, padded_size, plan_tiles
@@ -146,6 +147,7 @@ class _LargeImage:
         self.margin = SURROUND if card.modality == "fundus" else 0
         self.network = FastNetwork(model.network, precision)
         self.statistics: tuple[Tensor, Tensor] | None = None
+        self.tones: tuple[float, float] | None = None
 
     def plan(self, tile_size: int) -> list[Tile]:
         """Cover the grid, its margin included, with tiles."""
@@ -156,11 +158,14 @@ class _LargeImage:
         return tiles
 
     def _overview(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the colours of the whole image, from a small one."""
+        """Look at all of the image, small: mean and deviation of colours, and tones."""
         card = self.model.card
         small = self.source.grid(min(self.diameter, card.working_diameter))
         whole = slice(0, small.shape[0]), slice(0, small.shape[1])
         rgb, inside = self.source.on_grid(small, whole)
+        if card.modality == "frame":
+            self.tones = few_tones(rgb, inside)
+            rgb = stretch_tones(rgb, inside, self.tones)
         device = self.model.device
         return colour_statistics(*_tensors(rgb, inside, device))
 
@@ -209,6 +214,10 @@ class _LargeImage:
         rgb, inside = self.source.on_grid(self.grid, (known[0], known[1]))
         if not inside.any():
             return None
+        if card.modality == "frame":
+            is_whole = self.statistics is None
+            tones = few_tones(rgb, inside) if is_whole else self.tones
+            rgb = stretch_tones(rgb, inside, tones)
         with torch.no_grad():
             x = network_input(
                 *_tensors(rgb, inside, self.model.device),
