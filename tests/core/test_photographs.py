@@ -60,7 +60,7 @@ def test_unreadable_files_are_named_and_left_out(tmp_path):
     Image.new("RGB", (64, 64)).save(folder / "black.png")
     files = image_files(folder)
     assert [f.name for f in files] == ["0.png", "1.png", "bad.jpg", "black.png"]
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="Left out"):
         prepared = prepare_photographs(files, working_diameter=64, cache=tmp_path)
     assert len(prepared) == 2
     assert sorted(name[-9:] for name in prepared.skipped) == ["black.png", "s/bad.jpg"]

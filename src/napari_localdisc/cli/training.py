@@ -1,32 +1,45 @@
 """What `train` and `adapt` share: progress while images are read and learnt from."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from napari_localdisc.core.models import Model
     from napari_localdisc.core.training import Progress
 
 
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+"""What Fabric, torchrun and batch systems number processes and nodes by."""
+
+
 def _speaks() -> bool:
-    # What Lightning Fabric tells each process that it starts
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    return all(os.environ.get(rank, "0") == "0" for rank in _RANKS)
 
 
 @contextmanager
 def training_progress() -> Iterator[dict[str, Any]]:
     """Give the callbacks ``preparing`` and ``progress``, shown on standard error.
 
-    A terminal gets bars; a file gets a line for each validation.  Of several processes
-    the first speaks for all.
+    A terminal gets bars; a file gets a line for each validation.  Images that are left
+    out are named.  Of several processes the first speaks for all.
     """
-    if not _speaks():
-        yield {}
-        return
+    with warnings.catch_warnings():
+        if not _speaks():
+            warnings.simplefilter("ignore", UserWarning)
+            yield {}
+            return
+        with _shown_progress() as callbacks:
+            yield callbacks
+
+
+@contextmanager
+def _shown_progress() -> Iterator[dict[str, Any]]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -55,6 +68,26 @@ def training_progress() -> Iterator[dict[str, Any]]:
                 score = state.validation["score"]
                 console.print(f"{note}, validation {score:.4f}", highlight=False)
 
+        usual = warnings.showwarning
+
+        def note(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if category is UserWarning:
+                console.print(
+                    f"[bold yellow]note:[/] {escape(str(message))}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            else:
+                usual(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = note
         yield {"preparing": preparing, "progress": progress}
 
 

@@ -144,7 +144,8 @@ def prepare_photographs(
             result.arrays.append(np.load(file, mmap_mode="r"))
         except (LocalDiscError, OSError) as error:
             result.skipped[name] = str(error)
-            warnings.warn(f"{name} is left out: {error}", stacklevel=2)
+            about = str(error) if name in str(error) else f"{name}: {error}"
+            warnings.warn(f"Left out: {about}", stacklevel=2)
         if progress is not None:
             progress(number + 1, len(sources))
     if len(result) < fewest:

@@ -59,7 +59,8 @@ def read_image(path: str | Path) -> NDArray[Any]:
         raise FileError(f"{path} is too large for this machine's memory.") from error
     # Codecs raise what they like for bytes they did not expect
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = said.replace(f" {str(path)!r}", "")  # which Pillow repeats
         raise FileError(f"{path} is not an image that can be read: {reason}") from error
 
 

@@ -1,17 +1,22 @@
-"""A training on two processes, started as a user's script starts it."""
+"""A training on two processes or nodes, started as a user's script starts it."""
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.models import load_model
+from napari_localdisc.core.training.devices import make_fabric
 from napari_localdisc.core.training.report import read_log
 
 SCRIPT = """
 import dataclasses
+import os
 import sys
 import numpy as np
 import torch
@@ -37,9 +42,13 @@ plain = TrainingSettings(
 guided = dataclasses.replace(
     plain, priors=("vessel-tree", "disc"), weights=LossWeights(adversarial=1.0)
 )
-for name, settings in {"plain": plain, "guided": guided}.items():
-    out = f"{sys.argv[1]}/{name}"
-    ld.train(images, out, settings=settings, device="cpu", devices=2, cache=out + "-c")
+folder, shared, *names = sys.argv[1:]
+for name in names:
+    settings = {"plain": plain, "guided": guided}[name]
+    out, cache = f"{folder}/{name}", f"{folder}/cache-{os.environ.get('NODE_RANK')}"
+    ld.train(
+        images, out, settings=settings, device="cpu", cache=cache, **{shared: 2}
+    )
 """
 
 
@@ -47,17 +56,55 @@ for name, settings in {"plain": plain, "guided": guided}.items():
 def test_two_trainings_with_both_stages_on_two_processes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    done = subprocess.run(
-        [sys.executable, script, tmp_path], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
-    assert "terminate" not in done.stderr
-    for name in ("plain", "guided"):
-        model = load_model(tmp_path / f"{name}.safetensors", "cpu")
-        assert model.card.details["steps"] == 4
-        rows = read_log(tmp_path / f"{name}.csv")
-        assert [row["step"] for row in rows] == ["2", "4"]
-        assert not rows[0]["region"]
-        assert rows[-1]["region"]
+    command = [sys.executable, script, tmp_path, "devices", "plain", "guided"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    check(tmp_path, "plain", [done.stderr], [done.returncode])
+    rows = check(tmp_path, "guided", [done.stderr], [done.returncode])
     assert rows[-1]["adversarial"]
+
+
+@pytest.mark.slow
+def test_a_training_on_two_nodes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, script, tmp_path, "nodes", "plain"]
+    where = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    nodes = [
+        subprocess.Popen(
+            command, env=where | {"NODE_RANK": rank}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in "01"
+    ]
+    said = [node.communicate(timeout=300)[1] for node in nodes]
+    check(tmp_path, "plain", said, [node.returncode for node in nodes])
+
+
+def check(folder, name, said, codes):
+    """Hold what two processes wrote together against what one would have."""
+    assert not any(codes), said
+    assert "Warning" not in "".join(said)
+    assert "terminate" not in "".join(said)
+    model = load_model(folder / f"{name}.safetensors", "cpu")
+    assert model.card.details["steps"] == 4
+    rows = read_log(folder / f"{name}.csv")
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert not rows[0]["region"]
+    assert rows[-1]["region"]
+    return rows
+
+
+def test_a_node_that_cannot_find_the_others_is_told_how(monkeypatch):
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(TrainingError, match="MASTER_ADDR, MASTER_PORT, NODE_RANK"):
+        make_fabric("cpu", nodes=2)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.setenv("NODE_RANK", "2")
+    with pytest.raises(TrainingError, match="from 0 to 1"):
+        make_fabric("cpu", nodes=2)
+    with pytest.raises(TrainingError, match="at least 1 node"):
+        make_fabric("cpu", nodes=0)

@@ -98,7 +98,17 @@ def train(
     seed: Annotated[int, typer.Option(metavar="N", help="Decides all chance.")] = 0,
     device: options.Device = None,
     devices: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Devices that train together.")
+        int,
+        typer.Option(min=1, metavar="N", help="Devices of a node that train together."),
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Machines that train together: start the same command on each, by "
+            "torchrun or with MASTER_ADDR, MASTER_PORT and NODE_RANK set.",
+        ),
     ] = 1,
     data: Annotated[
         str | None,
@@ -127,11 +137,13 @@ def train(
     )
     from napari_localdisc.core.training import TrainingSettings
     from napari_localdisc.core.training import train as run
+    from napari_localdisc.core.training.devices import check_nodes
 
     kind: Modality = "frame" if modality == "frame" else "fundus"
     if kind != modality:
         raise typer.BadParameter(f"--modality is fundus or frame, not {modality}")
     with checking_arguments():
+        check_nodes(nodes)
         settings = TrainingSettings.for_modality(
             kind,
             steps=steps,
@@ -163,6 +175,7 @@ def train(
             resume=resume,
             device=device or "auto",
             devices=devices,
+            nodes=nodes,
             details=said,
             **callbacks,
         )

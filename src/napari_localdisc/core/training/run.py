@@ -8,16 +8,15 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platformdirs
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from napari_localdisc.core.distributed import group_ended_after
-from napari_localdisc.core.errors import Cancelled, TrainingError
+from napari_localdisc.core.errors import Cancelled
 from napari_localdisc.core.memory import reused_memory
 from napari_localdisc.core.models import SUFFIX, Model, load_model, save_model
 from napari_localdisc.core.photographs import (
@@ -26,12 +25,15 @@ from napari_localdisc.core.photographs import (
     prepare_photographs,
 )
 from napari_localdisc.core.priors import get_prior
-from napari_localdisc.core.runtime import choose_precision
 
 from .checkpoint import read_state
+from .devices import make_fabric
 from .loop import Progress, Trainer
 from .report import Log, draw_clusters, draw_losses
 from .settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Images = str | Path | Iterable[str | Path | NDArray[np.generic]]
 
@@ -50,6 +52,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
     strategy: str = "auto",
     cache: str | Path | None = None,
     details: dict[str, Any] | None = None,
@@ -79,8 +82,9 @@ def train(
         Go on from the checkpoint beside ``out``.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    devices, strategy
-        Number of devices and how they share the work, as Lightning Fabric takes them.
+    devices, nodes, strategy
+        Number of devices of each node, number of nodes, and how they share the work,
+        as Lightning Fabric takes them; see `make_fabric`.
     cache : str or Path, optional
         Folder of the prepared photographs.
     details : dict, optional
@@ -121,7 +125,7 @@ def train(
     sources = image_files(images) if isinstance(images, str | Path) else list(images)
     if isinstance(start, str | Path):
         start = load_model(start, "cpu")
-    fabric = _fabric(device, devices, strategy)
+    fabric = make_fabric(device, devices, strategy, nodes)
     photographs = prepare_photographs(
         sources,
         working_diameter=settings.working_diameter,
@@ -151,23 +155,6 @@ def train(
 def _resumed(checkpoint: Path, wanted: TrainingSettings) -> TrainingSettings:
     kept = TrainingSettings.from_dict(read_state(checkpoint)["settings"])
     return dataclasses.replace(kept, steps=wanted.steps, minutes=wanted.minutes)
-
-
-def _fabric(device: str, devices: int, strategy: str) -> Fabric:
-    try:
-        on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-        fast = not on_cpu or choose_precision(torch.device("cpu")) is torch.bfloat16
-        fabric = Fabric(
-            accelerator=device,
-            devices=devices,
-            strategy=strategy,
-            precision="bf16-mixed" if fast else "32-true",
-        )
-    except (RuntimeError, ValueError) as error:
-        raise TrainingError(
-            f"Training cannot use the device {device!r} here: {error}"
-        ) from error
-    return fabric
 
 
 def _run(
