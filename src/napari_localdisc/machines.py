@@ -154,6 +154,8 @@ def _run_here(
     from dask.callbacks import Callback
     from dask.threaded import get
 
+    from .core.memory import reused_memory
+
     model = load_same_model(job)
     count = workers or (2 if model.device.type == "cuda" else os.cpu_count() or 1)
     stop = threading.Event()
@@ -170,7 +172,7 @@ def _run_here(
 
     # dask starts tasks that depend on nothing in the order of their keys
     graph = {f"image-{number:09}": (work, task) for number, task in enumerate(tasks)}
-    with one_torch_thread_each(count) as pool:
+    with reused_memory(), one_torch_thread_each(count) as pool:
         try:
             with Callback(posttask=tell):
                 get(graph, list(graph), pool=pool)

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
 
 from napari_localdisc.core.errors import ImageError
-from napari_localdisc.core.field_of_view import find_field_of_view
+from napari_localdisc.core.field_of_view import _grown, find_field_of_view
 from napari_localdisc.core.images import WorkingGrid, as_rgb
 
 SHAPE = (300, 400)
@@ -115,3 +119,17 @@ def test_specks_alone_are_no_field_of_view():
     image[300, 300] = 255
     with pytest.raises(ImageError, match=r"field of view"):
         WorkingGrid.around(find(image), 160)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    region=arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)),
+    by=st.integers(1, 3),
+    beyond=st.booleans(),
+)
+def test_regions_grow_as_in_scipy(region, by, beyond):
+    square = np.ones((3, 3), bool)
+    expected = ndimage.binary_dilation(
+        region, square, iterations=by, border_value=beyond
+    )
+    np.testing.assert_array_equal(_grown(region, by, beyond=beyond), expected)

