@@ -66,6 +66,12 @@ def test_unreadable_files_are_named_and_left_out(tmp_path):
     assert sorted(name[-9:] for name in prepared.skipped) == ["black.png", "s/bad.jpg"]
 
 
+def test_masks_beside_photographs_are_never_shown_to_a_training(tmp_path):
+    for name in ("21", "21_vessel", "21_fov", "eye_left", "eye_left_optic_disc"):
+        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+    assert [f.name for f in image_files(tmp_path)] == ["21.png", "eye_left.png"]
+
+
 def test_prepared_once(tmp_path):
     images = [lit_disc((80, 80), k) for k in range(2)]
     prepare_photographs(images, working_diameter=64, cache=tmp_path)

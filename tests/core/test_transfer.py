@@ -48,6 +48,15 @@ def test_learns_a_structure_that_segment_can_show(
     assert dice > 0.7
 
 
+def test_a_transfer_keeps_the_statistics_of_the_model(model, labelled):
+    image, mask = labelled
+    settings = FinetuneSettings(steps=3, crop_size=64)
+    tuned = finetune(model, [image], [mask], "square", settings=settings)
+    known = model.network.state_dict()
+    for name, value in tuned.network.state_dict().items():
+        assert (value == known[name]).all() or "running" not in name
+
+
 def test_the_model_itself_stays(model, labelled):
     before = model.hash
     state = {k: v.clone() for k, v in model.network.state_dict().items()}

@@ -2,7 +2,8 @@
 
 A camera that the model has never seen differs in sharpness, colour and grain.  The
 same priors that trained the model are drawn into the user's photographs and fitted to
-them, at a low learning rate, so that what the model knows is kept.
+them, at a low learning rate and with the statistics of batch norm left as they are, so
+that what the model knows is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .training.run import Images
 
 DEFAULT_MINUTES = 5.0
-_LEARNING_RATE = 5e-4
+_LEARNING_RATE = 2e-4
 _AVERAGING = 0.99
 _MOST_STEPS = 100_000
 
@@ -129,6 +130,7 @@ def adaptation_settings(
         minutes=None if steps else minutes,
         learning_rate=_LEARNING_RATE,
         averaging=_AVERAGING,
+        keep_statistics=True,
         stage1_share=0.0,
         self_training_from=0.0,
         validate_every=50,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 
 def plain_name(name: str) -> str:
@@ -14,3 +14,17 @@ def find_name(known: Iterable[str], name: str) -> str | None:
     """Return the known name that is ``name`` up to case, blanks, ``-`` and ``_``."""
     plain = plain_name(name)
     return next((own for own in known if plain_name(own) == plain), None)
+
+
+def owner(stem: str, stems: Container[str]) -> str | None:
+    """Return the image that a mask named ``IMAGE_<structure>`` belongs to, if any.
+
+    Parameters
+    ----------
+    stem : str
+        A file's name without its ending.
+    stems : container of str
+        Those of all files beside it.  The shortest that begins the name is the owner.
+    """
+    ends = (place for place, letter in enumerate(stem) if letter == "_")
+    return next((stem[:end] for end in ends if stem[:end] in stems), None)

@@ -241,3 +241,10 @@ def channels_last(network: LocalDiscriminationNet) -> LocalDiscriminationNet:
     """Lay the weights out as processors convolve fastest; returns the network."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def freeze_statistics(network: nn.Module) -> None:
+    """Let every batch norm use the statistics it has and leave them as they are."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

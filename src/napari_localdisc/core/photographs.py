@@ -19,6 +19,7 @@ from .backgrounds import clean_background
 from .errors import Cancelled, LocalDiscError, TrainingError
 from .images import WorkingGrid, as_rgb, find_field_of_view, spread_tones, working_image
 from .models import Modality, atomic_path
+from .naming import owner
 from .priors import DrawnPrior, FittedPrior, Prior
 
 VERSION = 2
@@ -68,6 +69,9 @@ class Photographs:
 def image_files(folder: str | Path) -> list[Path]:
     """Return a folder's image files, sorted by name.
 
+    Masks, ``NAME_<structure>.png`` beside ``NAME.ext``, are left out: neither are they
+    photographs, nor may a training without labels see them.
+
     Raises
     ------
     TrainingError
@@ -76,7 +80,9 @@ def image_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise TrainingError(f"There is no folder {folder}.")
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    stems = {path.stem for path in files}
+    return [path for path in files if owner(path.stem, stems) is None]
 
 
 def prepare_photographs(

@@ -3,7 +3,8 @@
 As in the paper's transfer experiments (section 3.2): the network starts from the
 label-free model, its encoder stays frozen for the first half, then everything is
 trained, under the Dice loss.  The new structure's channel starts from the cluster that
-shows it best in the labelled images, if one does.
+shows it best in the labelled images, if one does.  The statistics of batch norm stay
+those of the many images that the model has seen; a few crops' would be worse.
 """
 
 from __future__ import annotations
@@ -126,13 +127,14 @@ def finetune(
     network = channels_last(network).to(device)
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    # The embedding branch has no part in the loss
+    network.embedding_branch.requires_grad_(False)
     for step in range(settings.steps):
         if cancel is not None and cancel():
             raise Cancelled("The training was cancelled.")
         frozen = not settings.from_scratch and step < settings.steps // 2
-        network.train()
         network.encoder.requires_grad_(not frozen)
-        network.encoder.train(not frozen)
+        network.train(settings.from_scratch)
         loss = _step(network, prepared, model, settings, step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -273,7 +275,7 @@ def _crops(
     fast = choose_precision(device) is torch.bfloat16
     with torch.autocast(device.type, torch.bfloat16, enabled=fast):
         seen = seen.to(device).contiguous(memory_format=torch.channels_last)
-        _, logits = network.raw(seen)
+        logits = network.logits(seen)
     found = torch.sigmoid(logits.float()) * inside.to(device)
     return found, (batch[:, 4] * inside[:, 0]).to(device)
 

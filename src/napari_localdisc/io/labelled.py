@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.evaluation import Case
-from napari_localdisc.core.naming import find_name
+from napari_localdisc.core.naming import find_name, owner
 
 from .images import image_files, read_image
 
@@ -97,18 +97,12 @@ def labelled_images(folder: str | Path) -> list[LabelledImage]:
     masks: defaultdict[Path, dict[str, Path]] = defaultdict(dict)
     images = []
     for path in files:
-        owner = _owner(path.stem, owners)
-        if owner is None:
+        stem = owner(path.stem, owners)
+        if stem is None:
             images.append(path)
         else:
-            masks[owner][path.stem[len(owner.stem) + 1 :]] = path
+            masks[owners[stem]][path.stem[len(stem) + 1 :]] = path
     return [LabelledImage(path, masks.get(path, {})) for path in images]
-
-
-def _owner(stem: str, owners: dict[str, Path]) -> Path | None:
-    """Return the image a mask belongs to: the shortest name that begins its own."""
-    ends = [place for place, letter in enumerate(stem) if letter == "_"]
-    return next((owners[stem[:end]] for end in ends if stem[:end] in owners), None)
 
 
 def with_structure(

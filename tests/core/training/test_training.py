@@ -253,6 +253,10 @@ def test_adapts_to_a_single_image(trained, cache, tmp_path):
     )
     assert adapted.hash != load_model(out, "cpu").hash
     assert adapted.card.structures == {"vessel": 0, "optic disc": 1}
+    # What batch norm knows of many photographs is not what one photograph says
+    kept = load_model(out, "cpu").network.state_dict()
+    for name, value in adapted.network.state_dict().items():
+        assert torch.equal(value, kept[name]) or "running" not in name
     assert "small" in adapted.card.details["adapted_from"]
 
 

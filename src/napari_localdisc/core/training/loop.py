@@ -21,7 +21,11 @@ from torch.utils.data import DataLoader, Subset
 from napari_localdisc.core.distributed import agreed, process_count
 from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.models import Model, ModelCard
-from napari_localdisc.core.network import LocalDiscriminationNet, channels_last
+from napari_localdisc.core.network import (
+    LocalDiscriminationNet,
+    channels_last,
+    freeze_statistics,
+)
 from napari_localdisc.core.priors import DrawnPrior, Prior
 from napari_localdisc.core.rendering import Renderer, make_drawings
 
@@ -231,6 +235,8 @@ class Trainer:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         generator = step_generator(settings.seed, windows.step, rank, purpose=2)
         self.network.train()
+        if settings.keep_statistics:
+            freeze_statistics(self.network)
         vectors, logits = self.network(images)
         terms = self.objective(
             vectors, logits, batch, self.share, generator, self._teacher(images, batch)

@@ -67,6 +67,8 @@ class TrainingSettings:
         Peak of Adam's learning rate; it warms up, then falls along a cosine.
     averaging : float
         Decay of the moving average of the weights that becomes the model.
+    keep_statistics : bool
+        Leave batch norm's statistics as the model has them that training goes on from.
     validate_every : int
         Steps between validations.
     patience : int
@@ -93,6 +95,7 @@ class TrainingSettings:
     self_training_from: float = 0.4
     learning_rate: float = 2e-3
     averaging: float = 0.997
+    keep_statistics: bool = False
     pixel_pairs: int = 256
     patch_grid: int = 12
     pixel_temperature: float = 0.2
