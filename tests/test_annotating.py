@@ -20,6 +20,7 @@ from napari_localdisc.annotation_state import (
 from napari_localdisc.controller import Controller
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.key_bindings import KEYS, napari_keys
+from napari_localdisc.writing_preview import Effect
 
 PLACED = {"scale": (0.5, 3), "translate": (-7, 11), "rotate": 33, "shear": (0.4,)}
 UNITS = {"scale": (0.5, 3), "units": ("um", "um")}
@@ -237,6 +238,61 @@ def test_structures_and_clusters_become_classes(controller, embedding):
     assert len(controller.classes.entries) == 2
     with pytest.raises(PromptError, match="Choose structures"):
         controller.add_clusters([])
+
+
+def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
+    """Clusters, one or merged, structures, predictions: as it shows of masks."""
+    preview = controller.writing.preview
+    controller.writing.preview_structure("vessel")
+    assert preview.effect is None  # nothing is embedded for a preview
+    controller.cluster()
+    clusters = embedding.clusters(8)
+    some = [int(value) for value in np.unique(clusters)[-2:]]
+    merged, vessel = np.isin(clusters, some), embedding.structure("vessel") >= 0.5
+    controller.preview_clusters(some)
+    assert preview.effect == Effect(merged.sum())  # there are no labels yet
+    assert preview.layer is None
+    assert f"{merged.sum():,} pixels" in controller.status
+    controller.add_clusters(some)
+    labels, said = controller.labels_layer, controller.status
+    assert "written" in said
+    assert preview.effect == Effect(merged.sum())  # the class has them itself
+    preview.hide()
+    assert controller.status == said
+    controller.writing.preview_structure("vessel")
+    both = merged & vessel
+    assert preview.effect == Effect(vessel.sum(), {1: both.sum()})
+    np.testing.assert_array_equal(preview.layer.data == 1, both)
+    np.testing.assert_allclose(
+        preview.layer.data_to_world((40, 3)), labels.data_to_world((40, 3))
+    )
+    assert "would stay" in controller.status
+    controller.writing.set_overwrite(True)
+    assert "would be overwritten" in controller.status
+    assert (labels.data != 0).sum() == merged.sum()  # nothing was written
+    layer = preview.layer
+    preview.hide()
+    assert layer not in viewer.layers
+    assert preview.effect is None
+    assert controller.status == said
+    controller.strokes.preview()
+    assert preview.effect is None  # there is no prediction yet
+    controller.strokes.start()
+    stroke(controller.strokes_layer, (10, 10), 1)
+    stroke(controller.strokes_layer, (35, 30), 2)
+    assert controller.classes.find(2).background
+    predicted = controller.strokes.learned.labels
+    assert preview.effect.pixels == (predicted == 1).sum()
+    assert preview.effect.taken == {}  # class 1 is the only one there
+    controller.writing.add_structure("vessel")
+    overlap = (labels.data == controller.classes.chosen.value) & (predicted == 1)
+    assert sum(preview.effect.taken.values()) == overlap.sum() > 0
+    controller.preview_clusters([])
+    assert preview.effect is None
+    controller.preview_clusters(some[:1])
+    assert preview.effect.pixels == (clusters == some[0]).sum()
+    viewer.layers.remove(controller.image)
+    assert preview.layer is None
 
 
 def test_the_users_own_layer_is_used_and_kept(controller, viewer):

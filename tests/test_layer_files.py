@@ -130,3 +130,22 @@ def test_a_map_is_saved_as_floats_with_its_scale(plugins, tmp_path):
         np.testing.assert_array_equal(file.asarray(), values)
         ome = tifffile.xml2dict(file.ome_metadata)["OME"]
     assert ome["Image"]["Pixels"]["PhysicalSizeX"] == 0.5
+
+
+def test_a_hidden_class_is_saved_in_its_colour(plugins, models, picture, tmp_path):
+    from napari_localdisc.controller import Controller
+
+    viewer = ViewerModel()
+    viewer.add_image(picture)
+    controller = Controller(viewer)
+    controller.set_model("tiny")
+    controller.writing.add_structure("vessel")
+    controller.classes.recolour(1, "#ff3300")
+    controller.classes.set_visible(1, False)
+    labels = controller.labels_layer
+    assert labels.colormap.map(1)[3] == 0
+    saved(tmp_path / "eye.png", labels)
+    np.testing.assert_allclose(
+        opened(tmp_path / "eye.png").colormap.map(1), (1, 0.2, 0, 1), atol=0.01
+    )
+    controller.close()

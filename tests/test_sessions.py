@@ -198,6 +198,27 @@ def test_image_that_is_gone_is_said_and_labels_come_back(opened, file, tmp_path)
     assert_labels_are_there(restored, controller)
 
 
+def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    annotate(controller)
+    before = sessions.draft().session.labels
+    for value in (1, 2, 3):
+        controller.classes.set_visible(value, False)
+    after = sessions.draft().session.labels
+    assert [each.colours for each in after] == [each.colours for each in before]
+    sessions.save(tmp_path / "mine")
+    again, restoring = opened()
+    restoring.open(tmp_path / "mine.localdisc")
+    assert again.labels_layer.colormap.map(1)[3] == 0  # as it was seen
+    again.classes.set_visible(1, True)
+    np.testing.assert_allclose(again.labels_layer.colormap.map(1), (0, 1, 0, 1))
+    file.unlink()
+    alone, restoring = opened()
+    restoring.open(tmp_path / "mine.localdisc")
+    shown = [layer for layer in alone.viewer.layers if layer.name == "eye labels"]
+    np.testing.assert_allclose(shown[0].colormap.map(1), (0, 1, 0, 1))
+
+
 def test_image_that_was_moved_with_the_session_is_found(opened, file, tmp_path):
     controller, sessions = opened(file)
     annotate(controller)

@@ -165,6 +165,10 @@ class Controller(Finding):
         """Write clusters that are shown, merged, into the labels as a class."""
         self.writing.add_clusters(clusters, self.number_of_structures)
 
+    def preview_clusters(self, clusters: Sequence[int]) -> None:
+        """Show what `add_clusters` would do, until ``writing.preview.hide``."""
+        self.writing.preview_clusters(clusters, self.number_of_structures)
+
     # Structures that the model knows by name
 
     def show_structure(self, name: str) -> None:

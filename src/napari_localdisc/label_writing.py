@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .annotation_state import PlaneAnnotation, split
 from .core.errors import PromptError
 from .labels_target import LabelsEdit
 from .masks import mask_of
+from .writing_preview import Writing, WritingPreview
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -24,31 +25,10 @@ if TYPE_CHECKING:
     from .embedding_work import Embedded
     from .layers import Plane
     from .workspace import Workspace
+    from .writing_preview import Make
 
 STRUCTURE_THRESHOLD = 0.5
 """A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
-
-
-@dataclass(frozen=True)
-class Writing:
-    """What is to be written to labels, and how it was made.
-
-    Attributes
-    ----------
-    wanted : ndarray
-        (H, W) labels, 0 = nothing.
-    source : dict
-        As in `Operation`.
-    text : str
-        What it is, for people.
-    entry : AnnotationClass or None
-        The class that all of it becomes; None: several classes that are there already.
-    """
-
-    wanted: NDArray[np.integer]
-    source: dict[str, Any]
-    text: str
-    entry: AnnotationClass | None = None
 
 
 class LabelWriting:
@@ -60,6 +40,11 @@ class LabelWriting:
         Image, model and annotations.
     classes : Classes
         What is written, and where.
+
+    Attributes
+    ----------
+    preview : WritingPreview
+        What adding clusters, a structure or a prediction would do.
     """
 
     overwrite_changed = Signal(bool)
@@ -69,9 +54,11 @@ class LabelWriting:
         self._workspace = workspace
         self._classes = classes
         self._overwrite = False
+        self.preview = WritingPreview(workspace, classes)
 
     def close(self) -> None:
         """Let go of all listeners."""
+        self.preview.close()
         self.overwrite_changed.disconnect()
 
     @property
@@ -84,6 +71,7 @@ class LabelWriting:
         if overwrite != self._overwrite:
             self._overwrite = overwrite
             self.overwrite_changed.emit(overwrite)
+            self.preview.refresh()
 
     def add_mask(self) -> None:
         """Write the mask of the prompts as the chosen class; the prompts are done."""
@@ -113,9 +101,8 @@ class LabelWriting:
                 "smooth": options.smooth,
                 "minimum_size": options.minimum_size,
             }
-            self._write_mask(
-                layer, plane, known, mask, source, "add the mask", entry, done
-            )
+            writing = _of_mask(mask, source, "add the mask", entry)
+            self.write(layer, plane, known, writing, done)
             said = self._workspace.status
             self._workspace.refresh_plane(layer, plane)
             self._workspace.say(said)
@@ -132,9 +119,16 @@ class LabelWriting:
         number : int
             How many clusters the image is shown in.
         """
+        self.add("add clusters", self._clusters(clusters, number))
+
+    def preview_clusters(self, clusters: Sequence[int], number: int) -> None:
+        """Show what `add_clusters` would do, until ``preview.hide``."""
+        self.show_effect(self._clusters(clusters, number))
+
+    def _clusters(self, clusters: Sequence[int], number: int) -> Make:
         chosen = sorted({int(cluster) for cluster in clusters})
 
-        def write(layer: Image, plane: Plane, known: Embedded) -> None:
+        def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
             if not chosen:
                 raise PromptError("Choose structures first: click their colours.")
             from .core.clustering import MOST, cluster_colours
@@ -144,24 +138,40 @@ class LabelWriting:
             one = "structure" if len(chosen) == 1 else "structures"
             name = f"{one} {' + '.join(map(str, chosen))}"
             colour = cluster_colours(known.model, most)[chosen[0]]
-            entry = self._named(name, colour)
             source = {"kind": "clusters", "number": min(number, most)}
             source["clusters"] = chosen
-            self._write_mask(layer, plane, known, mask, source, f"add {name}", entry)
+            return _of_mask(mask, source, f"add {name}", self._named(name, colour))
 
-        self._workspace.request("add clusters", write)
+        return make
 
     def add_structure(self, name: str) -> None:
         """Write a structure that the model names as the class of that name."""
+        self.add(f"add structure {name}", self._structure(name))
 
-        def write(layer: Image, plane: Plane, known: Embedded) -> None:
+    def preview_structure(self, name: str) -> None:
+        """Show what `add_structure` would do, until ``preview.hide``."""
+        self.show_effect(self._structure(name))
+
+    def _structure(self, name: str) -> Make:
+        def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
             threshold = STRUCTURE_THRESHOLD
             mask = known.embedding.structure(name) >= threshold
             source = {"kind": "structure", "name": name, "threshold": threshold}
-            entry = self._named(name)
-            self._write_mask(layer, plane, known, mask, source, f"add {name}", entry)
+            return _of_mask(mask, source, f"add {name}", self._named(name))
 
-        self._workspace.request(f"add structure {name}", write)
+        return make
+
+    def show_effect(self, make: Make) -> None:
+        """Show what adding something would do, until ``preview.hide``."""
+        self.preview.show(make, lambda: self.overwrite)
+
+    def add(self, purpose: str, make: Make) -> None:
+        """Write what is made of the plane that is shown, once it is embedded."""
+
+        def write(layer: Image, plane: Plane, known: Embedded) -> None:
+            self.write(layer, plane, known, make(layer, plane, known))
+
+        self._workspace.request(purpose, write)
 
     def _named(self, name: str, colour: Any = None) -> AnnotationClass:
         for entry in self._classes.entries:
@@ -171,25 +181,6 @@ class LabelWriting:
             return self._classes.new(name)
         parts = np.rint(np.asarray(colour)[:3] * 255).astype(int)
         return self._classes.new(name, "#" + "".join(f"{part:02x}" for part in parts))
-
-    def _write_mask(
-        self,
-        layer: Image,
-        plane: Plane,
-        known: Embedded,
-        mask: NDArray[np.bool_],
-        source: dict[str, Any],
-        text: str,
-        entry: AnnotationClass,
-        annotation: PlaneAnnotation | None = None,
-    ) -> None:
-        if entry.background:
-            raise PromptError(
-                f"“{entry.name}” only says what is no class: choose another class."
-            )
-        wanted = np.where(mask, entry.value, 0).astype(np.uint16)
-        writing = Writing(wanted, source, text, entry)
-        self.write(layer, plane, known, writing, annotation)
 
     def write(
         self,
@@ -251,3 +242,17 @@ class LabelWriting:
             )
             text += f" Left as they were: {stayed}."
         return text
+
+
+def _of_mask(
+    mask: NDArray[np.bool_],
+    source: dict[str, Any],
+    text: str,
+    entry: AnnotationClass,
+) -> Writing:
+    if entry.background:
+        raise PromptError(
+            f"“{entry.name}” only says what is no class: choose another class."
+        )
+    wanted = np.where(mask, entry.value, 0).astype(np.uint16)
+    return Writing(wanted, source, text, entry)

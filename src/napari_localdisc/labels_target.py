@@ -257,10 +257,17 @@ def merge(
     return np.where(written, wanted, before).astype(before.dtype)
 
 
+def taken(
+    before: NDArray[np.integer], wanted: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Find the pixels that hold a class and are wanted for another one."""
+    return np.asarray((wanted != 0) & (before != 0) & (before != wanted))
+
+
 def overlap(before: NDArray[np.integer], wanted: NDArray[np.integer]) -> dict[int, int]:
     """Count, per class, the pixels that hold it and are wanted for another one."""
-    taken = before[(wanted > 0) & (before != 0) & (before != wanted)]
-    values, counts = np.unique(taken, return_counts=True)
+    held = before[taken(before, wanted)]
+    values, counts = np.unique(held, return_counts=True)
     return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
 
 

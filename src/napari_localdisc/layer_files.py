@@ -51,7 +51,7 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
         data = data[0]
     ours = (attributes.get("metadata") or {}).get(METADATA_KEY) or {}
     given = LabelMap(data)
-    colours, default = _colours(attributes.get("colormap"), given)
+    colours, default = _colours(attributes.get("colormap"), given, bool(ours))
     made_by = {k: v for k, v in ours.items() if k not in (CLASSES, IMAGE)}
     return LabelMap(
         data,
@@ -77,16 +77,30 @@ def _names(ours: Mapping[str, Any], features: Any) -> dict[int, str]:
     return {}
 
 
-def _colours(colormap: Any, labels: LabelMap) -> tuple[dict[int, Any], Any]:
+def lasting_colours(
+    table: Mapping[int | None, Any], is_ours: bool
+) -> dict[int | None, tuple[float, ...]]:
+    """Return a colormap's colours as files hold them.
+
+    Hiding a class of our layers makes its colour clear; in a file it has its colour.
+    """
+    colours = {value: _rgba(colour) for value, colour in table.items()}
+    if is_ours:
+        for value, (*rgb, alpha) in colours.items():
+            if value and alpha == 0:
+                colours[value] = (*rgb, 1.0)
+    return colours
+
+
+def _colours(
+    colormap: Any, labels: LabelMap, is_ours: bool
+) -> tuple[dict[int, Any], Any]:
     table = getattr(colormap, "color_dict", None)
     if table is not None:
-        colours = {
-            int(value): _rgba(colour)
-            for value, colour in table.items()
-            if value is not None
-        }
-        default = table.get(None)
-        return colours, None if default is None else _rgba(default)
+        colours = lasting_colours(table, is_ours)
+        default = colours.pop(None, None)
+        named = {int(v): rgba for v, rgba in colours.items() if v is not None}
+        return named, default
     if colormap is None or not hasattr(colormap, "map"):
         return {}, None
     # napari's cyclic colours: those of the labels there are

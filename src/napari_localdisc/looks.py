@@ -63,6 +63,11 @@ def structure_colormap() -> Colormap:
     return Colormap(colors=np.array(colours), name="localdisc structure")
 
 
+def overlap_colours() -> NDArray[np.float64]:
+    """(2, 4) RGBA of what other classes have: nothing, taken."""
+    return mask_colours(TAKEN)[:2]
+
+
 def mask_colours(colour: str) -> NDArray[np.float64]:
     """(3, 4) RGBA of a mask: nothing, to be written, taken by another class."""
     solid = [standardize_color.transform_color(name)[0] for name in (colour, TAKEN)]

@@ -9,7 +9,7 @@ import numpy as np
 from psygnal import Signal
 
 from . import labels_target, looks
-from .annotation_state import MaskOptions, split
+from .annotation_state import LARGEST_CLASS, MaskOptions, split
 from .classes import COLOURS
 from .core.errors import PromptError
 from .derived import DerivedLabels
@@ -199,11 +199,10 @@ class Masks:
         state.taken = {}
         if labels is not None:
             before = labels_target.read_plane(labels, plane)
-            value = chosen.value if chosen is not None else -1
-            taken = state.wanted & (before != 0) & (before != value)
-            wanted[taken] = 2
-            values, counts = np.unique(before[taken], return_counts=True)
-            state.taken = dict(zip(values.tolist(), counts.tolist(), strict=True))
+            value = chosen.value if chosen is not None else LARGEST_CLASS
+            as_class = np.where(state.wanted, value, 0)
+            wanted[labels_target.taken(before, as_class)] = 2
+            state.taken = labels_target.overlap(before, as_class)
         pixels = plane.expand(wanted)
         colours = looks.mask_colours(chosen.colour if chosen else COLOURS[0])
         placement = plane.placement(layer)

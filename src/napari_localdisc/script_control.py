@@ -171,6 +171,7 @@ def _embedding(
             seen.centres,
             seen.model_hash,
             seen.presence,
+            seen.colour,
         )
 
     model = load_model(name)

@@ -14,7 +14,7 @@ from napari.utils import DirectLabelColormap
 from .core.errors import LocalDiscError
 from .io.images import read_image
 from .io.session import SavedImage, SavedLabels
-from .layer_files import CLASSES, placement_of
+from .layer_files import CLASSES, lasting_colours, placement_of
 from .layers import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def _placement(layer: Layer) -> dict[str, Any]:
 def describe_labels(layer: Labels) -> SavedLabels:
     """Describe a labels layer as it is now; later strokes are not in it."""
     table = getattr(layer.colormap, "color_dict", None) or {}
+    colours = lasting_colours(table, METADATA_KEY in layer.metadata)
     data = _data(layer)
     return SavedLabels(
         name=layer.name,
@@ -45,8 +46,8 @@ def describe_labels(layer: Labels) -> SavedLabels:
         data=np.array(data) if isinstance(data, np.ndarray) else data,
         placement=_placement(layer),
         colours={
-            "null" if value is None else str(value): np.asarray(colour).tolist()
-            for value, colour in table.items()
+            "null" if value is None else str(value): list(colour)
+            for value, colour in colours.items()
         },
         looks={key: getattr(layer, key) for key in _LOOKS},
         made_by=dict(layer.metadata.get(METADATA_KEY, {})),

@@ -114,7 +114,8 @@ class Sessions:
             for state in self._controller.annotations.planes(image):
                 found.append(state.mask)
                 found.append(state.strokes.prediction if state.strokes else None)
-        made = (derived.layer(viewer) for derived in found if derived is not None)
+        made = [derived.layer(viewer) for derived in found if derived is not None]
+        made.append(self._controller.writing.preview.layer)
         return {layer for layer in made if layer is not None}
 
     def _describe(self, image: Image, labels: list[Labels]) -> SavedImage:

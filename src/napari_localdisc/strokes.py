@@ -12,11 +12,11 @@ from . import showing_strokes
 from .annotation_state import background_values, runs
 from .classes import BACKGROUND, BACKGROUND_COLOUR
 from .core.errors import LocalDiscError, PromptError
-from .label_writing import Writing
 from .labels_target import class_colormap
 from .learning_work import learn_steps
 from .running import Job
 from .stroke_layers import Learned, StrokeLayers, make_strokes
+from .writing_preview import Writing
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
@@ -61,6 +61,7 @@ class Strokes:
         self._followed: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._shows_uncertainty = False
         classes.changed.connect(self._on_classes)
+        self.changed.connect(writing.preview.refresh)
         workspace.image_changed.connect(self._on_elsewhere)
         workspace.model_changed.connect(self._on_model)
 
@@ -323,27 +324,33 @@ class Strokes:
         """Write the prediction into the labels; the background is left out."""
 
         def write(layer: Image, plane: Plane, known: Embedded) -> None:
-            layers = self._workspace.annotations.on(layer, plane).strokes
-            learned = layers.learned if layers is not None else None
-            if layers is None or learned is None:
-                raise PromptError("Paint a little of at least two classes first.")
-            if learned.classifier.model_hash != known.model.hash:
-                raise PromptError("Paint one more stroke: the model is another one.")
-            background = background_values(self._classes.entries)
-            wanted = np.where(np.isin(learned.labels, background), 0, learned.labels)
-            source = {
-                "kind": "strokes",
-                "strokes": runs(learned.strokes),
-                "background": list(background),
-            }
-            writing = Writing(wanted, source, "add the prediction")
+            writing = self._prediction(layer, plane, known)
             self._writing.write(layer, plane, known, writing)
-            shown = layers.prediction
-            prediction = shown.layer(self._workspace.viewer) if shown else None
+            prediction = self.prediction_layer
             if prediction is not None:
                 prediction.visible = False
 
         self._workspace.request("add prediction", write)
+
+    def preview(self) -> None:
+        """Show what `accept` would do, until ``writing.preview.hide``."""
+        self._writing.show_effect(self._prediction)
+
+    def _prediction(self, layer: Image, plane: Plane, known: Embedded) -> Writing:
+        layers = self._workspace.annotations.on(layer, plane).strokes
+        learned = layers.learned if layers is not None else None
+        if learned is None:
+            raise PromptError("Paint a little of at least two classes first.")
+        if learned.classifier.model_hash != known.model.hash:
+            raise PromptError("Paint one more stroke: the model is another one.")
+        background = background_values(self._classes.entries)
+        wanted = np.where(np.isin(learned.labels, background), 0, learned.labels)
+        source = {
+            "kind": "strokes",
+            "strokes": runs(learned.strokes),
+            "background": list(background),
+        }
+        return Writing(wanted, source, "add the prediction")
 
     # What happens elsewhere
 

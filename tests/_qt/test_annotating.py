@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt
+from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 ALL = {
@@ -190,6 +191,23 @@ def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
     clusters = widget.controller.clusters_layer.data
     wanted = np.isin(clusters, [labels[0], labels[-1]])
     np.testing.assert_array_equal(widget.controller.labels_layer.data == 1, wanted)
+    # Pointing at another button shows what it would take of that
+    button, preview = (
+        widget.structure_panel.add_buttons["vessel"],
+        widget.controller.writing.preview,
+    )
+    at = QPointF(button.rect().center())
+    QApplication.sendEvent(button, QEnterEvent(at, at, at))
+    vessel = widget.controller.known_here().embedding.structure("vessel") >= 0.5
+    taken = wanted & vessel
+    assert preview.effect.taken == {1: np.count_nonzero(taken)}
+    np.testing.assert_array_equal(preview.layer.data == 1, taken)
+    assert "in pink" in widget.progress_row.status.text()
+    widget.labels_panel.overwrite.setChecked(True)
+    assert "would be overwritten" in widget.progress_row.status.text()
+    QApplication.sendEvent(button, QEvent(QEvent.Type.Leave))
+    assert preview.layer is None
+    assert "in pink" not in widget.progress_row.status.text()
 
 
 def test_the_users_own_labels_can_be_chosen(viewer, eye, widget, wait):

@@ -11,6 +11,7 @@ from superqt import QLabeledSlider
 from napari_localdisc.model_choice import FEWEST
 
 from .legend import Legend
+from .pointing import Pointing
 from .section import Section
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class ClusterPanel(Section):
         self.add_button = QPushButton("Add chosen to labels")
         self.add_button.setToolTip(
             "Make a class of the colour chosen above; Ctrl + click chooses several, "
-            "which become one class"
+            "which become one class.\nWhat other classes have of it shows in pink "
+            "while you point here."
         )
         row = QHBoxLayout()
         row.addWidget(QLabel("How many"))
@@ -55,12 +57,16 @@ class ClusterPanel(Section):
         controller.image_changed.connect(self._show_enabled)
         controller.busy_changed.connect(self._show_enabled)
         self.add_button.clicked.connect(self._add)
+        Pointing(self.add_button, self._preview, controller.writing.preview.hide)
         self.legend.chosen_changed.connect(self._show_chosen)
         self._show_enabled()
         self._show_chosen()
 
     def _add(self) -> None:
         self._controller.add_clusters(sorted(self.legend.chosen))
+
+    def _preview(self) -> None:
+        self._controller.preview_clusters(sorted(self.legend.chosen))
 
     def _show_chosen(self) -> None:
         self.add_button.setEnabled(bool(self.legend.chosen))

@@ -74,7 +74,7 @@ class LabelsPanel(Section):
         self.overwrite = QCheckBox("Overwrite other classes")
         self.overwrite.setToolTip(
             "Let what is added replace pixels of other classes.\nOff: they stay as "
-            "they are; of a mask they show in pink before."
+            "they are; they show in pink before."
         )
         self.undo_button = QPushButton("Undo")
         self.redo_button = QPushButton("Redo")

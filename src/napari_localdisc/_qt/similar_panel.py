@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_localdisc.writing_preview import Effect
+
 from .mask_options import MaskOptionsRow
 from .section import Section
 from .threshold_row import ThresholdRow
@@ -99,19 +101,6 @@ class SimilarPanel(Section):
         if not pixels:
             self.effect.setText("No mask yet.")
             return
-        overlap = masks.overlap
-        taken = sum(overlap.values())
-        text = f"{pixels - taken:,} pixels"
-        if taken:
-            names = {entry.value: entry.name for entry in classes.entries}
-            whose = ", ".join(
-                f"{count:,} of “{names.get(value, value)}”"
-                for value, count in overlap.items()
-            )
-            fate = (
-                "would be overwritten"
-                if self._controller.writing.overwrite
-                else "would stay"
-            )
-            text += f"; in pink {whose} {fate}"
-        self.effect.setText(text + ".")
+        effect = Effect(pixels, masks.overlap)
+        overwrites = self._controller.writing.overwrite
+        self.effect.setText(effect.describe(classes.entries, overwrites))

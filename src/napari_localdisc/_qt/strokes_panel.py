@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QWidget
 
+from .pointing import Pointing
 from .section import Section
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class StrokesPanel(Section):
         self.uncertainty.setToolTip("Where the classifier is not sure, as a layer")
         self.add_button = QPushButton("Add prediction to labels")
         self.add_button.setToolTip(
-            "Write the predicted classes into the labels, without the background"
+            "Write the predicted classes into the labels, without the background.\n"
+            "What other classes have of them shows in pink while you point here."
         )
         row = QHBoxLayout()
         row.addWidget(self.next_button)
@@ -51,6 +53,7 @@ class StrokesPanel(Section):
         self.next_button.clicked.connect(self._where_next)
         self.uncertainty.toggled.connect(strokes.set_shows_uncertainty)
         self.add_button.clicked.connect(self._add)
+        Pointing(self.add_button, strokes.preview, controller.writing.preview.hide)
         strokes.changed.connect(self._show_enabled)
         controller.image_changed.connect(self._show_enabled)
         controller.prompts_changed.connect(self._show_enabled)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
+from .pointing import Pointing
 from .section import Section
 
 if TYPE_CHECKING:
@@ -39,10 +40,16 @@ class StructurePanel(Section):
             show, add = QPushButton("Map"), QPushButton("Add to labels")
             show.setToolTip(f"Lay the probability of {name} over the image")
             add.setToolTip(
-                f"Write what is probably {name} into the labels, as the class “{name}”"
+                f"Write what is probably {name} into the labels, as the class "
+                f"“{name}”.\nWhat other classes have of it shows in pink while you "
+                "point here."
             )
             show.clicked.connect(partial(self._show_map, name))
             add.clicked.connect(partial(self._add, name))
+            writing = self._controller.writing
+            Pointing(
+                add, partial(writing.preview_structure, name), writing.preview.hide
+            )
             for column, widget in enumerate((QLabel(name), show, add)):
                 self._grid.addWidget(widget, row, column)
             self.map_buttons[name], self.add_buttons[name] = show, add

@@ -1,13 +1,14 @@
 """A few labelled pixels → a classifier on the embedding → labels of whole images.
 
 The embedding has learned, without labels, what tells structures apart; a linear model
-on it, multinomial logistic regression, needs few labelled pixels, is fitted while the
-hand moves to the next stroke, and consists of nothing but arrays.
+on it and on a few features of the picture, multinomial logistic regression, needs few
+labelled pixels, is fitted while the hand moves to the next stroke, and consists of
+nothing but arrays.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from .errors import ModelError, PromptError
-from .features import FEATURES, on_grid, pixel_features
+from .features import VECTORS, best_features, on_grid, pixel_features, weights_of
 
 if TYPE_CHECKING:
     from .images import FloatImage
@@ -51,6 +52,8 @@ class Classifier:
         (K,) float32.
     model_name, model_hash : str
         Of the model whose embeddings it reads.
+    features : str
+        What it reads: one of `FEATURES`.
     """
 
     classes: NDArray[np.int64]
@@ -58,7 +61,7 @@ class Classifier:
     intercepts: FloatImage
     model_name: str
     model_hash: str
-    features: str = field(default=FEATURES)
+    features: str = VECTORS
 
     def predict(self, embedding: Embedding) -> NDArray[np.unsignedinteger]:
         """Label every pixel of an image of the same model.
@@ -175,11 +178,14 @@ class Classifier:
     @torch.no_grad()
     def _probability(self, embedding: Embedding) -> torch.Tensor:
         self.check(embedding)
-        planes = pixel_features(embedding)
-        weights = torch.from_numpy(self.coefficients).to(planes)
-        shift = torch.from_numpy(self.intercepts).to(planes)
-        scores = torch.addmm(shift[:, None], weights, planes).softmax(0)
-        return scores.view(-1, *embedding.grid.shape).cpu()
+        scores = torch.from_numpy(self.intercepts).to(embedding.matrix)[:, None]
+        start = 0
+        for planes in pixel_features(embedding, self.features):
+            stop = start + len(planes)
+            weights = torch.from_numpy(self.coefficients[:, start:stop]).to(planes)
+            scores = torch.addmm(scores, weights, planes)
+            start = stop
+        return scores.softmax(0).view(-1, *embedding.grid.shape).cpu()
 
     def check(self, embedding: Embedding) -> None:
         """Raise a ModelError where an embedding is of another model."""
@@ -192,7 +198,9 @@ class Classifier:
             )
 
 
-def learn(embedding: Embedding, labels: ArrayLike) -> Classifier:
+def learn(
+    embedding: Embedding, labels: ArrayLike, *, features: str | None = None
+) -> Classifier:
     """Learn classes from a few labelled pixels of an image.
 
     Classes count alike, however many pixels each has; of a class with many at most
@@ -204,6 +212,9 @@ def learn(embedding: Embedding, labels: ArrayLike) -> Classifier:
         Of the image.
     labels : array_like
         (H, W) int, 0 = unlabelled; pixels outside the field of view are ignored.
+    features : str, optional
+        One of `FEATURES`; by default all that the embedding has: its vectors and,
+        weighing half as much each, 14 features of the picture.
 
     Returns
     -------
@@ -227,12 +238,13 @@ def learn(embedding: Embedding, labels: ArrayLike) -> Classifier:
             f"The labels hold {found} inside the field of view: paint a few pixels of "
             "at least two classes (the background is one)."
         )
-    planes = pixel_features(embedding)[
-        :, torch.from_numpy(pixels).to(embedding.matrix.device)
-    ]
-    samples = planes.T.cpu().numpy().astype(np.float64)
+    features = features or best_features(embedding)
+    at = torch.from_numpy(pixels).to(embedding.matrix.device)
+    blocks = [planes[:, at].T for planes in pixel_features(embedding, features)]
+    samples = torch.cat(blocks, 1).cpu().numpy().astype(np.float64)
     mean, deviation = samples.mean(axis=0), samples.std(axis=0)
     deviation[deviation < 1e-6] = 1
+    deviation /= weights_of(features, len(embedding.matrix), len(deviation))
     # Threads that wait for each other over small products take 40 times as long
     # on a processor that does other work too
     with threadpool_limits(1):
@@ -252,6 +264,7 @@ def learn(embedding: Embedding, labels: ArrayLike) -> Classifier:
         shift.astype(np.float32),
         embedding.card.name,
         embedding.model_hash,
+        features,
     )
 
 

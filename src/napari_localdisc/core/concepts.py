@@ -33,7 +33,7 @@ Labels = NDArray[np.unsignedinteger[Any]]
 
 SUFFIX = ".concept.safetensors"
 KEY = "localdisc_concept"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -382,8 +382,8 @@ def _rule_from_file(
     intercepts = arrays["intercepts"]
     if weights.ndim != 2 or not len(classes) == len(weights) == len(intercepts) > 1:
         raise ValueError("its coefficients are not of that form")
-    if settings["features"] != FEATURES:
-        raise ValueError(f"it reads other features, {settings['features']!r}")
+    if settings["features"] not in FEATURES:
+        raise ValueError(f"it reads unknown features, {settings['features']!r}")
     return Classifier(
         classes,
         weights,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import torch
 from numpy.typing import ArrayLike
 
 from .cluster_maps import ClusterMaps
@@ -144,6 +145,7 @@ def embed_steps(
         model.centres,
         model.hash,
         dict(zip(model.card.structures, presence, strict=True)),
+        _picture(seen).to(vectors.device),
     )
 
 
@@ -195,6 +197,11 @@ class _Seen(NamedTuple):
     inside: Mask
     field_of_view: Mask
     grid: WorkingGrid
+
+
+def _picture(seen: _Seen) -> torch.Tensor:
+    """(3, h, w) float16, as `Embedding` keeps it."""
+    return torch.from_numpy(seen.colour).permute(2, 0, 1).half().contiguous()
 
 
 def _look(image: ArrayLike, model: Model) -> _Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from . import masks, structures
 from . import similarity as similar
 from .cluster_maps import ClusterMaps
+from .features import picture_features
 from .network import region_embedding
 from .prompt_readout import CUT
 from .prompted import PromptedPixels
@@ -49,6 +51,9 @@ class Embedding(PromptedPixels):
     presence : dict of str to Tensor, optional
         (h, w) float32 for each structure that the card names: the sigmoid of its
         channel in the clustering branch, before the normalisation over clusters.
+    colour : Tensor, optional
+        (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
+        the working grid, for `learn`; same device.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Embedding(PromptedPixels):
         centres: FloatImage,
         model_hash: str,
         presence: Mapping[str, Tensor] | None = None,
+        colour: Tensor | None = None,
     ) -> None:
         super().__init__(matrix, field_of_view, grid, presence or {})
         self.cluster_probability = probability
@@ -70,6 +76,7 @@ class Embedding(PromptedPixels):
         self._maps = ClusterMaps(
             probability, field_of_view, grid, card, centres, self.presence
         )
+        self.colour = colour
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,6 +93,14 @@ class Embedding(PromptedPixels):
     def probability(self) -> FloatImage:
         """(M, h, w) float32 cluster probabilities on the working grid."""
         return np.asarray(self.cluster_probability.cpu().numpy())
+
+    @cached_property
+    def appearance(self) -> Tensor | None:
+        """(14, h·w) `picture_features`, made when first asked for; None: no picture."""
+        if self.colour is None:
+            return None
+        inside = torch.from_numpy(self.inside).to(self.matrix)
+        return picture_features(self.colour, inside)
 
     @property
     def _visible(self) -> Tensor:

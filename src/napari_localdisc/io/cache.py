@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_localdisc.core.embedding import Embedding
     from napari_localdisc.core.models import Model, ModelCard
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SIZE_LIMIT = 4 << 30
 """Bytes of all entries together, unless told otherwise: some 60 fundus images."""
 
@@ -294,6 +294,8 @@ def _arrays(embedding: Embedding) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
         "probability": embedding.cluster_probability,
     }
     tensors |= {f"presence {key}": value for key, value in embedding.presence.items()}
+    if embedding.colour is not None:
+        tensors["colour"] = embedding.colour
     for name, tensor in tensors.items():
         yield name, tensor.float().cpu().numpy()
     yield "field_of_view", np.packbits(embedding.field_of_view, axis=1)
@@ -335,7 +337,7 @@ def _read(folder: Path, signature: dict[str, Any], model: Model) -> Embedding:
         raise ValueError("made of something else")
     height, width = said["image_shape"]
     top, left, rows, columns = said["box"]
-    grid_rows, grid_columns = said["shape"]
+    grid = WorkingGrid((height, width), top, left, rows, columns, tuple(said["shape"]))
 
     def read(name: str) -> Any:
         array: Any = group[name]
@@ -346,18 +348,16 @@ def _read(folder: Path, signature: dict[str, Any], model: Model) -> Embedding:
     def tensor(name: str) -> torch.Tensor:
         return torch.from_numpy(read(name)).to(model.device)
 
-    view = np.unpackbits(read("field_of_view"), axis=1, count=width)
     return Embedding(
         tensor("vectors"),
         tensor("probability"),
-        view.astype(bool),
-        WorkingGrid(
-            (height, width), top, left, rows, columns, (grid_rows, grid_columns)
-        ),
+        np.unpackbits(read("field_of_view"), axis=1, count=width).astype(bool),
+        grid,
         model.card,
         model.centres,
         model.hash,
         {name: tensor(f"presence {name}") for name in model.card.structures},
+        tensor("colour").half() if "colour" in group else None,
     )
 
 
