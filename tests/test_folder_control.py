@@ -7,7 +7,8 @@ import pytest
 from napari.components import ViewerModel
 from PIL import Image
 
-from napari_localdisc.core.errors import FileError
+from napari_localdisc import cluster_work
+from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.folder_control import FolderControl
 from napari_localdisc.io.areas import class_areas
 from napari_localdisc.io.export import LabelMap
@@ -85,6 +86,16 @@ def test_a_concept_is_found_in_every_image(control, folder, tmp_path, picture):
         control.find_concept(folder, tmp_path / "out", " ")
 
 
+def test_a_concept_is_read_by_the_worker(models, folder, tmp_path, stepped):
+    control = FolderControl(ViewerModel(), stepped)
+    control.set_model("tiny")
+    control.find_concept(folder, tmp_path / "out", tmp_path / "gone")
+    assert control.is_busy
+    with pytest.raises(LocalDiscError, match="gone"):
+        stepped.finish()
+    assert not control.is_busy
+
+
 def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
     control.cluster(folder, tmp_path / "out", 4)
     image, labels = control.open_row(control.rows[0])
@@ -96,13 +107,20 @@ def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
     )
 
 
-def test_what_is_missing_is_said(control, folder, tmp_path):
+def test_what_is_missing_is_said(control, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_work, "CONNECT_SECONDS", 0.2)
     with pytest.raises(FileError, match="folder of images first"):
         control.cluster("", tmp_path, 4)
     with pytest.raises(FileError, match="folder for the results"):
         control.cluster(folder, "", 4)
     with pytest.raises(FileError, match="no image file"):
         control.cluster(tmp_path, tmp_path, 4)
+    for scheduler, said in (
+        ("gone.json", "no scheduler file gone.json"),
+        ("tcp://127.0.0.1:1", "No dask scheduler answers"),
+    ):
+        with pytest.raises(FileError, match=said):
+            control.cluster(folder, tmp_path, 4, scheduler=scheduler)
     assert not control.is_busy
 
 
@@ -110,8 +128,8 @@ def test_cancel_keeps_what_is_done(models, folder, tmp_path, stepped):
     control = FolderControl(ViewerModel(), stepped)
     control.set_model("tiny")
     control.cluster(folder, tmp_path / "out", 4)
-    stepped.step()
-    stepped.step()
+    for _ in range(3):  # get ready, count, first image
+        stepped.step()
     assert control.is_busy
     assert len(control.rows) == 1
     control.cancel()

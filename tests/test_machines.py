@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import tifffile
 from PIL import Image
 
 from napari_localdisc.batch import ClusterRecipe, plan_tasks
+from napari_localdisc.cluster_work import gpu_resources, own_device
 from napari_localdisc.core.errors import Cancelled, FileError, ModelError
 from napari_localdisc.core.models import load_model
 from napari_localdisc.machines import Job, run_tasks
@@ -144,9 +147,9 @@ def cluster(models, tmp_path):
     processes = [
         start("dask_scheduler", *local, "--host", "127.0.0.1", "--port", "0", *quiet)
     ]
-    for name in ("one", "two"):
+    for name, more in (("one", ("--resources", "GPU=1")), ("two", ())):
         folder = str(tmp_path / name)
-        worker = ("--nthreads", "1", "--no-nanny", "--local-directory", folder)
+        worker = ("--nthreads", "1", "--no-nanny", "--local-directory", folder, *more)
         processes.append(start("dask_worker", *local, *worker, *quiet, "--name", name))
     yield file, processes
     for process in processes:
@@ -157,7 +160,9 @@ def cluster(models, tmp_path):
 
 @pytest.mark.slow
 def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
+    """The worker with a GPU does all the work, until it is killed."""
     file, (_, victim, _) = cluster
+    job = replace(job, device=None)
     tasks = planned(pictures(30), tmp_path / "out", job.recipe)
     from distributed import Client
 
@@ -172,6 +177,8 @@ def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
 
     run_tasks(tasks, job, tell, scheduler=file)
     assert victim.wait() == -signal.SIGKILL
+    assert {outcome.worker for outcome in outcomes[:8]} == {"one"}
+    assert {outcome.worker for outcome in outcomes[-8:]} == {"two"}
     sources = [outcome.task.source for outcome in outcomes]
     assert sorted(sources) == [task.source for task in tasks]
     assert {outcome.state for outcome in outcomes} <= {"written", "skipped"}
@@ -182,6 +189,31 @@ def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
     again = []
     run_tasks(tasks, job, again.append, scheduler=file)
     assert {outcome.state for outcome in again} == {"skipped"}
+
+
+def test_workers_of_one_machine_share_out_its_gpus():
+    names = [own_device(None, f"node1-{number}", 4) for number in range(5)]
+    assert names == ["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:0"]
+    assert own_device("cuda", "tcp://10.0.0.1:40575", 2) == "cuda:1"
+    assert own_device("cuda", "node", 2) == "cuda:0"
+    assert own_device(None, "node1-1", 1) is None
+    assert own_device("cuda:3", "node1-1", 4) == "cuda:3"
+    assert own_device("cpu", "node1-1", 4) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "declared", "asked"),
+    [
+        (None, [{}, {"GPU": 1.0}], {"GPU": 1}),
+        ("cuda", [{"GPU": 2.0}], {"GPU": 1}),
+        ("cpu", [{"GPU": 1.0}], None),
+        (None, [{"memory": 1.0}, {}], None),
+    ],
+)
+def test_workers_that_say_they_have_a_gpu_are_asked_for(device, declared, asked):
+    workers = {str(k): {"resources": said} for k, said in enumerate(declared)}
+    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+    assert gpu_resources(client, device) == asked
 
 
 def test_after_kill_9_the_command_goes_on(pictures, job, models, tmp_path):

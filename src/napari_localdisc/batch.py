@@ -182,6 +182,8 @@ class Outcome:
         Time it took.
     may_pass : bool
         Whether trying again may help: nothing is wrong with image or settings.
+    worker : str
+        Name of the cluster's worker that did it; empty on this machine.
     """
 
     task: Task
@@ -189,10 +191,12 @@ class Outcome:
     reason: str = ""
     seconds: float = 0.0
     may_pass: bool = False
+    worker: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {
+        where = {"worker": self.worker} if self.worker else {}
+        return where | {
             "image": str(self.task.source),
             "outputs": [str(path) for path in self.task.outputs],
             "state": self.state,

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from .batch import ClusterRecipe, Outcome, Recipe, StructureRecipe, Task, plan_tasks
+from .batch import ClusterRecipe, Recipe, StructureRecipe
 from .core.errors import Cancelled, FileError, LocalDiscError
-from .io.areas import ClassArea, areas_in, write_areas
+from .folder_work import Order, Row, work_on
+from .io.areas import write_areas
 from .model_choice import ModelChoice
-from .running import Job, Progress, Runner, SynchronousRunner
+from .running import Job, Progress, Runner, SynchronousRunner, disconnect_all
 from .workspace import raise_error
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from .embedding_work import ModelFile
-    from .running import Steps
-
 TABLE = "areas.csv"
 """Name of the table in the output folder."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of one image.
-
-    Attributes
-    ----------
-    outcome : Outcome
-        Its files, and the reason if there are none.
-    areas : tuple of ClassArea
-        Of its labels.
-    """
-
-    outcome: Outcome
-    areas: tuple[ClassArea, ...] = ()
-
-    @property
-    def image(self) -> str:
-        """File name of the image."""
-        return self.outcome.task.source.name
 
 
 class FolderControl:
@@ -85,7 +59,7 @@ class FolderControl:
         self._models = ModelChoice()
         self._job: Job | None = None
         self._jobs = 0
-        self._stop = threading.Event()
+        self._order: Order | None = None
         self.rows: list[Row] = []
         self.table: Path | None = None
 
@@ -132,38 +106,31 @@ class FolderControl:
         self, source: str | Path, out: str | Path, number: int, **options: Any
     ) -> None:
         """Label the structures of every image; see `run`."""
-        self.run(source, out, ClusterRecipe(number), **options)
+        self.run(source, out, lambda: ClusterRecipe(number), **options)
 
     def find_structure(
         self, source: str | Path, out: str | Path, name: str, **options: Any
     ) -> None:
         """Find a structure that the model names in every image; see `run`."""
-        self.run(source, out, StructureRecipe(name), **options)
+        self.run(source, out, lambda: StructureRecipe(name), **options)
 
     def find_concept(
         self, source: str | Path, out: str | Path, concept: str | Path, **options: Any
     ) -> None:
         """Find what a concept's file holds in every image; see `run`."""
-        from .concept_recipe import ConceptRecipe
-        from .core.concepts import load_concept
-
         if not str(concept).strip():
             self._report(FileError("Choose the concept's file first."))
             return
-        try:
-            recipe = ConceptRecipe(load_concept(concept))
-        except LocalDiscError as error:
-            self._report(error)
-            return
-        self.run(source, out, recipe, **options)
+        self.run(source, out, lambda: _concept_recipe(concept), **options)
 
     def run(
         self,
         source: str | Path,
         out: str | Path,
-        recipe: Recipe,
+        recipe: Callable[[], Recipe],
         *,
         overwrite: bool = False,
+        scheduler: str = "",
     ) -> None:
         """Work on a folder; images that are done already are only measured.
 
@@ -173,91 +140,90 @@ class FolderControl:
             Folder of images, a file or a pattern.
         out : str or Path
             Where labels and the table of areas go.
-        recipe : Recipe
-            What to make of each image.
+        recipe : callable
+            Returns what to make of each image; called by the worker.
         overwrite : bool
             Make files that are there anew.
+        scheduler : str
+            Address or file of the scheduler of a dask cluster that shall do the work;
+            empty: this machine.
         """
         if self._job is not None:
             return
         try:
-            tasks = self._plan(source, out, recipe)
-            file = self._models.file
+            order = Order(
+                str(source).strip(),
+                str(out).strip(),
+                recipe,
+                self.model or "",
+                self._models.file,
+                overwrite,
+                scheduler.strip(),
+            )
+            order.check()
         except LocalDiscError as error:
             self._report(error)
             return
         self.rows.clear()
         self.cleared.emit()
-        self.table = Path(out) / TABLE
-        self._stop.clear()
+        self.table = Path(order.out) / TABLE
+        self._order = order
         self._jobs += 1
         job = self._job = Job(self._jobs)
-        arrived: deque[Row] = deque()
         self.busy_changed.emit(True)
-        self.progressed.emit(0, len(tasks))
-        self._say(f"{len(tasks)} images: getting ready…")
+        self._say("Getting ready…")
         self._runner.start(
             job,
-            lambda: work_on(tasks, recipe, file, overwrite, arrived, self._stop),
-            lambda progress: self._on_progress(job, progress, arrived),
-            lambda result: self._on_end(job, arrived),
-            lambda error: self._on_error(job, error, arrived),
+            lambda: work_on(order),
+            lambda progress: self._on_progress(job, progress),
+            lambda result: self._on_end(job),
+            lambda error: self._on_error(job, error),
         )
-
-    def _plan(self, source: str | Path, out: str | Path, recipe: Recipe) -> list[Task]:
-        from .io.images import find_images
-
-        if not str(source).strip():
-            raise FileError("Choose the folder of images first.")
-        if not str(out).strip():
-            raise FileError("Choose a folder for the results first.")
-        return plan_tasks(find_images([source]), Path(out), recipe.endings)
 
     def cancel(self) -> None:
         """Stop; what is done stays, and the next run goes on from there."""
-        if self._job is None:
+        if self._job is None or self._order is None:
             return
-        self._stop.set()
+        self._order.stop.set()
         self._job.cancel()
         self._finish()
         self._say(f"Stopped after {len(self.rows)} images; Start goes on from there.")
 
     def close(self) -> None:
         """Stop all work and tell nobody any more."""
-        for name in dir(type(self)):
-            if isinstance(getattr(type(self), name), Signal):
-                getattr(self, name).disconnect()
+        disconnect_all(self)
         self.cancel()
 
-    def _on_progress(self, job: Job, progress: Progress, arrived: deque[Row]) -> None:
+    def _on_progress(self, job: Job, progress: Progress) -> None:
         if job is not self._job:
             return
-        self._collect(arrived)
+        self._collect()
         done, total = progress
         if total:
             self.progressed.emit(done, total)
             self._say(f"{done} of {total} images.")
 
-    def _on_end(self, job: Job, arrived: deque[Row]) -> None:
+    def _on_end(self, job: Job) -> None:
         if job is not self._job:
             return
-        self._collect(arrived)
+        self._collect()
         self._finish()
         states = [row.outcome.state for row in self.rows]
         counts = {state: states.count(state) for state in dict.fromkeys(states)}
         said = ", ".join(f"{count} {state}" for state, count in counts.items())
         self._say(f"Done: {said}. Areas are in {self.table}.")
 
-    def _on_error(self, job: Job, error: Exception, arrived: deque[Row]) -> None:
+    def _on_error(self, job: Job, error: Exception) -> None:
         if job is not self._job:
             return
-        self._collect(arrived)
+        self._collect()
         self._finish()
         if not isinstance(error, Cancelled):
             self._say("Stopped by an error.")
             self._report(error)
 
-    def _collect(self, arrived: deque[Row]) -> None:
+    def _collect(self) -> None:
+        arrived = self._order.arrived if self._order is not None else None
         while arrived:
             row = arrived.popleft()
             self.rows.append(row)
@@ -319,49 +285,8 @@ class FolderControl:
             self.status_changed.emit(text)
 
 
-def work_on(
-    tasks: list[Task],
-    recipe: Recipe,
-    file: ModelFile,
-    overwrite: bool,
-    arrived: deque[Row],
-    stop: threading.Event,
-) -> Steps[None]:
-    """Make the files of one image after another.
+def _concept_recipe(path: str | Path) -> Recipe:
+    from .concept_recipe import ConceptRecipe
+    from .core.concepts import load_concept
 
-    Parameters
-    ----------
-    tasks, recipe, overwrite
-        As for `run_task`.
-    file : ModelFile
-        The model.
-    arrived : deque
-        Gets a `Row` per image.
-    stop : threading.Event
-        Ends the work between two tiles of an image.
-
-    Yields
-    ------
-    done, total : int
-        After each image.
-    """
-    yield 0, 0
-    from .core.models import load_model
-    from .machines import Job as Work
-    from .machines import attempt
-
-    model = load_model(file.path)
-    recipe.check(model)
-    work = Work(recipe, str(file.path), model.hash, overwrite=overwrite)
-
-    def watch(done: int, total: int) -> None:
-        if stop.is_set():
-            raise Cancelled
-
-    for done, task in enumerate(tasks, 1):
-        outcome = attempt(task, work, model, watch)
-        areas: list[ClassArea] = []
-        if outcome.state in ("written", "skipped"):
-            areas = areas_in(task.outputs[0], task.source.name)
-        arrived.append(Row(outcome, tuple(areas)))
-        yield done, len(tasks)
+    return ConceptRecipe(load_concept(path))

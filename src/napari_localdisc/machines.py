@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .batch import Outcome, Progress, Recipe, Task, run_task
-from .core.errors import Cancelled, FileError, LocalDiscError, ModelError
+from .core.errors import Cancelled, ModelError
 
 if TYPE_CHECKING:
     from .core.models import Model
@@ -231,83 +231,12 @@ def _run_on_cluster(
     scheduler: str,
     cancel: Callable[[], bool] | None,
 ) -> None:
-    client = _connect(scheduler)
-    from distributed import as_completed
+    from .cluster_work import outcomes_on_cluster
 
-    tasks = [_absolute(task) for task in tasks]
-    try:
-        futures = {
-            client.submit(
-                work_on_a_worker, task, job, pure=False, retries=ATTEMPTS - 1
-            ): task
-            for task in tasks
-        }
-        for future in as_completed(futures):
-            task = futures.pop(future)
-            on_outcome(_outcome_of(future, task))
-            if cancel is not None and cancel():
-                client.cancel(list(futures))
-                raise Cancelled("The work on the folder was cancelled.")
-    finally:
-        client.close()
-
-
-def _connect(scheduler: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise FileError(
-            "Work on a cluster needs dask.distributed, which is not installed: "
-            'pip install "napari-localdisc[cluster]".'
-        ) from error
-    try:
-        if Path(scheduler).is_file():
-            return Client(scheduler_file=scheduler, timeout="10s")
-        if "://" not in scheduler and ":" not in scheduler:
-            raise FileError(f"There is no scheduler file {scheduler}.")
-        return Client(scheduler, timeout="10s")
-    except (OSError, ValueError) as error:
-        if isinstance(error, LocalDiscError):
-            raise
-        raise FileError(
-            f"No dask scheduler answers at {scheduler}: start one with 'dask "
-            "scheduler', or leave --scheduler out to use this machine."
-        ) from error
-
-
-def _absolute(task: Task) -> Task:
-    """Workers have other current folders."""
-    outputs = tuple(output.resolve() for output in task.outputs)
-    return replace(task, source=task.source.resolve(), outputs=outputs)
-
-
-def _outcome_of(future: Any, task: Task) -> Outcome:
-    if future.status == "finished":
-        outcome: Outcome = future.result()
-        return outcome
-    error = future.exception()
-    if error is None:
-        return Outcome(task, "failed", f"{task.source}: its work was cancelled.")
-    if isinstance(error, ModelError):
-        raise error
-    return Outcome(task, "failed", f"{task.source}: {type(error).__name__}: {error}")
-
-
-_models: dict[tuple[str, str, str | None], Model] = {}
-_models_lock = threading.Lock()
-
-
-def work_on_a_worker(task: Task, job: Job) -> Outcome:
-    """Run a task on a worker of a cluster, which keeps the model for the next one."""
-    import torch
-    from distributed import get_worker
-
-    threads = get_worker().state.nthreads
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // max(1, threads)))
-    key = (job.model, job.model_hash, job.device)
-    with _models_lock:
-        if key not in _models:
-            _models.clear()
-            _models[key] = load_same_model(job)
-        model = _models[key]
-    return attempt(task, job, model)
+    outcomes = outcomes_on_cluster(tasks, job, scheduler)
+    for outcome in outcomes:
+        if outcome is not None:
+            on_outcome(outcome)
+        if cancel is not None and cancel():
+            outcomes.close()
+            raise Cancelled("The work on the folder was cancelled.")

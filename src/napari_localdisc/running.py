@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Protocol, TypeVar
 
+from psygnal import Signal
+
 T = TypeVar("T")
 Progress = tuple[int, int]
 """Steps done, and steps in all: 0 while that is not known."""
@@ -62,3 +64,10 @@ class SynchronousRunner:
                 return
             on_progress(progress)
         steps.close()
+
+
+def disconnect_all(owner: object) -> None:
+    """Let nobody hear an object's signals any more."""
+    for name in dir(type(owner)):
+        if isinstance(getattr(type(owner), name), Signal):
+            getattr(owner, name).disconnect()

@@ -12,6 +12,7 @@ from psygnal import Signal
 from .core.errors import ImageError, LocalDiscError, TrainingError
 from .image_choice import ImageChoice
 from .layers import displayed_plane
+from .running import disconnect_all
 from .training_choices import Comparison, TrainingChoices, all_planes
 from .training_job import TrainingJob
 from .training_messages import (
@@ -108,9 +109,7 @@ class TrainingControl:
         if self._is_closed:
             return
         self._is_closed = True
-        for name in dir(type(self)):
-            if isinstance(getattr(type(self), name), Signal):
-                getattr(self, name).disconnect()
+        disconnect_all(self)
         if self._job is not None:
             self._job.close()
             self._job = None

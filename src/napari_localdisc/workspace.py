@@ -16,7 +16,7 @@ from .layers import Plane, displayed_plane, show_point
 from .model_choice import ModelChoice
 from .pacing import AtOnce, Pacer
 from .preferences import ClearTick, preferred_cache
-from .running import Runner, SynchronousRunner
+from .running import Runner, SynchronousRunner, disconnect_all
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -108,9 +108,7 @@ class Workspace:
         self._is_closed = True
         self.pacer.stop()
         self.annotations.close()
-        for name in dir(type(self)):
-            if isinstance(getattr(type(self), name), Signal):
-                getattr(self, name).disconnect()
+        disconnect_all(self)
         self._clear_tick.close()
         self._embedder.cancel()
         self._large.cancel()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from napari.layers import Labels
+from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtWidgets import QFileDialog
 
@@ -75,6 +76,10 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     assert [layer.name for layer in viewer.layers] == ["b", "b_clusters"]
     widget.purposes.setCurrentText("vessel")
     assert widget.number.isHidden()
+    widget.scheduler.line.setText("gone.json")
+    widget.start_button.click()
+    assert "no scheduler file" in notification_manager.records[-1].message
+    widget.scheduler.line.clear()
     widget.start_button.click()
     widget.cancel_button.click()
     assert not widget.control.is_busy

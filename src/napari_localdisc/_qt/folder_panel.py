@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -24,13 +24,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_localdisc.folder_control import FolderControl, Row
+from napari_localdisc.folder_control import FolderControl
 
+from .docked import Docked, viewer_of
 from .reporting import report
 from .runner import QtRunner
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from napari_localdisc.folder_work import Row
 
 CLUSTERS, CONCEPT = "Clusters", "A concept from a file"
 _IMAGE, _STATE = 0, 1
@@ -78,7 +81,7 @@ class FileField(FolderField):
             self.line.setText(chosen)
 
 
-class FolderWidget(QWidget):
+class FolderWidget(Docked):
     """A thin skin on `FolderControl`; closing it stops, and what is done stays.
 
     Parameters
@@ -89,9 +92,7 @@ class FolderWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        # napari hands out a proxy, whose layers are not the layers that events carry
-        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        control = FolderControl(viewer, QtRunner(), report)
+        control = FolderControl(viewer_of(napari_viewer), QtRunner(), report)
         self.control = control
         self.source = FolderField("Folder of images")
         self.output = FolderField("Folder for the results")
@@ -104,6 +105,15 @@ class FolderWidget(QWidget):
         self.number = QSpinBox()
         self.number.setToolTip("How many structures to tell apart")
         self.concept = FileField("A saved concept", "Concepts (*.safetensors)")
+        self.scheduler = FileField(
+            "A scheduler file", "Scheduler files (*.json);;All (*)"
+        )
+        self.scheduler.line.setPlaceholderText("this machine")
+        self.scheduler.setToolTip(
+            "To work on a dask cluster that is running: its scheduler's address,\n"
+            "tcp://node1:8786, or its scheduler file. Every machine must see the "
+            "same folders."
+        )
         self.overwrite = QCheckBox("Make anew what is done already")
         self.start_button = QPushButton("Start")
         self.start_button.setToolTip("Images that are done already are only measured")
@@ -136,6 +146,7 @@ class FolderWidget(QWidget):
         row.addWidget(self.number)
         form.addRow("Find", row)
         form.addRow("Concept", self.concept)
+        form.addRow("Cluster", self.scheduler)
         self._form = form
         buttons = QHBoxLayout()
         buttons.addWidget(self.start_button)
@@ -234,16 +245,17 @@ class FolderWidget(QWidget):
         if source and not out and Path(source).is_dir():
             out = str(Path(source) / "localdisc")
             self.output.line.setText(out)
-        overwrite = self.overwrite.isChecked()
+        how = {
+            "overwrite": self.overwrite.isChecked(),
+            "scheduler": self.scheduler.path,
+        }
         purpose = self.purposes.currentText()
         if purpose == CLUSTERS:
-            number = self.number.value()
-            self.control.cluster(source, out, number, overwrite=overwrite)
+            self.control.cluster(source, out, self.number.value(), **how)
         elif purpose == CONCEPT:
-            concept = self.concept.path
-            self.control.find_concept(source, out, concept, overwrite=overwrite)
+            self.control.find_concept(source, out, self.concept.path, **how)
         else:
-            self.control.find_structure(source, out, purpose, overwrite=overwrite)
+            self.control.find_structure(source, out, purpose, **how)
 
     def _cancel(self) -> None:
         self.control.cancel()
@@ -260,18 +272,6 @@ class FolderWidget(QWidget):
         self.models.addItems([n for n in self.control.models if n not in known])
         super().showEvent(event)
 
-    def event(self, event: Any) -> bool:
-        """Stop the work when napari takes the widget out of its dock."""
-        handled = bool(super().event(event))
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._close()
-        return handled
-
-    def closeEvent(self, event: Any) -> None:
-        """Stop the work when the widget is closed by itself."""
-        self._close()
-        super().closeEvent(event)
-
-    def _close(self) -> None:
+    def leave(self) -> None:
+        """Stop; what is done stays."""
         self.control.close()
-        self.setEnabled(False)

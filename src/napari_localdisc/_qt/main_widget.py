@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFormLayout, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.autosave import Autosaver
@@ -16,6 +15,7 @@ from napari_localdisc.sessions import Sessions
 from .choosers import ImageChooser, ModelChooser
 from .cluster_panel import ClusterPanel
 from .concept_section import ConceptSection
+from .docked import Docked, viewer_of
 from .export_section import ExportSection
 from .labels_panel import LabelsPanel
 from .pacer import QtPacer
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-class MainWidget(QWidget):
+class MainWidget(Docked):
     """Panels on one controller; when it is closed it leaves only layers behind.
 
     Parameters
@@ -45,8 +45,7 @@ class MainWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        # napari hands out a proxy, whose layers are not the layers that events carry
-        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        viewer = viewer_of(napari_viewer)
         controller = Controller(viewer, QtRunner(), report, QtPacer())
         self.controller = controller
         self.sessions = Sessions(controller)
@@ -95,23 +94,11 @@ class MainWidget(QWidget):
         if finding:
             self.tabs.setCurrentWidget(self.similar_page)
 
-    def event(self, event: Any) -> bool:
-        """Close the controller when napari takes the widget out of its dock."""
-        handled = bool(super().event(event))
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._close_controller()
-        return handled
-
-    def closeEvent(self, event: Any) -> None:
-        """Close the controller when the widget is closed by itself."""
-        self._close_controller()
-        super().closeEvent(event)
-
-    def _close_controller(self) -> None:
+    def leave(self) -> None:
+        """Stop all work; layers stay."""
         self.autosaver.close()
         self.controller.close()
         self.export_section.close_control()
-        self.setEnabled(False)
 
 
 def page(*panels: QWidget) -> QWidget:

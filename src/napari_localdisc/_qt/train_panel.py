@@ -6,11 +6,11 @@ import platform
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -29,6 +29,7 @@ from napari_localdisc.training_choices import TrainingChoices
 from napari_localdisc.training_control import TrainingControl
 from napari_localdisc.training_request import PICTURE_SECONDS, can_resume
 
+from .docked import Docked, viewer_of
 from .image_picker import ImagePicker
 from .main_widget import MainWidget
 from .reporting import report
@@ -49,7 +50,7 @@ _DRAW_EVERY = 7
 """Polls between two drawings of the plot."""
 
 
-class TrainWidget(QWidget):
+class TrainWidget(Docked):
     """A thin skin on `TrainingControl`; closing it stops, which keeps the best.
 
     Parameters
@@ -66,9 +67,7 @@ class TrainWidget(QWidget):
         picture_seconds: float = PICTURE_SECONDS,
     ) -> None:
         super().__init__()
-        # napari hands out a proxy, whose layers are not the layers that events carry
-        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        control = TrainingControl(viewer, report, picture_seconds)
+        control = TrainingControl(viewer_of(napari_viewer), report, picture_seconds)
         self.control = control
         self.dialog: ComparisonDialog | None = None
         self.plot: LossPlot | None = None
@@ -291,22 +290,10 @@ class TrainWidget(QWidget):
 
     # The end
 
-    def event(self, event: Any) -> bool:
-        """Stop when napari takes the widget out of its dock."""
-        handled = bool(super().event(event))
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._close_control()
-        return handled
-
-    def closeEvent(self, event: Any) -> None:
-        """Stop when the widget is closed by itself."""
-        self._close_control()
-        super().closeEvent(event)
-
-    def _close_control(self) -> None:
+    def leave(self) -> None:
+        """Stop, which keeps the best."""
         self._timer.stop()
         self.control.close()
-        self.setEnabled(False)
 
 
 def _warm_up() -> None:
