@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from napari_localdisc.batch import ClusterRecipe, plan_tasks
+from napari_localdisc.batch import plan_tasks
 from napari_localdisc.core.embedding import SURROUND
 from napari_localdisc.core.images import WorkingGrid, as_rgb, find_field_of_view
 from napari_localdisc.core.memory import reused_memory
@@ -35,6 +35,7 @@ from napari_localdisc.core.runtime import FastNetwork
 from napari_localdisc.core.tiling import padded_size
 from napari_localdisc.io.images import read_image
 from napari_localdisc.machines import Job, one_torch_thread_each, run_tasks
+from napari_localdisc.recipes import ClusterRecipe
 
 from .machine import peak_bytes, retina, table, verdict
 

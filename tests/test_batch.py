@@ -7,15 +7,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_localdisc.batch import (
-    ClusterRecipe,
-    StructureRecipe,
-    plan_tasks,
-    run_task,
-)
+from napari_localdisc.batch import plan_tasks, run_task
 from napari_localdisc.core.errors import Cancelled, FileError, LocalDiscError
 from napari_localdisc.core.models import load_model
 from napari_localdisc.io.tiff import read_made_by
+from napari_localdisc.recipes import ClusterRecipe, StructureRecipe
 
 
 @pytest.fixture
@@ -165,8 +161,15 @@ def test_an_ome_zarr_image_becomes_ome_zarr_labels(ome_zarr_image, model, tmp_pa
     assert run_task(task, recipe, model).state == "skipped"
     assert run_task(task, ClusterRecipe(6), model).state == "failed"
     structure = StructureRecipe("vessel")
-    (task,) = plan_tasks(sources, tmp_path / "out", structure.endings[:1])
-    assert "only clusters" in run_task(task, structure, model).reason
+    (task,) = plan_tasks(sources, tmp_path / "out", structure.endings)
+    assert task.outputs == (tmp_path / "out" / "slide_vessel.ome.zarr",)
+    assert run_task(task, structure, model).state == "written"
+    (mask,) = read_labels(task.outputs[0])
+    assert mask.names == {1: "vessel"}
+    expected = embed(read_image(ome_zarr_image), model).structure("vessel") >= 0.5
+    assert np.mean(mask.labels.compute() == expected) > 0.999
+    refused = run_task(task, StructureRecipe("vessel", flips=2), model, overwrite=True)
+    assert "leave out --flips" in refused.reason
 
 
 def test_a_very_large_tiff_is_read_by_blocks(model, tmp_path, monkeypatch):

@@ -15,11 +15,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_localdisc.batch import ClusterRecipe, plan_tasks
+from napari_localdisc.batch import plan_tasks
 from napari_localdisc.cluster_work import gpu_resources, own_device
 from napari_localdisc.core.errors import Cancelled, FileError, ModelError
 from napari_localdisc.core.models import load_model
 from napari_localdisc.machines import Job, run_tasks
+from napari_localdisc.recipes import ClusterRecipe
 
 
 @pytest.fixture

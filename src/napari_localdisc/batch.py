@@ -3,159 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from .core.errors import Cancelled, FileError, LocalDiscError
-from .core.naming import plain_name
+from .recipes import ClusterRecipe, Progress, Recipe, StructureRecipe
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from .core.models import Model
-
-LabelClass = tuple[str, tuple[float, float, float, float]]
-"""Name, "" if it has none, and RGBA in [0, 1]."""
 
 LARGE_ENDING = ".ome.zarr"
 """Of what is made of images that are read block by block."""
 
-STRUCTURE_COLOUR = (0.0, 0.9, 1.0, 1.0)
-"""RGBA of a structure's label; a retina does not have it."""
-
 State = Literal["written", "skipped", "planned", "failed"]
-Progress = Callable[[int, int], None]
-
-
-class Recipe(Protocol):
-    """What is made of each image."""
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """What follows the image's name in the names of the files made of it."""
-        ...
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the result depends on beside image and model; JSON."""
-        ...
-
-    def check(self, model: Model) -> None:
-        """Raise a LocalDiscError where the model cannot do it."""
-        ...
-
-    def make(
-        self, image: NDArray[Any], model: Model, progress: Progress | None = None
-    ) -> tuple[NDArray[Any], ...]:
-        """Return one (H, W) array per ending."""
-        ...
-
-    def classes(self, model: Model) -> dict[int, LabelClass]:
-        """Say what the labels are called and which colours they have."""
-        ...
-
-
-@dataclass(frozen=True)
-class ClusterRecipe:
-    """Label each pixel with one of ``clusters`` structures.
-
-    Attributes
-    ----------
-    clusters : int
-        2 to 16.
-    flips : {1, 2, 4}
-        Mirrored copies that are averaged.
-    detail : float
-        Of images that are read block by block; see `cluster_large`.
-    """
-
-    clusters: int = 8
-    flips: int = 1
-    detail: float = 1.0
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """One labels file."""
-        return ("_clusters.tif",)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its own attributes."""
-        return {"made": "clusters", **asdict(self)}
-
-    def check(self, model: Model) -> None:
-        """Raise where the model has fewer clusters."""
-        from .core.clustering import check_number
-
-        check_number(self.clusters, model.card.clusters)
-
-    def make(
-        self, image: NDArray[Any], model: Model, progress: Progress | None = None
-    ) -> tuple[NDArray[Any], ...]:
-        """Return (H, W) uint8 labels, 1..n inside the field of view, 0 outside."""
-        from .core.embedding import map_clusters
-
-        maps = map_clusters(image, model, flips=self.flips, progress=progress)
-        return (maps.clusters(self.clusters),)
-
-    def classes(self, model: Model) -> dict[int, LabelClass]:
-        """Return the colours that the clusters have in napari."""
-        from .core.clustering import cluster_colours
-
-        rows = cluster_colours(model, self.clusters)[1:].tolist()
-        return {label: ("", tuple(row)) for label, row in enumerate(rows, 1)}
-
-
-@dataclass(frozen=True)
-class StructureRecipe:
-    """Find a structure that the model's card names.
-
-    Attributes
-    ----------
-    structure : str
-        Its name.
-    threshold : float
-        Probability from which a pixel belongs to the mask.
-    flips : {1, 2, 4}
-        Mirrored copies that are averaged.
-    """
-
-    structure: str
-    threshold: float = 0.5
-    flips: int = 1
-
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """A mask and a probability file."""
-        name = plain_name(self.structure)
-        return (f"_{name}.tif", f"_{name}_probability.tif")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its own attributes."""
-        return {"made": "structure", **asdict(self)}
-
-    def check(self, model: Model) -> None:
-        """Raise where the model does not name the structure."""
-        from .core.structures import channel
-
-        channel(model.card, self.structure)
-
-    def make(
-        self, image: NDArray[Any], model: Model, progress: Progress | None = None
-    ) -> tuple[NDArray[Any], ...]:
-        """Return the (H, W) bool mask and the (H, W) float32 probability."""
-        from .core.embedding import map_clusters
-
-        maps = map_clusters(image, model, flips=self.flips, progress=progress)
-        probability = maps.structure(self.structure)
-        return probability >= self.threshold, probability
-
-    def classes(self, model: Model) -> dict[int, LabelClass]:
-        """Return the structure's name; it is label 1."""
-        return {1: (self.structure, STRUCTURE_COLOUR)}
 
 
 @dataclass(frozen=True)
@@ -231,7 +93,7 @@ def plan_tasks(
     owners: dict[Path, Path] = {}
     tasks = []
     for source in sources:
-        outputs = tuple(_output(source, folder, ending) for ending in endings)
+        outputs = _outputs(source, folder, endings)
         for output in outputs:
             if output in owners:
                 raise FileError(
@@ -243,16 +105,16 @@ def plan_tasks(
     return tasks
 
 
-def _output(source: Path, folder: Path, ending: str) -> Path:
-    """Name an output; what is made of a large image is as large, so zarr as well."""
+def _outputs(source: Path, folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
+    """Name what is made of an image; of a large one labels alone, as large, in zarr."""
     from .io.large import is_large
 
     if not is_large(source):
-        return folder / f"{source.stem}{ending}"
+        return tuple(folder / f"{source.stem}{ending}" for ending in endings)
     name = source.name
     for suffix in (".ome.zarr", ".ome.tiff", ".ome.tif", source.suffix):
         name = name.removesuffix(suffix)
-    return folder / f"{name}{Path(ending).stem}{LARGE_ENDING}"
+    return (folder / f"{name}{Path(endings[0]).stem}{LARGE_ENDING}",)
 
 
 def run_task(
@@ -369,12 +231,12 @@ def _make_large(
     made_by: Mapping[str, object],
     progress: Progress | None,
 ) -> None:
-    from .io.large import cluster_file, open_large
+    from .io.large import label_file_steps, open_large
 
-    if not isinstance(recipe, ClusterRecipe):
+    if not isinstance(recipe, ClusterRecipe | StructureRecipe):
         raise FileError(
-            f"{task.source} is read block by block, and only clusters are made so: "
-            "use 'localdisc cluster', or save a smaller image."
+            f"{task.source} is read block by block, and only clusters and structures "
+            "are made so: save a smaller image."
         )
     if recipe.flips != 1:
         raise FileError(
@@ -382,15 +244,17 @@ def _make_large(
             "out --flips."
         )
     array, placement = open_large(task.source)
-    cluster_file(
+    classes = recipe.classes(model)
+    steps = label_file_steps(
         array,
-        model,
-        recipe.clusters,
+        lambda target: recipe.label_large(array, model, target),
         task.outputs[0],
-        detail=recipe.detail,
+        names={value: name for value, (name, _) in classes.items() if name},
+        colours={value: colour for value, (_, colour) in classes.items()},
         placement=placement,
-        colours={value: colour for value, (_, colour) in recipe.classes(model).items()},
         image=task.source.name,
         made_by=made_by,
-        progress=progress,
     )
+    for done, total in steps:
+        if progress is not None:
+            progress(done, total)

@@ -10,9 +10,9 @@ from .core.naming import plain_name
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .batch import LabelClass, Progress
     from .core.concepts import Concept
     from .core.models import Model
+    from .recipes import LabelClass, Progress
 
 
 @dataclass(frozen=True)

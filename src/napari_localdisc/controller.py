@@ -10,8 +10,8 @@ from psygnal import Signal
 from . import presenting
 from .finding import Finding
 from .key_bindings import KeyBindings
-from .large_clusters import is_large
 from .model_choice import FEWEST
+from .smaller_copy import is_large
 from .strokes import Strokes
 from .workspace import raise_error
 
@@ -123,15 +123,15 @@ class Controller(Finding):
             layer, plane = self.here()
             if is_large(plane):
                 number = self.number_of_structures
-                self._large.start(layer, plane, self._models.file, number)
+                self._large.label(layer, plane, self._models.file, number)
             else:
                 self.request_for(layer, plane, "clusters", self._show_clusters)
 
     def _on_large_shown(self, labels: Labels) -> None:
         self.clusters_changed.emit()
         self.say(
-            f"{self.number_of_structures} structures. The labels of so large an image "
-            "are on the disk: export them to keep them."
+            f"“{labels.name}”: the labels of so large an image are on the disk; export "
+            "them to keep them."
         )
 
     def set_number_of_structures(self, number: int) -> None:
@@ -172,14 +172,22 @@ class Controller(Finding):
     # Structures that the model knows by name
 
     def show_structure(self, name: str) -> None:
-        """Lay the probability of a structure that the model names over the image."""
+        """Lay the probability of a structure that the model names over the image.
+
+        Over planes that `cluster` labels block by block, the mask at 0.5 is laid.
+        """
 
         def show(layer: Image, plane: Plane, known: Embedded) -> None:
             state = self.annotations.on(layer, plane)
             presenting.show_structure(self.viewer, state, layer, plane, known, name)
             self.say(f"The brighter, the more probably {name}.")
 
-        self.request(f"structure {name}", show)
+        with self.reporting():
+            layer, plane = self.here()
+            if is_large(plane):
+                self._large.label(layer, plane, self._models.file, name)
+            else:
+                self.request_for(layer, plane, f"structure {name}", show)
 
     # Annotations as a whole
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from .batch import ClusterRecipe, Recipe, StructureRecipe
 from .core.errors import Cancelled, FileError, LocalDiscError
 from .folder_work import Order, Row, work_on
 from .io.areas import write_areas
 from .model_choice import ModelChoice
+from .recipes import ClusterRecipe, Recipe, StructureRecipe
 from .running import Job, Progress, Runner, SynchronousRunner, disconnect_all
 from .workspace import raise_error
 

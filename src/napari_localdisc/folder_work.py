@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .batch import Outcome, Recipe, Task, plan_tasks
+from .batch import Outcome, Task, plan_tasks
 from .core.errors import Cancelled, FileError
 from .io.areas import ClassArea, areas_in
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.models import Model
     from .embedding_work import ModelFile
     from .machines import Job
+    from .recipes import Recipe
     from .running import Steps
 
 

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .batch import Outcome, Progress, Recipe, Task, run_task
+from .batch import Outcome, Task, run_task
 from .core.errors import Cancelled, ModelError
 
 if TYPE_CHECKING:
     from .core.models import Model
+    from .recipes import Progress, Recipe
 
 ATTEMPTS = 3
 """Times that a task is tried where what went wrong may pass: a full disk, memory."""

@@ -11,12 +11,13 @@ from .annotations import Annotations
 from .core.errors import ImageError, ModelError
 from .embedder import Embedder, Then
 from .image_choice import ImageChoice
-from .large_clusters import LargeClusters
+from .large_images import LargeImages
 from .layers import Plane, displayed_plane, show_point
 from .model_choice import ModelChoice
 from .pacing import AtOnce, Pacer
 from .preferences import ClearTick, preferred_cache
 from .running import Runner, SynchronousRunner, disconnect_all
+from .smaller_copy import is_large
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -85,7 +86,7 @@ class Workspace:
         self._embedder.busy_changed.connect(self._on_busy)
         self._embedder.progressed.connect(self._on_progress)
         self._embedder.abandoned.connect(self._on_abandoned)
-        self._large = LargeClusters(viewer, self.runner, report)
+        self._large = LargeImages(viewer, self.runner, report)
         self._large.busy_changed.connect(self._on_busy)
         self._large.progressed.connect(self._on_large_progress)
         self._images = ImageChoice(viewer)
@@ -192,8 +193,34 @@ class Workspace:
             self.request_for(*self.here(), purpose, then)
 
     def request_for(self, layer: Image, plane: Plane, purpose: str, then: Then) -> None:
-        """Call ``then`` with the embedding of a plane; errors are raised."""
+        """Call ``then`` with the embedding of a plane; errors are raised.
+
+        Planes that must not be read whole are never embedded: a smaller copy of them
+        is made, chosen and embedded instead, where prompts and strokes then go.
+        """
+        if is_large(plane):
+            self._reduce(layer, plane, purpose, then)
+            return
         self._embedder.request(layer, plane, self._models.file, purpose, then)
+
+    def _reduce(self, layer: Image, plane: Plane, purpose: str, then: Then) -> None:
+        self.annotations.withdraw(self.annotations.on(layer, plane))
+        self.prompts_changed.emit()
+
+        def go_on(copy: Image) -> None:
+            self.set_image(copy)
+            with self.reporting():
+                place = displayed_plane(copy, self.viewer.dims)
+                if purpose == "concept":
+                    self.request_for(copy, place, purpose, then)
+                    return
+                self.request_for(copy, place, "prepare", lambda *known: None)
+            self.say(
+                f"“{layer.name}” is too large to be in memory: prompts, strokes and "
+                f"concepts work on its smaller copy “{copy.name}”. Start again on that."
+            )
+
+        self._large.reduce(layer, plane, go_on)
 
     def known_here(self) -> Embedded | None:
         """Return the embedding of what is shown, if it is in memory."""

@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 
 from napari_localdisc.core.block_source import BlockSource
 from napari_localdisc.core.embedding import embed
-from napari_localdisc.core.errors import Cancelled, ImageError, LocalDiscError
+from napari_localdisc.core.errors import (
+    Cancelled,
+    ImageError,
+    LocalDiscError,
+    ModelError,
+)
 from napari_localdisc.core.grid import WorkingGrid, resize
 from napari_localdisc.core.images import as_rgb, find_field_of_view, working_image
-from napari_localdisc.core.large_images import cluster_large
+from napari_localdisc.core.large_images import cluster_large, find_large
 from napari_localdisc.core.models import Model, load_model
 from napari_localdisc.core.resampling import axis_weights
 
@@ -108,6 +113,17 @@ def test_tiles_leave_no_seam(kind):
     found = labels_of(lazy(image), model, tile_size=400, precision="float32")
     # The colours' statistics come from a smaller picture of the image
     assert agreement(found, expected) > 0.98
+
+
+def test_a_structure_is_that_of_embed():
+    image, model = photograph(), model_for("fundus")
+    expected = embed(image, model, precision="float32").structure("optic disc") >= 0.5
+    target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
+    find_large(lazy(image), model, "optic disc", target, precision="float32")
+    assert 0 < expected.mean() < 1
+    assert agreement(target[...], expected) > 0.999
+    with pytest.raises(ModelError, match="fovea"):
+        find_large(lazy(image), model, "fovea", target)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import typer
 from .output import Bar, checking_arguments, complain, print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from napari_localdisc.batch import Outcome, Recipe, Task
+    from napari_localdisc.batch import Outcome, Task
     from napari_localdisc.core.models import Model
     from napari_localdisc.machines import Job
+    from napari_localdisc.recipes import Recipe
 
 
 def make_files(

@@ -1,4 +1,4 @@
-"""Clusters of images that do not fit in memory: tile by tile, nothing kept.
+"""Labels of images that do not fit in memory: tile by tile, nothing kept.
 
 A tile is read from the source, brought to the working grid, run through the network
 and written to the target; the memory it takes does not depend on the image's size.
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from .block_source import BlockSource, Window
-from .clustering import argmax_channel, check_number, merge_table
+from .clustering import check_number, merge_table
 from .contrast import CONTRAST_FRACTION, colour_statistics, network_input
 from .embedding import SURROUND, TILE_SIZE
 from .errors import Cancelled, LocalDiscError
 from .images import few_tones, stretch_tones
+from .large_paints import ClusterPaint, Line, Paint, StructurePaint, interpolated
 from .network import STRIDE
 from .runtime import FastNetwork, Precision
+from .structures import channel, deep_inside
 from .tiling import Tile, padded_size, plan_tiles
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
-
-_STRIP_PIXELS = 1 << 16
 
 Steps = Generator[tuple[int, int], None, None]
 
@@ -92,12 +91,56 @@ def cluster_large(
         tile_size=tile_size,
         precision=precision,
     )
+    _finish(steps, progress, cancel)
+
+
+def find_large(
+    source: Any,
+    model: Model,
+    structure: str,
+    target: Any,
+    *,
+    threshold: float = 0.5,
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> None:
+    """Find a structure that the model's card names in an image too large for memory.
+
+    The target gets 1 where ``embed(source, model).structure(structure)`` reaches the
+    threshold, else 0.  Other parameters and errors are those of `cluster_large`.
+
+    Raises
+    ------
+    ModelError
+        If the card does not name the structure.
+    """
+    steps = find_large_steps(
+        source,
+        model,
+        structure,
+        target,
+        threshold=threshold,
+        detail=detail,
+        tile_size=tile_size,
+        precision=precision,
+    )
+    _finish(steps, progress, cancel)
+
+
+def _finish(
+    steps: Steps,
+    progress: Callable[[int, int], None] | None,
+    cancel: Callable[[], bool] | None,
+) -> None:
     for done, total in steps:
         if progress is not None:
             progress(done, total)
         if cancel is not None and cancel():
             steps.close()
-            raise Cancelled("Clustering the image was cancelled.")
+            raise Cancelled("The work on the image was cancelled.")
 
 
 def cluster_large_steps(
@@ -111,19 +154,46 @@ def cluster_large_steps(
     precision: Precision = "auto",
 ) -> Steps:
     """Do what `cluster_large` does step by step; parameters are the same."""
-    card = model.card
-    check_number(n, card.clusters)
+    check_number(n, model.card.clusters)
+    table = merge_table(model.centres, n, model.card.structures)
+    paint = ClusterPaint(np.concatenate([[0], table]).astype(np.uint8))
+    return _paint(source, model, paint, target, detail, tile_size, precision)
+
+
+def find_large_steps(
+    source: Any,
+    model: Model,
+    structure: str,
+    target: Any,
+    *,
+    threshold: float = 0.5,
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+) -> Steps:
+    """Do what `find_large` does step by step; parameters are the same."""
+    paint = StructurePaint(channel(model.card, structure), threshold)
+    return _paint(source, model, paint, target, detail, tile_size, precision)
+
+
+def _paint(
+    source: Any,
+    model: Model,
+    paint: Paint,
+    target: Any,
+    detail: float,
+    tile_size: int,
+    precision: Precision,
+) -> Steps:
     if not 0 < detail < math.inf:
         raise LocalDiscError(f"The detail must be a positive number, not {detail}.")
-    table = merge_table(model.centres, n, card.structures)
-    names = np.concatenate([[0], table]).astype(np.uint8)
-    blocks = BlockSource(source, card.modality)
+    blocks = BlockSource(source, model.card.modality)
     for done, total in blocks.survey():
         yield done, 2 * total
-    work = _LargeImage(blocks, model, detail, precision)
+    work = _LargeImage(blocks, model, paint, detail, precision)
     tiles = work.plan(tile_size)
     for done, tile in enumerate(tiles, 1):
-        yield from _paused(work.write(tile, target, names), done - 1, len(tiles))
+        yield from _paused(work.write(tile, target), done - 1, len(tiles))
         yield len(tiles) + done, 2 * len(tiles)
 
 
@@ -134,10 +204,15 @@ def _paused(parts: Iterator[None], done: int, tiles: int) -> Steps:
 
 class _LargeImage:
     def __init__(
-        self, source: BlockSource, model: Model, detail: float, precision: Precision
+        self,
+        source: BlockSource,
+        model: Model,
+        paint: Paint,
+        detail: float,
+        precision: Precision,
     ) -> None:
         card = model.card
-        self.source, self.model = source, model
+        self.source, self.model, self.paint = source, model, paint
         finest = source.grid(card.working_diameter)
         longest = max(finest.height, finest.width)
         diameter = min(longest, max(1, round(card.working_diameter * detail)))
@@ -148,17 +223,26 @@ class _LargeImage:
         self.network = FastNetwork(model.network, precision)
         self.statistics: tuple[Tensor, Tensor] | None = None
         self.tones: tuple[float, float] | None = None
+        self.deep: Tensor | None = None
+        """(1, h, w) float32: 1 where structures are looked for, on a small grid."""
 
     def plan(self, tile_size: int) -> list[Tile]:
         """Cover the grid, its margin included, with tiles."""
         height, width = (side + 2 * self.margin for side in self.grid.shape)
         tiles = plan_tiles(_Everywhere(height, width), tile_size)  # type: ignore[arg-type]
-        if len(tiles) > 1:
-            self.statistics = self._overview()
+        is_inner = self.paint.is_inner and self.model.card.modality == "fundus"
+        if len(tiles) > 1 or is_inner:
+            colour, inside = self._overview()
+            if len(tiles) > 1:
+                self.statistics = colour_statistics(
+                    *_tensors(colour, inside, self.model.device)
+                )
+            if is_inner:
+                self.deep = deep_inside(inside)[None]
         return tiles
 
-    def _overview(self) -> tuple[Tensor, Tensor]:
-        """Look at all of the image, small: mean and deviation of colours, and tones."""
+    def _overview(self) -> tuple[FloatImage, Mask]:
+        """Look at all of the image, small, and at the tones that it uses."""
         card = self.model.card
         small = self.source.grid(min(self.diameter, card.working_diameter))
         whole = slice(0, small.shape[0]), slice(0, small.shape[1])
@@ -166,12 +250,9 @@ class _LargeImage:
         if card.modality == "frame":
             self.tones = few_tones(rgb, inside)
             rgb = stretch_tones(rgb, inside, self.tones)
-        device = self.model.device
-        return colour_statistics(*_tensors(rgb, inside, device))
+        return rgb, inside
 
-    def write(
-        self, tile: Tile, target: Any, names: NDArray[np.uint8]
-    ) -> Iterator[None]:
+    def write(self, tile: Tile, target: Any) -> Iterator[None]:
         """Label the pixels of the image that a tile's core covers."""
         window = self._input(tile.window)
         if window is None:
@@ -180,11 +261,10 @@ class _LargeImage:
         yield
         logits = self.network.logits(window)
         kept = Tile(tile.window, around).kept
-        raw = logits[(0, slice(None), *kept)].float().sigmoid()
-        probability = raw / raw.sum(0, keepdim=True).clamp_min(1e-12)
-        del raw, logits
+        maps = self.paint.maps(logits[(0, slice(None), *kept)])
+        del logits
         yield
-        yield from self._spread(probability, tile, around, target, names)
+        yield from self._spread(maps, tile, around, target)
 
     def _around(self, tile: Tile) -> Window:
         """Return the core and the pixels next to it that interpolation needs."""
@@ -229,12 +309,7 @@ class _LargeImage:
         return F.pad(x, (*padding[1], *padding[0]))
 
     def _spread(
-        self,
-        probability: Tensor,
-        tile: Tile,
-        around: Window,
-        target: Any,
-        names: NDArray[np.uint8],
+        self, maps: Tensor, tile: Tile, around: Window, target: Any
     ) -> Iterator[None]:
         """Write labels of the image's pixels, a chunk of the target at a time."""
         grid = self.grid
@@ -249,9 +324,7 @@ class _LargeImage:
         )
         for core, known, size, length, first in sides:
             pixels = _pixels_of(core, self.margin, size, length)
-            axes.append(
-                (pixels, first, _Line(pixels, known, self.margin, size, length))
-            )
+            axes.append((pixels, first, Line(pixels, known, self.margin, size, length)))
         (rows, top, row_line), (columns, left, column_line) = axes
         for row_part in _chunks(rows, top):
             for column_part in _chunks(columns, left):
@@ -259,13 +332,32 @@ class _LargeImage:
                     slice(row_part.start + top, row_part.stop + top),
                     slice(column_part.start + left, column_part.stop + left),
                 )
-                found = _dominant(
-                    probability, row_line.at(row_part), column_line.at(column_part)
+                labels = self.paint.labels(
+                    maps, row_line.at(row_part), column_line.at(column_part)
                 )
-                labels = names[found]
                 labels *= self.source.visible(*at)
+                if self.deep is not None:
+                    labels *= self._is_deep(row_part, column_part)
                 target[at] = labels
             yield
+
+    def _is_deep(self, rows: slice, columns: slice) -> Mask:
+        """Interpolate `deep` at pixels of the image's box."""
+        assert self.deep is not None
+        between = []
+        sides = zip(
+            (rows, columns),
+            self.deep.shape[1:],
+            (self.grid.height, self.grid.width),
+            strict=True,
+        )
+        for part, size, length in sides:
+            line = Line(part, slice(0, size), 0, size, length)
+            between.append(line.at(part))
+        found = np.empty((rows.stop - rows.start, columns.stop - columns.start), bool)
+        for part, fine in interpolated(self.deep, *between):
+            found[part] = (fine[0] >= 0.5).numpy()
+        return found
 
 
 class _Everywhere:
@@ -303,47 +395,3 @@ def _chunks(pixels: slice, origin: int) -> Iterator[slice]:
         stop = min(pixels.stop, (start + origin) // CHUNK * CHUNK + CHUNK - origin)
         yield slice(start, stop)
         start = stop
-
-
-class _Line:
-    """Where pixels of the image lie between those of the network's output."""
-
-    def __init__(
-        self, pixels: slice, known: slice, margin: int, size: int, length: int
-    ) -> None:
-        self._origin = known.start - margin
-        self._last = known.stop - known.start - 1
-        self._size, self._length = size, length
-
-    def at(self, part: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the pixel before, the pixel after, and the share of the latter."""
-        pixels = torch.arange(part.start, part.stop, dtype=torch.float64)
-        place = (pixels + 0.5) * (self._size / self._length) - 0.5
-        place = place.clamp(0, self._size - 1) - self._origin
-        before = place.floor().long().clamp(0, self._last)
-        after = (before + 1).clamp(max=min(self._last, self._size - 1 - self._origin))
-        return before, after, (place - before).float()
-
-
-def _dominant(
-    probability: Tensor,
-    rows: tuple[Tensor, Tensor, Tensor],
-    columns: tuple[Tensor, Tensor, Tensor],
-) -> NDArray[np.uint8]:
-    """Interpolate (M, h, w) probabilities; return 1 + the most probable channel."""
-    device = probability.device
-    above, below, down = (part.to(device) for part in rows)
-    before, after, along = (part.to(device) for part in columns)
-    found = np.empty((len(above), len(before)), np.uint8)
-    step = max(1, _STRIP_PIXELS // len(before))
-    for start in range(0, len(above), step):
-        part = slice(start, start + step)
-        between = torch.lerp(
-            probability[:, above[part]],
-            probability[:, below[part]],
-            down[None, part, None],
-        )
-        fine = torch.lerp(between[:, :, before], between[:, :, after], along)
-        channel = argmax_channel(fine, len(probability))
-        found[part] = channel.add_(1).cpu().numpy()
-    return found

@@ -88,6 +88,10 @@ def interior(inside: Mask, grid: WorkingGrid, visible: Tensor) -> Tensor:
     Tensor
         (H, W) bool.
     """
+    return (grid.spread(deep_inside(inside)).to(visible.device) >= 0.5) & visible
+
+
+def deep_inside(inside: Mask) -> Tensor:
+    """(h, w) field of view on a working grid → (h, w) float32, 0 near its edge."""
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    deep = torch.from_numpy((depth > MARGIN * max(grid.shape)).astype(np.float32))
-    return (grid.spread(deep).to(visible.device) >= 0.5) & visible
+    return torch.from_numpy((depth > MARGIN * max(inside.shape)).astype(np.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from napari_localdisc.core.errors import FileError
 
 from .export import ome_zarr_labels
 from .export.label_map import Colour, LabelMap
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.models import Model
 
 LARGE_PIXELS = 1 << 26
 """Images with more pixels (8192 × 8192) are not read whole."""
@@ -136,55 +133,29 @@ def _open_tiff(path: Path) -> Any:
     return zarr.open_array(store, mode="r")
 
 
-def cluster_file(
+def label_file_steps(
     array: Any,
-    model: Model,
-    number: int,
+    label: Callable[[Any], Generator[tuple[int, int], None, None]],
     path: Path,
     *,
-    progress: Callable[[int, int], None] | None = None,
-    **options: Any,
-) -> LabelMap:
-    """Do what `cluster_file_steps` does, calling ``progress`` after each block.
-
-    Returns
-    -------
-    LabelMap
-        Of what was written, lazy.
-    """
-    for done, total in cluster_file_steps(array, model, number, path, **options):
-        if progress is not None:
-            progress(done, total)
-    return ome_zarr_labels.read(path)
-
-
-def cluster_file_steps(
-    array: Any,
-    model: Model,
-    number: int,
-    path: Path,
-    *,
-    detail: float = 1.0,
-    placement: Mapping[str, Any] | None = None,
+    names: Mapping[int, str] | None = None,
     colours: Mapping[int, Colour] | None = None,
+    placement: Mapping[str, Any] | None = None,
     image: str = "",
     made_by: Mapping[str, Any] | None = None,
 ) -> Generator[tuple[int, int], None, None]:
-    """Cluster a large image into an OME-Zarr label image, never whole in memory.
+    """Label a large image into an OME-Zarr label image, never whole in memory.
 
     Parameters
     ----------
     array : array_like
         From `open_large`, or any other lazy array.
-    model : Model
-        From `load_model`.
-    number : int
-        Of clusters.
+    label : callable
+        Gets an (H, W) uint8 target that can be written to by slices, and labels it
+        step by step, as `cluster_large_steps` and `find_large_steps` do.
     path : Path
         Ends with ``.ome.zarr``; appears whole or not at all.
-    detail : float
-        As for `cluster_large`.
-    placement, colours, image, made_by
+    names, colours, placement, image, made_by
         As of `LabelMap`.
 
     Yields
@@ -201,7 +172,7 @@ def cluster_file_steps(
     """
     import zarr
 
-    from napari_localdisc.core.large_images import CHUNK, cluster_large_steps
+    from napari_localdisc.core.large_images import CHUNK
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -212,11 +183,12 @@ def cluster_file_steps(
         target = zarr.create_array(
             f"{folder}/labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
         )
-        yield from cluster_large_steps(array, model, number, target, detail=detail)
+        yield from label(target)
         ome_zarr_labels.write(
             path,
             LabelMap(
                 target,
+                names=dict(names or {}),
                 colours=dict(colours or {}),
                 placement=dict(placement or {}),
                 name=path.name.removesuffix(".ome.zarr"),

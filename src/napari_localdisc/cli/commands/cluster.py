@@ -51,8 +51,8 @@ def cluster(
     image of a model.  OME-Zarr images, and TIFF images of more than 8192×8192 pixels,
     are read block by block and become NAME_clusters.ome.zarr.
     """
-    from napari_localdisc.batch import ClusterRecipe
     from napari_localdisc.cli.folders import make_files
+    from napari_localdisc.recipes import ClusterRecipe
 
     recipe = ClusterRecipe(clusters, flips, detail)
     make_files(

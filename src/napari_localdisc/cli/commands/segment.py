@@ -8,7 +8,7 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from napari_localdisc.batch import Recipe
+    from napari_localdisc.recipes import Recipe
 
 POSITION = 30
 
@@ -82,7 +82,8 @@ def segment(
 
     A structure makes NAME_vessel.tif (0 and 1) and NAME_vessel_probability.tif, 32-bit
     floats from 0 to 1; a concept makes NAME_concept.tif, with its classes.  All have
-    the image's own size.
+    the image's own size.  Of OME-Zarr images, and TIFF images of more than 8192×8192
+    pixels, structures are found block by block: NAME_vessel.ome.zarr, the mask alone.
     """
     from napari_localdisc.cli.folders import make_files
     from napari_localdisc.cli.output import WrongUse
@@ -111,9 +112,9 @@ def segment(
 def _structure_recipe(
     structure: str, model: str, threshold: float | None, flips: int
 ) -> "Recipe":
-    from napari_localdisc.batch import StructureRecipe
     from napari_localdisc.core.model_files import list_models, summarise_model
     from napari_localdisc.core.naming import find_name
+    from napari_localdisc.recipes import StructureRecipe
 
     file = list_models().get(model, Path(model))
     known = summarise_model(file).structures if file.is_file() else ()

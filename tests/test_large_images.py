@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_localdisc import large_clusters
+from napari_localdisc import smaller_copy
 from napari_localdisc.controller import Controller
 from napari_localdisc.core.embedding import embed
 from napari_localdisc.core.models import load_model
+from napari_localdisc.layers import METADATA_KEY
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def pixels():
 
 @pytest.fixture
 def controller(models, monkeypatch):
-    monkeypatch.setattr(large_clusters, "LARGE_PIXELS", 10_000)
+    monkeypatch.setattr(smaller_copy, "LARGE_PIXELS", 10_000)
     controller = Controller(ViewerModel())
     controller.set_model("tiny")
     yield controller
@@ -63,6 +64,59 @@ def test_lazy_layers_get_labels_on_the_disk(controller, pixels, tmp_path, kind):
     assert "on the disk" in controller.status
 
 
+def test_a_structure_is_found_on_the_disk(controller, pixels):
+    lazy = dask.array.from_array(pixels, chunks=(256, 256, 3))
+    controller.viewer.add_image(lazy, rgb=True, name="slide", scale=(2, 3))
+    controller.show_structure("vessel")
+    labels = controller.viewer.layers[-1]
+    assert labels.name == "slide vessel"
+    assert not isinstance(labels.data[0], np.ndarray)
+    assert labels.metadata[METADATA_KEY]["classes"] == {1: "vessel"}
+    expected = embed(pixels, load_model("tiny", "cpu")).structure("vessel") >= 0.5
+    assert 0 < expected.mean() < 1
+    assert np.mean(np.asarray(labels.data[0]) == expected) > 0.999
+
+
+@pytest.mark.parametrize("kind", ["dask", "pyramid", "stack"])
+def test_prompts_go_to_a_smaller_copy(controller, pixels, monkeypatch, kind):
+    monkeypatch.setattr(smaller_copy, "LARGE_PIXELS", 50_000)
+    lazy = dask.array.from_array(pixels, chunks=(256, 256, 3))
+    options = {"rgb": True, "scale": (2, 3), "translate": (5, 7), "name": "slide"}
+    expected = pixels.reshape(200, 3, 220, 3, 3).mean(axis=(1, 3)).round()
+    if kind == "pyramid":
+        lazy = [lazy, lazy[::2, ::2], lazy[::4, ::4]]
+        expected = pixels[::4, ::4]
+    elif kind == "stack":
+        lazy = dask.array.stack([lazy[::-1], lazy])
+        options |= {"scale": (1, 2, 3), "translate": (0, 5, 7)}
+    layer = controller.viewer.add_image(lazy, **options)
+    if kind == "stack":
+        controller.viewer.dims.set_current_step(0, 1)
+    controller.add_prompt((300, 300))
+    copy = controller.image
+    assert copy is not layer
+    assert copy.name.startswith("slide")
+    assert "1/" in copy.name
+    assert isinstance(copy.data, np.ndarray)
+    np.testing.assert_array_equal(np.squeeze(copy.data), expected)
+    assert "smaller copy" in controller.status
+    assert not controller.prompts
+    step = 4 if kind == "pyramid" else 3
+    first = np.array([0.5, 0.5]) * step - 0.5
+    rest = [1] if kind == "stack" else []
+    start = [0] * len(rest) + [0, 0]
+    np.testing.assert_allclose(
+        copy.data_to_world(start), layer.data_to_world([*rest, *first])
+    )
+    controller.add_prompt((60, 60))
+    assert controller.similarity_layer in controller.viewer.layers
+    count = len(controller.viewer.layers)
+    controller.set_image(layer)
+    controller.set_finding(True)
+    assert controller.image is copy
+    assert len(controller.viewer.layers) == count
+
+
 def test_images_in_memory_are_clustered_as_ever(controller, pixels):
     controller.viewer.add_image(pixels, rgb=True)
     controller.cluster()
@@ -72,7 +126,7 @@ def test_images_in_memory_are_clustered_as_ever(controller, pixels):
 def test_cancelling_or_removing_the_image_leaves_nothing(
     models, stepped, monkeypatch, pixels
 ):
-    monkeypatch.setattr(large_clusters, "LARGE_PIXELS", 10_000)
+    monkeypatch.setattr(smaller_copy, "LARGE_PIXELS", 10_000)
     controller = Controller(ViewerModel(), stepped)
     controller.set_model("tiny")
     layer = controller.viewer.add_image(dask.array.from_array(pixels), rgb=True)

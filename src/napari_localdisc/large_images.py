@@ -1,7 +1,8 @@
-"""Clusters of an image that does not fit in memory, as a layer that stays on the disk.
+"""Images that do not fit in memory: labelled block by block, or made smaller.
 
 The labels are an OME-Zarr label image in a folder of its own; the layer shows its
-pyramid, so that only what is seen is read.
+pyramid, so that only what is seen is read.  Prompts, strokes and concepts work on a
+smaller copy of the image, a layer like any other.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from psygnal import Signal
 
 from .core.errors import ImageError
+from .labels_target import CLASSES
 from .layers import METADATA_KEY, Plane
 from .running import Job, Progress, Runner
+from .smaller_copy import add_copy, read_smaller
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -27,23 +31,16 @@ if TYPE_CHECKING:
     from .embedding_work import ModelFile
     from .running import Steps
 
-LARGE_PIXELS = 1 << 25
-"""Lazy images with more pixels (5793 × 5793) are never read whole."""
+T = TypeVar("T")
 
 
-def is_large(plane: Plane) -> bool:
-    """Whether a plane must not be read whole: it is lazy, and large."""
-    height, width = plane.shape
-    return not plane.is_in_memory and height * width > LARGE_PIXELS
-
-
-class LargeClusters:
-    """Labels large planes, one at a time.
+class LargeImages:
+    """Labels large planes and makes smaller copies of them, one at a time.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Where the labels go.
+        Where the layers go.
     runner : Runner
         Runs the work.
     report : callable
@@ -67,14 +64,46 @@ class LargeClusters:
         self._report = report
         self._job: Job | None = None
         self._jobs = 0
+        self._copies: dict[Any, weakref.ref[Image]] = {}
 
     @property
     def is_busy(self) -> bool:
         """Whether an image is being worked on."""
         return self._job is not None
 
-    def start(self, layer: Image, plane: Plane, file: ModelFile, number: int) -> None:
-        """Label a plane with ``number`` clusters; other work of ours is dropped."""
+    def label(
+        self, layer: Image, plane: Plane, file: ModelFile, wanted: int | str
+    ) -> None:
+        """Label a plane with that many clusters, or with a structure of that name."""
+
+        def added(layer: Image, made: tuple[Path, dict[str, Any], Any]) -> None:
+            name = wanted if isinstance(wanted, str) else "structures"
+            self.shown.emit(show(self._viewer, layer, plane, name, *made))
+
+        self._start(layer, lambda: label_plane(plane, file, wanted), added)
+
+    def reduce(self, layer: Image, plane: Plane, then: Callable[[Image], None]) -> None:
+        """Call ``then`` with a smaller copy of a plane, which is made if need be."""
+        key = id(layer), plane.key
+        known = self._copies.get(key, lambda: None)()
+        if known is not None and known in self._viewer.layers:
+            then(known)
+            return
+
+        def added(layer: Image, pixels: Any) -> None:
+            copy = add_copy(self._viewer, layer, plane, pixels)
+            self._copies[key] = weakref.ref(copy)
+            then(copy)
+
+        self._start(layer, lambda: read_smaller(layer, plane), added)
+
+    def _start(
+        self,
+        layer: Image,
+        work: Callable[[], Steps[T]],
+        then: Callable[[Image, T], None],
+    ) -> None:
+        """Run work on a layer; other work of ours is dropped."""
         self.cancel()
         self._jobs += 1
         job = self._job = Job(self._jobs)
@@ -82,9 +111,9 @@ class LargeClusters:
         self.busy_changed.emit(True)
         self._runner.start(
             job,
-            lambda: label_plane(plane, file, number),
+            work,
             lambda progress: self._on_progress(job, progress),
-            lambda made: self._on_result(job, owner, plane, made),
+            lambda made: self._on_result(job, owner, made, then),
             lambda error: self._on_error(job, error),
         )
 
@@ -113,22 +142,22 @@ class LargeClusters:
         self,
         job: Job,
         owner: weakref.ref[Image],
-        plane: Plane,
-        made: tuple[Path, dict[str, Any], Any],
+        made: T,
+        then: Callable[[Image, T], None],
     ) -> None:
         if job is not self._job:
             return
         self._finish()
         layer = owner()
-        if layer is None or layer not in self._viewer.layers:
-            return
-        self.shown.emit(show(self._viewer, layer, plane, *made))
+        if layer is not None and layer in self._viewer.layers:
+            then(layer, made)
 
 
 def show(
     viewer: ViewerModel,
     layer: Image,
     plane: Plane,
+    name: str,
     path: Path,
     metadata: dict[str, Any],
     colours: Any,
@@ -146,7 +175,7 @@ def show(
     labels = Labels(
         levels if len(levels) > 1 else levels[0],
         multiscale=len(levels) > 1,
-        name=f"{layer.name} structures{plane.caption}",
+        name=f"{layer.name} {name}{plane.caption}",
         opacity=LABELS_OPACITY,
         colormap=label_colours(colours),
         metadata={METADATA_KEY: {**metadata, "path": str(path)}},
@@ -157,9 +186,9 @@ def show(
 
 
 def label_plane(
-    plane: Plane, file: ModelFile, number: int
+    plane: Plane, file: ModelFile, wanted: int | str
 ) -> Steps[tuple[Path, dict[str, Any], Any]]:
-    """Label a plane block by block.
+    """Label a plane block by block, with clusters or with a structure.
 
     Yields
     ------
@@ -176,34 +205,46 @@ def label_plane(
         Of its labels, from 0 on.
     """
     yield 0, 0
-    from .core.clustering import cluster_colours
     from .core.models import load_model
-    from .io.large import cluster_file_steps
+    from .io.large import label_file_steps
+    from .recipes import ClusterRecipe, StructureRecipe
 
+    recipe: ClusterRecipe | StructureRecipe
+    if isinstance(wanted, str):
+        recipe = StructureRecipe(wanted)
+    else:
+        recipe = ClusterRecipe(wanted)
     if len(plane.data.shape) > len(plane.index) + 1:
         raise ImageError("This layer has more axes than an image.")
     where = tuple(slice(None) if at is None else at for at in plane.index)
+    array = plane.data if len(where) == 2 else plane.data[where]
     model = load_model(file.path)
     yield 0, 0
     folder = Path(tempfile.mkdtemp(prefix="localdisc-labels-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    colours = cluster_colours(model, number)
-    metadata = {
-        "model": model.card.name,
-        "model_hash": model.hash,
-        "structures": number,
-    }
+    classes = recipe.classes(model)
+    names = {value: name for value, (name, _) in classes.items() if name}
+    colours = {value: colour for value, (_, colour) in classes.items()}
+    metadata: dict[str, Any] = {"model": model.card.name, "model_hash": model.hash}
+    if isinstance(recipe, StructureRecipe):
+        metadata |= {"structure": wanted, "threshold": recipe.threshold}
+    else:
+        metadata |= {"structures": wanted}
     path = folder / "labels.ome.zarr"
     try:
-        yield from cluster_file_steps(
-            plane.data if len(where) == 2 else plane.data[where],
-            model,
-            number,
+        yield from label_file_steps(
+            array,
+            lambda target: recipe.label_large(array, model, target),
             path,
-            colours={k: tuple(c) for k, c in enumerate(colours.tolist()) if k},
+            names=names,
+            colours=colours,
             made_by=metadata,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return path, metadata, colours
+    if names:
+        metadata[CLASSES] = names
+    rows = np.zeros((max(colours) + 1, 4), np.float32)
+    rows[list(colours)] = list(colours.values())
+    return path, metadata, rows
