@@ -241,5 +241,7 @@ class DerivedMap(DerivedLayer):
             return False
         layer.data[...] = values
         place(layer, placement)
-        layer.refresh(thumbnail=False, extent=False)
+        # The list of layers would be painted anew with every preview
+        with viewer.layers.events.blocker():
+            layer.refresh(thumbnail=False, extent=False, highlight=False)
         return True

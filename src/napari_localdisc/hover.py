@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from .workspace import Workspace
 
 INTERVAL = 25
-"""Milliseconds between two previews, at least."""
+"""Milliseconds from one preview to the next, at least."""
 
 
 class HoverPreview:
@@ -48,6 +50,7 @@ class HoverPreview:
         self._position: tuple[float, ...] | None = None
         self._is_active = False
         self._enabled = True
+        self._shown_at = -math.inf
         self._previews: list[DerivedMap] = []
 
     @property
@@ -117,10 +120,14 @@ class HoverPreview:
         if not self._enabled:
             return
         self._position = tuple(float(value) for value in event.position)
-        self._workspace.pacer.soon("preview", INTERVAL, self._show)
+        # At once where the last one is long ago: drawing may have taken as long
+        passed = 1000 * (time.monotonic() - self._shown_at)
+        wait = round(max(0.0, INTERVAL - passed))
+        self._workspace.pacer.soon("preview", wait, self._show)
 
     def _show(self) -> None:
         """Preview the newest position of the mouse."""
+        self._shown_at = time.monotonic()
         position, known = self._position, self._workspace.known_here()
         if not self._is_active or position is None or known is None:
             return
