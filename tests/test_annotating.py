@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
+from npe2 import PluginManager
 
 import napari_localdisc as ld
 from napari_localdisc.annotation_state import (
@@ -105,6 +106,27 @@ def test_deleted_and_added_points(controller, viewer):
     assert names(viewer) == ["eye"]
     controller.undo()
     assert len(controller.prompts_layer.data) == 2
+
+
+def test_points_are_saved_as_a_table(controller, viewer, tmp_path):
+    PluginManager.instance().discover()
+    controller.add_prompt((12, 30))
+    controller.add_prompt((40, 8), positive=False)
+    points = controller.prompts_layer
+    looks = points.symbol.copy(), points.face_color.copy()
+    (path,) = points.save(str(tmp_path / "prompts.csv"), plugin="napari")
+    table = np.genfromtxt(path, delimiter=",", names=True)
+    assert table.dtype.names == ("index", "axis0", "axis1", "positive")
+    np.testing.assert_array_equal(table["axis0"], (12, 40))
+    np.testing.assert_array_equal(table["axis1"], (30, 8))
+    np.testing.assert_array_equal(table["positive"], (1, 0))
+    np.testing.assert_array_equal(points.symbol, looks[0])
+    np.testing.assert_array_equal(points.face_color, looks[1])
+    assert len(controller.prompts) == 2
+    controller.close()
+    (opened,) = ViewerModel().open(path, plugin="napari")
+    np.testing.assert_array_equal(opened.data, points.data)
+    np.testing.assert_array_equal(opened.features["positive"], (1, 0))
 
 
 def test_a_point_dragged_off_the_image_goes_back(controller):

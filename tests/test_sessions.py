@@ -82,6 +82,13 @@ def assert_same(restored, controller):
         np.testing.assert_allclose(
             mine.data_to_world((7, 3)), its.data_to_world((7, 3))
         )
+    mine, its = restored.prompts_layer, controller.prompts_layer
+    for name in ("data", "symbol", "face_color"):
+        np.testing.assert_array_equal(getattr(mine, name), getattr(its, name))
+    assert len(set(map(str, mine.symbol))) == 2
+    np.testing.assert_allclose(
+        mine.data_to_world(mine.data[0]), its.data_to_world(its.data[0])
+    )
     np.testing.assert_array_equal(
         restored.strokes.prediction_layer.data, controller.strokes.prediction_layer.data
     )

@@ -225,7 +225,8 @@ def _open_file(viewer: ViewerModel, path: Path, reader: str | None) -> list[Laye
         before = list(viewer.layers)
         try:
             return list(viewer.open(path, plugin=reader))
-        # A reader raises what it likes; the file may have become something else
+        # Another plugin's reader raises what it likes for a file that has become
+        # something else; it is read below then, which says what is wrong with it
         except Exception:
             for layer in [each for each in viewer.layers if each not in before]:
                 viewer.layers.remove(layer)

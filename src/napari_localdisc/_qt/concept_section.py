@@ -47,6 +47,10 @@ class ConceptSection(Section):
         save_menu = QMenu(self)
         self.save_prompts = QAction("What the clicks mean…", self)
         self.save_classes = QAction("What the strokes taught…", self)
+        self.save_prompts.setToolTip(
+            "What several clicks correct around themselves stays with this image"
+        )
+        save_menu.setToolTipsVisible(True)
         save_menu.addActions([self.save_prompts, self.save_classes])
         self.save_button.setMenu(save_menu)
         self.apply_button = QPushButton("Apply concept")

@@ -69,6 +69,7 @@ def _local_discrimination(run: _Run) -> Generator[Progress, None, _Outcome]:
             except StopIteration as end:
                 return _Outcome(end.value)
             yield progress
+    # Whatever it is, it is not lost: the outcome carries it to `on_error`
     except Exception as error:
         return _Outcome(error=error)
     finally:

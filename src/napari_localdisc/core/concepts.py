@@ -125,7 +125,7 @@ class Concept:
         minimum_size: int = 0,
         colour: str = "#e6550d",
     ) -> Concept:
-        """Learn from points of an image.
+        """Learn from points of an image: what they mean, not how they correct it.
 
         Parameters
         ----------
