@@ -162,6 +162,10 @@ class Concepts:
         to_all : bool
             All open images; of a stack the slice that is shown.
         """
+        # Those of now: another one may be chosen when the file has been read
+        chosen = self._controller.image
+        images = self._controller.images if to_all else [chosen] if chosen else []
+        wanted = [weakref.ref(image) for image in images]
 
         def work() -> Steps[Concept]:
             yield 0, 0
@@ -170,9 +174,7 @@ class Concepts:
             return load_concept(path)
 
         def done(concept: Concept) -> None:
-            chosen = self._controller.image
-            images = [] if chosen is None else [chosen]
-            self.apply(concept, self._controller.images if to_all else images)
+            self._apply(concept, wanted)
 
         self._sessions.run(work, done, self._controller.report)
 
@@ -186,7 +188,9 @@ class Concepts:
         images : iterable of Image
             Layers of the viewer.
         """
-        waiting = [weakref.ref(image) for image in images]
+        self._apply(concept, [weakref.ref(image) for image in images])
+
+    def _apply(self, concept: Concept, waiting: list[weakref.ref[Image]]) -> None:
         with self._controller.reporting():
             if not waiting:
                 raise PromptError("There is no image to find the concept in: open one.")

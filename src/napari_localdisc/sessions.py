@@ -164,11 +164,16 @@ class Sessions:
         done: Callable[[Any], None],
         failed: Callable[[Exception], None],
     ) -> Job:
-        """Run work on files off the GUI thread."""
+        """Run work on files off the GUI thread; once closed, nothing is done after."""
         self._jobs += 1
         job = Job(self._jobs)
-        runner = self._controller.runner
-        runner.start(job, work, lambda progress: None, done, failed)
+        controller = self._controller
+
+        def finished(result: Any) -> None:
+            if not controller.is_closed:
+                done(result)
+
+        controller.runner.start(job, work, lambda progress: None, finished, failed)
         return job
 
     # Restoring

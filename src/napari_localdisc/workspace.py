@@ -117,6 +117,11 @@ class Workspace:
         for event in self._dims_events():
             event.disconnect(self._on_dims)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called: results that come later are dropped."""
+        return self._is_closed
+
     # What is chosen
 
     @property
