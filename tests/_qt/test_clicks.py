@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 TRANSFORMS = {
     "plain": {},
     "scale": {"scale": (0.5, 3)},
-    "translate": {"translate": (-70, 110)},
-    "rotate": {"rotate": 33},
+    "rotate": {"rotate": 33, "translate": (-70, 110)},
     "shear": {"shear": (0.4,)},
-    "affine": {"affine": np.array([[0.8, -0.6, 3], [0.6, 0.9, -2], [0, 0, 1]])},
     "units": {"scale": (2, 2), "units": ("um", "um")},
 }
 ALL = {
@@ -23,9 +22,12 @@ ALL = {
 
 @pytest.fixture
 def clicked(qtbot, viewer, open_widget, wait, mouse):
-    """Click on pixels of an image while finding; check where everything lies."""
+    """Click on pixels of an image while finding; check where everything lies.
 
-    def check(image, index=()):
+    With ``writes``, the key that adds the mask to the labels is pressed as well.
+    """
+
+    def check(image, index=(), writes=False):
         widget = open_widget(viewer)
         controller = widget.controller
         widget.similar_panel.button.click()
@@ -46,6 +48,22 @@ def clicked(qtbot, viewer, open_widget, wait, mouse):
         hand.shift_click(image.data_to_world([*index, 40, 8]))
         assert [prompt.positive for prompt in controller.prompts] == [True, False]
         np.testing.assert_allclose(controller.prompts[1].point, (40, 8), atol=0.5)
+        if writes:
+            lands(hand, controller, image, index, hit)
+
+    def lands(hand, controller, image, index, hit):
+        points = [prompt.point for prompt in controller.prompts]
+        wanted = controller.known_here().embedding.mask(points[:1], points[1:])
+        qtbot.keyClick(hand._canvas.native, Qt.Key.Key_K)
+        labels = controller.labels_layer
+        data = image.data[0] if image.multiscale else image.data
+        assert labels.data.shape == data.shape[: image.ndim]
+        np.testing.assert_array_equal(labels.data[index] == 1, wanted)
+        assert np.count_nonzero(labels.data) == np.count_nonzero(wanted)
+        # napari itself finds the label where the mouse was, and none beside the mask
+        assert labels.get_value(hit, world=True) == 1
+        away = [*index, *np.argwhere(~wanted)[0]]
+        assert not labels.get_value(image.data_to_world(away), world=True)
 
     return check
 
@@ -65,24 +83,27 @@ KINDS = {
 
 @pytest.mark.parametrize("convert", KINDS.values(), ids=KINDS)
 def test_clicks_on_every_kind_of_image(viewer, picture, clicked, convert):
-    clicked(viewer.add_image(convert(picture), **ALL))
+    image = viewer.add_image(convert(picture), **ALL)
+    clicked(image, writes=convert is KINDS["grey"])
 
 
 def test_clicks_on_a_slice_of_a_stack(viewer, picture, clicked):
     stack = np.stack([picture[::-1, :, 0], picture[..., 0], picture[:, ::-1, 0]])
     image = viewer.add_image(stack, scale=(4, 1.5, 2), translate=(3, -7, 11))
     viewer.dims.set_current_step(0, 1)
-    clicked(image, index=(1,))
+    clicked(image, index=(1,), writes=True)
 
 
 def test_clicks_on_a_transposed_view(viewer, picture, clicked):
     image = viewer.add_image(picture, scale=(1.5, 2))
     viewer.dims.order = (1, 0)
-    clicked(image)
+    clicked(image, writes=True)
 
 
 def test_clicks_on_a_multiscale_image(viewer, picture, clicked):
-    clicked(viewer.add_image([picture, picture[::2, ::2]], multiscale=True, rgb=True))
+    levels = [picture, picture[::2, ::2]]
+    image = viewer.add_image(levels, multiscale=True, rgb=True, rotate=33)
+    clicked(image, writes=True)
 
 
 def test_clicks_where_the_world_has_smaller_units(
