@@ -140,3 +140,23 @@ def test_cancel_keeps_what_is_done(models, folder, tmp_path, stepped):
     assert (tmp_path / "out" / "a_clusters.tif").exists()
     assert (tmp_path / "out" / "areas.csv").exists()
     assert not (tmp_path / "out" / "c_clusters.tif").exists()
+
+
+def test_closing_keeps_what_is_done_and_says_no_more(models, folder, tmp_path, stepped):
+    viewer = ViewerModel()
+    control = FolderControl(viewer, stepped)
+    control.set_model("tiny")
+    heard = []
+    control.progressed.connect(lambda *done: heard.append(done))
+    control.cluster(folder, tmp_path / "out", 4)
+    while not control.rows:
+        stepped.step()
+    viewer.layers.clear()
+    control.close()
+    control.close()
+    heard.clear()
+    stepped.finish()
+    assert not heard
+    assert not control.is_busy
+    assert (tmp_path / "out" / "a_clusters.tif").exists()
+    assert not (tmp_path / "out" / "c_clusters.tif").exists()

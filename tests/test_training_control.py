@@ -153,6 +153,24 @@ def test_clusters_do_not_come_back_once_deleted(control, viewer, images, play):
     assert len(viewer.layers) == 2
 
 
+def test_images_are_renamed_and_removed_in_the_middle(control, viewer, images, play):
+    control.start(TrainingChoices("mine", tuple(images)))
+    job = control._job
+    assert job.current.read() is not None
+    job.files = {"a": {"labels": np.ones((48, 40), np.uint8)}}
+    images[1].name = "another"
+    play(Pictured("a", 5, COLOURS))
+    shown = control.preview_layer
+    viewer.layers.clear()  # the process has its own copies of the pixels
+    play(step(6), Pictured("a", 7, COLOURS))
+    assert control.preview_layer is None
+    assert shown not in viewer.layers
+    assert len(viewer.layers) == 0
+    assert control.is_running
+    play(Finished(job.request.out, 9, stopped=False))
+    assert "9 steps" in control.status
+
+
 def test_what_cannot_work_is_refused_at_once(control, images, folder):
     one = (images[0],)
     (folder / "there.safetensors").write_bytes(b"")
