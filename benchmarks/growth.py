@@ -1,9 +1,10 @@
-"""Claim: the time of `embed` is a straight line in the image's pixels.
+"""Claim: time is a straight line in the pixels, from 0.25 to 100 megapixels.
 
-From 0.25 to 100 megapixels the slope on a log-log plot is 1 ± 0.1.  The network sees
-at most 576 pixels across, so that its time is the same for every image; what grows is
-reading the pixels.  Both are shown: all of `embed`, and `embed` less the time that was
-spent in the network.
+The slope on a log-log plot is 1 ± 0.1, where every image is looked at in the same
+detail: `cluster_large` with one working pixel for 3 × 3 pixels of the image, whatever
+its size, from file to labels in a file.  `embed` is shown beside it: it brings any
+image to the model's working diameter, so that its network takes the same time for every
+image and only reading the pixels grows.
 """
 
 from __future__ import annotations
@@ -12,83 +13,79 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import napari_localdisc as ld
+from napari_localdisc.core.large_images import cluster_large
 
 from . import machine
 from .machine import table, verdict
 from .memory_peaks import write_large
 
+if TYPE_CHECKING:
+    from napari_localdisc.core.models import Model
+
 NEEDS_DATA = False
 SIDES = (500, 1000, 2000, 4000, 7000, 10_000)
+PIXELS_PER_WORKING_PIXEL = 3
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "growth.png"
 
 
 def run() -> str:
-    """Measure embeddings of one image at six sizes, and draw them."""
-    from napari_localdisc.core.runtime import FastNetwork
-
+    """Measure one image at six sizes, and draw it."""
     model = ld.load_model("fundus")
-    network_seconds = 0.0
-    fill = FastNetwork.fill
-
-    def timed(self: FastNetwork, *arguments: object) -> None:
-        nonlocal network_seconds
-        start = time.perf_counter()
-        fill(self, *arguments)
-        network_seconds += time.perf_counter() - start
-
-    FastNetwork.fill = timed
-    totals, others = [], []
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            images = []
-            for side in SIDES:
-                file = Path(folder) / f"{side}.npy"
-                write_large(file, side)
-                images.append(np.load(file, mmap_mode="r"))
-            taken: list[list[tuple[float, float]]] = [[] for _ in SIDES]
-            for _ in range(machine.RUNS):
-                for image, times in zip(images, taken, strict=True):
-                    network_seconds = 0.0
-                    start = time.perf_counter()
-                    ld.embed(image, model)
-                    total = time.perf_counter() - start
-                    times.append((total, total - network_seconds))
-            for times in taken:
-                totals.append(statistics.median(t for t, _ in times))
-                others.append(statistics.median(o for _, o in times))
-    finally:
-        FastNetwork.fill = fill
+    in_detail: list[list[float]] = [[] for _ in SIDES]
+    embedded: list[list[float]] = [[] for _ in SIDES]
+    with tempfile.TemporaryDirectory() as folder:
+        images = []
+        for side in SIDES:
+            file = Path(folder) / f"{side}.npy"
+            write_large(file, side)
+            images.append(np.load(file, mmap_mode="r"))
+        for _ in range(machine.RUNS):
+            for number, image in enumerate(images):
+                seconds = _cluster(image, model, Path(folder) / "labels")
+                in_detail[number].append(seconds)
+                start = time.perf_counter()
+                ld.embed(image, model)
+                embedded[number].append(time.perf_counter() - start)
+    detail, whole = (
+        [statistics.median(times) for times in taken] for taken in (in_detail, embedded)
+    )
     pixels = np.square(np.array(SIDES, float)) / 1e6
-    slopes = [_slope(pixels, seconds) for seconds in (totals, others)]
-    _draw(pixels, totals, others)
+    _draw(pixels, detail, whole)
     rows: list[tuple[object, ...]] = [
-        (f"{p:g}", f"{t:.2f}", f"{o:.2f}", f"{t / p:.3f}")
-        for p, t, o in zip(pixels, totals, others, strict=True)
+        (f"{p:g}", f"{d:.2f}", f"{d / p:.3f}", f"{w:.2f}")
+        for p, d, w in zip(pixels, detail, whole, strict=True)
     ]
-    straight = [verdict(abs(slope - 1), 0.1) for slope in slopes]
+    slope = float(np.polyfit(np.log(pixels), np.log(detail), 1)[0])
+    columns = "megapixels | clusters in detail, s | s a megapixel | `embed`, s"
     return (
-        table("megapixels | `embed`, s | without the network, s | s a megapixel", rows)
-        + f"\n\nSlope of `embed`: {slopes[0]:.2f} (1 ± 0.1: {straight[0]}); without "
-        f"the network, {slopes[1]:.2f} (1 ± 0.1: {straight[1]}).\n\n"
+        table(columns, rows)
+        + f"\n\nSlope of clusters in detail: {slope:.2f} (1 ± 0.1: "
+        f"{verdict(abs(slope - 1), 0.1)}).\n\n"
         "![time against pixels](images/growth.png)"
     )
 
 
-def _slope(pixels: np.ndarray, seconds: list[float]) -> float:
-    return float(np.polyfit(np.log(pixels), np.log(seconds), 1)[0])
+def _cluster(image: np.ndarray, model: Model, file: Path) -> float:
+    side = image.shape[0]
+    detail = side / PIXELS_PER_WORKING_PIXEL / model.card.working_diameter
+    start = time.perf_counter()
+    labels = np.memmap(file, np.uint8, "w+", shape=image.shape[:2])
+    cluster_large(image, model, 8, labels, detail=detail)
+    return time.perf_counter() - start
 
 
-def _draw(pixels: np.ndarray, totals: list[float], others: list[float]) -> None:
+def _draw(pixels: np.ndarray, detail: list[float], whole: list[float]) -> None:
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
-    axes.loglog(pixels, totals, "o-", label="embed")
-    axes.loglog(pixels, others, "s-", label="without the network")
-    axes.loglog(pixels, others[-1] * pixels / pixels[-1], "k:", label="slope 1")
+    axes.loglog(pixels, detail, "o-", label="clusters in detail")
+    axes.loglog(pixels, whole, "s-", label="embed")
+    axes.loglog(pixels, detail[-1] * pixels / pixels[-1], "k:", label="slope 1")
     axes.set(xlabel="megapixels", ylabel="seconds")
     axes.legend()
     axes.grid(alpha=0.3)

@@ -3,7 +3,8 @@
 With 1, 5 and all training images, three seeds each: vessels (DRIVE, its training and
 its test part), optic disc (Drishti-GS1) and hard exudate (IDRiD), the last two split
 in halves, every other image of the folder.  Both start at the same seed, with the same
-images, steps and schedule.  Dice at 0.5 within the field of view, mean over images.
+images, steps and schedule, each at the learning rate that suits it.  Dice at 0.5 within
+the field of view, mean over images.
 
 Finished runs are kept in a file beside where this is run, so that a stopped benchmark
 goes on where it was: ``transfer_runs.json``.
@@ -30,7 +31,7 @@ MODEL = os.environ.get("LOCALDISC_TRANSFER_MODEL", "fundus")
 KEPT = Path(os.environ.get("LOCALDISC_TRANSFER_RUNS", "transfer_runs.json"))
 SEEDS = (0, 1, 2)
 SIZES = (1, 5, 0)
-STEPS, CROPS, CROP_SIZE = 50, 2, 128
+STEPS, CROPS, CROP_SIZE = 60, 2, 128
 TEST_IMAGES = 5
 STARTS = {False: "from our model", True: "from scratch"}
 
@@ -108,7 +109,9 @@ def _measure(task: Task, model: Model, seed: int, kept: dict[str, float]) -> Non
     test = [image.case(task.mask) for image in task.test]
     for size, scratch in wanted:
         cases = [task.training[k].case(task.mask) for k in order[: size or None]]
-        settings = FinetuneSettings(STEPS, CROPS, CROP_SIZE, 2e-3, scratch, seed)
+        settings = FinetuneSettings(
+            STEPS, CROPS, CROP_SIZE, from_scratch=scratch, seed=seed
+        )
         tuned = finetune(
             model,
             [case.image for case in cases],

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from napari_localdisc.core.network import (
     LocalDiscriminationNet,
+    blend,
+    freeze_statistics,
     patch_embedding,
     region_embedding,
 )
@@ -115,3 +117,24 @@ def test_refuses_sizes_that_do_not_pool():
 def test_refuses_empty_networks(name):
     with pytest.raises(ValueError, match=name):
         LocalDiscriminationNet(**{name: 0})
+
+
+def test_frozen_statistics_stay_while_weights_learn():
+    net = LocalDiscriminationNet(width=1).train()
+    before = {k: v.clone() for k, v in net.state_dict().items() if "running" in k}
+    freeze_statistics(net)
+    vectors, _ = net(torch.rand(2, 3, 32, 32))
+    vectors[0].sum().backward()
+    assert next(net.parameters()).grad is not None
+    for name, value in before.items():
+        assert torch.equal(net.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 1])
+def test_blended_weights_lie_on_the_way(share):
+    torch.manual_seed(0)
+    first, second = (LocalDiscriminationNet(width=1) for _ in "12")
+    a, b = (next(net.parameters()).detach().clone() for net in (first, second))
+    blend(first, second, share)
+    torch.testing.assert_close(next(first.parameters()), a + share * (b - a))
+    assert torch.equal(next(second.parameters()), b)

@@ -2,8 +2,8 @@
 
 A camera that the model has never seen differs in sharpness, colour and grain.  The
 same priors that trained the model are drawn into the user's photographs and fitted to
-them, at a low learning rate and with the statistics of batch norm left as they are, so
-that what the model knows is kept.
+them, at a low learning rate and with the statistics of batch norm left as they are; the
+result is the mean of the weights before and after.  So what the model knows is kept.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_MINUTES = 5.0
 _LEARNING_RATE = 2e-4
 _AVERAGING = 0.99
+_START_SHARE = 0.5
 _MOST_STEPS = 100_000
 
 
@@ -130,6 +131,7 @@ def adaptation_settings(
         minutes=None if steps else minutes,
         learning_rate=_LEARNING_RATE,
         averaging=_AVERAGING,
+        start_share=_START_SHARE,
         keep_statistics=True,
         stage1_share=0.0,
         self_training_from=0.0,

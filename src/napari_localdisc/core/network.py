@@ -248,3 +248,12 @@ def freeze_statistics(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
+
+
+@torch.no_grad()
+def blend(network: nn.Module, other: nn.Module, share: float) -> None:
+    """Move a network's weights towards those of another one, by a share of the way."""
+    others = other.state_dict()
+    for name, values in network.state_dict().items():
+        if values.is_floating_point():
+            values.lerp_(others[name].to(values), share)

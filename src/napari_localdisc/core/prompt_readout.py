@@ -41,6 +41,9 @@ STRUCTURE_CUT = 0.3
 """Presence of a structure that becomes 0.5 of similarity."""
 
 _NEARBY = 2
+_BESIDE = 0.3
+"""Part of the evidence that may be so many pixels beside a click."""
+
 _DOUBT = 0.02
 _LATER_DOUBT = 0.4
 _LIKENESS, _LATER_LIKENESS = 0.1, 0.5
@@ -142,16 +145,16 @@ def _signed(prompts: Prompts) -> list[tuple[NDArray[np.intp], float]]:
 
 
 def _agreement(values: Tensor, pixel: NDArray[np.intp], sign: float) -> float:
-    """Presence at a click, or absence; half of it may be a little beside the click."""
+    """Presence at a click, or absence; some of it may be a little beside the click."""
     row, column = (int(place) for place in pixel)
     window = values[
         max(0, row - _NEARBY) : row + _NEARBY + 1,
         max(0, column - _NEARBY) : column + _NEARBY + 1,
     ]
-    here = float(values[row, column])
+    here = (1 - _BESIDE) * float(values[row, column])
     if sign > 0:
-        return (here + float(window.max())) / 2
-    return 1 - (here + float(window.min())) / 2
+        return here + _BESIDE * float(window.max())
+    return 1 - here - _BESIDE * float(window.min())
 
 
 @torch.no_grad()

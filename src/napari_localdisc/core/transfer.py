@@ -39,6 +39,7 @@ _LEAST_DICE = 0.1
 """A cluster with a lower soft Dice than this on labelled crops is no start."""
 
 _STARTING_CROPS = 4
+_RATES = {False: 5e-4, True: 2e-3}
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class FinetuneSettings:
         Optimisation steps; the encoder is frozen for the first half.
     crops_per_step, crop_size : int
         Batch of augmented crops.
-    learning_rate : float
-        Of Adam, falling along a cosine.
+    learning_rate : float, optional
+        Of Adam, falling along a cosine; by default 0.0005, and 0.002 from scratch.
     from_scratch : bool
         Random weights instead of the model's, for comparison.
     seed : int
@@ -62,7 +63,7 @@ class FinetuneSettings:
     steps: int = 300
     crops_per_step: int = 4
     crop_size: int = 192
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     from_scratch: bool = False
     seed: int = 0
     augmentation: Augmentation = dataclasses.field(
@@ -125,7 +126,8 @@ def finetune(
         network.load_state_dict(model.network.state_dict())
         _start_channel(network, prepared, model, settings)
     network = channels_last(network).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    rate = settings.learning_rate or _RATES[settings.from_scratch]
+    optimizer = torch.optim.Adam(network.parameters(), rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     # The embedding branch has no part in the loss
     network.embedding_branch.requires_grad_(False)

@@ -23,6 +23,7 @@ from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.models import Model, ModelCard
 from napari_localdisc.core.network import (
     LocalDiscriminationNet,
+    blend,
     channels_last,
     freeze_statistics,
 )
@@ -112,6 +113,7 @@ class Trainer:
         start: Model | None = None,
     ) -> None:
         self.settings, self.fabric, self.priors = settings, fabric, priors
+        self._start = start
         self.training, self.held_out = photographs.split(settings.held_out)
         is_drawn = [isinstance(p, DrawnPrior) for p in priors]
         self.drawn = [k for k, drawn in enumerate(is_drawn) if drawn]
@@ -338,6 +340,8 @@ class Trainer:
             self.validate()
         latest = self.averaged.state_dict()
         self.averaged.load_state_dict(self.chosen.state_dict())
+        if self._start is not None:
+            blend(self._mean(), self._start.network, self.settings.start_share)
         settings = dataclasses.replace(self.settings, steps=_CENTRE_BATCHES)
         dataset = WindowDataset(self.training, settings)
         batches = (

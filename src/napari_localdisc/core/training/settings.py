@@ -67,6 +67,9 @@ class TrainingSettings:
         Peak of Adam's learning rate; it warms up, then falls along a cosine.
     averaging : float
         Decay of the moving average of the weights that becomes the model.
+    start_share : float
+        Weight of the model that training goes on from in the average of both that
+        becomes the result.
     keep_statistics : bool
         Leave batch norm's statistics as the model has them that training goes on from.
     validate_every : int
@@ -95,6 +98,7 @@ class TrainingSettings:
     self_training_from: float = 0.4
     learning_rate: float = 2e-3
     averaging: float = 0.997
+    start_share: float = 0.0
     keep_statistics: bool = False
     pixel_pairs: int = 256
     patch_grid: int = 12
