@@ -259,9 +259,8 @@ class _LargeImage:
             return  # nothing of the field of view: the target is 0 there
         around = self._around(tile)
         yield
-        logits = self.network.logits(window)
-        kept = Tile(tile.window, around).kept
-        maps = self.paint.maps(logits[(0, slice(None), *kept)])
+        logits = self.network.logits(window, Tile(tile.window, around).kept)
+        maps = self.paint.maps(logits[0])
         del logits
         yield
         yield from self._spread(maps, tile, around, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,12 @@ from .convolution import NormalisedConvolution
 
 STRIDE = 16
 """Height and width of the network's input are multiples of this."""
+
+BRANCH_REACH = 2
+"""Pixels that a branch's two convolutions see on each side."""
+
+Window = tuple[slice, slice]
+Inner = tuple[Any, ...]
 
 _BLOCKS_PER_GROUP = (2, 2, 3, 3, 3)
 _GROUP_WIDTHS = (1, 2, 4, 8, 8)
@@ -73,12 +80,19 @@ class Decoder(nn.Module):
             channels = out
         self.out_channels = channels + widths[0]
 
-    def forward(self, skips: list[Tensor]) -> Tensor:
-        """Return the (B, ``out_channels``, H, W) features both branches share."""
+    def forward(self, skips: list[Tensor], window: Window | None = None) -> Tensor:
+        """Return the (B, ``out_channels``, H, W) features both branches share.
+
+        With a ``window``, whose ends are even, only those rows and columns.
+        """
         *shallow, x = skips
         for group, skip in zip(self.groups, reversed(shallow[1:]), strict=True):
             x = group(torch.cat([_double(x), skip], 1))
-        return torch.cat([_double(x), shallow[0]], 1)
+        finest = shallow[0]
+        if window is not None:
+            rows, columns = (slice(part.start // 2, part.stop // 2) for part in window)
+            x, finest = x[..., rows, columns], finest[(..., *window)]
+        return torch.cat([_double(x), finest], 1)
 
 
 def _double(x: Tensor) -> Tensor:
@@ -158,31 +172,50 @@ class LocalDiscriminationNet(nn.Module):
         vectors, logits = self.raw(x)
         return F.normalize(vectors.float(), dim=1), cluster_probability(logits)
 
-    def raw(self, x: Tensor, vector_stride: int = 1) -> tuple[Tensor, Tensor]:
+    def raw(
+        self, x: Tensor, vector_stride: int = 1, window: Window | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return both branches' last convolutions, before any normalisation.
 
         With a ``vector_stride`` of 2 the embeddings are those of every other row and
-        column, at a quarter of the cost of their last convolution.
+        column, at a quarter of the cost of their last convolution.  With a ``window``
+        only these rows and columns are returned, and the branches, which are half of
+        the work, run on little more.
         """
-        features = self._features(x)
+        features, inner = self._features(x, window)
         block, last = self.embedding_branch
         assert isinstance(last, nn.Conv2d)
         vectors = F.conv2d(block(features), last.weight, last.bias, vector_stride, 1)
-        return vectors, self.clustering_branch(features)
+        logits = self.clustering_branch(features)
+        return (vectors, logits) if window is None else (vectors[inner], logits[inner])
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Return the clustering branch's last convolution alone."""
-        logits: Tensor = self.clustering_branch(self._features(x))
-        return logits
+    def logits(self, x: Tensor, window: Window | None = None) -> Tensor:
+        """Return the clustering branch's last convolution alone; see `raw`."""
+        features, inner = self._features(x, window)
+        logits: Tensor = self.clustering_branch(features)
+        return logits[inner]
 
-    def _features(self, x: Tensor) -> Tensor:
+    def _features(self, x: Tensor, window: Window | None) -> tuple[Tensor, Inner]:
         if x.shape[-1] % STRIDE or x.shape[-2] % STRIDE:
             raise ValueError(
                 f"Height and width must be multiples of {STRIDE}, "
                 f"not {tuple(x.shape[-2:])}; pad the image first."
             )
-        features: Tensor = self.decoder(self.encoder(x))
-        return features
+        if window is None:
+            features: Tensor = self.decoder(self.encoder(x))
+            return features, (...,)
+        sides = list(zip(window, x.shape[-2:], strict=True))
+        rows, columns = (
+            slice(
+                max(0, part.start - BRANCH_REACH) // 2 * 2,
+                min(side, -(-(part.stop + BRANCH_REACH) // 2) * 2),
+            )
+            for part, side in sides
+        )
+        features = self.decoder(self.encoder(x), (rows, columns))
+        top, left = window[0].start - rows.start, window[1].start - columns.start
+        height, width = (part.stop - part.start for part in window)
+        return features, (..., slice(top, top + height), slice(left, left + width))
 
 
 def cluster_probability(logits: Tensor) -> Tensor:

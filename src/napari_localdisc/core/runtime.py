@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .errors import LocalDiscError
 
 if TYPE_CHECKING:
-    from .network import LocalDiscriminationNet
+    from .network import LocalDiscriminationNet, Window
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -103,13 +103,17 @@ class FastNetwork:
         self.network = _prepared(network, self.dtype)
 
     @torch.no_grad()
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, x: Tensor, window: Window | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Run the network up to its last convolutions.
 
         Parameters
         ----------
         x : Tensor
             (B, C, H, W) float; H and W multiples of 16.
+        window : tuple of slice, optional
+            Rows and columns that are wanted; all by default.
 
         Returns
         -------
@@ -118,16 +122,16 @@ class FastNetwork:
         logits : Tensor
             (B, M, H, W) of dtype `dtype`.
         """
-        vectors, logits = self.network.raw(self._ready(x))
+        vectors, logits = self.network.raw(self._ready(x), window=window)
         return vectors, logits
 
     @torch.no_grad()
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor, window: Window | None = None) -> Tensor:
         """Run the clustering branch alone: about two thirds of the work.
 
         Parameters and result are as of a call, without the vectors.
         """
-        return self.network.logits(self._ready(x))
+        return self.network.logits(self._ready(x), window)
 
     def _ready(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype, memory_format=torch.channels_last)
@@ -192,19 +196,25 @@ class FastNetwork:
     ) -> None:
         """Run a tile mirrored, and write what is kept of it, mirrored back."""
         vectors, probability, presence = targets
-        height, width = probability.shape[1:]
-
-        def part_of(output: Tensor) -> Tensor:
-            whole = output.flip(mirror) if mirror else output
-            return whole[(0, slice(None), *kept)][:, :height, :width]
-
+        wanted = [
+            slice(part.start, min(part.stop, part.start + side))
+            for part, side in zip(kept, probability.shape[1:], strict=True)
+        ]
+        for axis in mirror:
+            part, side = wanted[axis - 2], window.shape[axis]
+            wanted[axis - 2] = slice(side - part.stop, side - part.start)
         seen = window.flip(mirror) if mirror else window
+        inner = wanted[0], wanted[1]
+
+        def mirrored_back(output: Tensor) -> Tensor:
+            return (output.flip(mirror) if mirror else output)[0]
+
         if vectors is None:
-            logits = self.logits(seen)
+            logits = self.logits(seen, inner)
         else:
-            raw, logits = self(seen)
-            write_unit_vectors(part_of(raw), vectors)
-        write_probabilities(part_of(logits), probability, presence, channels)
+            raw, logits = self(seen, inner)
+            write_unit_vectors(mirrored_back(raw), vectors)
+        write_probabilities(mirrored_back(logits), probability, presence, channels)
 
 
 # Prepared copies live as long as the network they were made from
