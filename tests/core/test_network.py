@@ -138,3 +138,21 @@ def test_blended_weights_lie_on_the_way(share):
     blend(first, second, share)
     torch.testing.assert_close(next(first.parameters()), a + share * (b - a))
     assert torch.equal(next(second.parameters()), b)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_window_is_cut_out_of_the_whole(data):
+    network = LocalDiscriminationNet(in_channels=2, clusters=3, width=2).eval()
+    window = []
+    for side in (32, 48):
+        start = data.draw(st.integers(0, side - 1))
+        window.append(slice(start, data.draw(st.integers(start + 1, side))))
+    x = torch.randn(1, 2, 32, 48)
+    with torch.no_grad():
+        whole = network.raw(x)
+        parts = network.raw(x, window=tuple(window))
+        alone = network.logits(x, tuple(window))
+    for part, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part, expected[:, :, *window])
+    torch.testing.assert_close(alone, parts[1])

@@ -33,11 +33,11 @@ def refuse(monkeypatch):
     refused = []
 
     def limit(pixels, error=NO_ROOM):
-        def limited(self, x, *args):
+        def limited(self, x, *args, **more):
             if x.shape[-1] * x.shape[-2] > pixels:
                 refused.append(tuple(x.shape[-2:]))
                 raise error
-            return raw(self, x, *args)
+            return raw(self, x, *args, **more)
 
         monkeypatch.setattr(LocalDiscriminationNet, "raw", limited)
         return refused

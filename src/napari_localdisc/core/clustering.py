@@ -19,9 +19,9 @@ from scipy.cluster.hierarchy import linkage
 from torch import Tensor
 
 from .errors import LocalDiscError
-from .images import FloatImage, Mask, WorkingGrid, resize
 
 if TYPE_CHECKING:
+    from .images import FloatImage, Mask, WorkingGrid
     from .models import Model
 
 FEWEST, MOST = 2, 16
@@ -187,7 +187,14 @@ def dominant_cluster(
     image = np.zeros(grid.image_shape, np.uint8)
     box = image[grid.box]
     if grid.height < height or grid.width < width:
-        probability = resize(probability[None], (grid.height, grid.width))[0]
+        # Probabilities are smooth: only what shrinks by half must be filtered first
+        filtered = 2 * grid.height < height or 2 * grid.width < width
+        probability = F.interpolate(
+            probability[None],
+            size=(grid.height, grid.width),
+            mode="bilinear",
+            antialias=filtered,
+        )[0]
         height, width = grid.height, grid.width
     rows = (torch.arange(grid.height) + 0.5) * (height / grid.height) - 0.5
     rows = rows.clamp(0, height - 1).to(probability.device)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .contrast import network_input
@@ -208,11 +207,14 @@ def _padded_input(
         card.working_diameter,
         card.in_channels,
     )
-    right, bottom = (
-        padded_size(side + 2 * margin) - side - margin for side in (width, height)
-    )
-    padding = (margin, right, margin, bottom)
-    return F.pad(x, padding)
+    shape = (padded_size(side + 2 * margin) for side in (height, width))
+    padded = torch.empty(
+        (1, card.in_channels, *shape),
+        device=device,
+        memory_format=torch.channels_last,  # as the network wants it
+    ).zero_()
+    padded[..., margin : margin + height, margin : margin + width] = x
+    return padded
 
 
 def _allocate(
