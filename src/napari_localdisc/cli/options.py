@@ -92,3 +92,18 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", metavar="", help="Print JSON instead of text and tables."),
 ]
+NewModel = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="MODEL",
+        help="The new model's file; what belongs to it lies beside it: card, log, "
+        "pictures, checkpoint.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", metavar="", help="Go on from the checkpoint.")
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Decides all chance.")]

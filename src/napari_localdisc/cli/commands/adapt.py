@@ -30,24 +30,12 @@ def adapt(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="MODEL",
-            help="The adapted model's file; the model it starts from stays.",
-            show_default=False,
-        ),
-    ],
+    output: options.NewModel,
     model: options.ModelName = "fundus",
     minutes: Annotated[
         float, typer.Option(min=0, metavar="N", help="Time to train.")
     ] = 5.0,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", metavar="", help="Go on from the checkpoint."),
-    ] = False,
+    resume: options.Resume = False,
     device: options.Device = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,

@@ -40,16 +40,7 @@ def finetune(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="MODEL",
-            help="The new model's file.",
-            show_default=False,
-        ),
-    ],
+    output: options.NewModel,
     model: options.ModelName = "fundus",
     steps: Annotated[
         int, typer.Option(min=2, metavar="N", help="Optimisation steps.")
@@ -66,7 +57,7 @@ def finetune(
             "--from-scratch", metavar="", help="Random weights, for comparison."
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides all chance.")] = 0,
+    seed: options.Seed = 0,
     device: options.Device = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,

@@ -35,16 +35,7 @@ def train(
             metavar="FOLDER", help="Images of any size.", show_default=False
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="MODEL",
-            help="The model's file; card, log, pictures and checkpoint lie beside it.",
-            show_default=False,
-        ),
-    ],
+    output: options.NewModel,
     prior: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,11 +82,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", metavar="", help="Go on from the checkpoint."),
-    ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides all chance.")] = 0,
+    resume: options.Resume = False,
+    seed: options.Seed = 0,
     device: options.Device = None,
     devices: Annotated[
         int,
