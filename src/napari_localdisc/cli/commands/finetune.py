@@ -64,6 +64,8 @@ def finetune(
     as_json: options.AsJson = False,
 ) -> None:
     """Train a segmentation from a few images with masks, starting from a model."""
+    import torch
+
     from napari_localdisc.cli.output import progress_bar
     from napari_localdisc.cli.training import plan_model, report_model
     from napari_localdisc.core.models import load_model
@@ -91,7 +93,7 @@ def finetune(
             settings=FinetuneSettings(
                 steps=steps, from_scratch=from_scratch, seed=seed
             ),
-            device=device or "cpu",
+            device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
             progress=lambda step, _, loss: show(step, f"Dice loss {loss:.3f}"),
         )
     report_model(tuned, str(output.with_suffix(".safetensors")), as_json)
