@@ -2,6 +2,7 @@
 
 import csv
 
+import dask.array
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -41,6 +42,8 @@ def test_areas_of_labels():
     assert (cup.name, cup.pixels, cup.percent) == ("cup", 0, 0)
     assert (disc.image, disc.pixels, disc.percent) == ("e.jpg", 2, 50)
     assert (other.title, other.pixels) == ("7", 1)
+    lazy = LabelMap(dask.array.from_array(labels.labels, chunks=1), labels.names)
+    assert [area.pixels for area in class_areas(lazy)] == [0, 2, 1]
 
 
 def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):

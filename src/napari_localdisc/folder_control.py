@@ -251,11 +251,13 @@ class FolderControl:
 
         from .io.export import read_labels
         from .io.images import read_image
+        from .io.large import is_large, open_large
         from .layer_files import layer_data_of
 
         task = row.outcome.task
         try:
-            pixels = read_image(task.source)
+            large = is_large(task.source)
+            pixels = open_large(task.source)[0] if large else read_image(task.source)
             is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
             layers: list[Layer] = [Image(pixels, name=task.source.stem, rgb=is_colour)]
             if task.outputs[0].exists():

@@ -146,7 +146,7 @@ class FolderWidget(Docked):
         row.addWidget(self.number)
         form.addRow("Find", row)
         form.addRow("Concept", self.concept)
-        form.addRow("Cluster", self.scheduler)
+        form.addRow("Scheduler", self.scheduler)
         self._form = form
         buttons = QHBoxLayout()
         buttons.addWidget(self.start_button)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,8 +52,7 @@ class ClassArea:
 
 def class_areas(labels: LabelMap) -> list[ClassArea]:
     """Count the pixels of each class that occurs or has a name; 0 is no class."""
-    values, counts = np.unique(np.asarray(labels.labels), return_counts=True)
-    found = {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+    found = _counted(labels.labels)
     total = max(1, int(np.prod(labels.shape)))
     named = {*found, *labels.names} - {0}
     return [
@@ -66,6 +65,19 @@ def class_areas(labels: LabelMap) -> list[ClassArea]:
         )
         for value in sorted(named)
     ]
+
+
+def _counted(labels: Any) -> dict[int, int]:
+    """Count each value; what is not in memory is counted block by block."""
+    if isinstance(labels, np.ndarray):
+        values, counts = np.unique(labels, return_counts=True)
+    else:
+        import dask
+        import dask.array
+
+        lazy = dask.array.unique(dask.array.asarray(labels), return_counts=True)
+        values, counts = dask.compute(*lazy)
+    return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
 
 
 def areas_in(path: Path, image: str) -> list[ClassArea]:
