@@ -6,6 +6,7 @@ unseen.
 
 import importlib
 
+import numpy as np
 import pytest
 from skimage.transform import resize
 
@@ -78,3 +79,18 @@ def test_a_page_keeps_one_table_of_each():
     assert "first" not in page
     assert page.index("second \\1") < page.index("other")
     assert page.count("<!-- click -->") == 1
+
+
+def test_strokes_with_and_without_the_picture(
+    monkeypatch, tmp_path, models, small_retina
+):
+    from benchmarks import stroke_features
+    from PIL import Image
+
+    mask = np.zeros(small_retina.shape[:2], bool)
+    mask[120:150, 30:60] = True
+    Image.fromarray(small_retina).save(tmp_path / "eye.png")
+    Image.fromarray(mask).save(tmp_path / "eye_optic_disc.png")
+    monkeypatch.setattr(stroke_features, "MODEL", "tiny")
+    *_, row = stroke_features.run(str(tmp_path)).splitlines()
+    assert row.startswith("| optic_disc | 1 | 0.")
