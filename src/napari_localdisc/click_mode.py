@@ -16,12 +16,16 @@ TOLERANCE = 4
 """Canvas pixels that the mouse may move between press and release of a click."""
 
 PAN_ZOOM = "pan_zoom"
+MIDDLE = 3
+"""The wheel's button, as the canvas counts."""
 
 OnClick = Callable[[tuple[float, ...], bool], None]
 
 
 class ClickMode:
     """Take over plain clicks of the left button; drags pan and the wheel zooms still.
+
+    Drags of the middle button pan, too, whatever tool the selected layer is in.
 
     While the selected layer is in a mode of its own, such as painting, clicks are
     that layer's.
@@ -102,6 +106,9 @@ class ClickMode:
             self._viewer.cursor.style = "crosshair"
 
     def _on_drag(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        if event.button == MIDDLE:
+            yield from self._pan(viewer, event)
+            return
         modifiers = {str(getattr(key, "name", key)) for key in event.modifiers}
         if event.button != 1 or modifiers - {"Shift"} or not self.takes_clicks:
             return
@@ -115,6 +122,20 @@ class ClickMode:
             yield
         if np.abs(np.asarray(event.pos) - start).max() <= TOLERANCE and self.is_active:
             self._on_click(position, "Shift" not in modifiers)
+
+    @staticmethod
+    def _pan(viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        """Keep what was under the mouse under the mouse."""
+        held = np.array(event.position, dtype=float)
+        camera = getattr(viewer, "scene", viewer).camera  # the viewer's own before 0.9
+        yield
+        while event.type == "mouse_move":
+            displayed = list(event.dims_displayed)
+            moved = (held - np.asarray(event.position))[displayed]
+            centre = np.array(camera.center, dtype=float)
+            centre[-len(moved) :] += moved
+            camera.center = tuple(centre)
+            yield
 
     def _on_double_click(self, viewer: ViewerModel, event: Any) -> None:
         """Do nothing: the first of the two clicks has been taken already."""

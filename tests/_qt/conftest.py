@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_localdisc._qt import MainWidget
@@ -81,19 +81,19 @@ class Mouse:
         self._qtbot.mouseDClick(self._canvas.native, button, none, self.at(world))
         self._qtbot.mouseRelease(self._canvas.native, button, none, self.at(world))
 
-    def drag(self, start, by: tuple[int, int]) -> None:
+    def drag(self, start, by: tuple[int, int], held=Qt.MouseButton.LeftButton) -> None:
         """Press, move by (x, y) canvas pixels in steps, release."""
         native = self._canvas.native
-        none, left = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
+        none = Qt.MouseButton.NoButton
         first = self.at(start)
         last = first + QPoint(*by)
         # QTest's own moves do not say that a button is held
         for kind, at, button, buttons in (
             (QEvent.Type.MouseMove, first, none, none),
-            (QEvent.Type.MouseButtonPress, first, left, left),
-            (QEvent.Type.MouseMove, (first + last) / 2, none, left),
-            (QEvent.Type.MouseMove, last, none, left),
-            (QEvent.Type.MouseButtonRelease, last, left, none),
+            (QEvent.Type.MouseButtonPress, first, held, held),
+            (QEvent.Type.MouseMove, (first + last) / 2, none, held),
+            (QEvent.Type.MouseMove, last, none, held),
+            (QEvent.Type.MouseButtonRelease, last, held, none),
         ):
             where = native.mapToGlobal(at)
             event = QMouseEvent(
@@ -106,6 +106,22 @@ class Mouse:
             )
             QApplication.sendEvent(native, event)
             self._qtbot.wait(20)  # as a hand: napari answers moves one by one
+
+    def wheel(self, at, degrees: int) -> None:
+        """Turn the wheel over a point of the world."""
+        native, place = self._canvas.native, QPointF(self.at(at))
+        turned, none = QPoint(0, 8 * degrees), Qt.MouseButton.NoButton
+        event = QWheelEvent(
+            place,
+            QPointF(native.mapToGlobal(place.toPoint())),
+            turned,
+            turned,
+            none,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(native, event)
 
 
 @pytest.fixture

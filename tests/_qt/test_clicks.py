@@ -136,6 +136,16 @@ def test_drags_and_clicks_outside_are_no_prompts(qtbot, viewer, finding, mouse):
     hand.drag((20, 20), (60, 0))
     assert finding.controller.prompts == ()
     qtbot.waitUntil(lambda: viewer.scene.camera.center != centre)  # it panned
+    before = hand.at((20, 20))
+    hand.drag((20, 20), (40, -30), Qt.MouseButton.MiddleButton)
+    qtbot.waitUntil(lambda: hand.at((20, 20)) != before)
+    moved = hand.at((20, 20)) - before  # what was under the mouse still is
+    assert max(abs(moved.x() - 40), abs(moved.y() + 30)) <= 1
+    zoom = viewer.scene.camera.zoom
+    hand.wheel((20, 20), 15)
+    qtbot.waitUntil(lambda: viewer.scene.camera.zoom > zoom)
+    assert finding.controller.prompts == ()
+    hand = mouse(viewer)
     hand.drag((20, 20), (2, -2))  # a hand is never quite still
     assert len(finding.controller.prompts) == 1
     viewer.scene.camera.zoom = 2

@@ -28,7 +28,8 @@ class SimilarPanel(Section):
             "While this is on, what is like the pixel under the cursor shows in "
             "yellow, and a click keeps it.\n"
             "Click: this is meant.  Shift + click: this is not meant.\n"
-            "Dragging still pans, the wheel still zooms."
+            "Dragging still pans, with the left button or the middle one; the wheel "
+            "still zooms."
             + controller.keys.hint("find similar")
         )
         self.counts = QLabel()
