@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .workspace import Workspace
 
 OPACITY = 0.85
+DELAY = 100
+"""Milliseconds after which what is pointed at shows."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ class WritingPreview:
         self._make, self._overwrites = make, overwrites
         if self._workspace.status != self._said:
             self._said = self._said_before = self._workspace.status
-        self.refresh()
+        # Not for what the mouse only passes
+        self._workspace.pacer.soon("writing preview", DELAY, self.refresh)
 
     def hide(self) -> None:
         """Preview nothing any more."""
@@ -159,7 +162,7 @@ class WritingPreview:
 
     def _soon(self) -> None:
         if self._make is not None:
-            self._workspace.pacer.soon("writing preview", 100, self.refresh)
+            self._workspace.pacer.soon("writing preview", DELAY, self.refresh)
 
     def refresh(self) -> None:
         """Look again at what is previewed, and at the labels."""

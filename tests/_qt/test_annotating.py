@@ -200,6 +200,7 @@ def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
     QApplication.sendEvent(button, QEnterEvent(at, at, at))
     vessel = widget.controller.known_here().embedding.structure("vessel") >= 0.5
     taken = wanted & vessel
+    qtbot.waitUntil(lambda: preview.layer is not None, timeout=5000)
     assert preview.effect.taken == {1: np.count_nonzero(taken)}
     np.testing.assert_array_equal(preview.layer.data == 1, taken)
     assert "in pink" in widget.progress_row.status.text()

@@ -76,13 +76,11 @@ def test_clicks_on_transformed_layers(viewer, picture, clicked, transform):
 KINDS = {
     "grey": lambda rgb: rgb[..., 0],
     "rgba": lambda rgb: np.dstack([rgb, np.ones(rgb.shape[:2], np.float32)]),
-    "uint16": lambda rgb: (rgb[..., 0] * 65535).astype(np.uint16),
-    "float": lambda rgb: rgb[..., 0].astype(float) * 1e4 - 3e3,
 }
 
 
 @pytest.mark.parametrize("convert", KINDS.values(), ids=KINDS)
-def test_clicks_on_every_kind_of_image(viewer, picture, clicked, convert):
+def test_clicks_on_kinds_that_napari_lays_out_differently(viewer, picture, clicked, convert):
     image = viewer.add_image(convert(picture), **ALL)
     clicked(image, writes=convert is KINDS["grey"])
 
