@@ -28,8 +28,16 @@ class _Entry:
     @property
     def size(self) -> int:
         embedding = self.embedded.embedding
-        tensors = embedding.matrix, embedding.cluster_probability
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        # What was not asked for yet does not lie in memory
+        appearance = vars(embedding).get("appearance")
+        tensors = (
+            embedding.matrix,
+            embedding.cluster_probability,
+            embedding.colour,
+            appearance,
+            *embedding.presence.values(),
+        )
+        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
 class EmbeddingStore:

@@ -80,7 +80,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("convert", KINDS.values(), ids=KINDS)
-def test_clicks_on_kinds_that_napari_lays_out_differently(viewer, picture, clicked, convert):
+def test_clicks_on_grey_and_rgba(viewer, picture, clicked, convert):
     image = viewer.add_image(convert(picture), **ALL)
     clicked(image, writes=convert is KINDS["grey"])
 

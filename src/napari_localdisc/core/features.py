@@ -66,7 +66,7 @@ def pixel_features(embedding: Embedding, name: str) -> tuple[Tensor, ...]:
             "These classes were learned from the picture too, and this embedding was "
             "made without one: embed the image again."
         )
-    return embedding.matrix, appearance
+    return embedding.matrix, appearance.float()
 
 
 def weights_of(name: str, components: int, count: int) -> NDArray[np.float64]:

@@ -96,11 +96,11 @@ class Embedding(PromptedPixels):
 
     @cached_property
     def appearance(self) -> Tensor | None:
-        """(14, h·w) `picture_features`, made when first asked for; None: no picture."""
+        """`picture_features` as float16, made once asked for; None: no picture."""
         if self.colour is None:
             return None
         inside = torch.from_numpy(self.inside).to(self.matrix)
-        return picture_features(self.colour, inside)
+        return picture_features(self.colour, inside).half()
 
     @property
     def _visible(self) -> Tensor:
