@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from napari_localdisc.core.priors import DrawnPrior, get_prior
-from napari_localdisc.core.rendering import Renderer, make_drawings
+from napari_localdisc.core.rendering import Drawings, Renderer
 from napari_localdisc.core.views import Augmentation
 
 
 def renderer(*priors: DrawnPrior) -> Renderer:
-    stocks = [make_drawings(p, 4, 112, 540, seed=0) for p in priors]
+    stocks = [Drawings(p, 4, 112, 540, seed=0) for p in priors]
     return Renderer(priors, stocks, Augmentation())
 
 
@@ -22,12 +22,31 @@ def ground():
     return torch.full((3, 3, 64, 64), 0.5), torch.ones(3, 1, 64, 64)
 
 
-def test_drawings_are_stored_as_bytes_and_repeat():
+def test_drawings_are_bytes_and_the_same_in_whatever_order_they_are_asked_for():
     prior = get_prior("vessel-tree")
-    stock = make_drawings(prior, 2, 80, 540, seed=3)
-    assert stock.shape == (2, 2, 80, 80)
-    assert stock.dtype == np.uint8
-    assert np.array_equal(stock, make_drawings(prior, 2, 80, 540, seed=3))
+    stock, again = (Drawings(prior, 5, 80, 540, seed=3) for _ in "12")
+    taken = stock.take(np.array([4, 1, 4]))
+    assert taken.shape == (3, 2, 80, 80)
+    assert taken.dtype == np.uint8
+    assert np.array_equal(taken[0], taken[2])
+    assert not np.array_equal(taken[0], taken[1])
+    assert np.array_equal(again.take(np.array([1]))[0], taken[1])
+    assert np.array_equal(again.take(np.array([4, 1, 4])), taken)
+
+
+def test_only_what_is_asked_for_is_drawn():
+    drawn = []
+
+    class Counting:
+        def draw(self, size, working_diameter, rng):
+            drawn.append(size)
+            return rng.random((size, size)), np.ones((size, size))
+
+    stock = Drawings(Counting(), 1000, 64, 540, seed=0)
+    stock.take(np.array([3, 999, 3]))
+    stock.take(np.array([999]))
+    assert drawn == [64, 64]
+    assert len(stock) == 1000
 
 
 def test_vessels_darken_what_their_mask_covers(ground):

@@ -29,8 +29,7 @@ class SimilarPanel(Section):
             "yellow, and a click keeps it.\n"
             "Click: this is meant.  Shift + click: this is not meant.\n"
             "Dragging still pans, with the left button or the middle one; the wheel "
-            "still zooms."
-            + controller.keys.hint("find similar")
+            "still zooms." + controller.keys.hint("find similar")
         )
         self.counts = QLabel()
         self.counts.setToolTip(

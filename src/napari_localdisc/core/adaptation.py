@@ -24,6 +24,7 @@ DEFAULT_MINUTES = 5.0
 _LEARNING_RATE = 2e-4
 _AVERAGING = 0.99
 _START_SHARE = 0.5
+_DRAWINGS = 200
 _MOST_STEPS = 100_000
 
 
@@ -125,8 +126,9 @@ def adaptation_settings(
             f"The card of {model.card.name!r} does not say how it was trained, so it "
             "cannot be adapted; choose a bundled model or one trained here."
         )
+    settings = TrainingSettings.from_dict(kept)
     return dataclasses.replace(
-        TrainingSettings.from_dict(kept),
+        settings,
         steps=steps or _MOST_STEPS,
         minutes=None if steps else minutes,
         learning_rate=_LEARNING_RATE,
@@ -136,4 +138,5 @@ def adaptation_settings(
         stage1_share=0.0,
         self_training_from=0.0,
         validate_every=50,
+        drawings=min(_DRAWINGS, settings.drawings),
     )

@@ -27,23 +27,43 @@ _DRAWN_SHARE = 0.75
 """Share of crops that lesions are drawn into."""
 
 
-def make_drawings(
-    prior: DrawnPrior, count: int, size: int, working_diameter: int, seed: int
-) -> NDArray[np.uint8]:
-    """Simulate a stock of drawings.
+class Drawings:
+    """A stock of simulated structures, each drawn when it is first asked for.
 
-    Returns
-    -------
-    ndarray
-        (count, 2, size, size) uint8: depth (255 is 0.7) and mask.
+    Parameters
+    ----------
+    prior : DrawnPrior
+        Draws them.
+    count : int
+        Different ones.
+    size : int
+        Side of a drawing in pixels.
+    working_diameter : int
+        Diameter of the field of view in pixels.
+    seed : int
+        Drawing k follows from it and k alone.
     """
-    rng = np.random.default_rng(seed)
-    stock = np.empty((count, 2, size, size), np.uint8)
-    for k in range(count):
-        depth, mask = prior.draw(size, working_diameter, rng)
-        stock[k, 0] = np.round(np.clip(depth / DEEPEST, 0, 1) * 255)
-        stock[k, 1] = np.round(mask * 255)
-    return stock
+
+    def __init__(
+        self, prior: DrawnPrior, count: int, size: int, working_diameter: int, seed: int
+    ) -> None:
+        self.prior, self.size, self.seed = prior, size, seed
+        self.working_diameter = working_diameter
+        self._stock = np.empty((count, 2, size, size), np.uint8)
+        self._is_drawn = np.zeros(count, bool)
+
+    def __len__(self) -> int:
+        return len(self._stock)
+
+    def take(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return (n, 2, size, size) uint8: depth (255 is 0.7) and mask."""
+        for k in np.unique(index[~self._is_drawn[index]]).tolist():
+            rng = np.random.default_rng([self.seed, k])
+            depth, mask = self.prior.draw(self.size, self.working_diameter, rng)
+            self._stock[k, 0] = np.round(np.clip(depth / DEEPEST, 0, 1) * 255)
+            self._stock[k, 1] = np.round(mask * 255)
+            self._is_drawn[k] = True
+        return self._stock[index]
 
 
 class Renderer:
@@ -53,8 +73,8 @@ class Renderer:
     ----------
     priors : sequence of DrawnPrior
         In the order of drawing: the last lies on top.
-    stocks : sequence of ndarray
-        `make_drawings` of each.
+    stocks : sequence of Drawings
+        One of each.
     augmentation : Augmentation
         Drawings are turned and scaled as photographs are.
     """
@@ -62,7 +82,7 @@ class Renderer:
     def __init__(
         self,
         priors: Sequence[DrawnPrior],
-        stocks: Sequence[NDArray[np.uint8]],
+        stocks: Sequence[Drawings],
         augmentation: Augmentation,
     ) -> None:
         self.priors, self.stocks = list(priors), list(stocks)
@@ -116,12 +136,12 @@ class Renderer:
         return self._pick(self.stocks[prior], like, generator)[1]
 
     def _pick(
-        self, stock: NDArray[np.uint8], like: Tensor, generator: torch.Generator
+        self, stock: Drawings, like: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         count, size = len(like), like.shape[-1]
         index = torch.randint(len(stock), (count,), generator=generator).numpy()
-        drawings = torch.from_numpy(stock[index]).to(like) / 255
-        side = stock.shape[-1]
+        drawings = torch.from_numpy(stock.take(index)).to(like) / 255
+        side = stock.size
         slack = max(0.0, (side - size) / 2 - 0.1 * size)
         centres = (side - 1) / 2 + uniform(-slack, slack, (count, 2), generator)
         maps = crop_maps(centres, size, self.augmentation, generator)

@@ -28,7 +28,7 @@ from napari_localdisc.core.network import (
     freeze_statistics,
 )
 from napari_localdisc.core.priors import DrawnPrior, Prior
-from napari_localdisc.core.rendering import Renderer, make_drawings
+from napari_localdisc.core.rendering import Drawings, Renderer
 
 from .adversary import Adversary
 from .batches import Batch, WindowDataset, Windows, make_batch, step_generator
@@ -155,7 +155,7 @@ class Trainer:
         settings = self.settings
         side = int(settings.crop_size * 1.75)
         stocks = [
-            make_drawings(p, settings.drawings, side, settings.working_diameter, seed)
+            Drawings(p, settings.drawings, side, settings.working_diameter, seed)
             for p in drawn
         ]
         return Renderer(drawn, stocks, settings.augmentation)
