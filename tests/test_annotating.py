@@ -313,7 +313,12 @@ def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
     assert preview.effect is None
     controller.preview_clusters(some[:1])
     assert preview.effect.pixels == (clusters == some[0]).sum()
-    viewer.layers.remove(controller.image)
+    controller.writing.preview_structure("vessel")
+    controller.classes.add("more")
+    shown = [layer.name for layer in viewer.layers]
+    controller.close()
+    assert set(shown) - set(names(viewer)) <= {"eye taken pixels"}
+    assert labels in viewer.layers
     assert preview.layer is None
 
 

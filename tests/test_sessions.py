@@ -213,6 +213,13 @@ def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):
         controller.classes.set_visible(value, False)
     after = sessions.draft().session.labels
     assert [each.colours for each in after] == [each.colours for each in before]
+    # Nor does a preview of what adding something would do
+    controller.classes.add("lens")
+    controller.add_clusters([1, 2, 3, 4, 5])
+    controller.writing.preview_structure("vessel")
+    assert controller.writing.preview.layer in controller.viewer.layers
+    names = [each.name for each in sessions.draft().session.labels]
+    assert not [name for name in names if "taken" in name]
     sessions.save(tmp_path / "mine")
     again, restoring = opened()
     restoring.open(tmp_path / "mine.localdisc")
