@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from .running import Steps
 
 
+def prepare_steps(embedding: Embedding) -> Steps[None]:
+    """Do what the first stroke would have to wait for: it takes about a second.
+
+    Yields
+    ------
+    done, total : int
+        Once, before the work.
+    """
+    yield 0, 0
+    from sklearn.linear_model import LogisticRegression  # noqa: F401
+
+    from .core.features import best_features, pixel_features
+
+    pixel_features(embedding, best_features(embedding))
+
+
 def learn_steps(embedding: Embedding, strokes: NDArray[np.integer]) -> Steps[Learned]:
     """Learn classes from strokes and predict the whole image.
 

@@ -13,7 +13,7 @@ from .annotation_state import background_values, runs
 from .classes import BACKGROUND, BACKGROUND_COLOUR
 from .core.errors import LocalDiscError, PromptError
 from .labels_target import class_colormap
-from .learning_work import learn_steps
+from .learning_work import learn_steps, prepare_steps
 from .running import Job
 from .stroke_layers import Learned, StrokeLayers, make_strokes
 from .writing_preview import Writing
@@ -144,7 +144,17 @@ class Strokes:
             )
             self.changed.emit()
             # So that the first stroke is answered at once
-            self._workspace.request("prepare strokes", lambda *known: None)
+            self._workspace.request("prepare strokes", self._prepare)
+
+    def _prepare(self, layer: Image, plane: Plane, known: Embedded) -> None:
+        self._jobs += 1
+        self._workspace.runner.start(
+            Job(self._jobs),
+            lambda: prepare_steps(known.embedding),
+            lambda progress: None,
+            lambda nothing: None,
+            self._workspace.report,
+        )
 
     def put(self, pixels: NDArray[np.integer]) -> None:
         """Restore strokes that were painted earlier.
