@@ -181,7 +181,10 @@ def test_a_very_large_tiff_is_read_by_blocks(model, tmp_path, monkeypatch):
     path = tmp_path / "slide.tif"
     tifffile.imwrite(path, noise, tile=(128, 128), compression="zlib")
     assert not large.is_large(path)
+    large.check_fits(path)
     monkeypatch.setattr(large, "LARGE_PIXELS", 1000)
+    with pytest.raises(FileError, match="600×640 pixels and is not read whole"):
+        large.check_fits(path)
     (task,) = plan_tasks([path], tmp_path / "out", ClusterRecipe().endings)
     outcome = run_task(task, ClusterRecipe(), model)
     assert outcome.state == "written", outcome.reason

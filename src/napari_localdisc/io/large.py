@@ -41,6 +41,19 @@ def is_large(path: Path) -> bool:
         return False  # reading it says what is wrong
 
 
+def check_fits(path: Path) -> None:
+    """Raise a FileError for an image that is not to be read whole."""
+    if not is_large(path):
+        return
+    height, width = open_large(path)[0].shape[:2]
+    if height * width > LARGE_PIXELS:
+        raise FileError(
+            f"{path} has {height}×{width} pixels and is not read whole: 'cluster' and "
+            "'segment --structure' work on it block by block; for anything else open "
+            "it in napari, where prompts work on a smaller copy, or save it smaller."
+        )
+
+
 def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
     """Open an image without reading it.
 

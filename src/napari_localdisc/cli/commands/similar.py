@@ -98,7 +98,9 @@ def _embed(
     from napari_localdisc.core.models import load_model
     from napari_localdisc.io.cache import cached_embed
     from napari_localdisc.io.images import read_image
+    from napari_localdisc.io.large import check_fits
 
+    check_fits(image)
     pixels = read_image(image)
     model = load_model(model_name, device)
     if no_cache:
