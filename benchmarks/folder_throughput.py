@@ -3,11 +3,11 @@
 The folder is what `localdisc cluster` does: photographs (JPEG) are read, brought to the
 working grid, labelled by the clustering branch and written as compressed TIFF.  The
 bare network is the same work of the network and nothing else: encoder, decoder and
-clustering branch, folded and in the same precision, on inputs of the sizes that these
-images' working grids have, in the same number of threads, results thrown away.  The
-embedding branch, which clusters do not need, is run by neither.  Both are measured in
-turn, so that the machine's other work weighs on both alike; the processor's time is
-what both used of it, whatever else ran.
+clustering branch, folded, in the same precision and on the same part of inputs of the
+same sizes, which follow from these images' working grids, in the same number of
+threads, results thrown away.  The embedding branch, which clusters do not need, is run
+by neither.  Both are measured in turn, so that the machine's other work weighs on both
+alike; the processor's time is what both used of it, whatever else ran.
 """
 
 from __future__ import annotations
@@ -68,13 +68,12 @@ def make_photographs(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def input_size(path: Path, model: Model) -> tuple[int, int]:
-    """Return height and width of what the network sees of an image."""
+def grid_size(path: Path, model: Model) -> tuple[int, int]:
+    """Return height and width of an image's working grid."""
     rgb = as_rgb(read_image(path))
     field_of_view = find_field_of_view(rgb, model.card.modality)
     grid = WorkingGrid.around(field_of_view, model.card.working_diameter)
-    height, width = (padded_size(side + 2 * SURROUND) for side in grid.shape)
-    return height, width
+    return grid.shape
 
 
 def timed(work: Callable[[], object]) -> Seconds:
@@ -85,15 +84,22 @@ def timed(work: Callable[[], object]) -> Seconds:
 
 
 def bare(sizes: Sequence[tuple[int, int]], model: Model, workers: int) -> Seconds:
-    """Run the network alone on inputs of these sizes."""
+    """Run the network alone on inputs for working grids of these sizes."""
     network = FastNetwork(model.network)
-    inputs = {size: torch.randn(1, model.card.in_channels, *size) for size in sizes}
+    channels = model.card.in_channels
+    inputs = {
+        size: torch.randn(1, channels, *(padded_size(s + 2 * SURROUND) for s in size))
+        for size in sizes
+    }
+
+    def work(size: tuple[int, int]) -> None:
+        rows, columns = (slice(SURROUND, SURROUND + side) for side in size)
+        network.logits(inputs[size], (rows, columns))
+
     with one_torch_thread_each(workers) as pool:
         assert isinstance(pool, ThreadPoolExecutor)
-        list(pool.map(lambda size: network.logits(inputs[size]), sizes[:workers]))
-        return timed(
-            lambda: list(pool.map(lambda size: network.logits(inputs[size]), sizes))
-        )
+        list(pool.map(work, sizes[:workers]))
+        return timed(lambda: list(pool.map(work, sizes)))
 
 
 def folder(files: Sequence[Path], out: Path, model: Model, workers: int) -> Seconds:
@@ -137,7 +143,7 @@ def run() -> str:
         part = -(-IMAGES // ROUNDS)
         for first in range(0, IMAGES, part):
             chosen = files[first : first + part]
-            sizes = [input_size(file, model) for file in chosen]
+            sizes = [grid_size(file, model) for file in chosen]
             middle = len(sizes) // 2
             spent["bare"] += bare(sizes[:middle], model, workers)
             spent["folder"] += folder(chosen, out, model, workers)
