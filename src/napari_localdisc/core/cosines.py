@@ -15,6 +15,9 @@ _BLOCK = 4096
 """Columns a matrix product handles at once: libraries read tall, thin matrices at the
 speed of memory when they come in a batch of such blocks, and at half of it whole."""
 
+_BLOCKS_IN_CACHE = 16
+"""Blocks whose cosines to several vectors are copied to their places at once."""
+
 _REMEMBERED = 12
 """Maps kept: one has as many numbers as the embedding has pixels."""
 
@@ -37,14 +40,18 @@ def cosines(matrix: Tensor, vectors: Tensor) -> Tensor:
     """
     count, pixels = len(vectors), matrix.shape[1]
     result = matrix.new_empty(count, pixels)
-    if count != 1:
-        return torch.mm(vectors, matrix, out=result)
     whole = pixels // _BLOCK * _BLOCK
-    blocks = whole // _BLOCK
-    if blocks:
-        part = matrix[:, :whole].view(-1, blocks, _BLOCK).transpose(0, 1)
+    step = whole if count == 1 else _BLOCKS_IN_CACHE * _BLOCK
+    for start in range(0, whole if count else 0, step or 1):
+        stop = min(start + step, whole)
+        blocks = (stop - start) // _BLOCK
+        part = matrix[:, start:stop].view(-1, blocks, _BLOCK).transpose(0, 1)
         queries = vectors.expand(blocks, *vectors.shape)
-        torch.bmm(queries, part, out=result[0, :whole].view(blocks, 1, _BLOCK))
+        out = result[:, start:stop].view(count, blocks, _BLOCK).transpose(0, 1)
+        if count == 1:
+            torch.bmm(queries, part, out=out)
+        else:
+            out.copy_(torch.bmm(queries, part))
     if whole < pixels:
         torch.mm(vectors, matrix[:, whole:], out=result[:, whole:])
     return result

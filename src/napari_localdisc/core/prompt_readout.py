@@ -18,6 +18,7 @@ The constants were chosen on DRIVE training, Drishti-GS1 and IDRiD images by Dic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -125,33 +126,37 @@ def weigh(
     ndarray
         (K + 1,) weights that sum to 1; the last is that of likeness.
     """
-    evidence = np.zeros(len(presence) + 1)
     later = len(prompts.pixels) - 1
-    evidence[-1] = np.log(_LIKENESS) + later * np.log(_LATER_LIKENESS)
-    for index, values in enumerate(presence):
-        agreement = [_agreement(values, p, s) for p, s in _signed(prompts)]
-        first = np.clip(agreement[0], _DOUBT, 1 - _DOUBT)
-        others = _LATER_DOUBT + (1 - _LATER_DOUBT) * np.array(agreement[1:])
-        evidence[index] = np.log(first) + np.log(others).sum()
-    evidence[:-1][np.array(shares) > LARGEST_SHARE] = -np.inf
-    weights = np.exp(evidence - evidence.max())
+    likeness = math.log(_LIKENESS) + later * math.log(_LATER_LIKENESS)
+    evidence = [
+        -math.inf if share > LARGEST_SHARE else _evidence(values, prompts)
+        for values, share in zip(presence, shares, strict=True)
+    ]
+    every = np.array([*evidence, likeness])
+    weights = np.exp(every - every.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
     weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0
     return np.asarray(weights / weights.sum())
 
 
-def _signed(prompts: Prompts) -> list[tuple[NDArray[np.intp], float]]:
-    return list(zip(prompts.pixels, prompts.signs.tolist(), strict=True))
+def _evidence(values: Tensor, prompts: Prompts) -> float:
+    """Logarithm of how well a structure explains the prompts."""
+    total = 0.0
+    signed = zip(prompts.pixels.tolist(), prompts.signs.tolist(), strict=True)
+    for number, ((row, column), sign) in enumerate(signed):
+        agreement = _agreement(values, row, column, sign)
+        if number:
+            total += math.log(_LATER_DOUBT + (1 - _LATER_DOUBT) * agreement)
+        else:
+            total += math.log(min(max(agreement, _DOUBT), 1 - _DOUBT))
+    return total
 
 
-def _agreement(values: Tensor, pixel: NDArray[np.intp], sign: float) -> float:
+def _agreement(values: Tensor, row: int, column: int, sign: float) -> float:
     """Presence at a click, or absence; some of it may be a little beside the click."""
-    row, column = (int(place) for place in pixel)
-    window = values[
-        max(0, row - _NEARBY) : row + _NEARBY + 1,
-        max(0, column - _NEARBY) : column + _NEARBY + 1,
-    ]
-    here = (1 - _BESIDE) * float(values[row, column])
+    top, left = max(0, row - _NEARBY), max(0, column - _NEARBY)
+    window = values[top : row + _NEARBY + 1, left : column + _NEARBY + 1].cpu().numpy()
+    here = (1 - _BESIDE) * float(window[row - top, column - left])
     if sign > 0:
         return here + _BESIDE * float(window.max())
     return 1 - here - _BESIDE * float(window.min())
@@ -201,17 +206,20 @@ def mix(
     if prompts is not None and likeness is not None and len(prompts.pixels) > 1:
         corrections = _corrections(likeness, maps, prompts, shape)
     height, width = shape
-    blocks = []
-    step = max(1, _BLOCK_PIXELS // width)
-    for top in range(0, height, step):
+    step = height
+    if likeness is not None and len(likeness.positive) + len(likeness.negative) > 1:
         # A few rows at a time, which stay in cache
+        step = max(1, _BLOCK_PIXELS // width)
+    blocks = []
+    for top in range(0, height, step):
         bottom = min(top + step, height)
         mixed = _mixture(maps, slice(top * width, bottom * width))
         shift = _shift(corrections, top, bottom, width)
         if shift is not None:
-            mixed.add_(_change(mixed, shift.view(-1))).clamp_(0, 1)
+            mixed.add_(_change(mixed, shift.view(-1)))
         blocks.append(mixed)
-    return torch.cat(blocks).view(shape)
+    whole = torch.cat(blocks) if len(blocks) > 1 else blocks[0]
+    return whole.clamp_(0, 1).view(shape)
 
 
 _Part = tuple[float, "Callable[[slice | Tensor], Tensor]", float]
@@ -224,12 +232,14 @@ def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
     for weight, at, cut in parts:
         values = at(pixels)
         # Odds divided by the odds of the cut
-        odds = torch.add(values.new_tensor(cut), values, alpha=1 - 2 * cut)
-        moved = torch.div(values, odds, out=odds)
         share = weight * (1 - cut)
-        total = moved.mul_(share) if total is None else total.add_(moved, alpha=share)
+        odds = torch.add(
+            values.new_tensor(cut / share), values, alpha=(1 - 2 * cut) / share
+        )
+        moved = torch.div(values, odds, out=odds)
+        total = moved if total is None else total.add_(moved)
     assert total is not None
-    return total.clamp_(0, 1)
+    return total
 
 
 @dataclass(frozen=True)
@@ -319,5 +329,7 @@ def _shift(
 def _change(values: Tensor, shift: Tensor) -> Tensor:
     """Return what a shift of the log odds adds to values in [0, 1]."""
     before = values.clamp(_FLOOR, 1 - _FLOOR)
-    after = torch.logit(before).add_(shift).sigmoid_()
-    return after.sub_(before)
+    # The odds are multiplied: no logarithm is needed
+    raised = torch.exp(shift).mul_(before)
+    rest = torch.sub(raised, before).add_(1)
+    return raised.div_(rest).sub_(before)

@@ -125,7 +125,7 @@ class PromptedPixels:
             for points in (positive, negative)
         ]
         points = self.grid.points_to_working(np.concatenate(kinds))
-        vectors = np.concatenate([self.vectors_at(kind) for kind in kinds])
+        vectors = similar.sample_vectors(self.matrix, self.grid.shape, points)
         return readout.Prompts.at(vectors, points, len(kinds[0]), self.grid.shape)
 
     def _mix(
@@ -143,8 +143,8 @@ class PromptedPixels:
 
     @cached_property
     def _few_inside(self) -> Tensor:
-        """Pixels of the working grid within the field of view, a few ten thousand."""
-        step = max(1, min(self.grid.shape) // 150)
+        """Pixels of the working grid within the field of view, some ten thousand."""
+        step = max(1, min(self.grid.shape) // 110)
         few = np.zeros(self.grid.shape, bool)
         few[::step, ::step] = self.inside[::step, ::step]
         return torch.from_numpy(np.flatnonzero(few)).to(self.matrix.device)

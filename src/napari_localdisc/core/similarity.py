@@ -229,7 +229,8 @@ def moved_threshold(
 
 def otsu_threshold(values: FloatImage) -> float:
     """Split values where the variance between the two parts is largest."""
-    counts = torch.histc(torch.from_numpy(values), _BINS, 0, 1).numpy()
+    bins = np.minimum(values * np.float32(_BINS), _BINS - 1).astype(np.uint8)
+    counts = np.bincount(bins, minlength=_BINS)
     filled = np.flatnonzero(counts)
     if len(filled) < 2:
         return float(values.min(initial=1))
