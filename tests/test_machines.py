@@ -164,7 +164,7 @@ def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
     """The worker with a GPU does all the work, until it is killed."""
     file, (_, victim, _) = cluster
     job = replace(job, device=None)
-    tasks = planned(pictures(30), tmp_path / "out", job.recipe)
+    tasks = planned(pictures(16), tmp_path / "out", job.recipe)
     from distributed import Client
 
     with Client(scheduler_file=file, timeout="60s") as client:
@@ -173,13 +173,13 @@ def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
 
     def tell(outcome) -> None:
         outcomes.append(outcome)
-        if len(outcomes) == 8:
+        if len(outcomes) == 4:
             victim.send_signal(signal.SIGKILL)
 
     run_tasks(tasks, job, tell, scheduler=file)
     assert victim.wait() == -signal.SIGKILL
-    assert {outcome.worker for outcome in outcomes[:8]} == {"one"}
-    assert {outcome.worker for outcome in outcomes[-8:]} == {"two"}
+    assert {outcome.worker for outcome in outcomes[:4]} == {"one"}
+    assert {outcome.worker for outcome in outcomes[-4:]} == {"two"}
     sources = [outcome.task.source for outcome in outcomes]
     assert sorted(sources) == [task.source for task in tasks]
     assert {outcome.state for outcome in outcomes} <= {"written", "skipped"}
