@@ -79,6 +79,11 @@ def run(data: str) -> str:
     lines = ["| structure | images | start | Dice | ± between seeds |"]
     lines.append("|---|---|---|---|---|")
     for task in chosen:
+        if task.structure in model.card.structures:
+            untouched = f"{_untouched(task, model, kept):.3f}"
+            lines.append(
+                f"| {task.structure} | none | the model as it is | {untouched} | |"
+            )
         for size in SIZES:
             for scratch, start in STARTS.items():
                 values = [kept[_key(task, size, s, scratch, model)] for s in SEEDS]
@@ -88,6 +93,20 @@ def run(data: str) -> str:
                     f"| {np.std(values, ddof=1):.3f} |"
                 )
     return "\n".join(lines)
+
+
+def _untouched(task: Task, model: Model, kept: dict[str, float]) -> float:
+    key = f"{task.structure}/none/{model.hash}/{TEST_IMAGES}"
+    if key not in kept:
+        scores = [_dice(i.case(task.mask), model, task.structure) for i in task.test]
+        kept[key] = round(float(np.mean(scores)), 4)
+        _keep(kept)
+    return kept[key]
+
+
+def _keep(kept: dict[str, float]) -> None:
+    with atomic_path(KEPT) as path:
+        path.write_text(json.dumps(kept, indent=1))
 
 
 def _key(task: Task, size: int, seed: int, scratch: bool, model: Model) -> str:
@@ -121,8 +140,7 @@ def _measure(task: Task, model: Model, seed: int, kept: dict[str, float]) -> Non
         )
         score = float(np.mean([_dice(case, tuned, task.structure) for case in test]))
         kept[_key(task, size, seed, scratch, model)] = round(score, 4)
-        with atomic_path(KEPT) as path:
-            path.write_text(json.dumps(kept, indent=1))
+        _keep(kept)
 
 
 def _dice(case: Case, model: Model, structure: str) -> float:
