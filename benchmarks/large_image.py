@@ -15,7 +15,7 @@ NEEDS_DATA = False
 SIDE = 10_000
 
 _WORK = """
-import resource, sys, time
+import sys, time
 import numpy as np, zarr
 from napari_localdisc.core.large_images import cluster_large
 from napari_localdisc.core.models import Model, load_model
@@ -45,7 +45,8 @@ cluster_large(source, model, 8, target, detail=detail)
 seconds = time.perf_counter() - start
 middle = target[side // 2 - 50:side // 2 + 50, side // 2 - 50:side // 2 + 50]
 assert middle.min() >= 1
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, seconds)
+from benchmarks.machine import peak_bytes
+print(peak_bytes() / 2**20, seconds)
 """
 
 

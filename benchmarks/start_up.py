@@ -3,6 +3,7 @@
 Importing the package takes less than 0.15 s, the manifest's commands less than 0.3 s,
 opening the widget less than 0.8 s beyond bare napari, and the first Cluster after the
 start less than 3 s on the retina.
+A hand takes 1.5 s from the open widget to its button, while torch is loaded.
 Each run is a process of its own; the window opens on a virtual screen where there is
 no other.
 """
@@ -20,6 +21,7 @@ from . import machine
 from .machine import script, table, verdict
 
 NEEDS_DATA = False
+HAND = 1.5
 _TIMER = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
 _COMMANDS = """
 import time
@@ -48,6 +50,9 @@ dock, widget = viewer.window.add_plugin_dock_widget(
 )
 QApplication.processEvents()
 widget_seconds = time.perf_counter() - start
+pause = time.perf_counter()
+while time.perf_counter() - pause < SECONDS_BEFORE:
+    QApplication.processEvents()
 done = []
 widget.controller.clusters_changed.connect(lambda: done.append(time.perf_counter()))
 start = time.perf_counter()
@@ -74,20 +79,30 @@ def run() -> str:
             "napari": _WINDOW.format("napari_seconds"),
             "widget": _WINDOW.format("widget_seconds"),
             "cluster": _WINDOW.format("cluster_seconds"),
+            "at once": _WINDOW.format("cluster_seconds"),
         }
         times: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(machine.RUNS):
             for name, code in works.items():
+                before = HAND if name == "cluster" else 0
+                code = code.replace("SECONDS_BEFORE", str(before))
                 times[name].append(script(code, screen))
     seconds = {name: statistics.median(taken) for name, taken in times.items()}
-    limits = {"package": 0.15, "commands": 0.3, "widget": 0.8, "cluster": 3.0}
+    limits = {
+        "package": 0.15,
+        "commands": 0.3,
+        "widget": 0.8,
+        "cluster": 3.0,
+        "at once": 3.0,
+    }
     names = {
         "numpy": "import numpy",
         "package": "import napari_localdisc",
         "commands": "import what the manifest's commands name, beside napari",
         "napari": "bare napari, to an empty window",
         "widget": "the dock widget, beyond that",
-        "cluster": "first Cluster on the retina, with loading torch and the model",
+        "cluster": f"first Cluster on the retina, {HAND} s after the widget is there",
+        "at once": "the same, asked for at once by a program",
     }
     return table(
         "what | s | of bare napari | claim | holds",

@@ -29,6 +29,7 @@ from .strokes_panel import StrokesPanel
 from .structure_panel import StructurePanel
 from .timer import QtTimer
 from .training_section import TrainingSection
+from .warm_up import warm_up_soon
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -88,6 +89,7 @@ class MainWidget(Docked):
         # The window may be destroyed without this widget being told first
         self.destroyed.connect(self.autosaver.close)
         self.destroyed.connect(controller.close)
+        warm_up_soon(self)
 
     def _show_finding(self, finding: bool) -> None:
         """Bring the prompts' panel up when their mode is entered by its key."""
