@@ -120,7 +120,9 @@ def test_images_that_cannot_be_read_are_named(start, tmp_path):
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans" / "broken.png").write_text("no image")
     heard = listen(start(folder=str(tmp_path / "scans")))
-    assert "broken.png is left out" in of_kind(heard, Noted)[0].text
+    said = of_kind(heard, Noted)[0].text
+    assert said.startswith("Left out: ")
+    assert "broken.png is not an image" in said
     assert isinstance(heard[-1], Failed)
 
 

@@ -73,7 +73,10 @@ class PromptedPixels:
             If a point lies outside the image or its field of view.
         """
         checked = similar.check_points(points, self.field_of_view)
-        on_grid = self.grid.points_to_working(checked)
+        return self._vectors(self.grid.points_to_working(checked))
+
+    def _vectors(self, on_grid: NDArray[np.float64]) -> FloatImage:
+        """(k, D) vectors at (k, 2) points of the working grid."""
         return similar.sample_vectors(self.matrix, self.grid.shape, on_grid)
 
     def _likeness(self, positive: ArrayLike, negative: ArrayLike) -> similar.Likeness:
@@ -125,7 +128,7 @@ class PromptedPixels:
             for points in (positive, negative)
         ]
         points = self.grid.points_to_working(np.concatenate(kinds))
-        vectors = similar.sample_vectors(self.matrix, self.grid.shape, points)
+        vectors = self._vectors(points)
         return readout.Prompts.at(vectors, points, len(kinds[0]), self.grid.shape)
 
     def _mix(

@@ -18,7 +18,6 @@ from skimage.filters import sato, threshold_otsu
 
 from napari_localdisc.core.embedding import Embedding
 from napari_localdisc.core.images import FloatImage, Mask, as_rgb, working_image
-from napari_localdisc.core.similarity import check_points
 
 COLOUR_RADIUS = 1.4
 FILTER_RADIUS = 6.0
@@ -82,10 +81,8 @@ class FeatureImage(Embedding):
         """They are corrected by clicks as ours are, though they know no structure."""
         return True
 
-    def vectors_at(self, points: ArrayLike) -> FloatImage:
-        """Return the prompts (k, F + 2) of points in the image's pixels."""
-        checked = check_points(points, self.field_of_view)
-        on_grid = self.grid.points_to_working(checked)
+    def _vectors(self, on_grid: NDArray[np.float64]) -> FloatImage:
+        """(k, F + 2) prompts at (k, 2) points of the working grid."""
         planes = self.matrix[:-2].numpy().reshape(-1, *self.grid.shape)
         values = np.stack([_at(plane, on_grid) for plane in planes], axis=1)
         square = np.square(values).sum(axis=1, keepdims=True)
