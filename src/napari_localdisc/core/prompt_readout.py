@@ -57,6 +57,13 @@ LARGEST_SHARE = 0.6
 """A structure that is seen in more of the image than this explains nothing: so do
 models that were hardly trained, or on another kind of image."""
 
+_SIZE = 0.25
+"""How much a small structure is preferred to a large one that holds the click as well:
+who means the large one has many other places to click.  Errors lie anywhere, so it
+counts less with every further click."""
+
+_USUAL_SHARE, _LEAST_SHARE = 0.05, 0.005
+
 _SPREAD = 0.2
 _MARGIN = 1.0
 _NOISE = 0.02
@@ -129,7 +136,9 @@ def weigh(
     later = len(prompts.pixels) - 1
     likeness = math.log(_LIKENESS) + later * math.log(_LATER_LIKENESS)
     evidence = [
-        -math.inf if share > LARGEST_SHARE else _evidence(values, prompts)
+        -math.inf
+        if share > LARGEST_SHARE
+        else _evidence(values, prompts) + _preference(share) / len(prompts.pixels)
         for values, share in zip(presence, shares, strict=True)
     ]
     every = np.array([*evidence, likeness])
@@ -137,6 +146,10 @@ def weigh(
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
     weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0
     return np.asarray(weights / weights.sum())
+
+
+def _preference(share: float) -> float:
+    return _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
 
 
 def _evidence(values: Tensor, prompts: Prompts) -> float:
