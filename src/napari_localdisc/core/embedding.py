@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
 
 from .cluster_maps import ClusterMaps
-from .errors import Cancelled
 from .images import (
     FloatImage,
     Mask,
@@ -20,6 +19,7 @@ from .images import (
     working_image,
 )
 from .pixel_embedding import Embedding
+from .steps import run_steps
 from .tile_runs import Maps, run_tiles
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ __all__ = [
     "map_clusters",
 ]
 
-T = TypeVar("T")
-
 SURROUND = 32
 """Pixels around a fundus image's grid that are as if outside the field of view: the
 network has learnt what the border of an array looks like, and should not see one."""
 
 TILE_SIZE = 1024
 """Working grids up to this size go through the network in one piece."""
+
+_CANCELLED = "Embedding the image was cancelled."
 
 
 def embed(
@@ -89,25 +89,7 @@ def embed(
     steps = embed_steps(
         image, model, tile_size=tile_size, flips=flips, precision=precision
     )
-    return _finish(steps, progress, cancel)
-
-
-def _finish(
-    steps: Generator[tuple[int, int], None, T],
-    progress: Callable[[int, int], None] | None,
-    cancel: Callable[[], bool] | None,
-) -> T:
-    while True:
-        if cancel is not None and cancel():
-            steps.close()
-            raise Cancelled("Embedding the image was cancelled.")
-        try:
-            done, total = next(steps)
-        except StopIteration as finished:
-            result: T = finished.value
-            return result
-        if progress is not None:
-            progress(done, total)
+    return run_steps(steps, progress, cancel, _CANCELLED)
 
 
 def embed_steps(
@@ -170,7 +152,7 @@ def map_clusters(
     ClusterMaps
     """
     steps = _cluster_steps(image, model, tile_size, flips, precision)
-    return _finish(steps, progress, cancel)
+    return run_steps(steps, progress, cancel, _CANCELLED)
 
 
 def _cluster_steps(

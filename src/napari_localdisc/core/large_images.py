@@ -19,11 +19,12 @@ from .block_source import BlockSource, Window
 from .clustering import check_number, merge_table
 from .contrast import CONTRAST_FRACTION, colour_statistics, network_input
 from .embedding import SURROUND, TILE_SIZE
-from .errors import Cancelled, LocalDiscError
+from .errors import LocalDiscError
 from .images import few_tones, stretch_tones
 from .large_paints import ClusterPaint, Line, Paint, StructurePaint, interpolated
 from .network import STRIDE
 from .runtime import FastNetwork, Precision
+from .steps import run_steps
 from .structures import channel, deep_inside
 from .tiling import Tile, padded_size, plan_tiles
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
+
+_CANCELLED = "The work on the image was cancelled."
 
 Steps = Generator[tuple[int, int], None, None]
 
@@ -71,7 +74,7 @@ def cluster_large(
     progress : callable, optional
         Called with (steps done, steps in all).
     cancel : callable, optional
-        Asked after each step; true stops the work.
+        Asked before each step; true stops the work.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def cluster_large(
         tile_size=tile_size,
         precision=precision,
     )
-    _finish(steps, progress, cancel)
+    run_steps(steps, progress, cancel, _CANCELLED)
 
 
 def find_large(
@@ -127,20 +130,7 @@ def find_large(
         tile_size=tile_size,
         precision=precision,
     )
-    _finish(steps, progress, cancel)
-
-
-def _finish(
-    steps: Steps,
-    progress: Callable[[int, int], None] | None,
-    cancel: Callable[[], bool] | None,
-) -> None:
-    for done, total in steps:
-        if progress is not None:
-            progress(done, total)
-        if cancel is not None and cancel():
-            steps.close()
-            raise Cancelled("The work on the image was cancelled.")
+    run_steps(steps, progress, cancel, _CANCELLED)
 
 
 def cluster_large_steps(
