@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_localdisc as ld
-from napari_localdisc.core.cosines import cosines
 from napari_localdisc.core.embedding import Embedding
 from napari_localdisc.core.grid import WorkingGrid
 from napari_localdisc.core.models import Model
-from napari_localdisc.core.prompt_readout import Prompts, mix, weigh
+from napari_localdisc.core.nearness import nearness
+from napari_localdisc.core.prompt_readout import Prompts, cut_at_half, mix, weigh
 from napari_localdisc.core.similarity import Likeness
 
 SIDE, D = 64, 8
@@ -100,9 +100,10 @@ def test_corrections_are_those_of_a_gaussian_process(embedding):
     clipped = 1 / (1 + np.exp(-odds))
     expected = (mixed + 1 / (1 + np.exp(-shifted)) - clipped).clip(0, 1)
     prompts = Prompts.at(vectors, points, 2, (SIDE, SIDE))
-    compared = list(cosines(embedding.matrix, torch.from_numpy(vectors)))
+    compared = list(nearness(embedding.matrix, torch.from_numpy(vectors)))
     likeness = Likeness(compared[:2], compared[2:])
-    found = mix(likeness, 0.5, [disc], np.array([1, 0]), (SIDE, SIDE), prompts)
+    known = [cut_at_half(disc.view(-1), 0.3)]
+    found = mix(likeness, 0.5, known, np.array([1, 0]), (SIDE, SIDE), prompts)
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 

@@ -212,7 +212,7 @@ class Embedding(PromptedPixels):
             named = [meaning.get(name, 0.0) for name in self.presence]
             values = self._mix(likeness, np.array([*named, 1 - sum(named)]))
         else:
-            values = likeness.at().view(self.grid.shape)
+            values = likeness.at().clamp(0, 1).view(self.grid.shape)
         return np.asarray(values.cpu().numpy())
 
     def similarity(self, positive: ArrayLike, negative: ArrayLike = ()) -> FloatImage:

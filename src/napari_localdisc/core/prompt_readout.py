@@ -64,7 +64,6 @@ counts less with every further click."""
 
 _USUAL_SHARE, _LEAST_SHARE = 0.05, 0.005
 
-_SPREAD = 0.2
 _MARGIN = 1.0
 _NOISE = 0.02
 _FLOOR = 0.02
@@ -73,7 +72,6 @@ _EXTENT = 3
 
 _LEAST_STRENGTH = 1e-3
 _LEAST_CUT = 0.01
-_BLOCK_PIXELS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -135,12 +133,11 @@ def weigh(
     """
     later = len(prompts.pixels) - 1
     likeness = math.log(_LIKENESS) + later * math.log(_LATER_LIKENESS)
-    evidence = [
-        -math.inf
-        if share > LARGEST_SHARE
-        else _evidence(values, prompts) + _preference(share) / len(prompts.pixels)
-        for values, share in zip(presence, shares, strict=True)
-    ]
+    evidence = _evidence(presence, prompts) if presence else []
+    for structure, share in enumerate(shares):
+        if share > LARGEST_SHARE:
+            evidence[structure] = -math.inf
+        evidence[structure] += _preference(share) / len(prompts.pixels)
     every = np.array([*evidence, likeness])
     weights = np.exp(every - every.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
@@ -152,34 +149,45 @@ def _preference(share: float) -> float:
     return _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
 
 
-def _evidence(values: Tensor, prompts: Prompts) -> float:
-    """Logarithm of how well a structure explains the prompts."""
-    total = 0.0
-    signed = zip(prompts.pixels.tolist(), prompts.signs.tolist(), strict=True)
-    for number, ((row, column), sign) in enumerate(signed):
-        agreement = _agreement(values, row, column, sign)
-        if number:
-            total += math.log(_LATER_DOUBT + (1 - _LATER_DOUBT) * agreement)
-        else:
-            total += math.log(min(max(agreement, _DOUBT), 1 - _DOUBT))
-    return total
+def _evidence(presence: Sequence[Tensor], prompts: Prompts) -> list[float]:
+    """Logarithm of how well each structure explains the prompts."""
+    agreement = _agreement(presence, prompts)
+    trust = _LATER_DOUBT + (1 - _LATER_DOUBT) * agreement
+    trust[:, 0] = np.minimum(np.maximum(agreement[:, 0], _DOUBT), 1 - _DOUBT)
+    return list(np.log(trust).sum(1).tolist())
 
 
-def _agreement(values: Tensor, row: int, column: int, sign: float) -> float:
-    """Presence at a click, or absence; some of it may be a little beside the click."""
-    top, left = max(0, row - _NEARBY), max(0, column - _NEARBY)
-    window = values[top : row + _NEARBY + 1, left : column + _NEARBY + 1].cpu().numpy()
-    here = (1 - _BESIDE) * float(window[row - top, column - left])
-    if sign > 0:
-        return here + _BESIDE * float(window.max())
-    return 1 - here - _BESIDE * float(window.min())
+def _agreement(presence: Sequence[Tensor], prompts: Prompts) -> NDArray[np.float64]:
+    """(K, k) presence at clicks, or absence; some may be a little beside a click."""
+    height, width = presence[0].shape
+    near = np.arange(-_NEARBY, _NEARBY + 1)
+    rows, columns = prompts.pixels.T[:, :, None] + near
+    rows = np.minimum(np.maximum(rows, 0), height - 1)
+    columns = np.minimum(np.maximum(columns, 0), width - 1)
+    index = (rows * width)[:, :, None] + columns[:, None]
+    places = torch.from_numpy(index.reshape(-1)).to(presence[0].device)
+    found = torch.stack([values.view(-1)[places] for values in presence])
+    windows = found.cpu().numpy().reshape(len(presence), len(index), -1)
+    positive = prompts.signs > 0
+    beside = np.where(positive, windows.max(2), windows.min(2))
+    here = windows[:, :, windows.shape[2] // 2]
+    present = (1 - _BESIDE) * here + _BESIDE * beside
+    return np.asarray(np.where(positive, present, 1 - present), np.float64)
+
+
+def cut_at_half(values: Tensor, cut: float) -> Tensor:
+    """Bring values in [0, 1] that are cut somewhere to a scale where it is at 0.5."""
+    odds = torch.add(
+        values.new_tensor(cut / (1 - cut)), values, alpha=(1 - 2 * cut) / (1 - cut)
+    )
+    return torch.div(values, odds, out=odds)
 
 
 @torch.no_grad()
 def mix(
     likeness: Likeness | None,
     threshold: float,
-    presence: Sequence[Tensor],
+    structures: Sequence[Tensor],
     weights: NDArray[np.float64],
     shape: tuple[int, int],
     prompts: Prompts | None = None,
@@ -192,8 +200,8 @@ def mix(
         To the prompts; may be None for a single one where its weight is 0.
     threshold : float
         Where it would be cut by itself.
-    presence : sequence of Tensor
-        (h, w) float32 in [0, 1] of each of K named structures.
+    structures : sequence of Tensor
+        (h·w,) float32 in [0, 1] of each of K named structures, cut at 0.5.
     weights : ndarray
         (K + 1,) from `weigh`.
     shape : tuple of int
@@ -207,142 +215,96 @@ def mix(
     Tensor
         (h, w) float32 in [0, 1], to be cut at 0.5.
     """
-    maps: list[_Part] = [
-        (weight, values.view(-1).__getitem__, STRUCTURE_CUT)
-        for weight, values in zip(weights.tolist(), presence, strict=False)
+    parts: list[_Part] = [
+        (weight, values.__getitem__)
+        for weight, values in zip(weights.tolist(), structures, strict=False)
         if weight > 0
     ]
     if likeness is not None and weights[-1] > 0:
         cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
-        maps.append((float(weights[-1]), likeness.at, cut))
-    corrections: list[_Correction] = []
+        parts.append((float(weights[-1]), lambda at: cut_at_half(likeness.at(at), cut)))
+    mixed = _mixture(parts, slice(None)).view(shape)
     if prompts is not None and likeness is not None and len(prompts.pixels) > 1:
-        corrections = _corrections(likeness, maps, prompts, shape)
-    height, width = shape
-    step = height
-    if likeness is not None and len(likeness.positive) + len(likeness.negative) > 1:
-        # A few rows at a time, which stay in cache
-        step = max(1, _BLOCK_PIXELS // width)
-    blocks = []
-    for top in range(0, height, step):
-        bottom = min(top + step, height)
-        mixed = _mixture(maps, slice(top * width, bottom * width))
-        shift = _shift(corrections, top, bottom, width)
-        if shift is not None:
-            mixed.add_(_change(mixed, shift.view(-1)))
-        blocks.append(mixed)
-    whole = torch.cat(blocks) if len(blocks) > 1 else blocks[0]
-    return whole.clamp_(0, 1).view(shape)
+        nearness = [*likeness.positive, *likeness.negative]
+        strengths = _strengths(nearness, parts, prompts, shape)
+        _correct(mixed, nearness, prompts, strengths)
+    return mixed.clamp_(0, 1)
 
 
-_Part = tuple[float, "Callable[[slice | Tensor], Tensor]", float]
-"""Weight, values at some pixels, and where these are cut."""
+_Part = tuple[float, "Callable[[slice | Tensor], Tensor]"]
+"""Weight, and values at some pixels, to be cut at 0.5."""
 
 
 def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
-    """Average maps in [0, 1] by weight, each cut at its own place moved to 0.5."""
-    total: Tensor | None = None
-    for weight, at, cut in parts:
-        values = at(pixels)
-        # Odds divided by the odds of the cut
-        share = weight * (1 - cut)
-        odds = torch.add(
-            values.new_tensor(cut / share), values, alpha=(1 - 2 * cut) / share
-        )
-        moved = torch.div(values, odds, out=odds)
-        total = moved if total is None else total.add_(moved)
-    assert total is not None
+    """Average maps in [0, 1] by weight; new."""
+    (weight, at), *others = parts
+    total = at(pixels) * weight
+    for weight, at in others:
+        total.add_(at(pixels), alpha=weight)
     return total
 
 
-@dataclass(frozen=True)
-class _Correction:
-    """What one click adds to the log odds of the map around it.
-
-    Attributes
-    ----------
-    strength : float
-        At the click itself.
-    cosine : Tensor
-        (h, w) cosines to the click's vector.
-    down, across : Tensor
-        (h,) and (w,) logarithms of its reach.
-    rows, columns : slice
-        What it reaches at all.
-    """
-
-    strength: float
-    cosine: Tensor
-    down: Tensor
-    across: Tensor
-    rows: slice
-    columns: slice
-
-
-def _corrections(
-    likeness: Likeness,
+def _strengths(
+    nearness: Sequence[Tensor],
     parts: Sequence[_Part],
     prompts: Prompts,
     shape: tuple[int, int],
-) -> list[_Correction]:
-    """Find the strengths that bring every prompt to its side by a margin."""
+) -> NDArray[np.float64]:
+    """Find what each click adds to the log odds so that all are right by a margin."""
     rows, columns = torch.from_numpy(prompts.pixels.T)
-    cosines = [*likeness.positive, *likeness.negative]
-    places = (rows * shape[1] + columns).to(cosines[0].device)
+    places = (rows * shape[1] + columns).to(nearness[0].device)
     before = _mixture(parts, places).clamp_(_FLOOR, 1 - _FLOOR)
     now = torch.logit(before).cpu().numpy()
     missing = prompts.signs * np.maximum(0, _MARGIN - prompts.signs * now)
     if not missing.any():
-        return []
-    cosine = np.stack([values[places].cpu().numpy() for values in cosines])
-    reach = REACH * max(shape)
-    points = prompts.pixels / reach
+        return np.zeros(len(missing))
+    near = torch.stack([values[places] for values in nearness]).cpu().numpy()
+    points = prompts.pixels / (REACH * max(shape))
     distance = np.square(points[:, None] - points[None]).sum(-1)
-    kernel = np.exp((np.minimum(cosine, 1) - 1) / _SPREAD - distance / 2)
-    strengths = np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
-    made = []
-    for strength, values, pixel in zip(
-        strengths.tolist(), cosines, prompts.pixels.tolist(), strict=True
-    ):
-        if abs(strength) < _LEAST_STRENGTH:
-            continue
-        away = [
-            -(((torch.arange(size) - at) / reach) ** 2).to(values) / 2
-            for size, at in zip(shape, pixel, strict=True)
-        ]
-        window = [
-            slice(max(0, at - round(_EXTENT * reach)), at + round(_EXTENT * reach) + 1)
-            for at in pixel
-        ]
-        made.append(_Correction(strength, values.view(shape), *away, *window))
-    return made
+    kernel = np.minimum(near, 1) * np.exp(-distance / 2)
+    return np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
 
 
-def _shift(
-    corrections: Sequence[_Correction], top: int, bottom: int, width: int
-) -> Tensor | None:
-    """Log odds that corrections add to some rows of the grid; None: nothing."""
-    shift: Tensor | None = None
-    for correction in corrections:
-        first = max(top, correction.rows.start)
-        last = min(bottom, correction.rows.stop)
-        if first >= last:
-            continue
-        rows, columns = slice(first, last), correction.columns
-        cosine = correction.cosine[rows, columns]
-        away = correction.down[rows, None] + (correction.across[columns] - 1 / _SPREAD)
-        near = away.add_(cosine, alpha=1 / _SPREAD).exp_()
-        if shift is None:
-            shift = near.new_zeros(bottom - top, width)
-        part = shift[first - top : last - top, columns]
-        part.add_(near, alpha=correction.strength)
-    return shift
+def _correct(
+    mixed: Tensor,
+    nearness: Sequence[Tensor],
+    prompts: Prompts,
+    strengths: NDArray[np.float64],
+) -> None:
+    """Add to the log odds around clicks, in place."""
+    strong = abs(strengths) >= _LEAST_STRENGTH
+    if not strong.any():
+        return
+    shape = mixed.shape
+    reach = REACH * max(shape)
+    extent = round(_EXTENT * reach)
+    pixels = prompts.pixels[strong]
+    top, left = np.maximum(pixels.min(0) - extent, 0).tolist()
+    bottom, right = np.minimum(pixels.max(0) + extent + 1, shape).tolist()
+    shift = mixed.new_zeros(bottom - top, right - left)
+    away = torch.arange(-extent, extent + 1, device=mixed.device) / reach
+    profile = torch.exp(-away.square() / 2).to(mixed)
+    decay = torch.outer(profile, profile)
+    for number in np.flatnonzero(strong).tolist():
+        row, column = prompts.pixels[number].tolist()
+        rows = slice(max(row - extent, 0), min(row + extent + 1, shape[0]))
+        columns = slice(max(column - extent, 0), min(column + extent + 1, shape[1]))
+        part = shift[_moved(rows, -top), _moved(columns, -left)]
+        around = decay[_moved(rows, extent - row), _moved(columns, extent - column)]
+        near = nearness[number].view(shape)[rows, columns]
+        part.addcmul_(around, near, value=float(strengths[number]))
+    reached = mixed[top:bottom, left:right]
+    reached.add_(_change(reached, shift))
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 def _change(values: Tensor, shift: Tensor) -> Tensor:
-    """Return what a shift of the log odds adds to values in [0, 1]."""
+    """Return what a shift of the log odds adds to values in [0, 1]; uses it up."""
     before = values.clamp(_FLOOR, 1 - _FLOOR)
     # The odds are multiplied: no logarithm is needed
-    raised = torch.exp(shift).mul_(before)
+    raised = shift.exp_().mul_(before)
     rest = torch.sub(raised, before).add_(1)
     return raised.div_(rest).sub_(before)

@@ -10,7 +10,7 @@ import torch
 
 from . import prompt_readout as readout
 from . import similarity as similar
-from .cosines import RememberedCosines
+from .nearness import RememberedNearness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,12 +86,12 @@ class PromptedPixels:
         )
         if len(likes) == 0:
             similar.require_positive(())
-        every = self._cosines(np.concatenate([likes, dislikes]))
+        every = self._nearness(np.concatenate([likes, dislikes]))
         return similar.Likeness(every[: len(likes)], every[len(likes) :])
 
     @cached_property
-    def _cosines(self) -> RememberedCosines:
-        return RememberedCosines(self.matrix)
+    def _nearness(self) -> RememberedNearness:
+        return RememberedNearness(self.matrix)
 
     @property
     def _means_more(self) -> bool:
@@ -102,7 +102,7 @@ class PromptedPixels:
         prompts = self._prompts(positive, negative)
         vectors = np.split(prompts.vectors, [prompts.positives])
         if not self._means_more:
-            return self._likeness(*vectors).at().view(self.grid.shape)
+            return self._likeness(*vectors).at().clamp(0, 1).view(self.grid.shape)
         weights = self._weigh(prompts)
         # For nothing but a structure's map a pass over memory would be in vain
         several = len(prompts.pixels) > 1
@@ -141,8 +141,15 @@ class PromptedPixels:
         if likeness is not None and weights[-1] > 0:
             seen = likeness.at(self._few_inside).cpu().numpy()
             cut = similar.otsu_threshold(seen)
-        maps = list(self.presence.values())
+        maps = self._structures
         return readout.mix(likeness, cut, maps, weights, self.grid.shape, prompts)
+
+    @cached_property
+    def _structures(self) -> list[Tensor]:
+        """(h·w,) presence of each named structure, to be cut at 0.5."""
+        cut = readout.STRUCTURE_CUT
+        maps = (values.reshape(-1) for values in self.presence.values())
+        return [readout.cut_at_half(values, cut) for values in maps]
 
     @cached_property
     def _few_inside(self) -> Tensor:

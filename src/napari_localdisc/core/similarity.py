@@ -18,14 +18,6 @@ from .errors import PromptError
 if TYPE_CHECKING:
     from .images import FloatImage, Mask
 
-SPREAD = 0.2
-"""At cosine c to the nearest positive prompt the similarity is exp((c - 1) / this).
-The temperature of region discrimination."""
-
-CONTRAST = 0.1
-"""Temperature of the choice between the nearest positive and the nearest negative
-prompt; that of patch discrimination."""
-
 _BINS = 256
 _EVERYWHERE = slice(None)
 
@@ -129,7 +121,8 @@ class Likeness:
     Attributes
     ----------
     positive, negative : sequence of Tensor
-        (N,) float32 cosines of every pixel to each prompt; at least one positive.
+        (N,) float32, how near every pixel is to each prompt, see `nearness`; at least
+        one positive.
     """
 
     positive: Sequence[Tensor]
@@ -147,19 +140,21 @@ class Likeness:
         Returns
         -------
         Tensor
-            float32 in [0, 1], new.
+            float32 in [0, 1] but for rounding; not to be changed.
         """
         likes = _largest(self.positive, pixels)
-        result = torch.add(likes.new_tensor(-1 / SPREAD), likes, alpha=1 / SPREAD)
-        result.exp_()
-        if self.negative:
-            against = _largest(self.negative, pixels)
-            result.mul_(torch.sub(likes, against).div_(CONTRAST).sigmoid_())
-        return result.clamp_(max=1)
+        if not self.negative:
+            return likes
+        # With p = exp((a - 1) / 0.2) and n likewise of b, 0.1 being half of 0.2, the
+        # sigmoid is p² / (p² + n²)
+        squared = likes * likes
+        against = _largest(self.negative, pixels)
+        total = torch.addcmul(squared, against, against)
+        return squared.mul_(likes).div_(total)
 
 
-def _largest(cosines: Sequence[Tensor], pixels: slice | Tensor) -> Tensor:
-    first, *others = (values[pixels] for values in cosines)
+def _largest(nearness: Sequence[Tensor], pixels: slice | Tensor) -> Tensor:
+    first, *others = (values[pixels] for values in nearness)
     if not others:
         return first
     best = torch.maximum(first, others[0])

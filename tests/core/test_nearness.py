@@ -1,11 +1,11 @@
-"""Cosines to prompts, computed fast and remembered."""
+"""How near pixels are to prompts, computed fast and remembered."""
 
 import numpy as np
 import pytest
 import torch
 
-from napari_localdisc.core import cosines as module
-from napari_localdisc.core.cosines import RememberedCosines, cosines
+from napari_localdisc.core import nearness as module
+from napari_localdisc.core.nearness import RememberedNearness, nearness
 
 
 def unit_columns(dim, pixels, seed=0):
@@ -17,8 +17,8 @@ def unit_columns(dim, pixels, seed=0):
 @pytest.mark.parametrize("count", [1, 2, 40])
 def test_every_pixel_is_compared_with_every_vector(pixels, count):
     matrix, vectors = unit_columns(8, pixels), unit_columns(8, count, 1).T.contiguous()
-    expected = vectors.double() @ matrix.double()
-    found = cosines(matrix, vectors)
+    expected = ((vectors.double() @ matrix.double() - 1) / 0.2).exp()
+    found = nearness(matrix, vectors)
     torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
 
 
@@ -29,19 +29,20 @@ def counted(monkeypatch):
 
     def count(matrix, vectors):
         counts.append(len(vectors))
-        return cosines(matrix, vectors)
+        return nearness(matrix, vectors)
 
-    monkeypatch.setattr(module, "cosines", count)
+    monkeypatch.setattr(module, "nearness", count)
     return counts
 
 
 def test_only_what_is_new_is_computed(counted):
     matrix, vectors = unit_columns(6, 500), unit_columns(6, 9, 1).T.numpy()
-    find = RememberedCosines(matrix)
+    find = RememberedNearness(matrix)
 
     def check(*chosen):
         found = find(np.ascontiguousarray(vectors[list(chosen)]))
-        expected = vectors[list(chosen)] @ matrix.numpy()
+        cosines = vectors[list(chosen)] @ matrix.numpy()
+        expected = np.exp((cosines - 1) / 0.2)
         np.testing.assert_allclose(np.stack(found), expected, atol=1e-6)
 
     check(0, 1)
@@ -55,7 +56,7 @@ def test_only_what_is_new_is_computed(counted):
 
 def test_what_was_not_asked_for_lately_is_forgotten(counted):
     matrix, vectors = unit_columns(6, 50), unit_columns(6, 40, 1).T.numpy()
-    find = RememberedCosines(matrix)
+    find = RememberedNearness(matrix)
     for row in range(40):
         find(vectors[[0, row]])
     assert len(counted) == 40
@@ -66,7 +67,7 @@ def test_what_was_not_asked_for_lately_is_forgotten(counted):
 
 def test_what_was_returned_stays_as_it_was():
     matrix, vectors = unit_columns(6, 500), unit_columns(6, 3, 1).T.numpy()
-    find = RememberedCosines(matrix)
+    find = RememberedNearness(matrix)
     (first,) = find(vectors[:1])
     kept = first.clone()
     find(vectors)
