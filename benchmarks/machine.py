@@ -90,12 +90,14 @@ def verdict(value: float, limit: float, *, at_least: bool = False) -> str:
 
 def script(code: str, environ: Mapping[str, str] | None = None) -> float:
     """Run Python code in a process of its own; return the number it prints last."""
+    given = dict(environ if environ is not None else os.environ)
+    given.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have theirs
     finished = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
-        env=dict(environ if environ is not None else os.environ),
+        env=given,
     )
     if finished.returncode:
         raise RuntimeError(finished.stderr[-2000:])

@@ -12,6 +12,7 @@ from napari_localdisc.core.embedding import embed
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.models import Model, load_model
 from napari_localdisc.io import cache as caching
+from napari_localdisc.io import cache_entries
 from napari_localdisc.io.cache import EmbeddingCache, cached_embed, content_hash
 
 
@@ -172,15 +173,15 @@ import os, signal, sys
 import numpy as np
 from napari_localdisc.core.embedding import embed
 from napari_localdisc.core.models import load_model
-from napari_localdisc.io import cache
+from napari_localdisc.io import cache, cache_entries
 
-def arrays(embedding, all_of_them=cache._arrays):
+def arrays(embedding, all_of_them=cache_entries._arrays):
     for count, item in enumerate(all_of_them(embedding)):
         if count == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         yield item
 
-cache._arrays = arrays
+cache_entries._arrays = arrays
 picture = np.load(sys.argv[1])
 folder = cache.EmbeddingCache(sys.argv[2])
 folder.store(picture, embed(picture, load_model("tiny", "cpu"), precision="float32"))
@@ -203,16 +204,52 @@ def test_killed_in_the_middle(cache, picture, embedding, model, tmp_path, monkey
     assert not left.exists()
 
 
+CLOSED = """
+import sys, threading, time
+import numpy as np
+from napari_localdisc.core.embedding import embed
+from napari_localdisc.core.models import load_model
+from napari_localdisc.io import cache_entries
+from napari_localdisc.io.cache import EmbeddingCache
+
+picture = np.load(sys.argv[1])
+embedding = embed(picture, load_model("tiny", "cpu"), precision="float32")
+begun = threading.Event()
+
+def arrays(embedding, all_of_them=cache_entries._arrays):
+    for item in all_of_them(embedding):
+        begun.set()
+        time.sleep(0.2)  # the program ends meanwhile
+        yield item
+
+cache_entries._arrays = arrays
+cache = EmbeddingCache(sys.argv[2])
+# As with threads of Qt, Python does not wait for it
+threading.Thread(target=cache.store, args=(picture, embedding), daemon=True).start()
+begun.wait()
+"""
+
+
+def test_a_program_that_is_closed_meanwhile_ends(cache, picture, model, tmp_path):
+    np.save(tmp_path / "picture.npy", picture)
+    given = [tmp_path / "picture.npy", cache.folder]
+    command = [sys.executable, "-c", CLOSED, *map(str, given)]
+    done = subprocess.run(command, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert entries(cache) == []
+
+
 def test_cleared_while_an_entry_is_written(
     cache, picture, embedding, model, monkeypatch
 ):
-    def arrays(embedding, all_of_them=caching._arrays):
+    def arrays(embedding, all_of_them=cache_entries._arrays):
         for count, item in enumerate(all_of_them(embedding)):
             if count == 2:
                 EmbeddingCache(cache.folder).clear()
             yield item
 
-    monkeypatch.setattr(caching, "_arrays", arrays)
+    monkeypatch.setattr(cache_entries, "_arrays", arrays)
     cache.store(picture, embedding)
     assert cache.load(picture, model) is None
     monkeypatch.undo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 
 DELAY_MILLISECONDS = 200
 """After the widget was made: it is drawn first."""
+
+WANTED = (
+    "napari_localdisc.core.embedding",
+    "napari_localdisc.io.cache",
+    # If Cluster was pressed already, its network is running by now
+    "scipy.cluster.hierarchy",  # merges clusters
+    "pandas",  # what napari makes Labels layers with
+    "zarr",  # reads what was embedded before
+)
+"""In the order in which a first Cluster wants them."""
 
 
 def warm_up_soon(widget: QWidget) -> QTimer:
@@ -32,5 +43,5 @@ def _start() -> None:
 def _load() -> None:
     # What is missing is said in a sentence when it is asked for
     with contextlib.suppress(ImportError):
-        import napari_localdisc.core.embedding
-        import napari_localdisc.io.cache  # noqa: F401
+        for name in WANTED:
+            importlib.import_module(name)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import linkage
 from torch import Tensor
 
 from .errors import LocalDiscError
@@ -103,6 +102,9 @@ def check_number(n: int, clusters: int) -> int:
 
 def _children(centres: FloatImage) -> list[tuple[int, int]]:
     """Return the two nodes that each merge joins, in the order of the merges."""
+    # Takes a third of a second, which another thread can spend while a network runs
+    from scipy.cluster.hierarchy import linkage
+
     merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
     return [(int(a), int(b)) for a, b in merges[:, :2]]
 

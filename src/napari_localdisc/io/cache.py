@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from numpy.typing import ArrayLike
 
 from napari_localdisc import __version__
 from napari_localdisc.core.errors import FileError
+
+from .cache_entries import EndingError, read_entry, unless_ending, write_entry
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding import Embedding
@@ -109,8 +111,11 @@ class EmbeddingCache:
         if not entry.is_dir():
             return None
         try:
-            embedding = _read(entry, signature, model)
+            with unless_ending():
+                embedding = read_entry(entry, signature, model)
             os.utime(entry)
+        except EndingError:
+            return None
         # zarr and its codecs raise what they like for damaged files
         except Exception:
             _remove(entry)
@@ -143,6 +148,10 @@ class EmbeddingCache:
         ------
         FileError
             If the folder cannot be written to.
+
+        Notes
+        -----
+        Where the program ends meanwhile, nothing is stored.
         """
         if image_hash is None:
             assert image is not None
@@ -154,10 +163,13 @@ class EmbeddingCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not entry.is_dir():
-                self._write(entry, embedding, signature)
+                with unless_ending():
+                    self._write(entry, embedding, signature)
             with contextlib.suppress(FileNotFoundError):  # cleared meanwhile
                 os.utime(entry)
             self._evict(entry)
+        except EndingError:
+            return
         except OSError as error:
             reason = error.strerror or error
             raise FileError(
@@ -193,7 +205,7 @@ class EmbeddingCache:
     ) -> None:
         making = Path(tempfile.mkdtemp(prefix=_BUSY, dir=self.folder))
         try:
-            _write(making, embedding, signature)
+            write_entry(making, embedding, signature)
             # Another program may have been faster: theirs is as good
             with contextlib.suppress(FileExistsError):
                 _rename_new(making, entry)
@@ -284,81 +296,6 @@ def _signature(
         "flips": flips,
         "precision": precision,
     }
-
-
-def _arrays(embedding: Embedding) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    # In full: rounded to half precision, labels near a tie would change, and a script
-    # that repeats what was done would not give the same ones
-    tensors = {
-        "vectors": embedding.matrix,
-        "probability": embedding.cluster_probability,
-    }
-    tensors |= {f"presence {key}": value for key, value in embedding.presence.items()}
-    if embedding.colour is not None:
-        tensors["colour"] = embedding.colour
-    for name, tensor in tensors.items():
-        yield name, tensor.float().cpu().numpy()
-    yield "field_of_view", np.packbits(embedding.field_of_view, axis=1)
-
-
-def _write(folder: Path, embedding: Embedding, signature: dict[str, Any]) -> None:
-    import zarr
-    from zarr.codecs import Crc32cCodec
-
-    group = zarr.create_group(folder, zarr_format=3, overwrite=True)
-    for name, array in _arrays(embedding):
-        stored = group.create_array(
-            name,
-            shape=array.shape,
-            chunks=array.shape,
-            dtype=array.dtype,
-            compressors=[Crc32cCodec()],  # unit vectors do not compress
-            # An absent chunk then is a damaged entry, never one of zeros
-            config={"write_empty_chunks": True},
-        )
-        stored[...] = array
-    grid = embedding.grid
-    box = [grid.top, grid.left, grid.height, grid.width]
-    group.attrs.update(
-        signature=signature, image_shape=grid.image_shape, box=box, shape=grid.shape
-    )
-
-
-def _read(folder: Path, signature: dict[str, Any], model: Model) -> Embedding:
-    import torch
-    import zarr
-
-    from napari_localdisc.core.embedding import Embedding
-    from napari_localdisc.core.grid import WorkingGrid
-
-    group = zarr.open_group(folder, mode="r", zarr_format=3)
-    said: dict[str, Any] = group.attrs.asdict()
-    if said["signature"] != json.loads(json.dumps(signature)):
-        raise ValueError("made of something else")
-    height, width = said["image_shape"]
-    top, left, rows, columns = said["box"]
-    grid = WorkingGrid((height, width), top, left, rows, columns, tuple(said["shape"]))
-
-    def read(name: str) -> Any:
-        array: Any = group[name]
-        if array.nchunks_initialized != array.nchunks:
-            raise ValueError(f"{name} is not complete")
-        return array[...]
-
-    def tensor(name: str) -> torch.Tensor:
-        return torch.from_numpy(read(name)).to(model.device)
-
-    return Embedding(
-        tensor("vectors"),
-        tensor("probability"),
-        np.unpackbits(read("field_of_view"), axis=1, count=width).astype(bool),
-        grid,
-        model.card,
-        model.centres,
-        model.hash,
-        {name: tensor(f"presence {name}") for name in model.card.structures},
-        tensor("colour").half() if "colour" in group else None,
-    )
 
 
 def _is_key(name: str) -> bool:
