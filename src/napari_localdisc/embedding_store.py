@@ -25,20 +25,6 @@ class _Entry:
     embedded: Embedded
     is_suspect: bool = True  # pixels may have changed while they were embedded
 
-    @property
-    def size(self) -> int:
-        embedding = self.embedded.embedding
-        # What was not asked for yet does not lie in memory
-        appearance = vars(embedding).get("appearance")
-        tensors = (
-            embedding.matrix,
-            embedding.cluster_probability,
-            embedding.colour,
-            appearance,
-            *embedding.presence.values(),
-        )
-        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
-
 
 class EmbeddingStore:
     """The least recently used embeddings leave when memory runs short.
@@ -63,10 +49,10 @@ class EmbeddingStore:
         key = (id(layer), plane.key, model)
         self._entries[key] = _Entry(weakref.ref(layer), embedded)
         self._entries.move_to_end(key)
-        used = sum(entry.size for entry in self._entries.values())
+        used = sum(entry.embedded.embedding.nbytes for entry in self._entries.values())
         while used > self.capacity and len(self._entries) > 1:
             _, oldest = self._entries.popitem(last=False)
-            used -= oldest.size
+            used -= oldest.embedded.embedding.nbytes
 
     def find(self, layer: Layer, plane: Plane, model: Hashable) -> Embedded | None:
         """Return what was kept, unless the layer's pixels have changed since."""

@@ -285,3 +285,14 @@ def test_vectors_of_another_model_are_refused(embedding):
         embedding.similarity_to(np.ones((1, D + 1)))
     with pytest.raises(PromptError, match="at least one positive"):
         embedding.similarity_to(np.zeros((0, D)))
+
+
+def test_what_prompts_leave_behind_counts_as_memory(embedding):
+    before = embedding.nbytes
+    assert before >= embedding.matrix.nbytes + embedding.probability.nbytes
+    embedding.similarity([ON_BAR])
+    one_map = embedding.matrix[0].nbytes
+    assert embedding.nbytes >= before + one_map
+    grown = embedding.nbytes
+    embedding.similarity([ON_BAR])
+    assert embedding.nbytes == grown

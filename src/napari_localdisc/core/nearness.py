@@ -82,6 +82,11 @@ class RememberedNearness:
         # Replaced as a whole, never changed: threads may ask at the same time
         self._known: dict[bytes, Tensor] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the maps that it remembers."""
+        return sum(values.nbytes for values in self._known.values())
+
     def __call__(self, vectors: FloatImage) -> list[Tensor]:
         """Return (N,) maps, one for each of (k, D) float32 vectors; not to be changed.
 

@@ -84,6 +84,20 @@ class Embedding(PromptedPixels):
         return self.grid.image_shape
 
     @property
+    def nbytes(self) -> int:
+        """Bytes it takes now, with what was made once it was asked for."""
+        made = vars(self)
+        tensors = [
+            self.matrix,
+            self.cluster_probability,
+            *self.presence.values(),
+            *made.get("_structures", ()),
+        ]
+        tensors += [t for t in (self.colour, made.get("appearance")) if t is not None]
+        remembered = made["_nearness"].nbytes if "_nearness" in made else 0
+        return int(remembered + sum(t.nbytes for t in tensors))
+
+    @property
     def vectors(self) -> FloatImage:
         """(h, w, D) float32 unit vectors on the working grid: a view, channel last."""
         planes = self.matrix.view(-1, *self.grid.shape)
