@@ -29,6 +29,7 @@ from .tissue import (
     RIGHT,
     SHAPE,
     D,
+    make_embedding,
     unit,
 )
 
@@ -287,7 +288,8 @@ def test_vectors_of_another_model_are_refused(embedding):
         embedding.similarity_to(np.zeros((0, D)))
 
 
-def test_what_prompts_leave_behind_counts_as_memory(embedding):
+def test_what_prompts_leave_behind_counts_as_memory():
+    embedding = make_embedding()
     before = embedding.nbytes
     assert before >= embedding.matrix.nbytes + embedding.probability.nbytes
     embedding.similarity([ON_BAR])
