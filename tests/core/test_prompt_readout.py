@@ -143,6 +143,25 @@ def test_the_weights_sum_to_one():
     assert weights.argmax() == 1
 
 
+def test_a_correction_near_a_border_is_no_reason_to_mean_something_else():
+    rows, columns = np.mgrid[:400, :400]
+    disc = np.hypot(rows - 150, columns - 150) < 50
+    tree = abs(rows - columns) < 4
+    maps = [presence(disc), presence(tree)]
+
+    def weight_of_disc(outside, first=(150, 156)):
+        # On the disc, then on the tree some way beyond the disc
+        beside = round(150 + (50 + outside) / np.sqrt(2))
+        clicks = np.array([first, (beside, beside)])
+        prompts = Prompts(np.ones((2, D), np.float32), clicks, 2)
+        return weigh(maps, [0.05, 0.05], prompts)[0]
+
+    assert weight_of_disc(3) > weight_of_disc(60) + 0.05
+    assert weight_of_disc(3) > 0.6
+    both = (150, 150)
+    assert weight_of_disc(60, both) < 0.35
+
+
 def test_a_structure_that_is_everywhere_explains_nothing():
     maps = [torch.full((64, 64), 0.55), presence(DISC)]
     prompts = Prompts(np.ones((1, D), np.float32), np.array([[2, 60]]), 1)

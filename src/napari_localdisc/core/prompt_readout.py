@@ -45,9 +45,16 @@ _NEARBY = 2
 _BESIDE = 0.3
 """Part of the evidence that may be so many pixels beside a click."""
 
+_BORDER_REACH = 0.0175
+"""Part of the grid's longer side within which a border of a structure lies near."""
+
+_BORDER = 0.6
+"""How well a structure explains a correction near its border, where errors lie that are
+no reason to mean something else."""
+
 _DOUBT = 0.02
 _LATER_DOUBT = 0.4
-_LIKENESS, _LATER_LIKENESS = 0.1, 0.5
+_LIKENESS, _LATER_LIKENESS = 0.1, 0.6
 _LEAST_WEIGHT = 0.01
 _LEAST_OF_LIKENESS = 0.25
 """A structure that explains the clicks less well than this part of likeness is left
@@ -159,20 +166,33 @@ def _evidence(presence: Sequence[Tensor], prompts: Prompts) -> list[float]:
 
 def _agreement(presence: Sequence[Tensor], prompts: Prompts) -> NDArray[np.float64]:
     """(K, k) presence at clicks, or absence; some may be a little beside a click."""
+    positive = prompts.signs > 0
+    windows = _windows(presence, prompts.pixels, _NEARBY)
+    here = windows[:, :, windows.shape[2] // 2]
+    beside = np.where(positive, windows.max(2), windows.min(2))
+    present = (1 - _BESIDE) * here + _BESIDE * beside
+    agreement = np.where(positive, present, 1 - present).astype(np.float64)
+    if len(positive) > 1:
+        reach = round(_BORDER_REACH * max(presence[0].shape))
+        around = _windows(presence, prompts.pixels[1:], reach)
+        border = np.where(positive[1:], around.max(2), 1 - around.min(2))
+        agreement[:, 1:] = np.maximum(agreement[:, 1:], _BORDER * border)
+    return agreement
+
+
+def _windows(
+    presence: Sequence[Tensor], pixels: NDArray[np.intp], reach: int
+) -> NDArray[np.float32]:
+    """(K, k, S²) presence around pixels; beyond the image, its outermost pixels'."""
     height, width = presence[0].shape
-    near = np.arange(-_NEARBY, _NEARBY + 1)
-    rows, columns = prompts.pixels.T[:, :, None] + near
+    near = np.arange(-reach, reach + 1)
+    rows, columns = pixels.T[:, :, None] + near
     rows = np.minimum(np.maximum(rows, 0), height - 1)
     columns = np.minimum(np.maximum(columns, 0), width - 1)
     index = (rows * width)[:, :, None] + columns[:, None]
     places = torch.from_numpy(index.reshape(-1)).to(presence[0].device)
     found = torch.stack([values.view(-1)[places] for values in presence])
-    windows = found.cpu().numpy().reshape(len(presence), len(index), -1)
-    positive = prompts.signs > 0
-    beside = np.where(positive, windows.max(2), windows.min(2))
-    here = windows[:, :, windows.shape[2] // 2]
-    present = (1 - _BESIDE) * here + _BESIDE * beside
-    return np.asarray(np.where(positive, present, 1 - present), np.float64)
+    return found.cpu().numpy().reshape(len(presence), len(pixels), -1)
 
 
 def cut_at_half(values: Tensor, cut: float) -> Tensor:
