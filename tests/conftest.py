@@ -1,5 +1,6 @@
 """Fixtures that stack: model → viewer → image → controller."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,6 +14,16 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 TINY = "tiny"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries_are_no_garbage() -> None:
+    """Spare collections a look at what libraries, loaded by now, keep for good.
+
+    napari's viewer fixture collects several times a test, a third of a second each.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ def test_learns_a_structure_that_segment_can_show(
 ):
     image, mask = labelled
     settings = FinetuneSettings(
-        steps=160, crop_size=64, learning_rate=5e-3, from_scratch=from_scratch
+        steps=120, crop_size=64, learning_rate=5e-3, from_scratch=from_scratch
     )
     tuned = finetune(
         model, [image], [mask], "square", tmp_path / "tuned", settings=settings
