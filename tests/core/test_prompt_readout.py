@@ -13,7 +13,8 @@ from napari_localdisc.core.embedding import Embedding
 from napari_localdisc.core.grid import WorkingGrid
 from napari_localdisc.core.models import Model
 from napari_localdisc.core.nearness import nearness
-from napari_localdisc.core.prompt_readout import Prompts, cut_at_half, mix, weigh
+from napari_localdisc.core.prompt_meaning import Extent, Prompts, weigh
+from napari_localdisc.core.prompt_readout import cut_at_half, mix
 from napari_localdisc.core.similarity import Likeness
 
 SIDE, D = 64, 8
@@ -25,6 +26,10 @@ BLOB = (ROWS - 50) ** 2 + (COLUMNS - 12) ** 2 < 36
 
 def presence(mask, inside=0.97, outside=0.02):
     return torch.from_numpy(np.where(mask, inside, outside).astype(np.float32))
+
+
+def extents(maps):
+    return [Extent.of(values, np.ones(values.shape, bool)) for values in maps]
 
 
 def made():
@@ -138,7 +143,7 @@ def test_similarity_is_between_0_and_1_and_clicks_come_out_right(data):
 def test_the_weights_sum_to_one():
     maps = [presence(TREE), presence(DISC)]
     prompts = Prompts(np.ones((2, D), np.float32), np.array([[12, 20], [50, 50]]), 1)
-    weights = weigh(maps, [0.1, 0.1], prompts)
+    weights = weigh(maps, extents(maps), prompts)
     assert weights.sum() == pytest.approx(1)
     assert weights.argmax() == 1
 
@@ -154,7 +159,7 @@ def test_a_correction_near_a_border_is_no_reason_to_mean_something_else():
         beside = round(150 + (50 + outside) / np.sqrt(2))
         clicks = np.array([first, (beside, beside)])
         prompts = Prompts(np.ones((2, D), np.float32), clicks, 2)
-        return weigh(maps, [0.05, 0.05], prompts)[0]
+        return weigh(maps, extents(maps), prompts)[0]
 
     assert weight_of_disc(3) > weight_of_disc(60) + 0.05
     assert weight_of_disc(3) > 0.6
@@ -162,10 +167,27 @@ def test_a_correction_near_a_border_is_no_reason_to_mean_something_else():
     assert weight_of_disc(60, both) < 0.35
 
 
+def test_everything_is_near_a_border_of_a_thin_structure():
+    rows, columns = np.mgrid[:400, :400]
+    tree = presence(abs(rows - columns) < 4)
+    (extent,) = extents([tree])
+    assert extent.thickness == pytest.approx(3.5, abs=0.5)
+    assert extent.share == pytest.approx(0.017, abs=0.003)
+
+    def weight_of_tree(second):
+        clicks = np.array([(150, 150), second])
+        prompts = Prompts(np.ones((2, D), np.float32), clicks, 2)
+        return weigh([tree], [extent], prompts)[0]
+
+    on, near, beside, far = ((300, 300 + by) for by in (0, 7, 10, 60))
+    assert weight_of_tree(on) > weight_of_tree(near) > weight_of_tree(beside)
+    assert weight_of_tree(beside) == pytest.approx(weight_of_tree(far))
+
+
 def test_a_structure_that_is_everywhere_explains_nothing():
     maps = [torch.full((64, 64), 0.55), presence(DISC)]
     prompts = Prompts(np.ones((1, D), np.float32), np.array([[2, 60]]), 1)
-    weights = weigh(maps, [1.0, 0.1], prompts)
+    weights = weigh(maps, extents(maps), prompts)
     assert weights[0] == 0
     assert weights.sum() == pytest.approx(1)
 

@@ -241,7 +241,7 @@ class Embedding(PromptedPixels):
         -------
         ndarray
             (H, W) float32 in [0, 1], 0 outside the field of view.  See
-            `Likeness` for the formula, and `prompt_readout` for what is added
+            `Likeness` for the formula, and `prompt_meaning` for what is added
             where the model's card names structures: the points may mean one of them,
             see `meaning`, and every point corrects the map around itself.
 

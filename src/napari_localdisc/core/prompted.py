@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from . import prompt_meaning as meanings
 from . import prompt_readout as readout
 from . import similarity as similar
 from .nearness import RememberedNearness
@@ -95,7 +96,7 @@ class PromptedPixels:
 
     @property
     def _means_more(self) -> bool:
-        """Whether prompts are read as `prompt_readout` says, not as likeness alone."""
+        """Whether prompts are read as `prompt_meaning` says, not as likeness alone."""
         return bool(self.presence)
 
     def _prompted(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
@@ -109,19 +110,17 @@ class PromptedPixels:
         likeness = self._likeness(*vectors) if several or weights[-1] > 0 else None
         return self._mix(likeness, weights, prompts)
 
-    def _weigh(self, prompts: readout.Prompts) -> NDArray[np.float64]:
-        return readout.weigh(list(self.presence.values()), self._shares, prompts)
+    def _weigh(self, prompts: meanings.Prompts) -> NDArray[np.float64]:
+        return meanings.weigh(list(self.presence.values()), self._extents, prompts)
 
     @cached_property
-    def _shares(self) -> list[float]:
-        """Share of the field of view in which each named structure is seen."""
-        cut = readout.STRUCTURE_CUT
+    def _extents(self) -> list[meanings.Extent]:
+        """Where each named structure is seen."""
         return [
-            float((values.view(-1)[self._few_inside] > cut).float().mean())
-            for values in self.presence.values()
+            meanings.Extent.of(values, self.inside) for values in self.presence.values()
         ]
 
-    def _prompts(self, positive: ArrayLike, negative: ArrayLike) -> readout.Prompts:
+    def _prompts(self, positive: ArrayLike, negative: ArrayLike) -> meanings.Prompts:
         similar.require_positive(positive)
         kinds = [
             similar.check_points(points, self.field_of_view)
@@ -129,13 +128,13 @@ class PromptedPixels:
         ]
         points = self.grid.points_to_working(np.concatenate(kinds))
         vectors = self._vectors(points)
-        return readout.Prompts.at(vectors, points, len(kinds[0]), self.grid.shape)
+        return meanings.Prompts.at(vectors, points, len(kinds[0]), self.grid.shape)
 
     def _mix(
         self,
         likeness: similar.Likeness | None,
         weights: NDArray[np.float64],
-        prompts: readout.Prompts | None = None,
+        prompts: meanings.Prompts | None = None,
     ) -> Tensor:
         cut = readout.CUT
         if likeness is not None and weights[-1] > 0:
@@ -147,7 +146,7 @@ class PromptedPixels:
     @cached_property
     def _structures(self) -> list[Tensor]:
         """(h·w,) presence of each named structure, to be cut at 0.5."""
-        cut = readout.STRUCTURE_CUT
+        cut = meanings.STRUCTURE_CUT
         maps = (values.reshape(-1) for values in self.presence.values())
         return [readout.cut_at_half(values, cut) for values in maps]
 
