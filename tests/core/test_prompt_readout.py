@@ -179,7 +179,7 @@ def test_everything_is_near_a_border_of_a_thin_structure():
         prompts = Prompts(np.ones((2, D), np.float32), clicks, 2)
         return weigh([tree], [extent], prompts)[0]
 
-    on, near, beside, far = ((300, 300 + by) for by in (0, 7, 10, 60))
+    on, near, beside, far = ((300, 300 + by) for by in (0, 7, 20, 60))
     assert weight_of_tree(on) > weight_of_tree(near) > weight_of_tree(beside)
     assert weight_of_tree(beside) == pytest.approx(weight_of_tree(far))
 
