@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,10 @@ def _open_tiff(path: Path) -> Any:
     if axes not in ("YX", "YXS"):
         raise FileError(f"{path} is a stack ({axes}): save one picture of it.")
     store = tifffile.imread(path, aszarr=True, series=0, level=0)
-    return zarr.open_array(store, mode="r")
+    array = zarr.open_array(store, mode="r")
+    # zarr leaves the file open
+    weakref.finalize(array, store.close)
+    return array
 
 
 def label_file_steps(
