@@ -102,7 +102,7 @@ def check_number(n: int, clusters: int) -> int:
 
 def _children(centres: FloatImage) -> list[tuple[int, int]]:
     """Return the two nodes that each merge joins, in the order of the merges."""
-    # Takes a third of a second, which another thread can spend while a network runs
+    # Takes a third of a second and is wanted only once the network has run
     from scipy.cluster.hierarchy import linkage
 
     merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
