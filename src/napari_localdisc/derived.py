@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
+from .label_colours import label_colours, same_colours
 from .layers import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 LABELS_OPACITY = 0.6
 """Lets the image show through."""
-
-PAINTED = (1.0, 1.0, 1.0, 1.0)
-"""Colour of labels that the user paints beyond ours."""
 
 
 class DerivedLayer:
@@ -145,23 +142,6 @@ class DerivedLabels(DerivedLayer):
         place(layer, placement)
         layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
         return True
-
-
-def label_colours(colours: NDArray[np.floating]) -> DirectLabelColormap:
-    """Turn (n + 1, 4) RGBA rows into a colormap in which painted labels show too."""
-    table: dict[int | None, Any] = {None: PAINTED}
-    table.update(enumerate(np.asarray(colours, dtype=float)))
-    return DirectLabelColormap(color_dict=table)
-
-
-def same_colours(one: Any, other: DirectLabelColormap) -> bool:
-    """Whether a layer's colormap shows labels as another one does."""
-    mine = getattr(one, "color_dict", None)
-    return (
-        mine is not None
-        and mine.keys() == other.color_dict.keys()
-        and all(np.allclose(mine[key], other.color_dict[key]) for key in mine)
-    )
 
 
 class DerivedMap(DerivedLayer):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils import DirectLabelColormap
 from napari.utils.colormaps import standardize_color
 
 from .core.errors import PromptError
-from .derived import LABELS_OPACITY, PAINTED, same_colours
+from .derived import LABELS_OPACITY
+from .label_colours import PAINTED, LabelColours, same_colours
 from .layers import METADATA_KEY, Plane
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def create(
     return labels
 
 
-def class_colormap(classes: Iterable[AnnotationClass]) -> DirectLabelColormap:
+def class_colormap(classes: Iterable[AnnotationClass]) -> LabelColours:
     """Colour labels by their classes; hidden ones are clear, others are white."""
     table: dict[int | None, Any] = {None: PAINTED, 0: (0, 0, 0, 0)}
     for entry in classes:
         colour = np.array(standardize_color.transform_color(entry.colour)[0])
         colour[3] = float(entry.visible)
         table[entry.value] = colour
-    return DirectLabelColormap(color_dict=table)
+    return LabelColours(color_dict=table)
 
 
 def dress(labels: Labels, classes: Iterable[AnnotationClass]) -> None:

@@ -165,8 +165,9 @@ def show(
     """Add the pyramid of an OME-Zarr label image, placed on the plane."""
     from napari.layers import Labels
 
-    from .derived import LABELS_OPACITY, label_colours
+    from .derived import LABELS_OPACITY
     from .io.export.ome_zarr_labels import read_levels
+    from .label_colours import label_colours
 
     levels = [
         level[tuple(slice(None) if at is None else None for at in plane.index)]

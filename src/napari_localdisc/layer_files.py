@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils import DirectLabelColormap
 
-from .derived import PAINTED
 from .io.export import LabelMap, read_labels, write_labels, write_map
+from .label_colours import PAINTED, LabelColours
 from .layers import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def layer_data_of(labels: LabelMap) -> LayerDataTuple:
         table: dict[int | None, Any] = {None: labels.default_colour or PAINTED}
         table[0] = (0.0, 0.0, 0.0, 0.0)
         table.update(labels.colours.items())
-        attributes["colormap"] = DirectLabelColormap(color_dict=table)
+        attributes["colormap"] = LabelColours(color_dict=table)
     data = labels.labels
     if isinstance(data, np.ndarray) and data.dtype == np.bool_:
         data = data.astype(np.uint8)

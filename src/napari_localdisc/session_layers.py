@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils import DirectLabelColormap
 
 from .core.errors import LocalDiscError
 from .io.images import read_image
 from .io.session import SavedImage, SavedLabels
+from .label_colours import PAINTED, LabelColours
 from .layer_files import CLASSES, lasting_colours, placement_of
 from .layers import METADATA_KEY
 
@@ -94,10 +94,10 @@ def make_labels(saved: SavedLabels) -> Labels:
     """Make a labels layer again."""
     options: dict[str, Any] = _fitting(saved.placement, saved.data.ndim)
     if saved.colours:
-        table: dict[int | None, Any] = {None: (1, 1, 1, 1)}
+        table: dict[int | None, Any] = {None: PAINTED}
         for value, colour in saved.colours.items():
             table[None if value == "null" else int(value)] = colour
-        options["colormap"] = DirectLabelColormap(color_dict=table)
+        options["colormap"] = LabelColours(color_dict=table)
     made_by = dict(saved.made_by)
     if isinstance(made_by.get(CLASSES), Mapping):
         made_by[CLASSES] = {int(key): name for key, name in made_by[CLASSES].items()}
