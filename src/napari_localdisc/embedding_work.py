@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .core.errors import ModelError
 from .core.model_files import list_models
 from .layers import Plane, fingerprint
+from .loading import without_collections
 
 if TYPE_CHECKING:
     from .core.embedding import Embedding
@@ -112,15 +113,16 @@ def embed_plane(
         As the generator's value.
     """
     yield 0, 0
+    with without_collections():
+        from .core.clustering import FEWEST
+        from .core.embedding import embed_steps
+        from .io.cache import content_hash
+
     model = shelf.load(file)
     yield 0, 0
     picture = plane.read()
     pixels = fingerprint(picture)
     yield 0, 0
-    from .core.clustering import FEWEST
-    from .core.embedding import embed_steps
-    from .io.cache import content_hash
-
     content = content_hash(picture)
     kept = cache and cache.load(picture, model, image_hash=content)
     embedding = kept or (yield from embed_steps(picture, model))

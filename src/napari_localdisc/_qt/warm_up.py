@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
 
+from napari_localdisc.loading import without_collections
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,6 +45,6 @@ def _start(modules: Iterable[str]) -> None:
 
 def _load(modules: Iterable[str]) -> None:
     # What is missing is said in a sentence when it is asked for
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(ImportError), without_collections():
         for name in modules:
             importlib.import_module(name)
