@@ -1,4 +1,4 @@
-"""What the package gives today, computed anew: to be compared before and after a change.
+"""What the package gives, computed anew: compared before and after a change.
 
 Two sets of results are committed in ``files``.  The *exact* ones start from committed
 embeddings, so that no network and no processor has a say in them but for the last bits
@@ -34,9 +34,9 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from tests.golden.comparing import Results, differences, load, plain, save
 
 import napari_localdisc as ld
-from tests.golden.comparing import Results, differences, load, plain, save
 
 PLACES = {
     "Concepts": "napari_localdisc.concept_control",
@@ -107,7 +107,7 @@ def pixels(case: str) -> np.ndarray:
 
 
 def model(case: str) -> ld.Model:
-    """Return the model that an embedding is said to come from; its network is not used."""
+    """Return the model that an embedding is said to be of; its network is not used."""
     return ld.load_model(FILES / f"{case}.safetensors", "cpu")
 
 

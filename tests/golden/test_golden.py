@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.golden import results
 from tests.golden.comparing import Results, Tolerance, differences, load, thinned
 
