@@ -24,6 +24,7 @@ import runpy
 import shutil
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -35,10 +36,12 @@ from unittest import mock
 
 import numpy as np
 from tests.golden.comparing import Results, differences, load, plain, save
+from tests.tiny_training import TINY, fundus_like
 
 import napari_localdisc as ld
 
 PLACES = {
+    "Cancelled": "napari_localdisc.core.errors",
     "Concepts": "napari_localdisc.concept_control",
     "Controller": "napari_localdisc.controller",
     "EmbeddingCache": "napari_localdisc.io.cache",
@@ -55,7 +58,7 @@ SESSION = FILES / "both.localdisc"
 CONCEPTS = ("prompts", "strokes")
 
 NUMBERS = (2, 3, 5, 8, 16)
-CASES = {"eye": 56, "plain": 40}
+CASES = {"eye": 52, "plain": 32}
 """Image with a committed embedding, and model of the same name → working diameter.
 
 The eye is the sample, small, with named structures; the other one is grey, 16-bit,
@@ -811,9 +814,53 @@ def script_run(folder: Path) -> Results:
     return {"viewer": wanted, "script": tifffile.imread(target)}
 
 
+def _train(out: Path, resume: bool = False, **given: Any) -> ld.Model:
+    settings = internal("TrainingSettings").from_dict({**TINY, "width": 1})
+    images = [fundus_like(seed) for seed in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ld.train(
+            images,
+            out,
+            settings=settings,
+            device="cpu",
+            cache=out.parent / "working images",
+            resume=resume,
+            **given,
+        )
+
+
+def training(folder: Path) -> Results:
+    """A training that goes on from a committed checkpoint, and one from the start."""
+    for ending in (".checkpoint", ".csv"):
+        shutil.copy((FILES / "halfway").with_suffix(ending), folder / f"on{ending}")
+    found: Results = {}
+    for name in ("on", "whole"):
+        trained = _train(folder / name, resume=name == "on")
+        for key, weight in trained.network.state_dict().items():
+            found[f"{name}/{key}"] = weight.numpy()
+        found[f"{name}/centres"] = trained.centres
+        found[f"{name}/steps"] = trained.card.details["steps"]
+        log = (folder / f"{name}.csv").read_text(encoding="utf-8")
+        found[f"{name}/log"] = [line.split(",")[0] for line in log.splitlines()]
+    return found
+
+
+def save_halfway() -> None:
+    """Stop a training after two of its four steps."""
+    done: list[Any] = []
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "halfway"
+        with contextlib.suppress(internal("Cancelled")):
+            _train(out, progress=done.append, cancel=lambda: len(done) == 2)
+        for ending in (".checkpoint", ".csv"):
+            shutil.copy(out.with_suffix(ending), FILES)
+
+
 NETWORK: dict[str, Callable[[Path], Results]] = {
     "network": network,
     "commands": commands,
+    "training": training,
 }
 """What is committed of what the network gives."""
 
@@ -846,6 +893,7 @@ EVERYTHING: dict[str, Callable[[Path], Results]] = {
     "full network": full_network,
     "commands": commands,
     "script run": script_run,
+    "training": training,
 }
 
 
@@ -925,6 +973,7 @@ def save_files() -> None:
         (FILES / f"{case}.md").unlink()
     np.savez_compressed(FILES / "inputs.npz", **kept)
     _inputs.cache_clear()
+    save_halfway()
     with tempfile.TemporaryDirectory() as folder, workplace(Path(folder) / "work"):
         save_concepts(FILES)
         hand = Hand("eye")

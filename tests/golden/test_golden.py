@@ -7,10 +7,11 @@ import pytest
 from tests.golden import results
 from tests.golden.comparing import Results, Tolerance, differences, load, thinned
 
-LAST_BITS = Tolerance(labels=0.999, mean=1e-6, largest=1e-5, numbers=1e-4)
-"""Sums in another order, as other processors do them."""
-PRECISION = Tolerance(labels=0.97, mean=0.01, largest=0.5, numbers=0.05)
-"""What bfloat16 and float32 may differ by."""
+LAST_BITS = Tolerance(labels=0.999, mean=1e-6, largest=2e-4, numbers=1e-4)
+"""Sums in another order, as other processors do them: 1e-5 at most but for what a
+solver that stops early has learned, and there 3e-5, at a pixel or two."""
+PRECISION = Tolerance(labels=0.99, mean=0.003, largest=0.05, numbers=0.05)
+"""What bfloat16 and float32 may differ by: three times what they do."""
 
 
 def committed(name: str, work: str) -> Results:
@@ -49,6 +50,12 @@ def test_what_the_network_sees(precision: str, tmp_path: Path):
 def test_what_the_command_line_makes(tmp_path: Path):
     found = results.computed(results.commands, tmp_path / "work")
     assert changes("commands", found, "network", PRECISION) == []
+
+
+def test_a_training_goes_on_from_a_checkpoint(tmp_path: Path):
+    found = results.training(tmp_path)
+    assert changes("training", found, "network", PRECISION) == []
+    assert found["on/steps"] == 4
 
 
 @pytest.mark.usefixtures("cache_on_disk")
