@@ -14,7 +14,7 @@ import numpy as np
 Results = dict[str, Any]
 """Name → array, or what JSON holds."""
 
-FEW = 1000
+FEW = 700
 """Numbers of a map that are committed; labels are committed whole."""
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")

@@ -831,19 +831,26 @@ def _train(out: Path, resume: bool = False, **given: Any) -> ld.Model:
 
 
 def training(folder: Path) -> Results:
-    """A training that goes on from a committed checkpoint, and one from the start."""
+    """A training that goes on from a committed checkpoint."""
     for ending in (".checkpoint", ".csv"):
-        shutil.copy((FILES / "halfway").with_suffix(ending), folder / f"on{ending}")
-    found: Results = {}
-    for name in ("on", "whole"):
-        trained = _train(folder / name, resume=name == "on")
-        for key, weight in trained.network.state_dict().items():
-            found[f"{name}/{key}"] = weight.numpy()
-        found[f"{name}/centres"] = trained.centres
-        found[f"{name}/steps"] = trained.card.details["steps"]
-        log = (folder / f"{name}.csv").read_text(encoding="utf-8")
-        found[f"{name}/log"] = [line.split(",")[0] for line in log.splitlines()]
-    return found
+        shutil.copy((FILES / "halfway").with_suffix(ending), folder)
+    return _of_training(folder / "halfway", resume=True)
+
+
+def whole_training(folder: Path) -> Results:
+    """The same from its start."""
+    return _of_training(folder / "whole", resume=False)
+
+
+def _of_training(out: Path, resume: bool) -> Results:
+    trained = _train(out, resume)
+    log = out.with_suffix(".csv").read_text(encoding="utf-8")
+    return {
+        **{key: weight.numpy() for key, weight in trained.network.state_dict().items()},
+        "centres": trained.centres,
+        "steps": trained.card.details["steps"],
+        "log": [line.split(",")[0] for line in log.splitlines()],
+    }
 
 
 def save_halfway() -> None:
@@ -894,6 +901,7 @@ EVERYTHING: dict[str, Callable[[Path], Results]] = {
     "commands": commands,
     "script run": script_run,
     "training": training,
+    "whole training": whole_training,
 }
 
 

@@ -55,7 +55,7 @@ def test_what_the_command_line_makes(tmp_path: Path):
 def test_a_training_goes_on_from_a_checkpoint(tmp_path: Path):
     found = results.training(tmp_path)
     assert changes("training", found, "network", PRECISION) == []
-    assert found["on/steps"] == 4
+    assert found["steps"] == 4
 
 
 @pytest.mark.usefixtures("cache_on_disk")
