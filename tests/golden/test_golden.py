@@ -1,5 +1,6 @@
 """What the package gave, it gives."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,12 @@ LAST_BITS = Tolerance(labels=0.999, mean=1e-6, largest=2e-4, numbers=1e-4)
 solver that stops early has learned, and there 3e-5, at a pixel or two."""
 PRECISION = Tolerance(labels=0.99, mean=0.003, largest=0.05, numbers=0.05)
 """What bfloat16 and float32 may differ by: three times what they do."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with results.one_thread():
+        yield
 
 
 def committed(name: str, work: str) -> Results:
