@@ -14,6 +14,8 @@ from .layers import Plane
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from .core.models import Modality
+
 MOST_SLICES = 500
 """Of a stack; of a longer one slices at equal distances are taken."""
 
@@ -38,7 +40,7 @@ class TrainingChoices:
         The model to adapt; without one a new model is trained.
     priors : tuple of str
         Names and folders, for a new model.
-    modality : str
+    modality : {"fundus", "frame"}
         As in the model card, for a new model.
     settings : dict
         Further `TrainingSettings`, for a new model.
@@ -53,7 +55,7 @@ class TrainingChoices:
     device: str = "auto"
     model: str | None = None
     priors: tuple[str, ...] = ()
-    modality: str = "fundus"
+    modality: Modality = "fundus"
     settings: dict[str, Any] = field(default_factory=dict)
     steps: int | None = None
 

@@ -196,7 +196,6 @@ class TrainingControl:
             settings = {
                 "steps": _MOST_STEPS,
                 "priors": list(choices.priors),
-                "modality": choices.modality,
                 **choices.settings,
             }
         return TrainingRequest(
@@ -205,6 +204,7 @@ class TrainingControl:
             model=choices.model,
             minutes=choices.minutes,
             steps=choices.steps,
+            modality=choices.modality,
             settings=settings,
             device=choices.device,
             resume=resume,

@@ -235,9 +235,11 @@ def run(request: TrainingRequest, folder: Path, reporter: Reporter) -> Model:
         "watch": reporter.watch,
     }
     if request.model is None:
-        settings = TrainingSettings().as_dict() | request.settings
-        settings["minutes"] = request.minutes
-        wanted = TrainingSettings.from_dict(settings)
+        wanted = TrainingSettings.for_modality(
+            request.modality, **request.settings, minutes=request.minutes
+        )
+        about = Path(request.folder).name if request.folder else "images open in napari"
+        options["details"] = {"data": about, "licence": "not said"}
         return train(images, request.out, settings=wanted, **options)
     model = load_model(request.model, "cpu")
     minutes = DEFAULT_MINUTES if request.minutes is None else request.minutes

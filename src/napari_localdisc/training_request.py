@@ -7,10 +7,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .core.errors import TrainingError
 from .core.model_files import SUFFIX, list_models, user_model_folder
+
+if TYPE_CHECKING:
+    from .core.models import Modality
 
 PICTURE_SECONDS = 30.0
 
@@ -34,8 +37,10 @@ class TrainingRequest:
         Time budget.
     steps : int, optional
         Steps of an adaptation instead of a time budget.
+    modality : {"fundus", "frame"}
+        Of a new training: whose `TrainingSettings` it has.
     settings : dict
-        Of a new training: fields of `TrainingSettings` that differ from its defaults.
+        Of a new training: its other fields of `TrainingSettings` that differ.
     device : str
         As for `train`.
     resume : bool
@@ -51,6 +56,7 @@ class TrainingRequest:
     model: str | None = None
     minutes: float | None = None
     steps: int | None = None
+    modality: Modality = "fundus"
     settings: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     resume: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,13 @@ class TrainingSettings:
         Images that fill the frame, like chest radiographs, have a top and a bottom, a
         left and a right: they are seen nearly whole, turned little and not mirrored.
 
+        Parameters
+        ----------
+        modality : {"fundus", "frame"}
+            As in the model card.
+        **changes
+            Other attributes, also as JSON holds them.
+
         Raises
         ------
         TrainingError
@@ -168,13 +176,24 @@ class TrainingSettings:
                     radiographs=True,
                 ),
             }
-        return cls(**values | changes)
+        return cls(**values | _typed(changes))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingSettings:
         """Read what `as_dict` gave."""
-        values = dict(values)
-        values["priors"] = tuple(values.get("priors", ()))
-        values["weights"] = LossWeights(**values.get("weights", {}))
-        values["augmentation"] = Augmentation(**values.get("augmentation", {}))
-        return cls(**values)
+        return cls(**_typed(values))
+
+
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "priors": tuple,
+    "weights": lambda kept: LossWeights(**kept),
+    "augmentation": lambda kept: Augmentation(**kept),
+}
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give lists and tables of JSON the types they have as attributes."""
+    return {
+        key: _TYPES[key](value) if isinstance(value, list | dict) else value
+        for key, value in values.items()
+    }
