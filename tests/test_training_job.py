@@ -13,6 +13,7 @@ import pytest
 from napari_localdisc.core.model_files import summarise_model
 from napari_localdisc.training_job import TrainingJob
 from napari_localdisc.training_messages import (
+    Compared,
     Failed,
     Finished,
     Noted,
@@ -199,3 +200,42 @@ def test_messages_survive_the_pipe_and_other_lines_do_not():
     assert from_line(to_line(step)) == step
     for line in ("", "hello", "[1]", '{"message": "Unknown"}', '{"message": "Failed"}'):
         assert from_line(line) is None
+
+
+def test_the_process_does_without_napari_and_qt(tmp_path):
+    """It imports what it trains, adapts and shows pictures with."""
+    code = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from napari_localdisc import training_process as process
+from napari_localdisc.core import adaptation, training
+from napari_localdisc.core.models import Model, load_model
+from napari_localdisc.training_request import TrainingRequest
+
+class Trainer:
+    step = 1
+    def snapshot(self):
+        return load_model("fundus", "cpu")
+
+def adapt(model, images, out, *, watch, **options):
+    watch(Trainer())
+    return model
+
+adaptation.adapt = adapt
+folder = Path({str(tmp_path)!r})
+np.save(folder / "current.npy", np.load(folder / "eye.npy"))
+reporter = process.Reporter(sys.stdout, folder, process.Orders(folder), 0)
+request = TrainingRequest("new.safetensors", model="fundus")
+process.run(request, folder, reporter)
+unwanted = ("napari", "vispy", "qtpy", "magicgui")
+print([name for name in unwanted if name in sys.modules])
+"""
+    np.save(tmp_path / "eye.npy", Photograph(0).pixels)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    *messages, imported = result.stdout.splitlines()
+    kinds = {type(from_line(line)) for line in messages}
+    assert {Pictured, Compared} <= kinds, result.stdout
+    assert imported == "[]"

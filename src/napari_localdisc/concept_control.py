@@ -11,6 +11,7 @@ import numpy as np
 from psygnal import Signal
 
 from .annotation_state import split
+from .core.colours import from_hex
 from .core.errors import LocalDiscError, PromptError
 from .derived import DerivedLabels
 from .layer_files import CLASSES, IMAGE
@@ -255,5 +256,5 @@ def _colours(table: dict[int, str]) -> NDArray[np.float64]:
     rows = np.ones((max(table, default=0) + 1, 4))
     rows[0] = 0
     for value, colour in table.items():
-        rows[value, :3] = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        rows[value, :3] = from_hex(colour)
     return rows

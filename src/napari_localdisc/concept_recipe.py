@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .core.colours import from_hex
 from .core.naming import plain_name
 
 if TYPE_CHECKING:
@@ -61,12 +62,7 @@ class ConceptRecipe:
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return names and colours of the concept's classes."""
         return {
-            entry.value: (entry.name, _rgba(entry.colour))
+            entry.value: (entry.name, (*from_hex(entry.colour), 1.0))
             for entry in self.concept.classes
             if not entry.background
         }
-
-
-def _rgba(colour: str) -> tuple[float, float, float, float]:
-    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return red, green, blue, 1.0

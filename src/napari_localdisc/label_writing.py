@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from . import labels_target
 from .annotation_state import PlaneAnnotation, split
+from .core.colours import to_hex
 from .core.errors import PromptError
 from .labels_target import LabelsEdit
 from .masks import mask_of
@@ -179,8 +180,7 @@ class LabelWriting:
                 return entry
         if colour is None:
             return self._classes.new(name)
-        parts = np.rint(np.asarray(colour)[:3] * 255).astype(int)
-        return self._classes.new(name, "#" + "".join(f"{part:02x}" for part in parts))
+        return self._classes.new(name, to_hex(colour))
 
     def write(
         self,

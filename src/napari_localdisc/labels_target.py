@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import standardize_color
 
+from .core.colours import to_hex
 from .core.errors import PromptError
 from .derived import LABELS_OPACITY
 from .label_colours import PAINTED, LabelColours, same_colours
@@ -286,5 +287,4 @@ def erase(labels: Labels, value: int) -> list[LabelsEdit]:
 
 def colour_of(labels: Labels, value: int) -> str:
     """Return the colour of a label as ``#rrggbb``."""
-    colour = np.asarray(labels.colormap.map(value)).ravel()[:3]
-    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in colour)
+    return to_hex(np.asarray(labels.colormap.map(value)).ravel())

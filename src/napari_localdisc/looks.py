@@ -7,7 +7,8 @@ from napari.utils import Colormap
 from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
-STRUCTURE_RGB = (0.0, 0.9, 1.0)
+from .core.colours import STRUCTURE_RGB
+
 TAKEN = "#ff2ec4"
 """Of what a mask wants and another class has."""
 

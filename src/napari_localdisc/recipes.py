@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .core.colours import STRUCTURE_RGB
 from .core.naming import plain_name
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 LabelClass = tuple[str, tuple[float, float, float, float]]
 """Name, "" if it has none, and RGBA in [0, 1]."""
-
-STRUCTURE_COLOUR = (0.0, 0.9, 1.0, 1.0)
-"""RGBA of a structure's label; a retina does not have it."""
 
 Progress = Callable[[int, int], None]
 
@@ -165,4 +163,4 @@ class StructureRecipe:
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the structure's name; it is label 1."""
-        return {1: (self.structure, STRUCTURE_COLOUR)}
+        return {1: (self.structure, (*STRUCTURE_RGB, 1.0))}

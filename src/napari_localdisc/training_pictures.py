@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core.clustering import MOST, cluster_colours, dominant_cluster
+from .core.colours import STRUCTURE_RGB
 from .core.embedding import embed, map_clusters
 from .core.errors import TrainingError
 from .core.images import as_rgb
 from .core.photographs import image_files
 from .io.images import read_image
-from .looks import STRUCTURE_RGB
 
 if TYPE_CHECKING:
     from .core.embedding import Embedding

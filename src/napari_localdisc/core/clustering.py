@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .colours import from_hex
 from .errors import LocalDiscError
 
 if TYPE_CHECKING:
@@ -154,12 +155,8 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     number = check_number(n, len(model.centres))
     colours = np.ones((number + 1, 4), np.float32)
     colours[0] = 0
-    colours[1:, :3] = [_from_hex(colour) for colour in PALETTE[:number]]
+    colours[1:, :3] = [from_hex(colour) for colour in PALETTE[:number]]
     return colours
-
-
-def _from_hex(colour: str) -> list[float]:
-    return [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
 
 
 @torch.no_grad()

@@ -123,13 +123,10 @@ def _pairs(given: list[str], option: str) -> dict[int, str]:
 
 def _rgba(text: str) -> "Colour":
     from napari_localdisc.cli.output import WrongUse
+    from napari_localdisc.core.colours import from_hex
 
-    digits = text.lstrip("#")
+    digits = text.lstrip("#")[:7]  # seven are as wrong as more
     try:
-        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        return *from_hex(f"#{digits}"), 1.0
     except ValueError:
-        parts = []
-    if len(digits) != 6 or not parts:
-        raise WrongUse(f"A colour is written as #RRGGBB, not {text!r}.")
-    red, green, blue = parts
-    return red, green, blue, 1.0
+        raise WrongUse(f"A colour is written as #RRGGBB, not {text!r}.") from None
