@@ -12,7 +12,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from .core.errors import FileError, LocalDiscError
-from .io.export import FORMATS, read_labels
+from .io.export import FORMATS, format_of, read_labels
 from .layer_files import label_map_of, layer_data_of
 from .running import Job, Runner, SynchronousRunner
 from .workspace import raise_error
@@ -92,8 +92,8 @@ class ExportControl:
         name = "".join(c if c.isalnum() or c in " -_." else "_" for c in layer.name)
         return f"{name}{FORMATS[form].endings[0]}"
 
-    def save(self, layer: Labels, path: str | Path, form: str) -> None:
-        """Write a layer as it is now.
+    def save(self, layer: Labels, path: str | Path, form: str | None = None) -> None:
+        """Write a layer as it is now; data that are on the disk, as they are read.
 
         Parameters
         ----------
@@ -101,18 +101,20 @@ class ExportControl:
             A layer of the viewer.
         path : str or Path
             Where to; the format's ending is added where it is missing.
-        form : str
-            Key of the format.
+        form : str, optional
+            Key of the format; by default the one that the file's name asks for.
         """
         if self._job is not None:
             self._report(FileError("Wait until the other file is written."))
             return
         path = Path(path)
-        chosen = FORMATS[form]
-        if not chosen.fits(path):
-            path = path.with_name(path.name + chosen.endings[0])
         try:
+            chosen = format_of(path) if form is None else FORMATS[form]
+            if not chosen.fits(path):
+                path = path.with_name(path.name + chosen.endings[0])
             data, attributes, _ = layer.as_layer_data_tuple()
+            if layer.multiscale:
+                data, attributes["multiscale"] = data[0], False
             if isinstance(data, np.ndarray):
                 data = data.copy()  # the user may go on painting
             labels = label_map_of(data, attributes)
@@ -124,7 +126,7 @@ class ExportControl:
         self.busy_changed.emit(True)
         self._runner.start(
             job,
-            lambda: _write(labels, path, form),
+            lambda: _write(labels, path, chosen.key),
             lambda progress: None,
             self._on_saved,
             self._on_error,

@@ -335,6 +335,8 @@ def test_from_a_fundus_image_to_a_saved_vessel_and_disc_mask(
         qtbot.waitUntil(lambda: not widget.controller.is_busy, timeout=200_000)
         left_click(qtbot, buttons["optic disc"])
         left_click(qtbot, widget.labels_panel.save_button)
+        control = widget.export_section.control
+        qtbot.waitUntil(lambda: not control.is_busy, timeout=20_000)
     finally:
         QApplication.instance().removeEventFilter(counter)
     assert counter.count + 1 <= 5

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_localdisc.core.errors import FileError, PromptError
+from napari_localdisc.core.errors import PromptError
 
 from .class_table import ClassTable
 from .section import Section
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_localdisc.controller import Controller
+    from napari_localdisc.export_control import ExportControl
 
 NEW_LAYER = "a new layer"
 FILES = (
@@ -49,11 +50,27 @@ class _Layers(QComboBox):
 
 
 class LabelsPanel(Section):
-    """What masks, clusters, structures and predictions are written to."""
+    """What masks, clusters, structures and predictions are written to.
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    controller : Controller
+        Of the viewer.
+    export : ExportControl
+        Saves the labels, off the GUI thread.
+    parent : QWidget, optional
+        As for every widget.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        export: ExportControl,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__("Labels", parent=parent)
         self._controller = controller
+        self._export = export
         self._layers: list[weakref.ref[Labels]] = []
         self.layers = _Layers(self._show_layers)
         self.layers.setToolTip(
@@ -92,6 +109,7 @@ class LabelsPanel(Section):
         controller.history_changed.connect(self._show_history)
         controller.image_changed.connect(self._show)
         controller.images_changed.connect(self._show_layers)
+        export.busy_changed.connect(self._show_saving)
         self._show()
         self._show_history()
 
@@ -153,7 +171,7 @@ class LabelsPanel(Section):
             self.save(Path(path))
 
     def save(self, path: Path) -> None:
-        """Write the labels by the writer that the file's name asks for.
+        """Write the labels as they are now, in the format that the name asks for.
 
         Parameters
         ----------
@@ -164,13 +182,7 @@ class LabelsPanel(Section):
             labels = self._controller.labels_layer
             if labels is None:
                 raise PromptError("There are no labels yet: add a mask first.")
-            written = labels.save(str(path), plugin="napari-localdisc")
-            if not written:
-                raise FileError(
-                    f"{path.name} is no kind of file that labels can be written to: "
-                    "end it with .png, .tif, .coco.json or .ome.zarr."
-                )
-            self._controller.say(f"The labels are in {path.name}.")
+            self._export.save(labels, path)
 
     # What is shown
 
@@ -180,7 +192,11 @@ class LabelsPanel(Section):
         has_image = controller.image is not None
         self.add_button.setEnabled(has_image)
         self.remove_button.setEnabled(controller.classes.chosen is not None)
-        self.save_button.setEnabled(controller.labels_layer is not None)
+        self._show_saving()
+
+    def _show_saving(self) -> None:
+        has_labels = self._controller.labels_layer is not None
+        self.save_button.setEnabled(has_labels and not self._export.is_busy)
 
     def _show_layers(self) -> None:
         classes = self._controller.classes
@@ -196,7 +212,7 @@ class LabelsPanel(Section):
         self.layers.setCurrentIndex(at)
         blocker.unblock()
         self.layers.setEnabled(self._controller.image is not None)
-        self.save_button.setEnabled(current is not None)
+        self._show_saving()
 
     def _show_history(self) -> None:
         controller = self._controller
