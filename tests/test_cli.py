@@ -123,6 +123,25 @@ def test_the_second_time_nothing_is_done(localdisc, scans, tmp_path):
     assert "other settings" in other.stderr
 
 
+@pytest.mark.parametrize("images", [1, 2])
+def test_the_model_is_loaded_once(localdisc, scans, tmp_path, monkeypatch, images):
+    from napari_localdisc.core import models
+
+    loaded = []
+
+    class Counted(models.Model):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            loaded.append(self.hash)
+
+    monkeypatch.setattr(models, "Model", Counted)
+    sources = [scans / name for name in ("a.jpg", "b.jpg")][:images]
+    result = localdisc("cluster", *sources, "-o", tmp_path / "out", "-m", "tiny")
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "out").iterdir())) == images
+    assert len(loaded) == 1
+
+
 def test_segment_writes_mask_and_probability(localdisc, scans, tmp_path):
     given = ("segment", scans, "--structure", "Vessel", "-o", tmp_path, "-m", "tiny")
     result = localdisc(*given)

@@ -63,6 +63,7 @@ def run_tasks(
     job: Job,
     on_outcome: OnOutcome,
     *,
+    model: Model | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -78,6 +79,8 @@ def run_tasks(
     on_outcome : callable
         Called in this thread with each task's outcome, once, in the order in which
         they end.
+    model : Model, optional
+        The job's, where it is loaded already; a cluster's workers load their own.
     scheduler : str, optional
         Address (``tcp://…``) or scheduler file of a running dask.distributed cluster;
         by default this machine's cores.
@@ -97,7 +100,9 @@ def run_tasks(
         If a model cannot be loaded.
     """
     if scheduler is None:
-        _run_here(tasks, job, on_outcome, workers, cancel)
+        _run_here(
+            tasks, job, model or load_same_model(job), on_outcome, workers, cancel
+        )
     else:
         _run_on_cluster(tasks, job, on_outcome, scheduler, cancel)
     if not job.dry_run:
@@ -148,6 +153,7 @@ def _age(path: Path) -> float:
 def _run_here(
     tasks: Sequence[Task],
     job: Job,
+    model: Model,
     on_outcome: OnOutcome,
     workers: int | None,
     cancel: Callable[[], bool] | None,
@@ -157,7 +163,6 @@ def _run_here(
 
     from .core.memory import reused_memory
 
-    model = load_same_model(job)
     count = workers or (2 if model.device.type == "cuda" else os.cpu_count() or 1)
     stop = threading.Event()
 

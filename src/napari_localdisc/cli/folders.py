@@ -75,7 +75,9 @@ def _run(
             name = task.source.name
             tell(attempt(task, job, model, partial(_show_tile, show, name)))
         else:
-            run_tasks(tasks, job, tell, scheduler=scheduler, workers=workers)
+            run_tasks(
+                tasks, job, tell, model=model, scheduler=scheduler, workers=workers
+            )
     order = {task.source.resolve(): place for place, task in enumerate(tasks)}
     return sorted(outcomes, key=lambda done: order[done.task.source.resolve()])
 
