@@ -1,6 +1,7 @@
 """The command line, through Typer's runner and as a process."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -211,6 +212,27 @@ def test_similar_keeps_the_embedding_for_the_next_time(
     freed = json.loads(localdisc("cache", "--clear", "--json").stdout)
     assert freed["freed"] == said["bytes"]
     assert freed["bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("cluster",), ("segment", "--structure", "vessel")]
+)
+def test_folders_leave_the_cache_alone(
+    localdisc, scans, tmp_path, monkeypatch, command
+):
+    """Neither read nor filled, as their help says."""
+    cache = tmp_path / "kept"
+    monkeypatch.setenv("LOCALDISC_CACHE", str(cache))
+    given = ("similar", scans / "a.jpg", "-m", "tiny", "--at", "80,60")
+    assert localdisc(*given, "-o", tmp_path / "similar.tif").exit_code == 0
+    (kept,) = cache.iterdir()
+    os.utime(kept, (1000, 1000))
+    result = localdisc(*command, scans, "-o", tmp_path / "out", "-m", "tiny")
+    assert result.exit_code == 0, result.output
+    assert list(cache.iterdir()) == [kept]
+    assert kept.stat().st_mtime == 1000
+    help_text = " ".join(localdisc(command[0], "--help").output.split())
+    assert "cache of embeddings is neither read nor filled" in help_text
 
 
 def test_similar_works_where_nothing_can_be_kept(

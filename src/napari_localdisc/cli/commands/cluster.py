@@ -50,6 +50,9 @@ def cluster(
     Labels are 1..n inside the field of view and 0 outside, and mean the same in every
     image of a model.  OME-Zarr images, and TIFF images of more than 8192×8192 pixels,
     are read block by block and become NAME_clusters.ome.zarr.
+
+    The cache of embeddings is neither read nor filled: clusters need no embedding, and
+    those of a folder would push out the ones that you work with.
     """
     from napari_localdisc.cli.folders import make_files
     from napari_localdisc.recipes import ClusterRecipe

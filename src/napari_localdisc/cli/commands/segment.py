@@ -84,6 +84,10 @@ def segment(
     floats from 0 to 1; a concept makes NAME_concept.tif, with its classes.  All have
     the image's own size.  Of OME-Zarr images, and TIFF images of more than 8192×8192
     pixels, structures are found block by block: NAME_vessel.ome.zarr, the mask alone.
+
+    The cache of embeddings is neither read nor filled: structures need no embedding,
+    and those that a concept needs would, for a folder, push out the ones that you work
+    with.
     """
     from napari_localdisc.cli.folders import make_files
     from napari_localdisc.cli.output import WrongUse
