@@ -168,7 +168,8 @@ class ExportControl:
 
 
 def _write(labels: LabelMap, path: Path, form: str) -> Steps[list[Path]]:
-    yield 0, 0
     from .io.export import write_labels
 
-    return write_labels(path, labels, form)
+    files = write_labels(path, labels, form)
+    yield 1, 1  # not before: napari, when it quits, stops its workers at a yield
+    return files

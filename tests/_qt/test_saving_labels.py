@@ -1,6 +1,8 @@
 """“Save labels…” in the real widget: written by a worker, from a copy."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -142,3 +144,45 @@ def test_a_name_that_cannot_be_written_to_is_a_sentence(
     press_save("first.png/second.png")
     qtbot.waitUntil(lambda: len(errors) == 2, timeout=1000 * SECONDS)
     assert "second.png" in errors[1]
+
+
+QUITS = """
+import dataclasses, sys, threading, time
+from pathlib import Path
+import napari, numpy as np
+from qtpy.QtCore import QTimer
+from napari_localdisc.io.export import FORMATS
+
+png = FORMATS["png"]
+begun = threading.Event()
+
+def slow(path, labels):
+    begun.set()
+    time.sleep(1)
+    return png.write(path, labels)
+
+FORMATS["png"] = dataclasses.replace(png, write=slow)
+viewer = napari.Viewer()
+_, widget = viewer.window.add_plugin_dock_widget(
+    "napari-localdisc", "Local discrimination"
+)
+labels = viewer.add_labels(np.eye(20, dtype=np.uint8))
+widget.export_section.control.save(labels, sys.argv[1])
+
+def quit_meanwhile():
+    if begun.is_set():
+        timer.stop()
+        viewer.close()
+
+timer = QTimer()
+timer.timeout.connect(quit_meanwhile)
+timer.start(10)
+napari.run()
+"""
+
+
+def test_napari_quits_when_the_file_is_written(tmp_path):
+    path = tmp_path / "eye.png"
+    command = [sys.executable, "-c", QUITS, str(path)]
+    subprocess.run(command, check=True, timeout=100)
+    assert read_labels(path)[0].labels.trace() == 20
