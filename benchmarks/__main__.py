@@ -65,11 +65,11 @@ def section(module: ModuleType, described: str, table: str) -> str:
     claim, *explained = (module.__doc__ or "").strip().split("\n\n")
     name = module.__name__.rpartition(".")[2]
     claim = claim.removeprefix("Claim: ")
+    how = getattr(module, "HOW", f"{machine.RUNS} runs or more in turn, medians")
     parts = [
         f"### {claim[0].upper()}{claim[1:]}",
         *explained,
-        f"`python -m benchmarks {name}`, {machine.RUNS} runs or more in turn, medians; "
-        f"{described}:",
+        f"`python -m benchmarks {name}`, {how}; {described}:",
         table,
     ]
     return "\n\n".join(parts)

@@ -4,7 +4,10 @@ Each is tried once on a small image, so that a change of the package cannot brea
 unseen.
 """
 
+import contextlib
 import importlib
+import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from skimage.transform import resize
 
 pytest.importorskip("benchmarks", reason="only in a check-out")
 
-from benchmarks import machine, training_step
+from benchmarks import machine, training_step, ways
 from benchmarks.__main__ import put
 
 from napari_localdisc.io.samples import open_retina
@@ -94,3 +97,52 @@ def test_strokes_with_and_without_the_picture(
     monkeypatch.setattr(stroke_features, "MODEL", "tiny")
     *_, row = stroke_features.run(str(tmp_path)).splitlines()
     assert row.startswith("| optic_disc | 1 | 0.")
+
+
+def test_a_way_is_counted_by_files(tmp_path, monkeypatch):
+    package = tmp_path / "house"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "cellar.py").write_text(
+        "def fetch():\n    yield 1\n    yield 2\n\ndef key(n):\n    return -n\n"
+    )
+    (package / "hall.py").write_text(
+        "from .cellar import fetch, key\n\n"
+        "def serve():\n    return sorted([n for n in list(fetch())], key=key)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    hall = importlib.import_module("house.hall")
+    counted = ways.Ways(package)
+    with counted.counting("serve"):
+        hall.serve()
+    way = counted.ways["serve"]
+    # There and back for each of three resumes, and for each of two keys
+    assert way.moves == {
+        ("hall.py", "cellar.py"): 5,
+        ("cellar.py", "hall.py"): 5,
+    }
+    assert way.count() == {
+        "calls": 6,
+        "functions": 3,
+        "files": 2,
+        "moves": 10,
+        "returns": 9,
+    }
+    assert sys.getprofile() is None
+
+
+def test_the_ways_story_can_be_told(models, cache_on_disk, picture):
+    told = []
+
+    def counting(name):
+        told.append(name)
+        return contextlib.nullcontext()
+
+    ways.tell(picture, counting, "tiny")
+    before = json.loads(ways.BEFORE.read_text("utf-8"))["counts"]
+    assert [*told, "folder of two"] == list(before)
+    assert set(ways.CLAIMED) < set(before)
+    rows = ways.compare(before, before, "then").splitlines()[2:]
+    assert [row.endswith("**no** |") for row in rows] == [
+        name in ways.CLAIMED for name in before
+    ]
