@@ -44,6 +44,7 @@ from PIL import Image
 from .machine import table, verdict
 
 NEEDS_DATA = False
+HERE = Path(__file__).parents[1] / "src"
 HOW = "counted"
 LIMIT = 0.4
 CLAIMED = ("click", "add to labels", "undo", "stroke")
@@ -299,16 +300,14 @@ def count() -> dict[str, Any]:
     }
 
 
-def count_in(source: Path | None) -> dict[str, Any]:
+def count_in(source: Path) -> dict[str, Any]:
     """Count in a process of its own, which knows nothing of the user's folders."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {**os.environ, "NAPARI_CONFIG": f"{folder}/napari.yaml"}
         environ["PYTHONHASHSEED"] = "0"
         for name in ("CACHE", "SESSIONS", "MODELS"):
             environ[f"LOCALDISC_{name}"] = f"{folder}/{name.lower()}"
-        if source is not None:
-            others = os.environ.get("PYTHONPATH", "")
-            environ["PYTHONPATH"] = f"{source.resolve()}{os.pathsep}{others}"
+        environ["PYTHONPATH"] = str(source.resolve())
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.ways", "--count"],
             cwd=Path(__file__).parents[1],
@@ -348,7 +347,7 @@ def compare(now: Mapping[str, Count], before: Mapping[str, Count], commit: str) 
 
 def run(source: Path | None = None) -> str:
     """Count this check-out, beside another one or what was counted at first."""
-    now = {name: way["count"] for name, way in count_in(None).items()}
+    now = {name: way["count"] for name, way in count_in(HERE).items()}
     if source is not None:
         before = {name: way["count"] for name, way in count_in(source).items()}
         return compare(now, before, "the other check-out")
@@ -373,10 +372,14 @@ def main() -> None:
     if chosen.count:
         print(json.dumps(count()))
     elif chosen.moves:
-        for left, entered, number in count_in(chosen.source)[chosen.moves]["moves"]:
+        for left, entered, number in count_in(chosen.source or HERE)[chosen.moves][
+            "moves"
+        ]:
             print(f"{number:5} {left} → {entered}")
     elif chosen.json:
-        counts = {name: w["count"] for name, w in count_in(chosen.source).items()}
+        counts = {
+            name: w["count"] for name, w in count_in(chosen.source or HERE).items()
+        }
         versions = {"napari": importlib.metadata.version("napari")}
         print(json.dumps({**versions, "counts": counts}, indent=2))
     else:
