@@ -5,9 +5,8 @@ counts its calls.  A *move* is a call or return that enters another file of the 
 than the one that was left last; what lies between (napari, psygnal, torch) is
 transparent, so that an event goes from who emits it to who hears it.  A *return* is a
 move into a file that was left before.  Resuming a generator is a call; comprehensions
-are none, as Python 3.12 has no frames for them.  Everything that is counted is a
-number of the code alone, the same in each run and on each machine; it depends a little
-on the release of napari, whose events it follows.
+are none, as Python 3.12 has no frames for them.  The counts are the same in each run,
+however busy the machine; they depend on napari's release, whose events they follow.
 
 The whole story is told once uncounted, so that modules are imported and models loaded,
 and a second time, counted, in another viewer.  Work is done at once, also what waits a
