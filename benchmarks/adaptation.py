@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_localdisc.core.adaptation import adapt
-from napari_localdisc.core.embedding import embed
+from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.evaluation import dice
-from napari_localdisc.core.models import Model, load_model
+from napari_localdisc.core.model.model import Model, load_model
+from napari_localdisc.core.training.adapt import adapt
 from napari_localdisc.io.labelled import LabelledImage, labelled_images
 
 from .machine import table, verdict

@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import napari_localdisc as ld
-from napari_localdisc.core.runtime import FastNetwork, Precision
+from napari_localdisc.core.model.inference import FastNetwork, Precision
 
 from . import released
 from .machine import Row, interleaved, matrix_product, retina, table, verdict

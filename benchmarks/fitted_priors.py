@@ -7,12 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_localdisc.core.images import (
-    WorkingGrid,
-    as_rgb,
-    find_field_of_view,
-    working_image,
-)
+from napari_localdisc.core.image.field_of_view import find_field_of_view
+from napari_localdisc.core.image.grid import WorkingGrid
+from napari_localdisc.core.image.working import as_rgb, working_image
 from napari_localdisc.core.priors import PRIORS, FittedPrior
 from napari_localdisc.io.labelled import labelled_images
 

@@ -24,7 +24,7 @@ def run() -> str:
     kind = "cuda" if torch.cuda.is_available() else "mps"
     if kind == "mps" and not torch.backends.mps.is_available():
         return "There is no CUDA or MPS device on this machine: nothing was measured."
-    from napari_localdisc.core.runtime import FastNetwork
+    from napari_localdisc.core.model.inference import FastNetwork
 
     image, model = retina(), ld.load_model("fundus", kind)
     wait = torch.cuda.synchronize if kind == "cuda" else torch.mps.synchronize
@@ -72,7 +72,7 @@ def run() -> str:
 def _trainer(cache: Path, kind: str) -> object:
     from lightning_fabric import Fabric
 
-    from napari_localdisc.core.training.loop import Trainer
+    from napari_localdisc.core.training.trainer import Trainer
 
     from .training_step import our_trainer
 

@@ -19,14 +19,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_localdisc as ld
-from napari_localdisc.core.large_images import cluster_large
+from napari_localdisc.core.embedding.large import cluster_large
 
 from . import machine
 from .machine import table, verdict
 from .memory_peaks import write_large
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.models import Model
+    from napari_localdisc.core.model.model import Model
 
 NEEDS_DATA = False
 SIDES = (500, 1000, 2000, 4000, 10_000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from napari_localdisc.virtual_screen import has_screen, virtual_screen
+from napari_localdisc.cli.screen import has_screen, virtual_screen
 
 from . import machine
 from .machine import script, table, verdict
@@ -21,7 +21,7 @@ import numpy as np
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
-from napari_localdisc.demo import open_demo
+from napari_localdisc.cli.demo import open_demo
 
 viewer, controller = open_demo()
 ready = []

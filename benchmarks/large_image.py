@@ -17,8 +17,8 @@ SIDE = 10_000
 _WORK = """
 import sys, time
 import numpy as np, zarr
-from napari_localdisc.core.large_images import cluster_large
-from napari_localdisc.core.models import Model, load_model
+from napari_localdisc.core.embedding.large import cluster_large
+from napari_localdisc.core.model.model import Model, load_model
 
 side, modality, detail, folder, width = sys.argv[1:]
 side, detail, width = int(side), float(detail), int(width)

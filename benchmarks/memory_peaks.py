@@ -33,7 +33,7 @@ print((peak_bytes() - before) / 1e9)
 """
 _WHOLE = "ld.embed(retina(), model)"
 _BY_BLOCKS = """
-from napari_localdisc.core.large_images import cluster_large
+from napari_localdisc.core.embedding.large import cluster_large
 image = np.load("{folder}/large.npy", mmap_mode="r")
 shape = image.shape[:2]
 labels = np.memmap("{folder}/labels", np.uint8, "w+", shape=shape)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_localdisc.core.network import LocalDiscriminationNet
+from napari_localdisc.core.model.network import LocalDiscriminationNet
 
 
 class ReleasedNet(LocalDiscriminationNet):

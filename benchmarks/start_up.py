@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from collections.abc import Mapping
 
-from napari_localdisc.virtual_screen import has_screen, virtual_screen
+from napari_localdisc.cli.screen import has_screen, virtual_screen
 
 from . import machine
 from .machine import script, table, verdict

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import napari_localdisc as ld
-from napari_localdisc.core.embedding import embed
+from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.evaluation.measures import dice
-from napari_localdisc.core.features import FEATURES
+from napari_localdisc.core.learning.features import FEATURES
 from napari_localdisc.io.labelled import FIELD_OF_VIEW, labelled_images
 
 from .machine import table
@@ -25,7 +25,7 @@ from .machine import table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_localdisc.core.embedding import Embedding
+    from napari_localdisc.core.embedding.embedding import Embedding
 
 NEEDS_DATA = True
 MODEL = "fundus"

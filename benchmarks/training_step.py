@@ -24,19 +24,19 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_localdisc.core.losses import (
+from napari_localdisc.core.model.inference import choose_precision
+from napari_localdisc.core.model.network import patch_embedding
+from napari_localdisc.core.training.batches import WindowDataset, make_batch
+from napari_localdisc.core.training.losses import (
     ClusterEntropy,
     MixupDiscrimination,
     PatchDiscrimination,
     RegionDiscrimination,
 )
-from napari_localdisc.core.memory import reused_memory
-from napari_localdisc.core.network import patch_embedding
-from napari_localdisc.core.photographs import prepare_photographs
-from napari_localdisc.core.runtime import choose_precision
-from napari_localdisc.core.training.batches import WindowDataset, make_batch
-from napari_localdisc.core.training.loop import Trainer
+from napari_localdisc.core.training.photographs import prepare_photographs
 from napari_localdisc.core.training.settings import LossWeights, TrainingSettings
+from napari_localdisc.core.training.trainer import Trainer
+from napari_localdisc.core.work import reused_memory
 
 from .machine import interleaved, matrix_product, retina, table, verdict
 from .released import ReleasedNet, region_embedding

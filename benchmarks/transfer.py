@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_localdisc.core.embedding import embed
+from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.evaluation import Case, dice
-from napari_localdisc.core.models import Model, atomic_path, load_model
-from napari_localdisc.core.transfer import FinetuneSettings, finetune
+from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.model.model import Model, load_model
+from napari_localdisc.core.training.finetune import FinetuneSettings, finetune
 from napari_localdisc.io.labelled import LabelledImage, labelled_images
 
 NEEDS_DATA = True

@@ -26,9 +26,8 @@ sys.path.insert(0, str(ROOT / "src"))
 
 import debian  # noqa: E402
 import environment  # noqa: E402
+from napari_localdisc.cli.screen import has_screen, missing_packages  # noqa: E402
 from napari_localdisc.core.errors import LocalDiscError  # noqa: E402
-from napari_localdisc.system_libraries import missing_packages  # noqa: E402
-from napari_localdisc.virtual_screen import has_screen  # noqa: E402
 
 STYLE_CHECKS = (
     ("ruff", "check", "."),

@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 
+from napari_localdisc.cli.screen import missing_sentence
 from napari_localdisc.core.errors import LocalDiscError
-from napari_localdisc.system_libraries import missing_sentence
 
 
 def install(packages: list[str]) -> None:

@@ -134,7 +134,7 @@ def _save(pixels: Any, path: Path) -> None:
 
 def main() -> int:
     """Draw on the screen there is, or on a virtual one."""
-    from napari_localdisc.virtual_screen import has_screen, virtual_screen
+    from napari_localdisc.cli.screen import has_screen, virtual_screen
 
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images").absolute()
     if has_screen() or not sys.platform.startswith("linux"):

@@ -34,7 +34,7 @@ def no_cache_on_disk(
 
     A test of the cache switches it on: see ``cache_on_disk``.
     """
-    from napari_localdisc import preferences
+    from napari_localdisc.viewer import preferences
 
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("LOCALDISC_CACHE", str(base / "cache"))
@@ -47,7 +47,7 @@ def no_cache_on_disk(
 @pytest.fixture
 def cache_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Switch the cache on, in a folder of the test's own."""
-    from napari_localdisc import preferences
+    from napari_localdisc.viewer import preferences
 
     folder = tmp_path / "embeddings"
     monkeypatch.setenv("LOCALDISC_CACHE", str(folder))
@@ -59,7 +59,7 @@ def cache_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a small real network of random weights, for 144-pixel grids."""
-    from napari_localdisc.core.models import Model, save_model
+    from napari_localdisc.core.model.model import Model, save_model
 
     folder = tmp_path_factory.mktemp("models")
     tiny = Model.random(

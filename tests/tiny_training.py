@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_localdisc.training_job import TrainingJob
-    from napari_localdisc.training_messages import Message
+    from napari_localdisc.viewer.training.job import Message, TrainingJob
 
 TINY = {
     "steps": 4,

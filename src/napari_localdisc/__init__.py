@@ -10,17 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .core.adaptation import adapt
-    from .core.annotation import Classifier, learn
-    from .core.concepts import Concept, load_concept
-    from .core.embedding import Embedding, embed
+    from .core.embedding.embed import embed
+    from .core.embedding.embedding import Embedding
     from .core.errors import LocalDiscError
-    from .core.model_files import list_models
-    from .core.models import Model, load_model
+    from .core.image.files import read_image
+    from .core.learning.classifier import Classifier, learn
+    from .core.learning.concept import Concept, load_concept
+    from .core.model.card import list_models
+    from .core.model.model import Model, load_model
     from .core.training import train
-    from .core.transfer import finetune
+    from .core.training.adapt import adapt
+    from .core.training.finetune import finetune
     from .io.cache import content_hash
-    from .io.images import read_image
 
 __version__ = "0.1.0"
 
@@ -44,20 +45,20 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Classifier": ".core.annotation",
-    "Concept": ".core.concepts",
-    "Embedding": ".core.embedding",
+    "Classifier": ".core.learning.classifier",
+    "Concept": ".core.learning.concept",
+    "Embedding": ".core.embedding.embedding",
     "LocalDiscError": ".core.errors",
-    "Model": ".core.models",
-    "adapt": ".core.adaptation",
+    "Model": ".core.model.model",
+    "adapt": ".core.training.adapt",
     "content_hash": ".io.cache",
-    "embed": ".core.embedding",
-    "finetune": ".core.transfer",
-    "learn": ".core.annotation",
-    "list_models": ".core.model_files",
-    "load_concept": ".core.concepts",
-    "load_model": ".core.models",
-    "read_image": ".io.images",
+    "embed": ".core.embedding.embed",
+    "finetune": ".core.training.finetune",
+    "learn": ".core.learning.classifier",
+    "list_models": ".core.model.card",
+    "load_concept": ".core.learning.concept",
+    "load_model": ".core.model.model",
+    "read_image": ".core.image.files",
     "train": ".core.training",
 }
 

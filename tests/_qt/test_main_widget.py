@@ -196,7 +196,7 @@ def test_bad_images_are_a_sentence(
 def test_unexpected_errors_are_shown_as_errors(
     qtbot, widget, notifications, monkeypatch, wait
 ):
-    from napari_localdisc.core import embedding
+    from napari_localdisc.core.embedding import embed as embedding
 
     def broken(*args, **kwargs):
         raise RuntimeError("DefaultCPUAllocator: not enough memory")

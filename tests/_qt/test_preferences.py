@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_localdisc import preferences
 from napari_localdisc.io.cache import EmbeddingCache
+from napari_localdisc.viewer import preferences
 
 PAGE, CHOSEN = preferences._page, preferences.cache_preferences
 

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from napari_localdisc.core.embedding import Embedding
-from napari_localdisc.core.grid import WorkingGrid
-from napari_localdisc.core.models import Model
+from napari_localdisc.core.embedding.embedding import Embedding
+from napari_localdisc.core.image.grid import WorkingGrid
+from napari_localdisc.core.model.model import Model
 
 D = 8
 SHAPE = (120, 150)

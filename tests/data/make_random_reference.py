@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_localdisc.core.losses import (
+from napari_localdisc.core.model.network import LocalDiscriminationNet
+from napari_localdisc.core.training.losses import (
     ClusterEntropy,
     PairDiscrimination,
     RegionDiscrimination,
 )
-from napari_localdisc.core.network import LocalDiscriminationNet
 
 if __name__ == "__main__":
     torch.manual_seed(20210623)

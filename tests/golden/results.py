@@ -42,14 +42,14 @@ import napari_localdisc as ld
 
 PLACES = {
     "Cancelled": "napari_localdisc.core.errors",
-    "Concepts": "napari_localdisc.concept_control",
-    "Controller": "napari_localdisc.controller",
+    "Concepts": "napari_localdisc.viewer.concepts",
+    "Controller": "napari_localdisc.viewer.controller",
     "EmbeddingCache": "napari_localdisc.io.cache",
-    "Scripts": "napari_localdisc.script_control",
-    "Sessions": "napari_localdisc.sessions",
+    "Scripts": "napari_localdisc.viewer.script",
+    "Sessions": "napari_localdisc.viewer.session.session",
     "TrainingSettings": "napari_localdisc.core.training",
-    "WorkingGrid": "napari_localdisc.core.grid",
-    "save_model": "napari_localdisc.core.models",
+    "WorkingGrid": "napari_localdisc.core.image.grid",
+    "save_model": "napari_localdisc.core.model.model",
 }
 """Where what is no public name is."""
 

@@ -8,11 +8,11 @@ import threading
 import numpy as np
 import pytest
 
-from napari_localdisc.core.embedding import embed
+from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.models import Model, load_model
+from napari_localdisc.core.model.model import Model, load_model
+from napari_localdisc.io import cache as cache_entries
 from napari_localdisc.io import cache as caching
-from napari_localdisc.io import cache_entries
 from napari_localdisc.io.cache import EmbeddingCache, cached_embed, content_hash
 
 
@@ -85,7 +85,7 @@ def test_hash_is_of_content_not_layout(picture):
 
 def test_embeds_once(cache, picture, model, monkeypatch):
     first = cached_embed(picture, model, cache, flips=2)
-    monkeypatch.setattr("napari_localdisc.core.embedding.embed", None)
+    monkeypatch.setattr("napari_localdisc.core.embedding.embed.embed", None)
     second = cached_embed(picture, model, cache, flips=2)
     np.testing.assert_array_equal(second.vectors, first.vectors)
 
@@ -171,8 +171,8 @@ def test_writers_at_once(cache, picture, embedding, model):
 KILLED = """
 import os, signal, sys
 import numpy as np
-from napari_localdisc.core.embedding import embed
-from napari_localdisc.core.models import load_model
+from napari_localdisc.core.embedding.embed import embed
+from napari_localdisc.core.model.model import load_model
 from napari_localdisc.io import cache, cache_entries
 
 def arrays(embedding, all_of_them=cache_entries._arrays):
@@ -207,8 +207,8 @@ def test_killed_in_the_middle(cache, picture, embedding, model, tmp_path, monkey
 CLOSED = """
 import sys, threading, time
 import numpy as np
-from napari_localdisc.core.embedding import embed
-from napari_localdisc.core.models import load_model
+from napari_localdisc.core.embedding.embed import embed
+from napari_localdisc.core.model.model import load_model
 from napari_localdisc.io import cache_entries
 from napari_localdisc.io.cache import EmbeddingCache
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.io.autosaves import crashed_sessions, new_autosave
 from napari_localdisc.io.session import (
     DOCUMENT,
     SavedImage,
     SavedLabels,
     Session,
+    crashed_sessions,
+    new_autosave,
     read_session,
     write_session,
 )
@@ -186,7 +187,7 @@ def test_failed_write_leaves_what_was_there(session, tmp_path, monkeypatch):
 LEFT_BEHIND = """
 import os, signal, sys
 from pathlib import Path
-from napari_localdisc.io.autosaves import crashed_sessions, new_autosave
+from napari_localdisc.io.session import crashed_sessions, new_autosave
 from napari_localdisc.io.session import Session, write_session
 
 folder = Path(sys.argv[1])

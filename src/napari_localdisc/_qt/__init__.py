@@ -1,7 +1,7 @@
 """The dock widgets: one panel a file, each a thin skin on the controller."""
 
-from .folder_panel import FolderWidget
+from .folder_widget import FolderWidget
 from .main_widget import MainWidget
-from .train_panel import TrainWidget
+from .train_widget import TrainWidget
 
 __all__ = ["FolderWidget", "MainWidget", "TrainWidget"]

@@ -6,30 +6,21 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFormLayout, QTabWidget, QVBoxLayout, QWidget
 
-from napari_localdisc.autosave import Autosaver
-from napari_localdisc.concept_control import Concepts
-from napari_localdisc.controller import Controller
-from napari_localdisc.script_control import Scripts
-from napari_localdisc.sessions import Sessions
+from napari_localdisc.viewer.concepts import Concepts
+from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.script import Scripts
+from napari_localdisc.viewer.session.autosave import Autosaver
+from napari_localdisc.viewer.session.session import Sessions
 
-from .choosers import ImageChooser, ModelChooser
-from .cluster_panel import ClusterPanel
-from .concept_section import ConceptSection
-from .docked import Docked, viewer_of
-from .export_section import ExportSection
-from .labels_panel import LabelsPanel
-from .pacer import QtPacer
-from .progress_row import ProgressRow
-from .reporting import report
-from .runner import QtRunner
-from .scrolling import Scrolling
-from .session_section import CrashNotice, SessionSection
-from .similar_panel import SimilarPanel
-from .strokes_panel import StrokesPanel
-from .structure_panel import StructurePanel
-from .timer import QtTimer
-from .training_section import TrainingSection
-from .warm_up import warm_up_soon
+from .panels.choosers import ImageChooser, ModelChooser, ProgressRow
+from .panels.clusters import ClusterPanel, StructurePanel
+from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
+from .panels.labels import LabelsPanel
+from .panels.models import TrainingSection
+from .panels.similar import SimilarPanel
+from .panels.strokes import StrokesPanel
+from .parts import Docked, Scrolling, viewer_of
+from .threads import QtPacer, QtRunner, QtTimer, report, warm_up_soon
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -10,7 +10,7 @@ import typer
 from .output import WrongUse, complain, print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from napari_localdisc.io.export import Colour, LabelMap
+    from napari_localdisc.io.labels import Colour, LabelMap
 
 Row = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Exporter:
         overwrite: bool,
         dry_run: bool,
     ) -> None:
-        from napari_localdisc.io.export import FORMATS
+        from napari_localdisc.io.labels import FORMATS
 
         self.is_one_file = output.suffix.lower() == ".json"
         key = form or ("coco" if self.is_one_file else "png")
@@ -83,7 +83,7 @@ class Exporter:
             yield _failed(source, str(error))
 
     def _read(self, source: Path) -> "list[LabelMap]":
-        from napari_localdisc.io.export import read_labels
+        from napari_localdisc.io.labels import read_labels
 
         return [
             dataclasses.replace(
@@ -96,7 +96,7 @@ class Exporter:
 
     def _write(self, source: Path, labels: "LabelMap") -> Row:
         from napari_localdisc.core.errors import FileError
-        from napari_localdisc.io.export.class_masks import target_files
+        from napari_localdisc.io.labels.masks import target_files
 
         stem = Path(labels.image).stem if source.suffix == ".json" else _stem(source)
         target = self.output / f"{stem}{self.form.endings[0]}"
@@ -125,7 +125,7 @@ class Exporter:
         return _row(source, files, "written")
 
     def _write_coco(self, target: Path, images: "list[LabelMap]") -> list[Path]:
-        from napari_localdisc.io.export import write_coco
+        from napari_localdisc.io.labels import write_coco
 
         return write_coco(target, images, self.segmentation)
 

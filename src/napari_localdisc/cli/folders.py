@@ -9,10 +9,9 @@ import typer
 from .output import Bar, checking_arguments, complain, print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from napari_localdisc.batch import Outcome, Task
-    from napari_localdisc.core.models import Model
-    from napari_localdisc.machines import Job
-    from napari_localdisc.recipes import Recipe
+    from napari_localdisc.batch.recipes import Recipe
+    from napari_localdisc.batch.tasks import Job, Outcome, Task
+    from napari_localdisc.core.model.model import Model
 
 
 def make_files(
@@ -29,10 +28,9 @@ def make_files(
     workers: int | None = None,
 ) -> None:
     """Run a recipe over images, report each, and exit with 1 if one failed."""
-    from napari_localdisc.batch import plan_tasks
-    from napari_localdisc.core.models import load_model
-    from napari_localdisc.io.images import find_images
-    from napari_localdisc.machines import Job
+    from napari_localdisc.batch.tasks import Job, plan_tasks
+    from napari_localdisc.core.image.files import find_images
+    from napari_localdisc.core.model.model import load_model
 
     tasks = plan_tasks(find_images(images), folder, recipe.endings)
     model = load_model(model_name, device)
@@ -56,7 +54,8 @@ def _run(
     scheduler: str | None,
     workers: int | None,
 ) -> "list[Outcome]":
-    from napari_localdisc.machines import attempt, run_tasks
+    from napari_localdisc.batch.run import run_tasks
+    from napari_localdisc.batch.tasks import attempt
 
     outcomes: list[Outcome] = []
     with progress_bar(len(tasks)) as show:

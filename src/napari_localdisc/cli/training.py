@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.models import Model
+    from napari_localdisc.core.model.model import Model
     from napari_localdisc.core.training import Progress
-
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 """What Fabric, torchrun and batch systems number processes and nodes by."""
@@ -114,7 +113,7 @@ def plan_model(
         holds no image.
     """
     from napari_localdisc.core.errors import FileError
-    from napari_localdisc.io.images import find_images
+    from napari_localdisc.core.image.files import find_images
 
     from .output import print_json, say
 

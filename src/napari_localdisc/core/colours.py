@@ -1,9 +1,18 @@
-"""Colours as ``#rrggbb`` and as numbers; without torch and napari."""
+"""Colours that are the same everywhere: clusters, structures, and their notation."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+PALETTE = (
+    *("#56b4e9", "#d55e00", "#f0e442", "#009e73", "#cc79a7", "#e69f00", "#0072b2"),
+    *("#554422", "#eeddbb", "#8877ff", "#99ff88", "#00ffff", "#771177", "#dd3355"),
+    *("#772244", "#aaaa55"),
+)
+"""Colours of labels 1 to 16: those of Okabe and Ito, then further ones.  Each is as far
+as possible in CIELAB from those before it, for normal, deuteranopic and protanopic
+eyes, so that the first n tell any n clusters apart."""
 
 Rgb = tuple[float, float, float]
 

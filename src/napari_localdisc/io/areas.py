@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .export.atomic import new_file
-from .export.reading import read_labels
+from napari_localdisc.core.files import new_file
+
+from .labels.formats import read_labels
 
 if TYPE_CHECKING:
-    from .export.label_map import LabelMap
+    from .labels.label_map import LabelMap
 
 HEADER = ("image", "label", "class", "pixels", "percent")
 

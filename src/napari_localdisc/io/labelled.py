@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.evaluation import Case
-from napari_localdisc.core.naming import find_name, owner
-
-from .images import image_files, read_image
+from napari_localdisc.core.image.files import image_files, read_image
+from napari_localdisc.core.names import find_name, owner
 
 FIELD_OF_VIEW = "fov"
 

@@ -8,18 +8,22 @@ No pickle is written or read.
 from __future__ import annotations
 
 import json
+import os
+import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from napari_localdisc.core.atomic import atomic_path
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import atomic_path
 
 SUFFIX = ".localdisc"
 FORMAT_VERSION = 1
@@ -296,3 +300,67 @@ def _check(session: Session) -> None:
     for index, count in references:
         if index is not None and not 0 <= index < count:
             raise ValueError(f"it refers to a layer {index} that it does not hold")
+
+
+_PREFIX = "autosave"
+
+
+def autosave_folder() -> Path:
+    """Return the user's folder of sessions; ``LOCALDISC_SESSIONS`` overrides it."""
+    import platformdirs
+
+    default = platformdirs.user_state_path("napari-localdisc", appauthor=False)
+    return Path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
+
+
+def new_autosave(folder: Path | None = None) -> Path:
+    """Return a path for a session of this process; nothing is written."""
+    process = psutil.Process()
+    started = round(process.create_time() * 1000)
+    name = f"{_PREFIX}-{process.pid}-{started}-{uuid.uuid4().hex[:8]}{SUFFIX}"
+    return (folder or autosave_folder()) / name
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """A session that was not closed.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    saved_at : datetime
+        When it was saved last, in local time.
+    """
+
+    path: Path
+    saved_at: datetime
+
+
+def crashed_sessions(folder: Path | None = None) -> list[Crashed]:
+    """Find the sessions whose process is no more, the newest first."""
+    folder = folder or autosave_folder()
+    found = []
+    for path in folder.glob(f"{_PREFIX}-*{SUFFIX}"):
+        try:
+            _, pid, started, _ = path.stem.split("-")
+            if not _is_running(int(pid), int(started)):
+                saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+                found.append(Crashed(path, saved))
+        except (ValueError, OSError):
+            continue  # not one of ours, or somebody removes it now
+    return sorted(found, key=lambda crashed: crashed.saved_at, reverse=True)
+
+
+def _is_running(pid: int, started: int) -> bool:
+    """Whether a process is there, and not another one of the same number."""
+    try:
+        process = psutil.Process(pid)
+        # A killed process that its parent has not waited for is still listed
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return bool(abs(process.create_time() * 1000 - started) < 1500)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from napari_localdisc.core.embedding import embed
+from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.evaluation import baselines, dice
-from napari_localdisc.core.models import Model
+from napari_localdisc.core.model.model import Model
 
 
 @pytest.fixture(scope="module")

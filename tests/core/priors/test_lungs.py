@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.core.radiograph import overlap, radiograph
 
 from napari_localdisc.core.priors import PRIORS, UNKNOWN
 from napari_localdisc.core.priors.lung_shapes import MODES, lung_grid, outline_places
@@ -11,8 +12,6 @@ from napari_localdisc.core.priors.lungs import (
     heart_mask,
     lungs_map,
 )
-
-from ..radiograph import overlap, radiograph  # noqa: TID252
 
 
 @pytest.mark.parametrize("seed", [0, 1])

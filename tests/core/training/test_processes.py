@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from napari_localdisc.core.errors import TrainingError
-from napari_localdisc.core.models import load_model
+from napari_localdisc.core.model.model import load_model
 from napari_localdisc.core.training.devices import make_fabric
-from napari_localdisc.core.training.report import read_log
+from napari_localdisc.core.training.log import read_log
 
 SCRIPT = """
 import dataclasses

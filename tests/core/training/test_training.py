@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from napari_localdisc.core.adaptation import adapt, adaptation_settings
 from napari_localdisc.core.errors import Cancelled, TrainingError
-from napari_localdisc.core.models import Model, load_model
+from napari_localdisc.core.model.model import Model, load_model
 from napari_localdisc.core.training import TrainingSettings, train
-from napari_localdisc.core.training.report import read_log
-from napari_localdisc.core.views import Augmentation
+from napari_localdisc.core.training.adapt import adapt, adaptation_settings
+from napari_localdisc.core.training.augment import Augmentation
+from napari_localdisc.core.training.log import read_log
 
 SMALL = TrainingSettings(
     steps=6,

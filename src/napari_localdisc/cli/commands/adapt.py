@@ -47,8 +47,8 @@ def adapt(
         report_model,
         training_progress,
     )
-    from napari_localdisc.core.adaptation import adapt as run
-    from napari_localdisc.core.models import load_model
+    from napari_localdisc.core.model.model import load_model
+    from napari_localdisc.core.training.adapt import adapt as run
 
     if not plan_model(
         folder,

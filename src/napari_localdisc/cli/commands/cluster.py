@@ -54,8 +54,8 @@ def cluster(
     The cache of embeddings is neither read nor filled: clusters need no embedding, and
     those of a folder would push out the ones that you work with.
     """
+    from napari_localdisc.batch.recipes import ClusterRecipe
     from napari_localdisc.cli.folders import make_files
-    from napari_localdisc.recipes import ClusterRecipe
 
     recipe = ClusterRecipe(clusters, flips, detail)
     make_files(

@@ -31,8 +31,8 @@ def demo(
     ] = None,
 ) -> None:
     """Open napari with a retina photograph and cluster it."""
+    from napari_localdisc.cli.demo import run
     from napari_localdisc.cli.output import say
-    from napari_localdisc.demo import run
 
     run(screenshot=screenshot)
     if screenshot is not None:

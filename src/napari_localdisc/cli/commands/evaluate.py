@@ -10,7 +10,7 @@ from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
     from napari_localdisc.core.evaluation import Report
-    from napari_localdisc.core.models import Model
+    from napari_localdisc.core.model.model import Model
     from napari_localdisc.io.labelled import LabelledImage
 
 POSITION = 70
@@ -90,7 +90,7 @@ def evaluate(
     )
     from napari_localdisc.core.evaluation import evaluate as measure
     from napari_localdisc.core.evaluation import summarise
-    from napari_localdisc.core.models import load_model
+    from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
     images = labelled_images(folder)

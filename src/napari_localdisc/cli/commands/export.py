@@ -8,7 +8,7 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from napari_localdisc.io.export import Colour
+    from napari_localdisc.io.labels import Colour
 
 POSITION = 80
 
@@ -90,7 +90,7 @@ def export(
     """Write labels in the formats of other programs; values stay as they are."""
     from napari_localdisc.cli.exporting import Exporter, report
     from napari_localdisc.cli.output import checking_arguments
-    from napari_localdisc.io.export import find_labels
+    from napari_localdisc.io.labels import find_labels
 
     with checking_arguments():
         exporter = Exporter(

@@ -68,9 +68,9 @@ def finetune(
 
     from napari_localdisc.cli.output import progress_bar
     from napari_localdisc.cli.training import plan_model, report_model
-    from napari_localdisc.core.models import load_model
-    from napari_localdisc.core.transfer import FinetuneSettings
-    from napari_localdisc.core.transfer import finetune as run
+    from napari_localdisc.core.model.model import load_model
+    from napari_localdisc.core.training.finetune import FinetuneSettings
+    from napari_localdisc.core.training.finetune import finetune as run
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
     if not plan_model(

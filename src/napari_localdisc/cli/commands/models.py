@@ -47,7 +47,7 @@ def _show(name: str, as_json: bool) -> None:
     import dataclasses
 
     from napari_localdisc.cli.output import print_json, say
-    from napari_localdisc.core.models import load_model
+    from napari_localdisc.core.model.model import load_model
 
     model = load_model(name, "cpu")
     if as_json:
@@ -61,7 +61,7 @@ def _list(as_json: bool) -> None:
 
     from napari_localdisc.cli.output import complain, print_json, print_table
     from napari_localdisc.core.errors import ModelError
-    from napari_localdisc.core.model_files import list_models
+    from napari_localdisc.core.model.card import list_models
 
     rows: list[dict[str, Any]] = []
     failed = False
@@ -85,7 +85,7 @@ def _list(as_json: bool) -> None:
 
 
 def _row(name: str, path: Path) -> dict[str, Any]:
-    from napari_localdisc.core.model_files import summarise_model
+    from napari_localdisc.core.model.card import summarise_model
 
     summary = summarise_model(path)
     return {

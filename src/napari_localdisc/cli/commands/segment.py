@@ -8,7 +8,8 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from napari_localdisc.recipes import Recipe
+    from napari_localdisc.batch.recipes import Recipe
+
 
 POSITION = 30
 
@@ -116,9 +117,9 @@ def segment(
 def _structure_recipe(
     structure: str, model: str, threshold: float | None, flips: int
 ) -> "Recipe":
-    from napari_localdisc.core.model_files import list_models, summarise_model
-    from napari_localdisc.core.naming import find_name
-    from napari_localdisc.recipes import StructureRecipe
+    from napari_localdisc.batch.recipes import StructureRecipe
+    from napari_localdisc.core.model.card import list_models, summarise_model
+    from napari_localdisc.core.names import find_name
 
     file = list_models().get(model, Path(model))
     known = summarise_model(file).structures if file.is_file() else ()
@@ -129,8 +130,8 @@ def _structure_recipe(
 def _concept_recipe(
     path: Path, model: str | None, threshold: float | None, flips: int
 ) -> "tuple[Recipe, str]":
-    from napari_localdisc.concept_recipe import ConceptRecipe
-    from napari_localdisc.core.concepts import load_concept
+    from napari_localdisc.batch.recipes import ConceptRecipe
+    from napari_localdisc.core.learning.concept import load_concept
 
     concept = load_concept(path)
     if threshold is not None:

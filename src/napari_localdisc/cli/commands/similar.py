@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from numpy.typing import NDArray
 
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_localdisc.core.embedding import Embedding
+    from napari_localdisc.core.embedding.embedding import Embedding
 
 POSITION = 40
 
@@ -94,11 +93,10 @@ def _embed(
     image: Path, model_name: str, flips: int, device: str | None, no_cache: bool
 ) -> "Embedding":
     from napari_localdisc.cli.output import complain
-    from napari_localdisc.core.embedding import embed
-    from napari_localdisc.core.models import load_model
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.image.files import check_fits, read_image
+    from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.cache import cached_embed
-    from napari_localdisc.io.images import read_image
-    from napari_localdisc.io.large import check_fits
 
     check_fits(image)
     pixels = read_image(image)
@@ -117,7 +115,7 @@ def _write(
     targets: list[Path],
     flips: int,
 ) -> None:
-    from napari_localdisc.io.tiff import write_tiff
+    from napari_localdisc.io.labels.tiff import write_tiff
 
     made_by = {
         "made": "similarity",
@@ -153,7 +151,7 @@ def _points(given: list[str], option: str) -> list[tuple[float, float]]:
 
 def _check_targets(targets: list[Path], overwrite: bool) -> None:
     from napari_localdisc.core.errors import FileError
-    from napari_localdisc.io.tiff import SUFFIXES
+    from napari_localdisc.io.labels.tiff import SUFFIXES
 
     for path in targets:
         if path.suffix.lower() not in SUFFIXES:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .click_protocol import Click, Segmenter, click_through, dice_after
+from .clicks import Click, Segmenter, click_through, dice_after
+from .evaluate import MEASURES, Case, CaseResult, Failure, evaluate, evaluate_case
 from .measures import area_under_curve, dice, dice_by_threshold, pair_dice
 from .report import Report, summarise
-from .run import MEASURES, Case, CaseResult, Failure, evaluate, evaluate_case
 
 __all__ = [
     "MEASURES",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .run import THRESHOLDS, CaseResult, Failure
+from .evaluate import THRESHOLDS, CaseResult, Failure
 
 
 @dataclass

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_localdisc.core.backgrounds import ridge_strength
-from napari_localdisc.core.contrast import gaussian_blur
+from napari_localdisc.core.image.background import ridge_strength
+from napari_localdisc.core.image.contrast import gaussian_blur
 
 _RADII = (0.055, 0.065, 0.075, 0.088)
 """Radii tried, as fractions of the field of view's diameter."""

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from .loop import Progress, Trainer
-from .run import train
 from .settings import LossWeights, TrainingSettings
+from .train import train
+from .trainer import Progress, Trainer
 
 __all__ = ["LossWeights", "Progress", "Trainer", "TrainingSettings", "train"]

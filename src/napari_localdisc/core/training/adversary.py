@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from napari_localdisc.core.losses import ShapeDiscriminator, ShapePrior
+from .losses import ShapeDiscriminator, ShapePrior
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from torch import Tensor
 
-    from napari_localdisc.core.rendering import Renderer
+    from .rendering import Renderer
 
 _RATE_SHARE = 1 / 20
 _NOISE = 0.3

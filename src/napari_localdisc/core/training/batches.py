@@ -16,19 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_localdisc.core.contrast import network_input
-from napari_localdisc.core.photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
-from napari_localdisc.core.radiographs import view_jitter
-from napari_localdisc.core.views import (
-    crop_maps,
-    second_view_maps,
-    uniform,
-    warp,
-)
+from napari_localdisc.core.image.contrast import network_input
+
+from .augment import crop_maps, second_view_maps, uniform, view_jitter, warp
+from .photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.rendering import Renderer
-
+    from .rendering import Renderer
     from .settings import TrainingSettings
 
 _THUMBNAIL_STEP = 12

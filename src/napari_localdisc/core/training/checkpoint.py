@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from napari_localdisc.core.atomic import atomic_path
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.files import atomic_path
 
 _KEY = "localdisc_training"
 

@@ -13,20 +13,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_localdisc.core.distributed import gather_with_gradient, process_count
-from napari_localdisc.core.losses import (
+from napari_localdisc.core.model.network import (
+    cluster_probability,
+    patch_embedding,
+    region_embedding,
+)
+
+from .augment import rescaled, undo_turn
+from .devices import gather_with_gradient, process_count
+from .losses import (
     ClusterBalance,
     ClusterEntropy,
     MixupDiscrimination,
     PairDiscrimination,
     RegionDiscrimination,
 )
-from napari_localdisc.core.network import (
-    cluster_probability,
-    patch_embedding,
-    region_embedding,
-)
-from napari_localdisc.core.views import rescaled, undo_turn
 
 if TYPE_CHECKING:
     from .batches import Batch

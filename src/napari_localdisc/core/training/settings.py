@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import TrainingError
-from napari_localdisc.core.views import Augmentation
+
+from .augment import Augmentation
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.models import Modality
+    from napari_localdisc.core.image.field_of_view import Modality
 
 _FRAME_DIAMETER = 256
 

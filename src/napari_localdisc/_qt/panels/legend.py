@@ -1,0 +1,150 @@
+"""Coloured chips, one a structure, each as wide as its share of the image."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import Signal as QtSignal
+from qtpy.QtGui import QColor, QPainter, QPen
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_localdisc.viewer.controller import Controller
+
+HEIGHT = 20
+GAP = 1
+NARROWEST = 6
+"""Pixels of a chip, however small its structure is."""
+
+
+def label_areas(labels: NDArray[Any]) -> list[int]:
+    """Count the pixels of each label, from 0 on."""
+    if labels.dtype == np.uint8:
+        # Several times faster than numpy, which first makes 64-bit integers of them
+        flat = labels.reshape(labels.shape[0], -1)
+        counts: list[int] = Image.fromarray(flat).histogram()
+        return counts[: max(np.flatnonzero(counts), default=0) + 1]
+    return [int(count) for count in np.bincount(labels.ravel())]
+
+
+class Legend(QWidget):
+    """Shows what each label's colour covers; clicks choose labels.
+
+    A click chooses one label and makes it napari's selected label; with Ctrl or Shift
+    it chooses one more, or one less.
+    """
+
+    chosen_changed = QtSignal()
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.chips: list[tuple[int, float, QColor]] = []
+        self.chosen: set[int] = set()
+        self._shown: weakref.ref[Labels] | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
+        controller.clusters_changed.connect(self.refresh)
+        controller.image_changed.connect(self._follow)
+        controller.prompts_changed.connect(self._follow)
+        self.refresh()
+
+    def sizeHint(self) -> QSize:
+        """As wide as there is room."""
+        return QSize(100, HEIGHT)
+
+    def refresh(self) -> None:
+        """Read label, share and colour off the labels layer, if there is one."""
+        layer = self._controller.clusters_layer
+        self._shown = None if layer is None else weakref.ref(layer)
+        self.chips = []
+        if layer is not None:
+            areas = label_areas(np.asarray(layer.data))[1:]
+            colours = layer.colormap.map(np.arange(1, len(areas) + 1))
+            total = max(1, sum(areas))
+            self.chips = [
+                (label, area / total, QColor.fromRgbF(*(float(c) for c in colour)))
+                for label, (area, colour) in enumerate(
+                    zip(areas, colours, strict=True), 1
+                )
+                if area
+            ]
+        self._choose(self.chosen & {label for label, _, _ in self.chips})
+
+    def _choose(self, labels: set[int]) -> None:
+        self.chosen = labels
+        self.update()
+        self.chosen_changed.emit()
+
+    def _follow(self) -> None:
+        """Refresh if another plane, with labels of its own, is shown."""
+        shown = self._shown() if self._shown is not None else None
+        if shown is not self._controller.clusters_layer:
+            self.refresh()
+
+    def _boxes(self) -> list[QRectF]:
+        room = self.width() - (NARROWEST + GAP) * len(self.chips)
+        boxes, left = [], 0.0
+        for _, share, _ in self.chips:
+            width = NARROWEST + share * room
+            boxes.append(QRectF(left, 0, width, self.height()))
+            left += width + GAP
+        return boxes
+
+    def _label_at(self, position: QPointF) -> int | None:
+        for box, (label, _, _) in zip(self._boxes(), self.chips, strict=True):
+            if box.contains(position):
+                return label
+        return None
+
+    def paintEvent(self, event: Any) -> None:
+        """Draw the chips."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        ring = QPen(self.palette().text().color(), 2)
+        for box, (label, _, colour) in zip(self._boxes(), self.chips, strict=True):
+            painter.setBrush(colour)
+            if label in self.chosen:
+                painter.setPen(ring)
+                painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 3, 3)
+                painter.setPen(Qt.PenStyle.NoPen)
+            else:
+                painter.drawRoundedRect(box, 3, 3)
+        painter.end()
+
+    def mousePressEvent(self, event: Any) -> None:
+        """Choose the label that was clicked, for napari's own tools too."""
+        label = self._label_at(event.position())
+        layer = self._controller.clusters_layer
+        if label is None or layer is None:
+            return
+        more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+        if event.modifiers() & more:
+            self._choose(self.chosen ^ {label})
+        else:
+            self._choose({label})
+            layer.selected_label = label
+
+    def event(self, event: Any) -> bool:
+        """Say in a tooltip what a chip stands for."""
+        if event.type() == QEvent.Type.ToolTip:
+            at = self.mapFromGlobal(event.globalPos())
+            for box, (label, share, _) in zip(self._boxes(), self.chips, strict=True):
+                if box.contains(QRectF(at.x(), at.y(), 1, 1).center()):
+                    text = (
+                        f"Structure {label}: {share:.1%} of the field of view\n"
+                        "Click to choose it, Ctrl + click to choose several"
+                    )
+                    QToolTip.showText(event.globalPos(), text, self)
+                    return True
+        return bool(super().event(event))

@@ -1,0 +1,1 @@
+"""Forms and plots of the training widget."""

@@ -1,0 +1,1 @@
+"""What a hand did to an image, as values: neither napari nor Qt."""

@@ -1,0 +1,1 @@
+"""Folders of images: what is made of each, and who does the work."""

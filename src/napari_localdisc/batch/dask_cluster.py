@@ -1,0 +1,188 @@
+"""Tasks on a dask.distributed cluster: sent, awaited, and done by its workers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import queue
+import re
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_localdisc.core.errors import FileError, ModelError
+
+from .tasks import ATTEMPTS, Job, Outcome, Task, attempt, load_same_model
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.model.model import Model
+
+GPU = "GPU"
+"""The resource that workers with a GPU name, one for each."""
+
+CONNECT_SECONDS = 10
+"""After which a scheduler that does not answer is given up."""
+
+_POLL_SECONDS = 0.5
+
+
+def outcomes_on_cluster(
+    tasks: Sequence[Task], job: Job, scheduler: str
+) -> Generator[Outcome | None, None, None]:
+    """Make the files of many images on a cluster; see `run_tasks`.
+
+    Where workers say that they have a GPU (``--resources GPU=1``), they get all the
+    work, unless the job's device is the processor; when none of them is left, the
+    others do the rest.  Closing the generator cancels what has not begun.
+
+    Yields
+    ------
+    Outcome or None
+        Of each task as it ends; None where nothing ended for a while.
+
+    Raises
+    ------
+    FileError, ModelError
+        As `run_tasks`.
+    """
+    client = _connect(scheduler)
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def submit(
+        tasks: list[Task], resources: dict[str, float] | None
+    ) -> dict[Any, Task]:
+        futures = client.map(
+            work_on_a_worker,
+            tasks,
+            job=job,
+            pure=False,
+            retries=ATTEMPTS - 1,
+            resources=resources,
+        )
+        for future in futures:
+            future.add_done_callback(ended.put)
+        return dict(zip(futures, tasks, strict=True))
+
+    waiting: dict[Any, Task] = {}
+    try:
+        resources = gpu_resources(client, job.device)
+        waiting = submit([_absolute(task) for task in tasks], resources)
+        while waiting:
+            try:
+                future = ended.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                yield None
+                if resources and not gpu_resources(client, job.device):
+                    resources = None
+                    left, waiting = waiting, {}
+                    client.cancel(list(left))
+                    waiting = submit(list(left.values()), None)
+                continue
+            task = waiting.pop(future, None)
+            if task is not None:
+                yield _outcome_of(future, task)
+    finally:
+        client.cancel(list(waiting))
+        client.close()
+
+
+def gpu_resources(client: Any, device: str | None) -> dict[str, float] | None:
+    """Return what a task must ask for to be done by workers with a GPU.
+
+    None: any worker may do it, as none says that it has a GPU, or the device is the
+    processor.
+    """
+    if device == "cpu":
+        return None
+    try:
+        known = client.scheduler_info(n_workers=-1)
+    except TypeError:  # before 2025 it told of all workers
+        known = client.scheduler_info()
+    has_gpu = any(
+        worker.get("resources", {}).get(GPU, 0) >= 1
+        for worker in known["workers"].values()
+    )
+    return {GPU: 1} if has_gpu else None
+
+
+def check_scheduler(scheduler: str) -> None:
+    """Raise a FileError for what is neither a scheduler's address nor its file."""
+    if importlib.util.find_spec("distributed") is None:
+        raise FileError(
+            "Work on a cluster needs dask.distributed, which is not installed: "
+            'pip install "napari-localdisc[cluster]".'
+        )
+    if ":" not in scheduler and not Path(scheduler).is_file():
+        raise FileError(
+            f"There is no scheduler file {scheduler}; an address looks like "
+            "tcp://node1:8786."
+        )
+
+
+def _connect(scheduler: str) -> Any:
+    check_scheduler(scheduler)
+    from distributed import Client
+
+    try:
+        if Path(scheduler).is_file():
+            return Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS)
+        return Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"No dask scheduler answers at {scheduler}: start one with 'dask "
+            "scheduler', or leave --scheduler out to use this machine."
+        ) from error
+
+
+def _absolute(task: Task) -> Task:
+    """Workers have other current folders."""
+    outputs = tuple(output.resolve() for output in task.outputs)
+    return replace(task, source=task.source.resolve(), outputs=outputs)
+
+
+def _outcome_of(future: Any, task: Task) -> Outcome:
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    error = future.exception()
+    if error is None:
+        return Outcome(task, "failed", f"{task.source}: its work was cancelled.")
+    if isinstance(error, ModelError):
+        raise error
+    return Outcome(task, "failed", f"{task.source}: {type(error).__name__}: {error}")
+
+
+_models: dict[tuple[str, str, str | None], Model] = {}
+_models_lock = threading.Lock()
+
+
+def work_on_a_worker(task: Task, job: Job) -> Outcome:
+    """Run a task on a worker of a cluster, which keeps the model for the next one."""
+    import torch
+    from distributed import get_worker
+
+    worker = get_worker()
+    threads = worker.state.nthreads
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // max(1, threads)))
+    device = own_device(job.device, str(worker.name), torch.cuda.device_count())
+    key = (job.model, job.model_hash, device)
+    with _models_lock:
+        if key not in _models:
+            _models.clear()
+            _models[key] = load_same_model(replace(job, device=device))
+        model = _models[key]
+    return replace(attempt(task, job, model), worker=str(worker.name))
+
+
+def own_device(device: str | None, name: str, gpus: int) -> str | None:
+    """Give each worker of a machine a GPU of its own, by the number in its name.
+
+    ``dask worker --nworkers 4 --name node1`` starts workers ``node1-0`` to ``node1-3``.
+    A worker that sees one GPU, or was told which one to use, takes that.
+    """
+    if gpus < 2 or device not in (None, "cuda"):
+        return device
+    number = re.search(r"(\d+)$", name)
+    return f"cuda:{int(number[1]) % gpus if number else 0}"

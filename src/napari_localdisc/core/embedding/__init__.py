@@ -1,0 +1,1 @@
+"""An image's embedding: made once, then asked for clusters, similarity and masks."""

@@ -1,0 +1,380 @@
+"""Clusters at any granularity: a model's clusters merged by how alike they are.
+
+Everything here follows from the model alone, so that labels and colours are the same
+in every image.  Clusters are numbered in the order in which they appear when the
+dendrogram is opened from its root, so that a label keeps its meaning at every n.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from napari_localdisc.core.colours import PALETTE, from_hex
+from napari_localdisc.core.errors import LocalDiscError, ModelError
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+    from napari_localdisc.core.model.model import Model, ModelCard
+
+FEWEST, MOST = 2, 16
+"""Range of the number of clusters that an image can be shown in."""
+
+_CHUNK_PIXELS = 1 << 16
+
+
+def merge_table(
+    centres: FloatImage, n: int, structures: Mapping[str, int] | None = None
+) -> NDArray[np.uint8]:
+    """Say which of ``n`` labels each of a model's clusters gets.
+
+    Average linkage on the cosine distance of the clusters' mean region embeddings.
+    A merged cluster stands for its most important member: a named structure before
+    any other, then the lower channel.  When a cluster is split, the part that holds
+    this member keeps the label and the other part gets the next number.
+
+    Parameters
+    ----------
+    centres : ndarray
+        (M, D) float32 unit vectors, one per cluster.
+    n : int
+        2 to 16, and at most M.
+    structures : mapping of str to int, optional
+        Named structures → cluster.
+
+    Returns
+    -------
+    ndarray
+        (M,) uint8 in 1..n; every label occurs.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``n`` is not a whole number in range.
+    """
+    count = len(centres)
+    wanted = check_number(n, count)
+    named = list((structures or {}).values())
+    order = [*dict.fromkeys(named), *(m for m in range(count) if m not in named)]
+    rank = {cluster: position for position, cluster in enumerate(order)}
+    groups = _cut(_children(centres), count, wanted, rank)
+    table = np.zeros(count, np.uint8)
+    for label, members in enumerate(groups, 1):
+        table[members] = label
+    return table
+
+
+def check_number(n: int, clusters: int) -> int:
+    """Return ``n`` as an int.
+
+    Raises
+    ------
+    LocalDiscError
+        If it is not a whole number from 2 to 16 and at most ``clusters``.
+    """
+    most = min(MOST, clusters)
+    try:
+        number = operator.index(n)
+    except TypeError:
+        number = 0
+    if not FEWEST <= number <= most:
+        raise LocalDiscError(
+            f"The number of clusters must be a whole number from {FEWEST} to {most}, "
+            f"not {n!r}."
+        )
+    return number
+
+
+def _children(centres: FloatImage) -> list[tuple[int, int]]:
+    """Return the two nodes that each merge joins, in the order of the merges."""
+    # Takes a third of a second and is wanted only once the network has run
+    from scipy.cluster.hierarchy import linkage
+
+    merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
+    return [(int(a), int(b)) for a, b in merges[:, :2]]
+
+
+def _cut(
+    children: Sequence[tuple[int, int]], count: int, n: int, rank: Mapping[int, int]
+) -> list[list[int]]:
+    """Undo merges from the root until there are n groups, in order of appearance."""
+    members = [[leaf] for leaf in range(count)]
+    members += ([] for _ in children)
+    for node, (a, b) in enumerate(children, count):
+        members[node] = sorted(members[a] + members[b], key=rank.__getitem__)
+    groups = [len(members) - 1]
+    for node in range(len(members) - 1, len(members) - n, -1):
+        # Members are sorted by importance: the first stands for the group
+        keeps, appears = sorted(
+            children[node - count], key=lambda child: rank[members[child][0]]
+        )
+        groups[groups.index(node)] = keeps
+        groups.append(appears)
+    return [members[group] for group in groups]
+
+
+def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
+    """Colours of the labels that ``Embedding.clusters(n)`` gives.
+
+    Label k has the same colour in every image and at every ``n``.
+
+    Parameters
+    ----------
+    model : Model
+        The embedding's model.
+    n : int
+        As for ``Embedding.clusters``.
+
+    Returns
+    -------
+    ndarray
+        (n + 1, 4) float32 RGBA in [0, 1]; row 0, outside the field of view, is
+        transparent.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``n`` is out of range.
+    """
+    number = check_number(n, len(model.centres))
+    colours = np.ones((number + 1, 4), np.float32)
+    colours[0] = 0
+    colours[1:, :3] = [from_hex(colour) for colour in PALETTE[:number]]
+    return colours
+
+
+@torch.no_grad()
+def dominant_cluster(
+    probability: Tensor, grid: WorkingGrid, field_of_view: Mask
+) -> NDArray[np.uint8]:
+    """Find the most probable cluster of every pixel of the image.
+
+    Probabilities are interpolated to the image's grid, a few rows at a time, before
+    they are compared: outlines are as smooth as the image's own pixels allow.
+
+    Parameters
+    ----------
+    probability : Tensor
+        (M, h, w) float32 on the working grid.
+    grid : WorkingGrid
+        The embedding's grid.
+    field_of_view : ndarray
+        (H, W) bool.
+
+    Returns
+    -------
+    ndarray
+        (H, W) uint8: 1 + the cluster's channel; 0 outside the field of view.
+    """
+    count, height, width = probability.shape
+    image = np.zeros(grid.image_shape, np.uint8)
+    box = image[grid.box]
+    if grid.height < height or grid.width < width:
+        # Probabilities are smooth: only what shrinks by half must be filtered first
+        filtered = 2 * grid.height < height or 2 * grid.width < width
+        probability = F.interpolate(
+            probability[None],
+            size=(grid.height, grid.width),
+            mode="bilinear",
+            antialias=filtered,
+        )[0]
+        height, width = grid.height, grid.width
+    rows = (torch.arange(grid.height) + 0.5) * (height / grid.height) - 0.5
+    rows = rows.clamp(0, height - 1).to(probability.device)
+    above = rows.long()
+    below = (above + 1).clamp(max=height - 1)
+    share = (rows - above)[None, :, None]
+    step = max(1, _CHUNK_PIXELS // grid.width)
+    for start in range(0, grid.height, step):
+        part = slice(start, start + step)
+        if (height, width) == (grid.height, grid.width):
+            between = probability[:, part].clone()
+        else:
+            between = torch.lerp(
+                probability[:, above[part]], probability[:, below[part]], share[:, part]
+            )
+            between = F.interpolate(between, size=grid.width, mode="linear")
+        box[part] = argmax_channel(between, count).add_(1).cpu().numpy()
+    image *= field_of_view
+    return image
+
+
+def argmax_channel(values: Tensor, count: int) -> Tensor:
+    """Argmax over dim 0 of non-negative floats, as uint8; destroys ``values``.
+
+    The channel is written into the last bits of the number's mantissa, so that one
+    maximum gives both: several times faster than an argmax.
+    """
+    bits = (1 << (count - 1).bit_length()) - 1
+    channels = torch.arange(count, dtype=torch.int32, device=values.device)
+    # Non-negative floats are ordered as their bit patterns; lower channels win ties
+    coded = values.view(torch.int32).bitwise_and_(~bits)
+    coded.bitwise_or_((bits - channels)[:, None, None])
+    return (bits - (coded.amax(0) & bits)).to(torch.uint8)
+
+
+class ClusterMaps:
+    """M cluster probabilities per pixel of the working grid, and what follows of them.
+
+    Made by `map_clusters`, which runs the clustering branch alone; part of every
+    `Embedding`.
+
+    Parameters
+    ----------
+    probability : Tensor
+        (M, h, w) float32, summing to 1 over M.  May be on a GPU.
+    field_of_view : ndarray
+        (H, W) bool, on the image's grid.
+    grid : WorkingGrid
+        Between the image's pixels and the working grid.
+    card : ModelCard
+        The model's card.
+    centres : ndarray
+        (M, D) float32 unit vectors: the model's clusters.
+    presence : mapping of str to Tensor
+        (h, w) float32 for each structure that the card names: the sigmoid of its
+        channel, before the normalisation over clusters.
+    """
+
+    def __init__(
+        self,
+        probability: Tensor,
+        field_of_view: Mask,
+        grid: WorkingGrid,
+        card: ModelCard,
+        centres: FloatImage,
+        presence: Mapping[str, Tensor],
+    ) -> None:
+        self.probability = probability
+        self.field_of_view = field_of_view
+        self.grid = grid
+        self.card = card
+        self.centres = centres
+        self.presence = presence
+
+    def clusters(self, n: int) -> NDArray[np.uint8]:
+        """Label every pixel with one of ``n`` clusters; see `Embedding.clusters`."""
+        table = merge_table(self.centres, n, self.card.structures)
+        return np.take(np.concatenate([[0], table]).astype(np.uint8), self._dominant)
+
+    def structure(
+        self, name: str, readout: Literal["presence", "probability"] = "presence"
+    ) -> FloatImage:
+        """How likely each pixel is of a structure; see `Embedding.structure`."""
+        channel = structure_channel(self.card, name)
+        if readout == "presence" and name in self.presence:
+            return self.on_image(self.presence[name], self.interior)
+        return self.on_image(self.probability[channel], self.interior)
+
+    def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
+        """Bring an (h, w) map in [0, 1] to the image's pixels; 0 where not inside."""
+        # Interpolation weights may sum to a rounding error more than 1
+        spread = self.grid.spread(on_grid, inside).clamp_(max=1)
+        return np.asarray(spread.cpu().numpy())
+
+    @cached_property
+    def visible(self) -> Tensor:
+        """(H, W) bool: the field of view, on the maps' device."""
+        return torch.from_numpy(self.field_of_view).to(self.probability.device)
+
+    @cached_property
+    def interior(self) -> Tensor:
+        """(H, W) bool: where structures are looked for."""
+        if self.card.modality == "frame":
+            return self.visible
+        inside = self.grid.to_working(self.field_of_view) >= 0.5
+        return interior(inside, self.grid, self.visible)
+
+    @cached_property
+    def _dominant(self) -> NDArray[np.uint8]:
+        return dominant_cluster(self.probability, self.grid, self.field_of_view)
+
+
+MARGIN = 6 / 540
+"""Outermost part of the field of view's diameter that structures leave out: there the
+network sees the edge itself."""
+
+TEMPERATURE = 0.2
+"""Of the softmax over cosines to region embeddings, as in region discrimination."""
+
+_CHUNK = 1 << 16
+
+
+def structure_channel(card: ModelCard, name: str) -> int:
+    """Return the cluster that shows a structure.
+
+    Raises
+    ------
+    ModelError
+        If the card does not name the structure.
+    """
+    if name not in card.structures:
+        known = ", ".join(repr(known) for known in card.structures) or "no structure"
+        raise ModelError(
+            f"The model {card.name!r} knows no structure {name!r}; its card names "
+            f"{known}."
+        )
+    return card.structures[name]
+
+
+@torch.no_grad()
+def nearest_region(matrix: Tensor, regions: FloatImage, channel: int) -> Tensor:
+    """Softmax over cosines / 0.2 to the region embeddings (IPMI 2021, section 2.3).
+
+    Parameters
+    ----------
+    matrix : Tensor
+        (D, N) float32 unit vectors.
+    regions : ndarray
+        (M, D) float32 unit vectors.
+    channel : int
+        The region asked for.
+
+    Returns
+    -------
+    Tensor
+        (N,) float32 in [0, 1].
+    """
+    queries = torch.from_numpy(regions).to(matrix)
+    pieces = [
+        (queries @ matrix[:, start : start + _CHUNK])
+        .div_(TEMPERATURE)
+        .softmax(0)[channel]
+        for start in range(0, matrix.shape[1], _CHUNK)
+    ]
+    return torch.cat(pieces)
+
+
+def interior(inside: Mask, grid: WorkingGrid, visible: Tensor) -> Tensor:
+    """Leave out the outermost 6/540 of the field of view's diameter.
+
+    Parameters
+    ----------
+    inside : ndarray
+        (h, w) bool: the field of view on the working grid.
+    grid : WorkingGrid
+        To the image's grid.
+    visible : Tensor
+        (H, W) bool: the field of view on the image's grid.
+
+    Returns
+    -------
+    Tensor
+        (H, W) bool.
+    """
+    return (grid.spread(deep_inside(inside)).to(visible.device) >= 0.5) & visible
+
+
+def deep_inside(inside: Mask) -> Tensor:
+    """(h, w) field of view on a working grid → (h, w) float32, 0 near its edge."""
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    return torch.from_numpy((depth > MARGIN * max(inside.shape)).astype(np.float32))

@@ -1,0 +1,175 @@
+"""From what clicks mean to a map: the second and third step of reading them.
+
+1. **Meaning**, see `prompt_meaning`: weights of named structures and of likeness.
+2. **Mixture.**  Each map is brought to a scale on which it is cut at 0.5, and the maps
+   are averaged by their weights.
+3. **Corrections.**  Where one of several clicks still disagrees, the map is moved in
+   its neighbourhood, in space and on the hypersphere: the mean of a Gaussian process
+   whose prior mean is the mixture's log odds.
+
+All on the working grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .meaning import Prompts
+    from .similarity import Likeness
+
+CUT = 0.5
+"""Where a similarity that was read this way is cut."""
+
+REACH = 0.1
+"""Standard deviation of a correction's reach, as a part of the grid's longer side."""
+
+_MARGIN = 1.0
+_NOISE = 0.02
+_FLOOR = 0.02
+_EXTENT = 3
+"""A correction ends at this many standard deviations of its reach."""
+
+_LEAST_STRENGTH = 1e-3
+_LEAST_CUT = 0.01
+
+
+def cut_at_half(values: Tensor, cut: float) -> Tensor:
+    """Bring values in [0, 1] that are cut somewhere to a scale where it is at 0.5."""
+    odds = torch.add(
+        values.new_tensor(cut / (1 - cut)), values, alpha=(1 - 2 * cut) / (1 - cut)
+    )
+    return torch.div(values, odds, out=odds)
+
+
+@torch.no_grad()
+def mix(
+    likeness: Likeness | None,
+    threshold: float,
+    structures: Sequence[Tensor],
+    weights: NDArray[np.float64],
+    shape: tuple[int, int],
+    prompts: Prompts | None = None,
+) -> Tensor:
+    """Turn likeness to prompts into similarity to what is meant by them.
+
+    Parameters
+    ----------
+    likeness : Likeness
+        To the prompts; may be None for a single one where its weight is 0.
+    threshold : float
+        Where it would be cut by itself.
+    structures : sequence of Tensor
+        (h·w,) float32 in [0, 1] of each of K named structures, cut at 0.5.
+    weights : ndarray
+        (K + 1,) from `weigh`.
+    shape : tuple of int
+        (h, w) of the working grid.
+    prompts : Prompts, optional
+        Clicks on this very image, the ones that ``likeness`` compares with, which
+        correct the map around them.
+
+    Returns
+    -------
+    Tensor
+        (h, w) float32 in [0, 1], to be cut at 0.5.
+    """
+    parts: list[_Part] = [
+        (weight, values.__getitem__)
+        for weight, values in zip(weights.tolist(), structures, strict=False)
+        if weight > 0
+    ]
+    if likeness is not None and weights[-1] > 0:
+        cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
+        parts.append((float(weights[-1]), lambda at: cut_at_half(likeness.at(at), cut)))
+    mixed = _mixture(parts, slice(None)).view(shape)
+    if prompts is not None and likeness is not None and len(prompts.pixels) > 1:
+        nearness = [*likeness.positive, *likeness.negative]
+        strengths = _strengths(nearness, parts, prompts, shape)
+        _correct(mixed, nearness, prompts, strengths)
+    return mixed.clamp_(0, 1)
+
+
+_Part = tuple[float, "Callable[[slice | Tensor], Tensor]"]
+"""Weight, and values at some pixels, to be cut at 0.5."""
+
+
+def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
+    """Average maps in [0, 1] by weight; new."""
+    (weight, at), *others = parts
+    total = at(pixels) * weight
+    for weight, at in others:
+        total.add_(at(pixels), alpha=weight)
+    return total
+
+
+def _strengths(
+    nearness: Sequence[Tensor],
+    parts: Sequence[_Part],
+    prompts: Prompts,
+    shape: tuple[int, int],
+) -> NDArray[np.float64]:
+    """Find what each click adds to the log odds so that all are right by a margin."""
+    rows, columns = torch.from_numpy(prompts.pixels.T)
+    places = (rows * shape[1] + columns).to(nearness[0].device)
+    before = _mixture(parts, places).clamp_(_FLOOR, 1 - _FLOOR)
+    now = torch.logit(before).cpu().numpy()
+    missing = prompts.signs * np.maximum(0, _MARGIN - prompts.signs * now)
+    if not missing.any():
+        return np.zeros(len(missing))
+    near = torch.stack([values[places] for values in nearness]).cpu().numpy()
+    points = prompts.pixels / (REACH * max(shape))
+    distance = np.square(points[:, None] - points[None]).sum(-1)
+    kernel = np.minimum(near, 1) * np.exp(-distance / 2)
+    return np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
+
+
+def _correct(
+    mixed: Tensor,
+    nearness: Sequence[Tensor],
+    prompts: Prompts,
+    strengths: NDArray[np.float64],
+) -> None:
+    """Add to the log odds around clicks, in place."""
+    strong = abs(strengths) >= _LEAST_STRENGTH
+    if not strong.any():
+        return
+    shape = mixed.shape
+    reach = REACH * max(shape)
+    extent = round(_EXTENT * reach)
+    pixels = prompts.pixels[strong]
+    top, left = np.maximum(pixels.min(0) - extent, 0).tolist()
+    bottom, right = np.minimum(pixels.max(0) + extent + 1, shape).tolist()
+    shift = mixed.new_zeros(bottom - top, right - left)
+    away = torch.arange(-extent, extent + 1, device=mixed.device) / reach
+    profile = torch.exp(-away.square() / 2).to(mixed)
+    decay = torch.outer(profile, profile)
+    for number in np.flatnonzero(strong).tolist():
+        row, column = prompts.pixels[number].tolist()
+        rows = slice(max(row - extent, 0), min(row + extent + 1, shape[0]))
+        columns = slice(max(column - extent, 0), min(column + extent + 1, shape[1]))
+        part = shift[_moved(rows, -top), _moved(columns, -left)]
+        around = decay[_moved(rows, extent - row), _moved(columns, extent - column)]
+        near = nearness[number].view(shape)[rows, columns]
+        part.addcmul_(around, near, value=float(strengths[number]))
+    reached = mixed[top:bottom, left:right]
+    reached.add_(_change(reached, shift))
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
+
+
+def _change(values: Tensor, shift: Tensor) -> Tensor:
+    """Return what a shift of the log odds adds to values in [0, 1]; uses it up."""
+    before = values.clamp(_FLOOR, 1 - _FLOOR)
+    # The odds are multiplied: no logarithm is needed
+    raised = shift.exp_().mul_(before)
+    rest = torch.sub(raised, before).add_(1)
+    return raised.div_(rest).sub_(before)

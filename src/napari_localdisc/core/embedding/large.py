@@ -1,0 +1,508 @@
+"""Labels of images that do not fit in memory: tile by tile, nothing kept.
+
+A tile is read from the source, brought to the working grid, run through the network
+and written to the target; the memory it takes does not depend on the image's size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_localdisc.core.errors import LocalDiscError
+from napari_localdisc.core.image.blocks import BlockSource, Window
+from napari_localdisc.core.image.contrast import (
+    CONTRAST_FRACTION,
+    colour_statistics,
+    network_input,
+)
+from napari_localdisc.core.image.working import few_tones, stretch_tones
+from napari_localdisc.core.model.inference import FastNetwork, Precision
+from napari_localdisc.core.model.network import STRIDE
+from napari_localdisc.core.model.tiles import Tile, padded_size, plan_tiles
+from napari_localdisc.core.work import run_steps
+
+from .clusters import (
+    argmax_channel,
+    check_number,
+    deep_inside,
+    merge_table,
+    structure_channel,
+)
+from .embed import SURROUND, TILE_SIZE
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+    from napari_localdisc.core.model.model import Model
+
+CHUNK = 1024
+"""Side of the blocks of pixels that are written at once."""
+
+_CANCELLED = "The work on the image was cancelled."
+
+Steps = Generator[tuple[int, int], None, None]
+
+
+def cluster_large(
+    source: Any,
+    model: Model,
+    n: int,
+    target: Any,
+    *,
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> None:
+    """Label every pixel of an image that is too large for memory.
+
+    The labels are those of ``embed(source, model).clusters(n)``.
+
+    Parameters
+    ----------
+    source : array_like
+        (H, W[, C]) lazy array, as for `BlockSource`.
+    model : Model
+        From `load_model`.
+    n : int
+        2 to 16 clusters.
+    target : array_like
+        (H, W) uint8 that can be written to by slices, for instance zarr.
+    detail : float
+        Working pixels per working pixel of the model's own scale: 4 finds structures
+        a quarter as large.  At most the image's own resolution is used.
+    tile_size, precision
+        As for `embed`.
+    progress : callable, optional
+        Called with (steps done, steps in all).
+    cancel : callable, optional
+        Asked before each step; true stops the work.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be used.
+    LocalDiscError
+        If ``n`` or ``detail`` is out of range.
+    Cancelled
+        If ``cancel`` said so.
+    """
+    steps = cluster_large_steps(
+        source,
+        model,
+        n,
+        target,
+        detail=detail,
+        tile_size=tile_size,
+        precision=precision,
+    )
+    run_steps(steps, progress, cancel, _CANCELLED)
+
+
+def find_large(
+    source: Any,
+    model: Model,
+    structure: str,
+    target: Any,
+    *,
+    threshold: float = 0.5,
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> None:
+    """Find a structure that the model's card names in an image too large for memory.
+
+    The target gets 1 where ``embed(source, model).structure(structure)`` reaches the
+    threshold, else 0.  Other parameters and errors are those of `cluster_large`.
+
+    Raises
+    ------
+    ModelError
+        If the card does not name the structure.
+    """
+    steps = find_large_steps(
+        source,
+        model,
+        structure,
+        target,
+        threshold=threshold,
+        detail=detail,
+        tile_size=tile_size,
+        precision=precision,
+    )
+    run_steps(steps, progress, cancel, _CANCELLED)
+
+
+def cluster_large_steps(
+    source: Any,
+    model: Model,
+    n: int,
+    target: Any,
+    *,
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+) -> Steps:
+    """Do what `cluster_large` does step by step; parameters are the same."""
+    check_number(n, model.card.clusters)
+    table = merge_table(model.centres, n, model.card.structures)
+    paint = ClusterPaint(np.concatenate([[0], table]).astype(np.uint8))
+    return _paint(source, model, paint, target, detail, tile_size, precision)
+
+
+def find_large_steps(
+    source: Any,
+    model: Model,
+    structure: str,
+    target: Any,
+    *,
+    threshold: float = 0.5,
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+) -> Steps:
+    """Do what `find_large` does step by step; parameters are the same."""
+    paint = StructurePaint(structure_channel(model.card, structure), threshold)
+    return _paint(source, model, paint, target, detail, tile_size, precision)
+
+
+def _paint(
+    source: Any,
+    model: Model,
+    paint: Paint,
+    target: Any,
+    detail: float,
+    tile_size: int,
+    precision: Precision,
+) -> Steps:
+    if not 0 < detail < math.inf:
+        raise LocalDiscError(f"The detail must be a positive number, not {detail}.")
+    blocks = BlockSource(source, model.card.modality)
+    for done, total in blocks.survey():
+        yield done, 2 * total
+    work = _LargeImage(blocks, model, paint, detail, precision)
+    tiles = work.plan(tile_size)
+    for done, tile in enumerate(tiles, 1):
+        yield from _paused(work.write(tile, target), done - 1, len(tiles))
+        yield len(tiles) + done, 2 * len(tiles)
+
+
+def _paused(parts: Iterator[None], done: int, tiles: int) -> Steps:
+    for _ in parts:
+        yield tiles + done, 2 * tiles
+
+
+class _LargeImage:
+    def __init__(
+        self,
+        source: BlockSource,
+        model: Model,
+        paint: Paint,
+        detail: float,
+        precision: Precision,
+    ) -> None:
+        card = model.card
+        self.source, self.model, self.paint = source, model, paint
+        finest = source.grid(card.working_diameter)
+        longest = max(finest.height, finest.width)
+        diameter = min(longest, max(1, round(card.working_diameter * detail)))
+        # An image smaller than the working grid is enlarged, as `embed` does
+        self.diameter = max(diameter, card.working_diameter if detail >= 1 else 1)
+        self.grid: WorkingGrid = source.grid(self.diameter)
+        self.margin = SURROUND if card.modality == "fundus" else 0
+        self.network = FastNetwork(model.network, precision)
+        self.statistics: tuple[Tensor, Tensor] | None = None
+        self.tones: tuple[float, float] | None = None
+        self.deep: Tensor | None = None
+        """(1, h, w) float32: 1 where structures are looked for, on a small grid."""
+
+    def plan(self, tile_size: int) -> list[Tile]:
+        """Cover the grid, its margin included, with tiles."""
+        height, width = (side + 2 * self.margin for side in self.grid.shape)
+        tiles = plan_tiles(_Everywhere(height, width), tile_size)  # type: ignore[arg-type]
+        is_inner = self.paint.is_inner and self.model.card.modality == "fundus"
+        if len(tiles) > 1 or is_inner:
+            colour, inside = self._overview()
+            if len(tiles) > 1:
+                self.statistics = colour_statistics(
+                    *_tensors(colour, inside, self.model.device)
+                )
+            if is_inner:
+                self.deep = deep_inside(inside)[None]
+        return tiles
+
+    def _overview(self) -> tuple[FloatImage, Mask]:
+        """Look at all of the image, small, and at the tones that it uses."""
+        card = self.model.card
+        small = self.source.grid(min(self.diameter, card.working_diameter))
+        whole = slice(0, small.shape[0]), slice(0, small.shape[1])
+        rgb, inside = self.source.on_grid(small, whole)
+        if card.modality == "frame":
+            self.tones = few_tones(rgb, inside)
+            rgb = stretch_tones(rgb, inside, self.tones)
+        return rgb, inside
+
+    def write(self, tile: Tile, target: Any) -> Iterator[None]:
+        """Label the pixels of the image that a tile's core covers."""
+        window = self._input(tile.window)
+        if window is None:
+            return  # nothing of the field of view: the target is 0 there
+        around = self._around(tile)
+        yield
+        logits = self.network.logits(window, Tile(tile.window, around).kept)
+        maps = self.paint.maps(logits[0])
+        del logits
+        yield
+        yield from self._spread(maps, tile, around, target)
+
+    def _around(self, tile: Tile) -> Window:
+        """Return the core and the pixels next to it that interpolation needs."""
+        rows, columns = (
+            slice(max(core.start - 1, window.start), min(core.stop + 1, window.stop))
+            for core, window in zip(tile.core, tile.window, strict=True)
+        )
+        return rows, columns
+
+    def _input(self, window: Window) -> Tensor | None:
+        """Return the network's input for a window of the grid with its margin."""
+        card = self.model.card
+        sigma = card.working_diameter * CONTRAST_FRACTION
+        # Blurs reach beyond the window; multiples of 16 keep their phase
+        reach = padded_size(math.ceil(5 * sigma)) + STRIDE
+        known: list[slice] = []
+        padding: list[tuple[int, int]] = []
+        cuts: list[slice] = []
+        for part, size in zip(window, self.grid.shape, strict=True):
+            start, stop = part.start - self.margin, part.stop - self.margin
+            wide = slice(start - reach if start > 0 else 0, min(stop + reach, size))
+            wide = slice(max(wide.start, 0), max(wide.stop, 0))
+            known.append(wide)
+            inner = slice(max(start, 0), min(stop, size))
+            cuts.append(slice(inner.start - wide.start, inner.stop - wide.start))
+            padding.append((inner.start - start, stop - inner.stop))
+        rgb, inside = self.source.on_grid(self.grid, (known[0], known[1]))
+        if not inside.any():
+            return None
+        if card.modality == "frame":
+            is_whole = self.statistics is None
+            tones = few_tones(rgb, inside) if is_whole else self.tones
+            rgb = stretch_tones(rgb, inside, tones)
+        with torch.no_grad():
+            x = network_input(
+                *_tensors(rgb, inside, self.model.device),
+                card.working_diameter,
+                card.in_channels,
+                self.statistics,
+            )
+        x = x[:, :, cuts[0], cuts[1]]
+        return F.pad(x, (*padding[1], *padding[0]))
+
+    def _spread(
+        self, maps: Tensor, tile: Tile, around: Window, target: Any
+    ) -> Iterator[None]:
+        """Write labels of the image's pixels, a chunk of the target at a time."""
+        grid = self.grid
+        axes = []
+        sides = zip(
+            tile.core,
+            around,
+            grid.shape,
+            (grid.height, grid.width),
+            (grid.top, grid.left),
+            strict=True,
+        )
+        for core, known, size, length, first in sides:
+            pixels = _pixels_of(core, self.margin, size, length)
+            axes.append((pixels, first, Line(pixels, known, self.margin, size, length)))
+        (rows, top, row_line), (columns, left, column_line) = axes
+        for row_part in _chunks(rows, top):
+            for column_part in _chunks(columns, left):
+                at = (
+                    slice(row_part.start + top, row_part.stop + top),
+                    slice(column_part.start + left, column_part.stop + left),
+                )
+                labels = self.paint.labels(
+                    maps, row_line.at(row_part), column_line.at(column_part)
+                )
+                labels *= self.source.visible(*at)
+                if self.deep is not None:
+                    labels *= self._is_deep(row_part, column_part)
+                target[at] = labels
+            yield
+
+    def _is_deep(self, rows: slice, columns: slice) -> Mask:
+        """Interpolate `deep` at pixels of the image's box."""
+        assert self.deep is not None
+        between = []
+        sides = zip(
+            (rows, columns),
+            self.deep.shape[1:],
+            (self.grid.height, self.grid.width),
+            strict=True,
+        )
+        for part, size, length in sides:
+            line = Line(part, slice(0, size), 0, size, length)
+            between.append(line.at(part))
+        found = np.empty((rows.stop - rows.start, columns.stop - columns.start), bool)
+        for part, fine in interpolated(self.deep, *between):
+            found[part] = (fine[0] >= 0.5).numpy()
+        return found
+
+
+class _Everywhere:
+    """A field of view without an outside, of any size, that takes no memory."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.shape = height, width
+
+    def __getitem__(self, at: object) -> Mask:
+        return np.ones((1, 1), bool)
+
+
+def _tensors(
+    rgb: FloatImage, inside: Mask, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    return (
+        torch.from_numpy(rgb).permute(2, 0, 1)[None].to(device),
+        torch.from_numpy(inside)[None, None].to(device, torch.float32),
+    )
+
+
+def _pixels_of(core: slice, margin: int, size: int, length: int) -> slice:
+    """Pixels of the image's box whose centres lie in a core, each in one core."""
+    first, last = (
+        math.ceil(min(max(edge - margin, 0), size) * length / size - 0.5)
+        for edge in (core.start, core.stop)
+    )
+    return slice(max(first, 0), length if core.stop - margin >= size else last)
+
+
+def _chunks(pixels: slice, origin: int) -> Iterator[slice]:
+    """Cut pixels where the target's chunks end."""
+    start = pixels.start
+    while start < pixels.stop:
+        stop = min(pixels.stop, (start + origin) // CHUNK * CHUNK + CHUNK - origin)
+        yield slice(start, stop)
+        start = stop
+
+
+_STRIP_PIXELS = 1 << 16
+
+Between = tuple[Tensor, Tensor, Tensor]
+"""Along an axis: the pixel before, the pixel after, and the share of the latter."""
+
+Strips = Iterator[tuple[slice, Tensor]]
+
+
+class Paint(Protocol):
+    """Turns a tile's logits into labels of the image's pixels."""
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether the outermost part of a round field of view is left out."""
+        ...
+
+    def maps(self, logits: Tensor) -> Tensor:
+        """(M, h, w) logits → (C, h, w) float32 maps that may be interpolated."""
+        ...
+
+    def labels(
+        self, maps: Tensor, rows: Between, columns: Between
+    ) -> NDArray[np.uint8]:
+        """Interpolate maps at pixels of the image; return their (H, W) labels."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClusterPaint:
+    """The most probable cluster.
+
+    Attributes
+    ----------
+    names : ndarray
+        (M + 1,) uint8: the label of each cluster, counted from 1.
+    """
+
+    names: NDArray[np.uint8]
+    is_inner: bool = False
+
+    def maps(self, logits: Tensor) -> Tensor:
+        """Return probabilities that sum to 1 over the clusters."""
+        raw = logits.float().sigmoid()
+        return raw / raw.sum(0, keepdim=True).clamp_min(1e-12)
+
+    def labels(
+        self, maps: Tensor, rows: Between, columns: Between
+    ) -> NDArray[np.uint8]:
+        """Return the label of the most probable cluster."""
+        found = np.empty((len(rows[0]), len(columns[0])), np.uint8)
+        for part, fine in interpolated(maps, rows, columns):
+            channel = argmax_channel(fine, len(maps))
+            found[part] = channel.add_(1).cpu().numpy()
+        return self.names[found]
+
+
+@dataclass(frozen=True)
+class StructurePaint:
+    """Where a structure is more probable than a threshold: 1, elsewhere 0."""
+
+    channel: int
+    threshold: float
+    is_inner: bool = True
+
+    def maps(self, logits: Tensor) -> Tensor:
+        """Return the structure's presence."""
+        return logits[self.channel : self.channel + 1].float().sigmoid()
+
+    def labels(
+        self, maps: Tensor, rows: Between, columns: Between
+    ) -> NDArray[np.uint8]:
+        """Return 1 where the presence reaches the threshold."""
+        found = np.empty((len(rows[0]), len(columns[0])), np.uint8)
+        for part, fine in interpolated(maps, rows, columns):
+            found[part] = (fine[0] >= self.threshold).cpu().numpy()
+        return found
+
+
+def interpolated(maps: Tensor, rows: Between, columns: Between) -> Strips:
+    """Interpolate (C, h, w) maps, a strip of rows at a time."""
+    above, below, down = (part.to(maps.device) for part in rows)
+    before, after, along = (part.to(maps.device) for part in columns)
+    step = max(1, _STRIP_PIXELS // len(before))
+    for start in range(0, len(above), step):
+        part = slice(start, start + step)
+        between = torch.lerp(
+            maps[:, above[part]], maps[:, below[part]], down[None, part, None]
+        )
+        yield part, torch.lerp(between[:, :, before], between[:, :, after], along)
+
+
+class Line:
+    """Where pixels of the image lie between those of the network's output."""
+
+    def __init__(
+        self, pixels: slice, known: slice, margin: int, size: int, length: int
+    ) -> None:
+        self._origin = known.start - margin
+        self._last = known.stop - known.start - 1
+        self._size, self._length = size, length
+
+    def at(self, part: slice) -> Between:
+        """Return the pixel before, the pixel after, and the share of the latter."""
+        pixels = torch.arange(part.start, part.stop, dtype=torch.float64)
+        place = (pixels + 0.5) * (self._size / self._length) - 0.5
+        place = place.clamp(0, self._size - 1) - self._origin
+        before = place.floor().long().clamp(0, self._last)
+        after = (before + 1).clamp(max=min(self._last, self._size - 1 - self._origin))
+        return before, after, (place - before).float()

@@ -1,0 +1,70 @@
+"""What a pixel's surroundings look like: blurred colour, edges and ridges."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .contrast import gaussian_blur, network_input, without_edge
+
+WIDE_FRACTION = 1 / 45
+"""Blur of the wide colour, as a fraction of the working diameter."""
+
+EDGE_FRACTION = 1 / 180
+"""Blur before the gradient is taken, likewise."""
+
+RIDGE_FRACTIONS = (1 / 360, 1 / 120)
+"""Blurs before ridges are looked for, likewise: narrow and wide vessels."""
+
+
+@torch.no_grad()
+def picture_features(colour: Tensor, inside: Tensor) -> Tensor:
+    """Describe the picture around each pixel of the working grid.
+
+    Parameters
+    ----------
+    colour : Tensor
+        (3, h, w) RGB in [0, 1].
+    inside : Tensor
+        (h, w) float32, 1 inside the field of view and 0 outside.
+
+    Returns
+    -------
+    Tensor
+        (14, h·w) float32, 0 outside: locally normalised colour (3), smooth colour
+        relative to the image at two scales (6), the gradient's magnitude (1), and
+        the curvature across ridges that are darker and brighter than their
+        surroundings at two scales (4), both of the locally normalised green.
+    """
+    shape = colour.shape[-2:]
+    diameter = max(shape)
+    rgb, seen = colour.float()[None], inside[None, None]
+    near = network_input(rgb, seen, diameter)
+    seen = without_edge(seen, diameter)
+    weight = gaussian_blur(seen, diameter * WIDE_FRACTION) + 1e-3
+    wide = gaussian_blur(near[:, 3:], diameter * WIDE_FRACTION) / weight * seen
+    green = near[0, 1]
+    planes = [_gradient(_blur(green, diameter * EDGE_FRACTION))]
+    for fraction in RIDGE_FRACTIONS:
+        planes += _curvatures(_blur(green, diameter * fraction), diameter * fraction)
+    drawn = torch.stack(planes) * seen[0]
+    return torch.cat([near[0], wide[0], drawn]).flatten(1)
+
+
+def _blur(plane: Tensor, sigma: float) -> Tensor:
+    return gaussian_blur(plane[None, None], sigma)[0, 0]
+
+
+def _gradient(plane: Tensor) -> Tensor:
+    down, right = torch.gradient(plane)
+    return torch.hypot(down, right)
+
+
+def _curvatures(plane: Tensor, sigma: float) -> list[Tensor]:
+    """Return the larger and the smaller eigenvalue of the Hessian, times sigma²."""
+    down, right = torch.gradient(plane)
+    down_down, down_right = torch.gradient(down)
+    right_right = torch.gradient(right, dim=1)[0]
+    mean = (down_down + right_right) / 2
+    spread = torch.hypot((down_down - right_right) / 2, down_right)
+    return [(mean + spread) * sigma**2, (mean - spread) * sigma**2]

@@ -1,0 +1,289 @@
+"""Images that are never whole in memory: read block by block, seen as any other image.
+
+Whatever `embed` finds out about an image (the range of its values, its field of view,
+its picture on the working grid) is found out here in passes over blocks of a lazy
+array, with the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_localdisc.core.errors import ImageError
+
+from .field_of_view import (
+    DARK,
+    ONE_COLOUR,
+    CoarseRegion,
+    Modality,
+    brightness_of,
+    check_brightness,
+    frame_brightness,
+    search_step,
+)
+from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, axis_weights
+from .rgb import ValueScale
+
+BLOCK_PIXELS = 1 << 22
+"""Pixels of the source that are in memory at once."""
+
+Window = tuple[slice, slice]
+Steps = Generator[tuple[int, int], None, Any]
+
+
+@dataclass(frozen=True)
+class _Range:
+    """The rule for colours, and for opacities where there are any."""
+
+    colour: ValueScale
+    alpha: ValueScale
+
+
+class BlockSource:
+    """A large 2-D image behind a lazy array.
+
+    Parameters
+    ----------
+    array : array_like
+        (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of any real dtype, with ``shape``,
+        ``dtype`` and slicing: zarr, dask, a memory map.
+    modality : {"fundus", "frame"}
+        As the model's card says.
+
+    Raises
+    ------
+    ImageError
+        If it is no such image, or is smaller than 16×16.
+    """
+
+    def __init__(self, array: Any, modality: Modality) -> None:
+        shape = tuple(int(side) for side in array.shape)
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
+            said = "×".join(str(side) for side in shape)
+            raise ImageError(f"An array of shape {said} is not a 2-D image.")
+        if np.dtype(array.dtype).kind not in "buif":
+            raise ImageError(f"An image must hold real numbers, not {array.dtype}.")
+        if min(shape[:2]) < SMALLEST_SIDE:
+            raise ImageError(
+                f"The image has {shape[0]}×{shape[1]} pixels; at least "
+                f"{SMALLEST_SIDE}×{SMALLEST_SIDE} are needed."
+            )
+        self.array = array
+        self.modality = modality
+        self.shape: tuple[int, int] = shape[0], shape[1]
+        self._channels = shape[2] if len(shape) == 3 else 1
+        self._range: _Range | None = None
+        self._region: CoarseRegion | None = None
+        self._seen: tuple[Mask, Mask] | None = None
+
+    @property
+    def passes(self) -> int:
+        """Number of steps that `survey` takes."""
+        each = len(list(self._bands()))
+        return each * (1 + (self._needs_range) + (self.modality == "fundus"))
+
+    @property
+    def _needs_range(self) -> bool:
+        return np.dtype(self.array.dtype) not in (np.uint8, np.bool_)
+
+    def _bands(self, multiple: int = 1) -> Iterator[slice]:
+        """Rows that are read at once, whole multiples of ``multiple``."""
+        height, width = self.shape
+        rows = max(1, BLOCK_PIXELS // width // multiple) * multiple
+        chunks = getattr(self.array, "chunks", None)
+        if chunks:  # whole chunks, so that none is read twice
+            first = chunks[0]
+            chunk = int(first[0] if isinstance(first, tuple) else first)
+            if multiple == 1 and chunk * width <= 4 * BLOCK_PIXELS:
+                rows = max(1, rows // chunk) * chunk
+        for start in range(0, height, rows):
+            yield slice(start, min(start + rows, height))
+
+    def _raw(self, rows: slice, columns: slice) -> NDArray[Any]:
+        return np.asarray(self.array[rows, columns])
+
+    def rgb(self, rows: slice, columns: slice) -> FloatImage:
+        """Read a block as (h, w, 3) float32 in [0, 1]."""
+        assert self._range is not None
+        block = self._raw(rows, columns)
+        if block.ndim == 2:
+            block = block[:, :, None]
+        colour = self._range.colour.apply(block[:, :, :3])
+        if self._channels == 4:
+            colour *= self._range.alpha.apply(block[:, :, 3:])
+        if colour.shape[2] == 1:
+            colour = np.repeat(colour, 3, axis=2)
+        return np.ascontiguousarray(colour)
+
+    def survey(self) -> Steps:
+        """Find the range of the values and the field of view, in passes over the image.
+
+        Yields
+        ------
+        done, total : int
+            After each block.
+
+        Raises
+        ------
+        ImageError
+            As `as_rgb` and `find_field_of_view`.
+        """
+        total, done = self.passes, 0
+        for done in self._find_range():
+            yield done, total
+        for step in self._find_region():
+            yield done + step, total
+
+    def _find_range(self) -> Iterator[int]:
+        dtype = np.dtype(self.array.dtype)
+        extremes: list[tuple[float, float]] = [(0.0, 0.0), (0.0, 0.0)]
+        multiples = [True, True]
+        if self._needs_range:
+            found: list[list[Any]] = [[], []]
+            for done, rows in enumerate(self._bands(), 1):
+                block = self._raw(rows, slice(None))
+                colour, alpha = _split(block)
+                for kind, part in enumerate((colour, alpha)):
+                    if part is not None:
+                        found[kind] += [part.min(), part.max()]
+                        if dtype.kind in "ui" and multiples[kind]:
+                            multiples[kind] = not (part % 257).any()
+                yield done
+            extremes = [
+                (np.min(values), np.max(values)) if values else (0.0, 0.0)
+                for values in found
+            ]
+        (low, high), (clear, opaque) = extremes
+        colour_scale = ValueScale.of(dtype, low, high, lambda: multiples[0])
+        alpha_scale = ValueScale.of(
+            dtype, clear, opaque, lambda: multiples[1], is_alpha=True
+        )
+        self._range = _Range(colour_scale, alpha_scale)
+
+    def _find_region(self) -> Iterator[int]:
+        height, width = self.shape
+        step = search_step(height, width)
+        coarse = np.zeros((-(-height // step), -(-width // step)), np.float32)
+        high, first, differs, done = 0.0, None, False, 0
+        for done, rows in enumerate(self._bands(step), 1):
+            rgb = self.rgb(rows, slice(0, width))
+            first = rgb[0, 0].copy() if first is None else first
+            differs = differs or bool((rgb != first).any())
+            brightness = brightness_of(rgb)
+            high = max(high, float(brightness.max()))
+            part = slice(rows.start // step, -(-rows.stop // step))
+            coarse[part] = _block_mean(brightness.numpy(), step)
+            yield done
+        if self.modality == "frame":
+            if not differs:
+                raise ImageError(ONE_COLOUR)
+            self._region = CoarseRegion(None, None, step, 0.0)
+            self._seen = np.ones(height, bool), np.ones(width, bool)
+            return
+        check_brightness(high)
+        self._region = CoarseRegion.of(coarse, step, self._frame(coarse) + DARK)
+        row_seen, column_seen = np.zeros(height, bool), np.zeros(width, bool)
+        for index, rows in enumerate(self._bands(step), 1):
+            seen = self.visible(rows, slice(0, width))
+            row_seen[rows] = seen.any(axis=1)
+            column_seen |= seen.any(axis=0)
+            yield done + index
+        self._seen = row_seen, column_seen
+
+    def _frame(self, coarse: FloatImage) -> float:
+        height, width = self.shape
+        side = max(2, min(height, width) // 50)
+        corners = [
+            brightness_of(self.rgb(slice(a, a + side), slice(b, b + side)))
+            for a in (0, height - side)
+            for b in (0, width - side)
+        ]
+        quarter = coarse.shape[0] // 4, coarse.shape[1] // 4
+        middle = coarse[
+            quarter[0] : coarse.shape[0] - quarter[0],
+            quarter[1] : coarse.shape[1] - quarter[1],
+        ]
+        return frame_brightness(torch.stack(corners), lambda: float(np.median(middle)))
+
+    def visible(
+        self, rows: slice, columns: slice, rgb: FloatImage | None = None
+    ) -> Mask:
+        """Return the field of view of a block: (h, w) bool."""
+        assert self._region is not None
+        if self._region.inner is None:
+            return np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
+        pixels = self.rgb(rows, columns) if rgb is None else rgb
+        return self._region.refine(brightness_of(pixels), (rows, columns))
+
+    def grid(self, working_diameter: int) -> WorkingGrid:
+        """Lay the working grid around the field of view; after `survey`.
+
+        Raises
+        ------
+        ImageError
+            If the field of view is too small.
+        """
+        assert self._seen is not None
+        return WorkingGrid.within(*self._seen, working_diameter)
+
+    def on_grid(self, grid: WorkingGrid, window: Window) -> tuple[FloatImage, Mask]:
+        """Resample a window of the working grid, as `working_image` does the whole.
+
+        Parameters
+        ----------
+        grid : WorkingGrid
+            From `grid`.
+        window : tuple of slice
+            Rows and columns of the working grid.
+
+        Returns
+        -------
+        rgb : ndarray
+            (h, w, 3) float32: means over the field of view; 0 outside.
+        inside : ndarray
+            (h, w) bool.
+        """
+        row_weights = axis_weights(window[0], grid.shape[0], grid.height)
+        column_weights = axis_weights(window[1], grid.shape[1], grid.width)
+        shape = len(row_weights), len(column_weights)
+        total = torch.zeros(4, *shape)
+        across = max(1, BLOCK_PIXELS // 1024)
+        for rows, row_part in row_weights.blocks(1024):
+            for columns, column_part in column_weights.blocks(across):
+                at = (
+                    slice(grid.top + rows.start, grid.top + rows.stop),
+                    slice(grid.left + columns.start, grid.left + columns.stop),
+                )
+                rgb = self.rgb(*at)
+                seen = torch.from_numpy(self.visible(*at, rgb=rgb)).float()
+                planes = torch.cat(
+                    [torch.from_numpy(rgb).permute(2, 0, 1) * seen, seen[None]]
+                )
+                where = (slice(None), row_part.outputs, column_part.outputs)
+                total[where] += row_part.apply(column_part.apply(planes, dim=2), dim=1)
+        share = total[3]
+        inside = share >= 0.5
+        mean = total[:3] / share.clamp_min(0.5) * inside
+        return np.ascontiguousarray(mean.permute(1, 2, 0).numpy()), inside.numpy()
+
+
+def _split(block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    if block.ndim == 3 and block.shape[2] == 4:
+        return block[:, :, :3], block[:, :, 3]
+    return block, None
+
+
+def _block_mean(brightness: FloatImage, step: int) -> FloatImage:
+    """Average over step×step blocks; those at the end over what there is of them."""
+    rows = np.arange(0, brightness.shape[0], step)
+    columns = np.arange(0, brightness.shape[1], step)
+    sums = np.add.reduceat(np.add.reduceat(brightness, rows, axis=0), columns, axis=1)
+    heights = np.diff(np.append(rows, brightness.shape[0]))
+    widths = np.diff(np.append(columns, brightness.shape[1]))
+    return np.asarray(sums / (heights[:, None] * widths), np.float32)

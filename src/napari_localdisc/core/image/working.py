@@ -1,0 +1,161 @@
+"""Any 2-D image → RGB, its field of view and its working grid, and back.
+
+The network knows one scale: the field of view's diameter (the longer side of an image
+without a dark frame) has ``working_diameter`` pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_localdisc.core.errors import ImageError
+
+from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, as_tensor, resize
+from .rgb import ValueScale
+
+_FEW_TONES = 0.3
+"""Share of the range of tones; an image that uses less is spread over all of it."""
+
+
+def as_rgb(image: ArrayLike) -> FloatImage:
+    """Turn any 2-D image into RGB between 0 and 1.
+
+    Parameters
+    ----------
+    image : array_like
+        (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA, of any real dtype.
+        Integers are divided by the largest value of their bit depth: 8 bits for
+        ``uint8``, else the fewest of 8, 10, 12, 14, 16, … bits that hold the image's
+        maximum.  Floats within [0, 1] stay; other floats, and integers with negative
+        values, are stretched from their minimum to their maximum.  Transparent pixels
+        are laid over black.
+
+    Returns
+    -------
+    ndarray
+        (H, W, 3) float32 in [0, 1].
+
+    Raises
+    ------
+    ImageError
+        If it is no such image, is smaller than 16×16, or holds NaN or infinity.
+    """
+    try:
+        array = np.asarray(image)
+    except ValueError as error:
+        raise ImageError(
+            "An image must hold real numbers in rows of equal length."
+        ) from error
+    _check_layout(array)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    channels = array.shape[2]
+    colour = _unit_range(array[:, :, :3])
+    if channels == 4:
+        colour *= _unit_range(array[:, :, 3:], is_alpha=True)
+    if channels == 1:
+        colour = np.repeat(colour, 3, axis=2)
+    return np.ascontiguousarray(colour)
+
+
+def _check_layout(array: NDArray[Any]) -> None:
+    if array.dtype.kind not in "buif":
+        raise ImageError(
+            f"An image must hold real numbers, not values of type {array.dtype}."
+        )
+    shape = "×".join(str(side) for side in array.shape)
+    if array.ndim < 2:
+        raise ImageError(
+            f"An image has two dimensions, but this array's shape is ({shape})."
+        )
+    if array.ndim > 3 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            f"An array of shape {shape} is not a 2-D image: choose one slice of the "
+            "stack (for colour the last dimension must be 3 or 4)."
+        )
+    if min(array.shape[:2]) < SMALLEST_SIDE:
+        raise ImageError(
+            f"The image has {array.shape[0]}×{array.shape[1]} pixels; at least "
+            f"{SMALLEST_SIDE}×{SMALLEST_SIDE} are needed."
+        )
+
+
+def _unit_range(array: NDArray[Any], *, is_alpha: bool = False) -> FloatImage:
+    """Return a new float32 array scaled as `as_rgb` says."""
+    low, high = (0, 0) if array.dtype == np.uint8 else (array.min(), array.max())
+    scale = ValueScale.of(
+        array.dtype, low, high, lambda: not (array % 257).any(), is_alpha=is_alpha
+    )
+    return scale.apply(array)
+
+
+def working_image(
+    rgb: FloatImage, field_of_view: Mask, grid: WorkingGrid
+) -> tuple[FloatImage, Mask]:
+    """Resample an image and its field of view; pixels outside play no part.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (H, W, 3) float32 in [0, 1].
+    field_of_view : ndarray
+        (H, W) bool.
+    grid : WorkingGrid
+        From the same field of view.
+
+    Returns
+    -------
+    rgb : ndarray
+        (h, w, 3) float32: means over pixels of the field of view only; 0 outside.
+    inside : ndarray
+        (h, w) bool.
+    """
+    visible = as_tensor(field_of_view[grid.box])
+    share = resize(visible[None, None].float(), grid.shape)[0, 0]
+    inside = share >= 0.5
+    colour = np.empty((*grid.shape, 3), np.float32)
+    for channel in range(3):
+        # One channel at a time: large images would not fit in memory twice
+        seen = as_tensor(rgb[(*grid.box, channel)]) * visible
+        mean = resize(seen[None, None], grid.shape)[0, 0] / share.clamp_min(0.5)
+        colour[..., channel] = (mean * inside).numpy()
+    return colour, inside.numpy()
+
+
+def spread_tones(rgb: FloatImage, inside: Mask) -> FloatImage:
+    """Spread an image that uses few tones, like an unwindowed radiograph, over all.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (h, w, 3) float32 in [0, 1].
+    inside : ndarray
+        (h, w) bool: the field of view.
+
+    Returns
+    -------
+    ndarray
+        (h, w, 3) float32 in [0, 1]: the same image if its 1st and 99th percentiles are
+        at least 0.3 apart, else with these at 0 and 1.
+    """
+    return stretch_tones(rgb, inside, few_tones(rgb, inside))
+
+
+def few_tones(rgb: FloatImage, inside: Mask) -> tuple[float, float] | None:
+    """Return the 1st and 99th percentile where an image uses few tones, else None."""
+    low, high = np.percentile(rgb[inside], (1, 99))
+    return (float(low), float(high)) if 0 < high - low < _FEW_TONES else None
+
+
+def stretch_tones(
+    rgb: FloatImage, inside: Mask, tones: tuple[float, float] | None
+) -> FloatImage:
+    """Bring `few_tones` of an image to 0 and 1, in it or in a part of it."""
+    if tones is None:
+        return rgb
+    low, high = tones
+    spread: FloatImage = ((rgb - low) / (high - low)).clip(0, 1).astype(np.float32)
+    return spread * inside[..., None]

@@ -1,0 +1,1 @@
+"""What is learned from a hand: strokes to a classifier, prompts to a concept."""

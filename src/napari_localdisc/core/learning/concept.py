@@ -1,0 +1,449 @@
+"""Concepts: what was learned on one image, as a small file, for any other image.
+
+A concept is either prompts (the embedding's vectors at the points that were clicked,
+and how their similarity becomes a mask) or a learned classifier.  Its file is
+safetensors: arrays, and everything else as JSON in the header.  Nothing in it is code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import safetensors
+from numpy.typing import ArrayLike, NDArray
+from safetensors.numpy import load_file, save_file
+
+from napari_localdisc.core.embedding import masks
+from napari_localdisc.core.embedding.correction import CUT
+from napari_localdisc.core.embedding.similarity import automatic_threshold
+from napari_localdisc.core.errors import FileError, ModelError, PromptError
+from napari_localdisc.core.files import atomic_path
+
+from .classifier import Classifier
+from .features import FEATURES
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.image.grid import FloatImage, Mask
+
+Kind = Literal["prompts", "classifier"]
+Labels = NDArray[np.unsignedinteger[Any]]
+
+SUFFIX = ".concept.safetensors"
+KEY = "localdisc_concept"
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True)
+class ConceptClass:
+    """One class of a concept.
+
+    Attributes
+    ----------
+    value : int
+        In the labels that the concept makes; from 1 on.
+    name : str
+        What it is.
+    colour : str
+        ``#rrggbb``.
+    background : bool
+        Whether it is none of the other classes: its pixels become 0.
+    """
+
+    value: int
+    name: str
+    colour: str = "#e6550d"
+    background: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Concept:
+    """Something learned on one image that can be found in any other.
+
+    Attributes
+    ----------
+    name : str
+        What it is, for instance ``"optic disc"``.
+    rule : PromptRule or Classifier
+        How it is found.
+    classes : tuple of ConceptClass
+        Of the labels; one for prompts.
+    model_name, model_hash : str
+        Of the model whose embeddings it reads; another model's mean nothing to it.
+    """
+
+    name: str
+    rule: PromptRule | Classifier
+    classes: tuple[ConceptClass, ...]
+    model_name: str
+    model_hash: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """``"prompts"`` or ``"classifier"``."""
+        return "prompts" if isinstance(self.rule, PromptRule) else "classifier"
+
+    @property
+    def hash(self) -> str:
+        """What tells it from other concepts, whatever their names."""
+        arrays, settings = _rule_to_file(self.rule)
+        classes = [asdict(entry) for entry in self.classes]
+        text = json.dumps([self.model_hash, settings, classes], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        for key in sorted(arrays):
+            digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+        return digest.hexdigest()[:16]
+
+    def with_threshold(self, threshold: float) -> Concept:
+        """Return the same concept cut at another similarity.
+
+        Raises
+        ------
+        PromptError
+            If it is a classifier, which has no threshold.
+        """
+        if not isinstance(self.rule, PromptRule):
+            raise PromptError(
+                f"The concept {self.name!r} is a classifier: it takes the most "
+                "probable class and has no threshold."
+            )
+        return replace(self, rule=replace(self.rule, threshold=threshold))
+
+    @classmethod
+    def from_prompts(
+        cls,
+        name: str,
+        embedding: Embedding,
+        positive: ArrayLike,
+        negative: ArrayLike = (),
+        *,
+        threshold: float | None = None,
+        smooth: bool = False,
+        minimum_size: int = 0,
+        colour: str = "#e6550d",
+    ) -> Concept:
+        """Learn from points of an image: what they mean, not how they correct it.
+
+        Parameters
+        ----------
+        name : str
+            What the concept is.
+        embedding : Embedding
+            Of the image.
+        positive, negative : array_like
+            (k, 2) points (row, column) in the image's pixels; at least one positive.
+        threshold : float, optional
+            Similarity from which a pixel belongs to it; by default see `PromptRule`.
+        smooth, minimum_size
+            As for `Embedding.mask`.
+        colour : str
+            ``#rrggbb``, of its labels.
+
+        Returns
+        -------
+        Concept
+
+        Raises
+        ------
+        PromptError
+            As `Embedding.similarity`, or if the name is empty.
+        """
+        if np.size(np.asarray(positive, object)) == 0:
+            raise PromptError(f"Give at least one positive point of {name!r}.")
+        rule = PromptRule(
+            embedding.vectors_at(positive),
+            embedding.vectors_at(negative),
+            threshold,
+            smooth,
+            minimum_size * float(np.prod(embedding.grid.scale)),
+            embedding.meaning(positive, negative),
+        )
+        classes = (ConceptClass(1, name, colour),)
+        card = embedding.card
+        return cls(_checked_name(name), rule, classes, card.name, embedding.model_hash)
+
+    @classmethod
+    def from_classifier(
+        cls,
+        name: str,
+        classifier: Classifier,
+        classes: Sequence[ConceptClass] = (),
+    ) -> Concept:
+        """Keep what `learn` returned.
+
+        Parameters
+        ----------
+        name : str
+            What the concept is.
+        classifier : Classifier
+            What was learned.
+        classes : sequence of ConceptClass
+            Names and colours of its classes; those left out are named by their number.
+
+        Returns
+        -------
+        Concept
+
+        Raises
+        ------
+        PromptError
+            If the name is empty.
+        """
+        given = {entry.value: entry for entry in classes}
+        complete = tuple(
+            given.get(int(value), ConceptClass(int(value), f"class {value}"))
+            for value in classifier.classes
+        )
+        return cls(
+            _checked_name(name),
+            classifier,
+            complete,
+            classifier.model_name,
+            classifier.model_hash,
+        )
+
+    def check(self, model_name: str, model_hash: str) -> None:
+        """Raise a ModelError where a model is not the concept's own."""
+        if model_hash != self.model_hash:
+            raise ModelError(
+                f"The concept {self.name!r} was learned with the model "
+                f"{self.model_name!r} ({self.model_hash}) and says nothing about "
+                f"embeddings of {model_name!r} ({model_hash}): choose the first model, "
+                "or learn the concept again."
+            )
+
+    def labels(self, embedding: Embedding) -> Labels:
+        """Find the concept in an image.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            Of an image, by the concept's model.
+
+        Returns
+        -------
+        ndarray
+            (H, W) uint8, or uint16 where a class exceeds 255: values of ``classes``,
+            0 where none is and outside the field of view.
+
+        Raises
+        ------
+        ModelError
+            If the embedding was made by another model.
+        """
+        self.check(embedding.card.name, embedding.model_hash)
+        if isinstance(self.rule, PromptRule):
+            return self.rule.mask(embedding).astype(np.uint8)
+        labels = self.rule.predict(embedding)
+        background = [entry.value for entry in self.classes if entry.background]
+        labels[np.isin(labels, background)] = 0
+        return labels
+
+    def save(self, path: str | Path) -> Path:
+        """Write the concept; the file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its name gets the ending ``.concept.safetensors`` unless it has it.
+
+        Returns
+        -------
+        Path
+            The file written.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written there.
+        """
+        path = Path(path)
+        if not path.name.endswith(SUFFIX):
+            path = path.with_name(path.name.removesuffix(".safetensors") + SUFFIX)
+        arrays, settings = _rule_to_file(self.rule)
+        text = json.dumps(
+            {
+                "format": FORMAT_VERSION,
+                "name": self.name,
+                "kind": self.kind,
+                "classes": [asdict(entry) for entry in self.classes],
+                "model": self.model_name,
+                "model_hash": self.model_hash,
+                "settings": settings,
+                "details": dict(self.details),
+            }
+        )
+        contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary:
+                save_file(contiguous, temporary, {KEY: text})
+        except (OSError, safetensors.SafetensorError) as error:
+            raise FileError(f"{path} cannot be written: {error}.") from error
+        return path
+
+    def __str__(self) -> str:
+        names = ", ".join(entry.name for entry in self.classes)
+        return (
+            f"concept {self.name!r}: {self.kind}, classes {names}; model "
+            f"{self.model_name} ({self.model_hash})"
+        )
+
+
+def load_concept(path: str | Path) -> Concept:
+    """Read a concept's file.
+
+    Parameters
+    ----------
+    path : str or Path
+        What `Concept.save` wrote.
+
+    Returns
+    -------
+    Concept
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is damaged or no concept.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"There is no concept file {path}.")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get(KEY)
+        arrays = load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise FileError(
+            f"{path} is damaged or not a {SUFFIX} file ({error})."
+        ) from error
+    if text is None:
+        raise FileError(f"{path} is not a concept of napari-localdisc.")
+    try:
+        values = json.loads(text)
+        if values["format"] > FORMAT_VERSION:
+            raise FileError(
+                f"{path} was written by a later version: install a newer "
+                "napari-localdisc."
+            )
+        rule = _rule_from_file(values, arrays)
+        classes = tuple(ConceptClass(**entry) for entry in values["classes"])
+        return Concept(
+            values["name"],
+            rule,
+            classes,
+            values["model"],
+            values["model_hash"],
+            values["details"],
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{path} is not a whole concept: {error}.") from error
+
+
+def _rule_to_file(
+    rule: PromptRule | Classifier,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    if isinstance(rule, PromptRule):
+        arrays: dict[str, NDArray[Any]] = {
+            "positive": rule.positive,
+            "negative": rule.negative,
+        }
+        return arrays, {
+            "threshold": rule.threshold,
+            "smooth": rule.smooth,
+            "minimum_area": rule.minimum_area,
+            "meaning": dict(rule.meaning),
+        }
+    return {
+        "classes": rule.classes,
+        "coefficients": rule.coefficients,
+        "intercepts": rule.intercepts,
+    }, {"features": rule.features}
+
+
+def _rule_from_file(
+    values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> PromptRule | Classifier:
+    settings = values["settings"]
+    if values["kind"] == "prompts":
+        positive, negative = arrays["positive"], arrays["negative"]
+        if positive.ndim != 2 or not len(positive) or negative.ndim != 2:
+            raise ValueError("its vectors are not of that form")
+        return PromptRule(positive, negative, **settings)
+    if values["kind"] != "classifier":
+        raise ValueError(f"it is of an unknown kind, {values['kind']!r}")
+    classes, weights = arrays["classes"], arrays["coefficients"]
+    intercepts = arrays["intercepts"]
+    if weights.ndim != 2 or not len(classes) == len(weights) == len(intercepts) > 1:
+        raise ValueError("its coefficients are not of that form")
+    if settings["features"] not in FEATURES:
+        raise ValueError(f"it reads unknown features, {settings['features']!r}")
+    return Classifier(
+        classes,
+        weights,
+        intercepts,
+        values["model"],
+        values["model_hash"],
+        settings["features"],
+    )
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip():
+        raise PromptError("Give the concept a name.")
+    return name.strip()
+
+
+@dataclass(frozen=True, eq=False)
+class PromptRule:
+    """Similar to some vectors and not to others.
+
+    Attributes
+    ----------
+    positive, negative : ndarray
+        (k, D) float32 unit vectors; at least one positive.
+    threshold : float or None
+        Similarity from which a pixel belongs to the mask; None: Otsu's, on each image,
+        or 0.5 where the model's card names structures.
+    smooth : bool
+        Round the outline, as `Embedding.mask` does.
+    minimum_area : float
+        Pixels *of the working grid* below which a piece is left out, so that it means
+        the same in images of any size.
+    meaning : mapping of str to float
+        Weights of named structures, from `Embedding.meaning`.
+    """
+
+    positive: FloatImage
+    negative: FloatImage
+    threshold: float | None = None
+    smooth: bool = False
+    minimum_area: float = 0.0
+    meaning: Mapping[str, float] = field(default_factory=dict)
+
+    def mask(self, embedding: Embedding) -> Mask:
+        """Return (H, W) bool."""
+        on_grid = embedding.similarity_to(self.positive, self.negative, self.meaning)
+        threshold = self.threshold
+        if threshold is None and embedding.presence:
+            threshold = CUT
+        elif threshold is None:
+            nothing = np.zeros(0, np.float32)
+            seen = on_grid[embedding.inside]
+            threshold = automatic_threshold(seen, nothing, nothing)
+        mask = (embedding.to_image(on_grid) >= threshold) & embedding.field_of_view
+        scale = np.asarray(embedding.grid.scale)
+        smallest = round(self.minimum_area / float(np.prod(scale)))
+        sigma = tuple(masks.SMOOTHING / scale) if self.smooth else None
+        refined = masks.refine(mask, (), False, sigma, smallest)
+        return refined & embedding.field_of_view

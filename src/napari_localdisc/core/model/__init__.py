@@ -1,0 +1,1 @@
+"""The network, its card, its files, and how it is run over an image."""

@@ -1,0 +1,336 @@
+"""Tiles through the network; where a device runs out of memory the work goes on."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_localdisc.core.errors import LocalDiscError
+from napari_localdisc.core.image.contrast import network_input
+
+from .inference import FastNetwork, Precision
+from .network import STRIDE
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.image.grid import FloatImage, Mask
+
+    from .model import Model, ModelCard
+
+Window = tuple[slice, slice]
+Maps = tuple[Tensor, Tensor, Tensor]
+"""(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures;
+D is 0 where the embedding branch was left out."""
+
+
+def run_tiles(
+    colour: FloatImage,
+    inside: Mask,
+    model: Model,
+    *,
+    margin: int,
+    tile_size: int,
+    flips: int,
+    precision: Precision,
+    embeds: bool = True,
+) -> Generator[tuple[int, int], None, Maps]:
+    """Run the network over the working grid, on the model's device.
+
+    Where the device's memory does not suffice, smaller tiles are tried, then the
+    processor; a warning says so.
+
+    Parameters
+    ----------
+    colour : ndarray
+        (h, w, 3) float32 on the working grid.
+    inside : ndarray
+        (h, w) bool, the field of view.
+    model : Model
+        The model.
+    margin : int
+        Pixels added on all sides as if outside the field of view.
+    tile_size, flips, precision
+        As of `embed`.
+    embeds : bool
+        Whether the vectors are wanted; else the clustering branch alone is run.
+
+    Yields
+    ------
+    done, total : int
+        After each tile; begins anew after running out of memory.
+
+    Returns
+    -------
+    tuple of Tensor
+        As the generator's value, without the margin.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``tile_size`` is too small, or memory does not suffice for anything.
+    """
+    attempts = plan_attempts(model.device, tile_size)
+    for number, (device, size) in enumerate(attempts, 1):
+        try:
+            return (
+                yield from _run(
+                    colour,
+                    inside,
+                    model,
+                    device,
+                    margin,
+                    size,
+                    flips,
+                    precision,
+                    embeds,
+                )
+            )
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if number == len(attempts):
+                raise LocalDiscError(
+                    "There is not enough memory for even the smallest tile: close "
+                    "other programs, or choose a smaller image."
+                ) from error
+        # Outside of the handler: its error would keep the tensors alive
+        _empty_cache(device)
+        following, smaller = attempts[number]
+        how = (
+            f"in tiles of {smaller} pixels"
+            if following == device
+            else "on the processor, which is slower"
+        )
+        warnings.warn(
+            f"The device {device} ran out of memory: the image is embedded {how}.",
+            stacklevel=2,
+        )
+    raise AssertionError("there is at least one attempt")
+
+
+def plan_attempts(
+    device: torch.device, tile_size: int
+) -> list[tuple[torch.device, int]]:
+    """List what to try: the device with ever smaller tiles, then the processor."""
+    sizes = [tile_size]
+    while sizes[-1] > SMALLEST_TILE:
+        sizes.append(max(SMALLEST_TILE, padded_size(sizes[-1] // 2)))
+    attempts = [(device, size) for size in sizes]
+    if device.type != "cpu":
+        attempts += [(torch.device("cpu"), size) for size in sizes]
+    return attempts
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error of torch means that a device's memory is used up."""
+    kind = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    # MPS and the processor's allocator raise plain RuntimeErrors
+    signs = ("out of memory", "DefaultCPUAllocator")
+    return isinstance(error, kind) or any(sign in str(error) for sign in signs)
+
+
+def _empty_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _run(
+    colour: FloatImage,
+    inside: Mask,
+    model: Model,
+    device: torch.device,
+    margin: int,
+    tile_size: int,
+    flips: int,
+    precision: Precision,
+    embeds: bool,
+) -> Generator[tuple[int, int], None, Maps]:
+    card, network = model.card, model.network
+    surrounded = np.pad(inside, margin)
+    tiles = plan_tiles(surrounded, tile_size)
+    if device != model.device:
+        network = copy.deepcopy(network).to(device)
+    fast = FastNetwork(network, precision, flips)
+    x = _padded_input(colour, inside, card, margin, device)
+    channels = list(card.structures.values())
+    shape = inside.shape[0], inside.shape[1]
+    vectors, probability, presence = _allocate(card, shape, device, embeds)
+    if sum(_pixels(tile) for tile in tiles) < x.shape[2] * x.shape[3]:
+        _neutral(vectors, probability, presence)
+    for done, tile in enumerate(tiles, 1):
+        window = x[(slice(None), slice(None), *tile.window)]
+        kept, filled = _without_margin(tile, margin, shape)
+        core = (slice(None), *filled)
+        fast.fill(
+            window,
+            kept,
+            vectors[core] if embeds else None,
+            probability[core],
+            presence[core] if channels else None,
+            channels,
+        )
+        yield done, len(tiles)
+    return vectors, probability, presence
+
+
+def _without_margin(
+    tile: Tile, margin: int, shape: tuple[int, int]
+) -> tuple[Window, Window]:
+    """Return what is kept of a tile's window, and where it goes in the grid."""
+    kept, filled = [], []
+    for part, core, side in zip(tile.kept, tile.core, shape, strict=True):
+        start, stop = max(core.start, margin), min(core.stop, margin + side)
+        offset = part.start - core.start
+        kept.append(slice(start + offset, stop + offset))
+        filled.append(slice(start - margin, stop - margin))
+    return (kept[0], kept[1]), (filled[0], filled[1])
+
+
+@torch.no_grad()
+def _padded_input(
+    colour: FloatImage,
+    inside: Mask,
+    card: ModelCard,
+    margin: int,
+    device: torch.device,
+) -> Tensor:
+    """(1, C, h', w') input on the device, padded as if outside the image."""
+    height, width = inside.shape
+    x = network_input(
+        torch.from_numpy(colour).permute(2, 0, 1)[None].contiguous().to(device),
+        torch.from_numpy(inside)[None, None].to(device, torch.float32),
+        card.working_diameter,
+        card.in_channels,
+    )
+    shape = (padded_size(side + 2 * margin) for side in (height, width))
+    padded = torch.empty(
+        (1, card.in_channels, *shape),
+        device=device,
+        memory_format=torch.channels_last,  # as the network wants it
+    ).zero_()
+    padded[..., margin : margin + height, margin : margin + width] = x
+    return padded
+
+
+def _allocate(
+    card: ModelCard, shape: tuple[int, int], device: torch.device, embeds: bool
+) -> Maps:
+    """Make room for vectors, probabilities and the presence of named structures."""
+    # numpy asks for huge pages, which spares most of the page faults
+    dimension = card.embedding_dim if embeds else 0
+    vectors, probability, presence = (
+        torch.from_numpy(np.empty((channels, *shape), np.float32)).to(device)
+        for channels in (dimension, card.clusters, len(card.structures))
+    )
+    return vectors, probability, presence
+
+
+def _neutral(vectors: Tensor, probability: Tensor, presence: Tensor) -> None:
+    """Prepare for what no tile will fill."""
+    vectors.zero_()[:1] = 1
+    probability.fill_(1 / len(probability))
+    presence.zero_()
+
+
+def _pixels(tile: Tile) -> int:
+    rows, columns = tile.core
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
+
+
+HALO = 128
+"""Overlap in working pixels.
+
+An output pixel depends on input pixels up to 122 away when tiles start at multiples of
+16: 2 in the branches, 4, 8 and 16 in the decoder, 48 at stride 16, and 42 on the way
+down, plus 2 for the rows that share a pooled pixel.  With 128 tiles are exact.
+"""
+
+SMALLEST_TILE = 2 * HALO + STRIDE
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile: what the network reads, and the part of it that is kept.
+
+    Attributes
+    ----------
+    window : tuple of slice
+        Rows and columns of the padded working grid that the network reads.
+    core : tuple of slice
+        Rows and columns of the padded working grid that the tile fills.
+    """
+
+    window: tuple[slice, slice]
+    core: tuple[slice, slice]
+
+    @property
+    def kept(self) -> tuple[slice, slice]:
+        """The core's rows and columns within the window."""
+        rows, columns = (
+            slice(core.start - window.start, core.stop - window.start)
+            for core, window in zip(self.core, self.window, strict=True)
+        )
+        return rows, columns
+
+
+def padded_size(size: int) -> int:
+    """Round up to a multiple of the network's stride."""
+    return -(-size // STRIDE) * STRIDE
+
+
+def plan_tiles(inside: Mask, tile_size: int) -> list[Tile]:
+    """Cover the field of view with tiles.
+
+    Parameters
+    ----------
+    inside : ndarray
+        (h, w) bool: the field of view on the working grid.  Tiles that fill nothing
+        of it are left out.
+    tile_size : int
+        Largest side of a window in pixels, overlap included; at least 272.
+
+    Returns
+    -------
+    list of Tile
+        In reading order.
+
+    Raises
+    ------
+    LocalDiscError
+        If ``tile_size`` is too small.
+    """
+    if tile_size < SMALLEST_TILE:
+        raise LocalDiscError(
+            f"Tiles of {tile_size} pixels are too small for the network's field of "
+            f"view: choose at least {SMALLEST_TILE}."
+        )
+    rows, columns = (_split(padded_size(side), tile_size) for side in inside.shape)
+    return [
+        Tile((window_rows, window_columns), (core_rows, core_columns))
+        for window_rows, core_rows in rows
+        for window_columns, core_columns in columns
+        if inside[core_rows, core_columns].any()
+    ]
+
+
+def _split(size: int, tile_size: int) -> list[tuple[slice, slice]]:
+    """Cut one axis into (window, core) pairs with equal cores."""
+    if size <= tile_size:
+        whole = slice(0, size)
+        return [(whole, whole)]
+    largest = (tile_size - 2 * HALO) // STRIDE * STRIDE
+    core = padded_size(-(-size // -(-size // largest)))
+    pairs = []
+    for start in range(0, size, core):
+        stop = min(start + core, size)
+        window = slice(max(start - HALO, 0), min(stop + HALO, size))
+        pairs.append((window, slice(start, stop)))
+    return pairs

@@ -1,0 +1,308 @@
+"""`finetune`: a handful of images with masks → a network that segments the structure.
+
+As in the paper's transfer experiments (section 3.2): the network starts from the
+label-free model, its encoder stays frozen for the first half, then everything is
+trained, under the Dice loss.  The new structure's channel starts from the cluster that
+shows it best in the labelled images, if one does.  The statistics of batch norm stay
+those of the many images that the model has seen; a few crops' would be worse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_localdisc.core.errors import Cancelled, TrainingError
+from napari_localdisc.core.image.contrast import network_input
+from napari_localdisc.core.image.field_of_view import find_field_of_view
+from napari_localdisc.core.image.grid import WorkingGrid
+from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
+from napari_localdisc.core.model.inference import choose_precision
+from napari_localdisc.core.model.model import Model, save_model
+from napari_localdisc.core.model.network import LocalDiscriminationNet, channels_last
+
+from .augment import Augmentation, ColourJitter, crop_maps, uniform, warp
+from .batches import step_generator
+
+_CHANNEL = 0
+_SMOOTH = 1.0
+
+_LEAST_DICE = 0.1
+"""A cluster with a lower soft Dice than this on labelled crops is no start."""
+
+_STARTING_CROPS = 4
+_RATES = {False: 5e-4, True: 2e-3}
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """Settings of a transfer.
+
+    Attributes
+    ----------
+    steps : int
+        Optimisation steps; the encoder is frozen for the first half.
+    crops_per_step, crop_size : int
+        Batch of augmented crops.
+    learning_rate : float, optional
+        Of Adam, falling along a cosine; by default 0.0005, and 0.002 from scratch.
+    from_scratch : bool
+        Random weights instead of the model's, for comparison.
+    seed : int
+        Everything random follows from it.
+    """
+
+    steps: int = 300
+    crops_per_step: int = 4
+    crop_size: int = 192
+    learning_rate: float | None = None
+    from_scratch: bool = False
+    seed: int = 0
+    augmentation: Augmentation = dataclasses.field(
+        default_factory=lambda: Augmentation(0.85, 1.2, jitter=0.5)
+    )
+
+
+def finetune(
+    model: Model,
+    images: Sequence[NDArray[np.generic]],
+    masks: Sequence[NDArray[np.bool_]],
+    structure: str,
+    out: str | Path | None = None,
+    *,
+    settings: FinetuneSettings | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int, float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Model:
+    """Train a segmentation of one structure from a few labelled images.
+
+    Parameters
+    ----------
+    model : Model
+        Label-free model to start from.
+    images : sequence of ndarray
+        (H, W[, C]) each.
+    masks : sequence of ndarray
+        (H, W) each; True where the structure is.
+    structure : str
+        Its name; ``embedding.structure(name)`` then shows it.
+    out : str or Path, optional
+        File to save the model to.
+    settings : FinetuneSettings, optional
+        How to train.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress : callable, optional
+        Called with (step, steps, Dice loss).
+    cancel : callable, optional
+        Asked before each step; True stops.
+
+    Returns
+    -------
+    Model
+        Its card names ``structure``, and only it.
+
+    Raises
+    ------
+    TrainingError
+        If there is no image, or a mask does not fit its image or is empty.
+    Cancelled
+        If ``cancel`` says so.
+    """
+    settings = settings or FinetuneSettings()
+    prepared = _prepare(model, images, masks, settings.crop_size)
+    torch.manual_seed(settings.seed)
+    network = model.card.network()
+    if not settings.from_scratch:
+        network.load_state_dict(model.network.state_dict())
+        _start_channel(network, prepared, model, settings)
+    network = channels_last(network).to(device)
+    rate = settings.learning_rate or _RATES[settings.from_scratch]
+    optimizer = torch.optim.Adam(network.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    # The embedding branch has no part in the loss
+    network.embedding_branch.requires_grad_(False)
+    for step in range(settings.steps):
+        if cancel is not None and cancel():
+            raise Cancelled("The training was cancelled.")
+        frozen = not settings.from_scratch and step < settings.steps // 2
+        network.encoder.requires_grad_(not frozen)
+        network.train(settings.from_scratch)
+        loss = _step(network, prepared, model, settings, step)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if progress is not None:
+            progress(step + 1, settings.steps, loss.item())
+    details = {
+        "transferred_from": f"{model.card.name} ({model.hash})",
+        "labelled_images": len(images),
+        "from_scratch": settings.from_scratch,
+        "steps": settings.steps,
+        "seed": settings.seed,
+        "losses": "Dice",
+    }
+    card = dataclasses.replace(
+        model.card,
+        name=Path(out).stem if out else structure,
+        structures={structure: _CHANNEL},
+        details=details,
+    )
+    tuned = Model(card, network.cpu().requires_grad_(True), model.centres)
+    if out is not None:
+        save_model(tuned, out)
+    return tuned
+
+
+def _prepare(
+    model: Model,
+    images: Sequence[NDArray[np.generic]],
+    masks: Sequence[NDArray[np.bool_]],
+    crop_size: int,
+) -> list[Tensor]:
+    """Bring images and masks to the working grid: (5, h, w): RGB, inside, mask."""
+    if not images or len(images) != len(masks):
+        raise TrainingError(
+            "Fine-tuning needs at least one image and a mask for each; got "
+            f"{len(images)} images and {len(masks)} masks."
+        )
+    prepared = []
+    for image, mask in zip(images, masks, strict=True):
+        rgb = as_rgb(image)
+        if mask.shape != rgb.shape[:2]:
+            raise TrainingError(
+                f"A mask of shape {mask.shape} does not fit its image of shape "
+                f"{rgb.shape[:2]}."
+            )
+        field_of_view = find_field_of_view(rgb, model.card.modality)
+        grid = WorkingGrid.around(field_of_view, model.card.working_diameter)
+        colour, inside = working_image(rgb, field_of_view, grid)
+        if model.card.modality == "frame":
+            colour = spread_tones(colour, inside)
+        truth = grid.to_working(mask.astype(np.float32))
+        stacked = np.concatenate(
+            [colour.transpose(2, 0, 1), inside[None], truth[None]], dtype=np.float32
+        )
+        missing = (max(0, crop_size - side) for side in inside.shape)
+        bottom, right = missing
+        prepared.append(
+            torch.from_numpy(np.pad(stacked, ((0, 0), (0, bottom), (0, right))))
+        )
+    if not any(bool((p[4] > 0.5).any()) for p in prepared):
+        raise TrainingError("All masks are empty: there is nothing to learn from.")
+    return prepared
+
+
+@torch.no_grad()
+def _start_channel(
+    network: LocalDiscriminationNet,
+    prepared: list[Tensor],
+    model: Model,
+    settings: FinetuneSettings,
+) -> None:
+    """Start the structure's channel from the cluster that shows the structure best."""
+    network.eval()
+    overlap = total = torch.zeros(model.card.clusters)
+    for step in range(_STARTING_CROPS):
+        generator = step_generator(settings.seed, step, rank=0, purpose=4)
+        found, truth = _crops(network, prepared, model, settings, generator)
+        overlap = overlap + (found * truth[:, None]).sum((0, 2, 3))
+        total = total + found.sum((0, 2, 3)) + truth.sum()
+    score, best = (2 * overlap / total.clamp_min(_SMOOTH)).max(0)
+    last = network.clustering_branch[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    if score >= _LEAST_DICE:
+        last.weight[_CHANNEL] = last.weight[best].clone()
+        last.bias[_CHANNEL] = last.bias[best].clone()
+    else:
+        # The channel's former meaning must not be in the way.
+        torch.nn.init.normal_(last.weight[_CHANNEL], std=0.02)
+        last.bias[_CHANNEL] = 0
+
+
+def _step(
+    network: LocalDiscriminationNet,
+    prepared: list[Tensor],
+    model: Model,
+    settings: FinetuneSettings,
+    step: int,
+) -> Tensor:
+    """Return the Dice loss of a batch of augmented crops."""
+    generator = step_generator(settings.seed, step, rank=0, purpose=3)
+    found, truth = _crops(network, prepared, model, settings, generator)
+    found = found[:, _CHANNEL]
+    overlap = (found * truth).sum()
+    return 1 - (2 * overlap + _SMOOTH) / (found.sum() + truth.sum() + _SMOOTH)
+
+
+def _crops(
+    network: LocalDiscriminationNet,
+    prepared: list[Tensor],
+    model: Model,
+    settings: FinetuneSettings,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Look at a batch of augmented crops: (B, M, s, s) presence, (B, s, s) truth."""
+    index = torch.randint(
+        len(prepared), (settings.crops_per_step,), generator=generator
+    )
+    size = settings.crop_size
+    crops, statistics = [], []
+    jitter = ColourJitter(len(index), settings.augmentation.jitter, generator)
+    for k in index.tolist():
+        source = prepared[k]
+        centre = _centre(source, size, generator)
+        maps = crop_maps(centre[None], size, settings.augmentation, generator)
+        crops.append(warp(source[None], maps, size))
+        statistics.append(source[:4, ::12, ::12])
+    batch = torch.cat(crops)
+    inside = (batch[:, 3:4] > 0.99).float()
+    rgb = jitter.optics(jitter.colours(batch[:, :3])) * inside
+    stats = _statistics(jitter, statistics)
+    device = next(network.parameters()).device
+    seen = network_input(
+        rgb, inside, model.card.working_diameter, model.card.in_channels, stats
+    )
+    fast = choose_precision(device) is torch.bfloat16
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+        seen = seen.to(device).contiguous(memory_format=torch.channels_last)
+        logits = network.logits(seen)
+    found = torch.sigmoid(logits.float()) * inside.to(device)
+    return found, (batch[:, 4] * inside[:, 0]).to(device)
+
+
+def _statistics(
+    jitter: ColourJitter, thumbnails: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Colour statistics of the whole images, which may differ in size."""
+    height = max(t.shape[1] for t in thumbnails)
+    width = max(t.shape[2] for t in thumbnails)
+    padded = torch.stack(
+        [
+            torch.nn.functional.pad(t, (0, width - t.shape[2], 0, height - t.shape[1]))
+            for t in thumbnails
+        ]
+    )
+    return jitter.statistics(padded[:, :3], padded[:, 3:])
+
+
+def _centre(source: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Choose x, y of a crop's centre; every other one near the structure."""
+    near = float(torch.rand((), generator=generator)) < 0.5
+    rows, columns = torch.nonzero(source[4] > 0.5, as_tuple=True)
+    offset = uniform(-0.4, 0.4, (2,), generator) * size
+    if near and len(rows):
+        pick = int(torch.randint(len(rows), (), generator=generator))
+        return torch.stack([columns[pick], rows[pick]]).float() + offset
+    middle = torch.tensor([source.shape[2], source.shape[1]]) / 2
+    return middle + uniform(-0.3, 0.3, (2,), generator) * 2 * middle

@@ -1,0 +1,128 @@
+"""Long work that is done step by step, run to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from .errors import Cancelled
+
+T = TypeVar("T")
+Progress = tuple[int, int]
+"""Steps done, and steps in all: 0 while that is not known."""
+
+Steps = Generator[Progress, None, T]
+
+
+def run_steps(
+    steps: Generator[tuple[int, int], None, T],
+    progress: Callable[[int, int], None] | None,
+    cancel: Callable[[], bool] | None,
+    cancelled: str,
+) -> T:
+    """Take all steps; return what the generator returns.
+
+    Parameters
+    ----------
+    steps : generator
+        Yields (steps done, steps in all).
+    progress : callable, optional
+        Called with both after each step.
+    cancel : callable, optional
+        Asked before each step; true stops the work.
+    cancelled : str
+        The sentence for a work that was stopped.
+
+    Raises
+    ------
+    Cancelled
+        If ``cancel`` said so.
+    """
+    while True:
+        if cancel is not None and cancel():
+            steps.close()
+            raise Cancelled(cancelled)
+        try:
+            done, total = next(steps)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+        if progress is not None:
+            progress(done, total)
+
+
+# Parameters of glibc's mallopt and their usual values
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
+_LARGEST = 2**31 - 1
+
+_lock = threading.Lock()
+_users = 0
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Keep freed memory for the next tensors, and give it back at the end.
+
+    A network asks for the same large tensors step after step.  Linux hands each of
+    them out anew, page by page; where that is slow it is a fifth of the time of a
+    training step.  Does nothing where the C library is not glibc.
+    """
+    library = _glibc()
+    if library is None:
+        yield
+        return
+    _enter(library)
+    try:
+        yield
+    finally:
+        _leave(library)
+
+
+def _glibc() -> Any | None:
+    try:
+        library = ctypes.CDLL(None)
+        return library if library.mallopt and library.malloc_trim else None
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+def _enter(library: Any) -> None:
+    global _users  # the allocator is one for the whole process
+    with _lock:
+        _users += 1
+        if _users == 1:
+            library.mallopt(_MMAP_MAX, 0)
+            library.mallopt(_TRIM_THRESHOLD, _LARGEST)
+
+
+def _leave(library: Any) -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0:
+            for parameter, value in _USUAL.items():
+                library.mallopt(parameter, value)
+            library.malloc_trim(0)
+
+
+@contextlib.contextmanager
+def without_collections() -> Iterator[None]:
+    """Keep Python from looking for garbage among modules that are being imported.
+
+    It would look through all of a running napari again and again: half a second for
+    torch.  Where something else has switched it off, it stays off.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,321 @@
+"""Labels with all that must not get lost on the way to a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_localdisc.core.errors import FileError
+
+Fields = dict[str, Any]
+
+Colour = tuple[float, float, float, float]
+"""Red, green, blue, alpha in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Labels, the names and colours of their classes, and where they lie.
+
+    Attributes
+    ----------
+    labels : array_like
+        (…, H, W) integers or bool, possibly lazy (dask, zarr).
+    names : mapping of int to str
+        Class names; not every value needs one.
+    colours : mapping of int to tuple
+        RGBA in [0, 1] per value.
+    default_colour : tuple, optional
+        RGBA of values that have no colour of their own.
+    placement : dict
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine`` as nested lists of
+        floats, ``units`` and ``axis_labels`` as lists of str; all optional.
+    name : str
+        What the labels are called.
+    image : str
+        File name of the image that they belong to.
+    made_by : dict
+        How they were made; JSON.
+    """
+
+    labels: Any
+    names: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[int, Colour] = field(default_factory=dict)
+    default_colour: Colour | None = None
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    image: str = ""
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kind = np.dtype(self.labels.dtype).kind
+        if kind not in "bui":
+            raise FileError(
+                f"Labels are whole numbers, not values of type {self.labels.dtype}: "
+                "save them as a map (32-bit float TIFF) instead."
+            )
+        if self.labels.ndim < 2:
+            raise FileError("Labels must have at least two dimensions.")
+        for value, name in self.names.items():
+            if not name.strip() or not name.isprintable():
+                raise FileError(
+                    f"The name {name!r} of class {value} cannot be written: give it "
+                    "letters that can be printed."
+                )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the labels."""
+        return tuple(int(side) for side in self.labels.shape)
+
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """The labels in memory, in the smallest integer type that holds them all."""
+        array = np.asarray(self.labels)
+        if array.dtype == np.bool_:
+            return array.astype(np.uint8)
+        low, high = self._range
+        return array.astype(_smallest_type(low, high))
+
+    @cached_property
+    def _range(self) -> tuple[int, int]:
+        values = self.values
+        return (min(values), max(values)) if values else (0, 0)
+
+    @cached_property
+    def values(self) -> list[int]:
+        """The values that occur, ascending."""
+        if isinstance(self.labels, np.ndarray):
+            if self.labels.dtype == np.uint8:  # counting beats sorting
+                found = np.flatnonzero(np.bincount(self.labels.ravel()))
+            else:
+                found = np.unique(self.labels)
+        else:
+            import dask.array
+
+            lazy = dask.array.asarray(self.labels)
+            found = dask.array.unique(lazy).compute()
+        return [int(value) for value in found]
+
+    @property
+    def largest(self) -> int:
+        """The largest value; 0 if there is none."""
+        return self._range[1]
+
+    @property
+    def smallest(self) -> int:
+        """The smallest value; 0 if there is none."""
+        return self._range[0]
+
+    def plane(self, format_name: str) -> NDArray[Any]:
+        """Return the labels as (H, W), for formats that hold one picture.
+
+        Raises
+        ------
+        FileError
+            If there is more than one plane.
+        """
+        if len([side for side in self.shape if side != 1]) > 2:
+            shape = "×".join(str(side) for side in self.shape)
+            raise FileError(
+                f"{format_name} holds one picture, but the labels are a stack of "
+                f"shape {shape}: save one slice, or choose TIFF or OME-Zarr."
+            )
+        picture = self.array
+        # A slice of a stack may be thin along any axis
+        thin = [axis for axis, side in enumerate(self.shape) if side == 1]
+        surplus = tuple(thin[: picture.ndim - 2])
+        return np.squeeze(picture, axis=surplus)
+
+    def check_range(self, format_name: str, largest: int, smallest: int = 0) -> None:
+        """Refuse values that a format cannot hold.
+
+        Raises
+        ------
+        FileError
+            Naming the value and formats that hold it.
+        """
+        for value in (self.smallest, self.largest):
+            if not smallest <= value <= largest:
+                raise FileError(
+                    f"{format_name} holds values from {smallest} to {largest}, but "
+                    f"the labels hold {value}, and values are not renumbered: choose "
+                    "TIFF or OME-Zarr."
+                )
+
+    def colour(self, value: int) -> Colour:
+        """Return a value's colour: its own, else the default, else mid-grey."""
+        if value in self.colours:
+            return self.colours[value]
+        if value == 0:
+            return (0.0, 0.0, 0.0, 0.0)
+        return self.default_colour or (0.5, 0.5, 0.5, 1.0)
+
+    def class_name(self, value: int) -> str:
+        """Return a value's name, ``label N`` where it has none."""
+        return self.names.get(value) or unnamed(value)
+
+    @property
+    def classes(self) -> list[int]:
+        """Values that occur or have a name, without the background 0; ascending."""
+        return sorted({*self.values, *self.names} - {0})
+
+    def pixel_size(self) -> tuple[list[float], list[str]]:
+        """Return scale and unit of each axis; 1 and ``pixel`` where none was given."""
+        ndim = len(self.shape)
+        scale = self.placement.get("scale") or [1.0] * ndim
+        units = self.placement.get("units") or ["pixel"] * ndim
+        return [float(step) for step in scale], [str(unit) for unit in units]
+
+
+def unnamed(value: int) -> str:
+    """Return what a class without a name is called in formats that need one."""
+    return f"label {value}"
+
+
+def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
+    """Round a colour to 8 bits a channel."""
+    red, green, blue, alpha = (
+        round(255 * min(max(float(part), 0.0), 1.0)) for part in colour
+    )
+    return red, green, blue, alpha
+
+
+def _smallest_type(low: int, high: int) -> np.dtype[Any]:
+    kinds = ("int8", "int16", "int32", "int64") if low < 0 else ("uint8", "uint16")
+    for name in (*kinds, "uint32", "uint64"):
+        limits = np.iinfo(name)
+        if limits.min <= low and high <= limits.max:
+            return limits.dtype
+    raise FileError(f"No integer type holds both {low} and {high}.")
+
+
+KEY = "localdisc"
+NOTE_VERSION = 1
+
+
+def note_of(labels: LabelMap) -> dict[str, Any]:
+    """Return what a file must say of labels, as plain values."""
+    classes: dict[str, dict[str, Any]] = {}
+    for value, name in labels.names.items():
+        classes.setdefault(str(int(value)), {})["name"] = name
+    for value, colour in labels.colours.items():
+        classes.setdefault(str(int(value)), {})["colour"] = _floats(colour)
+    note: dict[str, Any] = {"note": NOTE_VERSION, "classes": classes}
+    if labels.default_colour is not None:
+        note["default_colour"] = _floats(labels.default_colour)
+    optional = {
+        "placement": dict(labels.placement),
+        "name": labels.name,
+        "image": labels.image,
+        "made_by": dict(labels.made_by),
+    }
+    note |= {key: value for key, value in optional.items() if value}
+    note["shape"] = list(labels.shape)
+    return note
+
+
+def note_text(labels: LabelMap) -> str:
+    """Return the note as ASCII JSON under our key."""
+    return json.dumps({KEY: note_of(labels)})
+
+
+def parse_note(text: Any) -> dict[str, Any] | None:
+    """Return the note in a text; None if there is none."""
+    try:
+        note = json.loads(text)[KEY]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return note if isinstance(note, dict) else None
+
+
+def fields_of(note: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a note into keyword arguments of `LabelMap`; damaged parts are left out."""
+    fields: dict[str, Any] = {"names": {}, "colours": {}}
+    classes = note.get("classes")
+    for key, said in (classes if isinstance(classes, dict) else {}).items():
+        if isinstance(said, dict) and key.lstrip("-").isdigit():
+            if isinstance(said.get("name"), str):
+                fields["names"][int(key)] = said["name"]
+            if isinstance(said.get("colour"), list) and len(said["colour"]) == 4:
+                fields["colours"][int(key)] = tuple(said["colour"])
+    if isinstance(note.get("default_colour"), list):
+        fields["default_colour"] = tuple(note["default_colour"])
+    for key in ("placement", "name", "image", "made_by"):
+        if key in note:
+            fields[key] = note[key]
+    return fields
+
+
+def shape_of(note: Mapping[str, Any], size: int) -> tuple[int, ...] | None:
+    """Return the noted shape, if it fits a number of pixels."""
+    shape = note.get("shape")
+    if not isinstance(shape, list) or not all(isinstance(n, int) for n in shape):
+        return None
+    product = 1
+    for side in shape:
+        product *= side
+    return tuple(shape) if product == size else None
+
+
+def _floats(colour: Any) -> list[float]:
+    return [float(part) for part in colour]
+
+
+METRES = {
+    "picometer": 1e-12,
+    "nanometer": 1e-9,
+    "micrometer": 1e-6,
+    "millimeter": 1e-3,
+    "centimeter": 1e-2,
+    "meter": 1.0,
+    "inch": 0.0254,
+}
+
+_SYMBOLS = {
+    "picometer": "pm",
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "inch": "in",
+    "pixel": "pixel",
+}
+
+_NAMES = {symbol: name for name, symbol in _SYMBOLS.items()} | {
+    "um": "micrometer",
+    "μm": "micrometer",
+    "\\u00B5m": "micrometer",
+    "micron": "micrometer",
+    "pixels": "pixel",
+}
+
+
+def symbol_of(unit: str) -> str:
+    """Return the symbol of a unit: ``µm`` for ``micrometer``."""
+    return _SYMBOLS.get(unit, unit)
+
+
+def name_of(symbol: str) -> str:
+    """Return the name of a unit: ``micrometer`` for ``µm`` or ``um``."""
+    return _NAMES.get(symbol, symbol)
+
+
+def _noted(
+    array: NDArray[Any], fields: Fields, note: dict[str, Any] | None
+) -> tuple[NDArray[Any], Fields]:
+    if note is None:
+        return array, fields
+    if isinstance(note.get("mask_of"), int):
+        value = note["mask_of"]
+        array = np.where(array > 0, value, 0).astype(np.min_scalar_type(value))
+    shape = shape_of(note, array.size)
+    fields = fields_of(note)
+    return (array.reshape(shape) if shape is not None else array), fields

@@ -1,0 +1,125 @@
+"""One binary PNG per class: ``NAME_vessel.png`` beside ``NAME_disc.png``.
+
+The names are those that `localdisc evaluate` and `localdisc finetune` look for beside
+an image.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import new_file
+from napari_localdisc.core.names import plain_name
+
+from .label_map import KEY, LabelMap, note_of, unnamed
+
+NAME = "One PNG per class"
+ENDING = ".masks.png"
+
+
+def check(labels: LabelMap) -> None:
+    """Raise a FileError for what cannot be told apart, or is no picture."""
+    labels.plane(NAME)
+    if not labels.classes:
+        raise FileError("The labels are empty: there is no class to write a mask of.")
+    file_names(labels)
+
+
+def file_names(labels: LabelMap) -> dict[int, str]:
+    """Return what follows the base name for each class.
+
+    Raises
+    ------
+    FileError
+        If two classes would become one file, or a name is no file name.
+    """
+    names: dict[int, str] = {}
+    for value in labels.classes:
+        name = plain_name(labels.names.get(value) or unnamed(value))
+        if any(letter in name for letter in '/\\:*?"<>|'):
+            raise FileError(
+                f"The class name {labels.names[value]!r} cannot be part of a file's "
+                "name: give it another one."
+            )
+        if name in names.values():
+            raise FileError(
+                f"Two classes are called {name!r} and would become one file: give "
+                "one of them another name."
+            )
+        names[value] = name
+    return names
+
+
+def target_files(path: Path, labels: LabelMap) -> dict[int, Path]:
+    """Return the file of each class, as `write` makes them.
+
+    Raises
+    ------
+    FileError
+        As `file_names`.
+    """
+    name = path.name
+    for ending in (ENDING, path.suffix):
+        name = name.removesuffix(ending) if ending else name
+    return {
+        value: path.with_name(f"{name}_{ending}.png")
+        for value, ending in file_names(labels).items()
+    }
+
+
+def write(path: Path, labels: LabelMap) -> list[Path]:
+    """Write a 1-bit PNG file per class, black and white in every program.
+
+    Parameters
+    ----------
+    path : Path
+        ``FOLDER/NAME.masks.png`` or ``FOLDER/NAME.png``: the files are
+        ``FOLDER/NAME_<class>.png``.
+    labels : LabelMap
+        What to write.
+
+    Returns
+    -------
+    list of Path
+        The files, one per class that occurs or has a name.
+
+    Raises
+    ------
+    FileError
+        If the labels do not fit, a file of another program is there, or one cannot be
+        written.
+    """
+    from PIL import Image, PngImagePlugin
+
+    check(labels)
+    picture = labels.plane(NAME)
+    targets = target_files(path, labels)
+    for target in targets.values():
+        if target.exists() and not _is_ours(target):
+            raise FileError(
+                f"{target} is there already and was made by another program: choose "
+                "another name or folder."
+            )
+    whole = note_of(labels)
+    for value, target in targets.items():
+        own = {str(value): whole["classes"].get(str(value), {})}
+        text = PngImagePlugin.PngInfo()
+        note = {**whole, "classes": own, "mask_of": value}
+        text.add_text(KEY, json.dumps({KEY: note}), zip=True)
+        with new_file(target) as temporary:
+            mask = Image.fromarray(picture == value)
+            mask.save(temporary, "PNG", pnginfo=text)
+    return list(targets.values())
+
+
+def _is_ours(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            file.load()
+            return KEY in getattr(file, "text", {})
+    except OSError:
+        return False

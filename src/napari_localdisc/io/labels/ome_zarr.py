@@ -1,0 +1,193 @@
+"""OME-Zarr label images: a pyramid with the classes' colours and names.
+
+Written block by block: dask- and zarr-backed labels are never whole in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import check_replaceable, new_folder
+
+from .label_map import KEY, LabelMap, byte_colour, fields_of, note_of
+
+NAME = "OME-Zarr"
+MARKS = ("zarr.json", ".zgroup", ".zarray")
+ENDINGS = (".ome.zarr", ".zarr")
+
+_AXES = "tczyx"
+_CHUNK = 1024
+_SMALLEST_LEVEL = 256
+
+
+def check(labels: LabelMap) -> None:
+    """Raise a FileError for what OME-Zarr cannot hold."""
+    if len(labels.shape) > len(_AXES):
+        raise FileError(
+            f"OME-Zarr holds at most 5 axes, but the labels have {len(labels.shape)}: "
+            "save a slice."
+        )
+
+
+def write(path: Path, labels: LabelMap) -> list[Path]:
+    """Write labels as an OME-Zarr label image.
+
+    Raises
+    ------
+    FileError
+        If the labels do not fit, another folder is there, or ome-zarr is missing.
+    """
+    check(labels)
+    check_replaceable(path, MARKS)
+    writer = _writer()
+    import zarr
+
+    scale, units = labels.pixel_size()
+    axes = _AXES[len(_AXES) - len(labels.shape) :]
+    with new_folder(path, MARKS) as folder:
+        group = zarr.open_group(folder, mode="w", zarr_format=3)
+        writer.write_multiscale(
+            pyramid(labels.labels),
+            group,
+            axes=list(axes),
+            name=labels.name or path.name,
+            scale=dict(zip(axes, (abs(step) or 1.0 for step in scale), strict=True)),
+            axes_units={
+                axis: unit
+                for axis, unit in zip(axes, units, strict=True)
+                if unit != "pixel" and axis in "zyx"
+            },
+        )
+        write_class_metadata(group, labels)
+    return [path]
+
+
+def pyramid(labels: Any) -> list[Any]:
+    """Return dask arrays: the labels, and every second pixel, until they are small."""
+    import dask.array
+
+    shape = labels.shape
+    chunks = (*(1 for _ in shape[:-2]), *(min(_CHUNK, side) for side in shape[-2:]))
+    level = dask.array.asarray(labels)
+    if level.dtype == np.bool_:
+        level = level.astype(np.uint8)
+    level = level.rechunk(chunks)
+    levels = [level]
+    while max(level.shape[-2:]) > 2 * _SMALLEST_LEVEL and min(level.shape[-2:]) > 1:
+        level = level[..., ::2, ::2].rechunk(chunks)
+        levels.append(level)
+    return levels
+
+
+def write_class_metadata(group: Any, labels: LabelMap) -> None:
+    """Say in a group's metadata that it is a label image, and what its classes are."""
+    ome = dict(group.attrs["ome"])
+    values = sorted({*labels.values, *labels.names, *labels.colours})
+    ome["image-label"] = {
+        "version": ome.get("version", "0.5"),
+        "colors": [
+            {"label-value": value, "rgba": list(byte_colour(labels.colour(value)))}
+            for value in values
+        ],
+        "properties": [
+            {"label-value": value, "name": labels.names[value]}
+            for value in sorted(labels.names)
+        ],
+        KEY: note_of(labels),
+    }
+    group.attrs["ome"] = ome
+
+
+def read(path: Path) -> LabelMap:
+    """Open an OME-Zarr label image; its finest level stays on the disk.
+
+    Raises
+    ------
+    FileError
+        If it is none.
+    """
+    import dask.array
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r")
+        attributes: Any = dict(group.attrs)
+        ome = attributes.get("ome", attributes)
+        multiscale = ome["multiscales"][0]
+        about = ome["image-label"]
+        finest = str(path / multiscale["datasets"][0]["path"])
+        array = dask.array.from_zarr(finest)
+        fields = _native_fields(about, multiscale)
+    # zarr raises what it likes for what it does not know
+    except Exception as error:
+        raise FileError(
+            f"{path} is not an OME-Zarr label image that can be read: "
+            f"{error or type(error).__name__}."
+        ) from error
+    if isinstance(about.get(KEY), dict):
+        fields |= fields_of(about[KEY])
+    return LabelMap(array, **fields)
+
+
+def read_levels(path: Path) -> list[Any]:
+    """Open all levels of an OME-Zarr label image that we wrote, finest first."""
+    import dask.array
+    import zarr
+
+    attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
+    datasets = attributes["ome"]["multiscales"][0]["datasets"]
+    return [dask.array.from_zarr(str(path / level["path"])) for level in datasets]
+
+
+def read_made_by(path: Path) -> dict[str, Any] | None:
+    """Return how labels were made; None if the folder is not ours."""
+    try:
+        made_by = read(path).made_by
+    except FileError:
+        return None
+    return dict(made_by) or None
+
+
+def _native_fields(about: dict[str, Any], multiscale: dict[str, Any]) -> dict[str, Any]:
+    """Names, colours and scale as other programs write them."""
+    colours = {
+        int(entry["label-value"]): tuple(part / 255 for part in entry["rgba"])
+        for entry in about.get("colors", ())
+        if "rgba" in entry
+    }
+    names = {
+        int(entry["label-value"]): str(entry["name"])
+        for entry in about.get("properties", ())
+        if "name" in entry
+    }
+    placement: dict[str, Any] = {}
+    for transform in multiscale["datasets"][0].get("coordinateTransformations", ()):
+        if transform["type"] == "scale":
+            placement["scale"] = transform["scale"]
+        elif transform["type"] == "translation":
+            placement["translate"] = transform["translation"]
+    axes: Sequence[dict[str, Any]] = multiscale.get("axes", ())
+    if any("unit" in axis for axis in axes):
+        placement["units"] = [axis.get("unit", "pixel") for axis in axes]
+    return {
+        "colours": colours,
+        "names": names,
+        "placement": placement,
+        "name": str(multiscale.get("name") or ""),
+    }
+
+
+def _writer() -> Any:
+    try:
+        from ome_zarr import writer
+    except ImportError as error:
+        raise FileError(
+            "OME-Zarr labels need ome-zarr, which is not installed: "
+            'pip install "napari-localdisc[ome-zarr]".'
+        ) from error
+    return writer

@@ -1,0 +1,106 @@
+"""PNG: the values of the labels as indices into a palette of their colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import new_file
+
+from .label_map import (
+    KEY,
+    METRES,
+    Fields,
+    LabelMap,
+    _noted,
+    byte_colour,
+    note_text,
+    parse_note,
+)
+
+NAME = "PNG"
+LARGEST = 65535
+_LARGEST_INDEX = 255
+
+
+def check(labels: LabelMap) -> None:
+    """Raise a FileError for what a PNG file cannot hold."""
+    labels.plane(NAME)
+    labels.check_range(NAME, LARGEST)
+
+
+def write(path: Path, labels: LabelMap) -> list[Path]:
+    """Write labels as a PNG file.
+
+    Up to 255 they are indices of a palette of 8 bits, so that every program shows the
+    classes' colours; above, a PNG palette ends, and they are 16-bit values.  Pixel
+    size and class names are in its text, resolution in its pHYs chunk.
+
+    Raises
+    ------
+    FileError
+        If the labels do not fit, or the file cannot be written.
+    """
+    from PIL import Image, PngImagePlugin
+
+    check(labels)
+    values = labels.plane(NAME)
+    text = PngImagePlugin.PngInfo()
+    text.add_text(KEY, note_text(labels), zip=True)
+    options: dict[str, Any] = {"pnginfo": text}
+    dots = _dots_per_inch(labels)
+    if dots is not None:
+        options["dpi"] = dots
+    if labels.largest <= _LARGEST_INDEX:
+        picture = Image.fromarray(values.astype(np.uint8))
+        colours = [byte_colour(labels.colour(index)) for index in range(256)]
+        picture.putpalette([part for colour in colours for part in colour[:3]])
+        options |= {"bits": 8, "transparency": bytes(colour[3] for colour in colours)}
+    else:
+        picture = Image.fromarray(values.astype(np.uint16))
+    with new_file(path) as temporary:
+        picture.save(temporary, "PNG", **options)
+    return [path]
+
+
+def _dots_per_inch(labels: LabelMap) -> tuple[float, float] | None:
+    """Pixels per inch along columns and rows, where the unit is one of length."""
+    scale, units = labels.pixel_size()
+    metres = [
+        step * METRES.get(unit, 0)
+        for step, unit in zip(scale[-2:], units[-2:], strict=True)
+    ]
+    if not all(size > 0.0254 / 2**31 for size in metres):
+        return None
+    rows, columns = (0.0254 / size for size in metres)
+    if max(rows, columns) / 0.0254 >= 2**31:
+        return None
+    return columns, rows
+
+
+def _read_png(path: Path) -> tuple[NDArray[Any], Fields]:
+    from PIL import Image
+
+    with Image.open(path) as file:
+        file.load()
+        note = parse_note(getattr(file, "text", {}).get(KEY))
+        if file.mode not in ("P", "L", "1", "I", "I;16"):
+            raise FileError(
+                f"{path} is a picture, not labels: each of its pixels is a colour."
+            )
+        array = np.asarray(file)
+        fields: Fields = {}
+        if note is None and file.mode == "P":
+            palette = np.asarray(file.getpalette("RGBA"), dtype=float) / 255
+            present = [int(v) for v in np.unique(array) if v < len(palette) // 4]
+            colours = palette.reshape(-1, 4)
+            fields["colours"] = {v: tuple(colours[v].tolist()) for v in present}
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    elif array.dtype == np.int32:
+        array = array.astype(np.uint16)
+    return _noted(array, fields, note)

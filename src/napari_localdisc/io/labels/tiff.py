@@ -1,0 +1,350 @@
+"""TIFF with the metadata that ImageJ, or every reader of OME-TIFF, understands."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import new_file
+
+from .label_map import (
+    KEY,
+    Colour,
+    Fields,
+    LabelMap,
+    _noted,
+    byte_colour,
+    name_of,
+    note_text,
+    parse_note,
+    symbol_of,
+)
+
+NAME = "TIFF"
+NAMESPACE = "napari-localdisc"
+OME_ENDINGS = (".ome.tif", ".ome.tiff")
+LARGEST = 2**32 - 1
+
+_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
+_IMAGEJ_BYTES = 2**31
+_OME_TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32")
+_AXES = "TZCYX"
+
+
+def check(labels: LabelMap) -> None:
+    """Raise a FileError for what a TIFF file cannot hold."""
+    check_axes(labels.shape)
+    labels.check_range(NAME, LARGEST, -(2**31))
+    if labels.smallest < 0 and labels.largest >= 2**31:
+        raise FileError(
+            f"{NAME} holds values below 0 or above {2**31 - 1}, not both: choose "
+            "OME-Zarr."
+        )
+
+
+def check_axes(shape: Sequence[int]) -> None:
+    """Raise a FileError for more axes than the metadata can name."""
+    if len(shape) > len(_AXES):
+        raise FileError(
+            f"{NAME} metadata names at most 5 axes, but the array has {len(shape)}: "
+            "save a slice."
+        )
+
+
+def write(path: Path, labels: LabelMap) -> list[Path]:
+    """Write labels as a losslessly compressed TIFF file.
+
+    ImageJ metadata where ImageJ can hold the type of the values, else (and for names
+    that end with ``.ome.tif``) OME metadata: pixel size and unit, class names, and for
+    ImageJ a lookup table of the classes' colours.
+
+    Raises
+    ------
+    FileError
+        If the labels do not fit, or the file cannot be written.
+    """
+    check(labels)
+    array = labels.array
+    names = {str(value): labels.class_name(value) for value in labels.classes}
+    lookup = None
+    if labels.smallest >= 0 and labels.largest <= 255:
+        lookup = [byte_colour(labels.colour(value))[:3] for value in range(256)]
+    write_array(path, array, labels.pixel_size(), note_text(labels), names, lookup)
+    return [path]
+
+
+def write_array(
+    path: Path,
+    array: NDArray[Any],
+    pixel_size: tuple[Sequence[float], Sequence[str]],
+    note: str,
+    names: Mapping[str, str],
+    lookup: Sequence[tuple[int, ...]] | None = None,
+) -> None:
+    """Write an array, values and type as they are, with its pixel size.
+
+    Parameters
+    ----------
+    path : Path
+        Ends with ``.tif`` or ``.tiff``.
+    array : ndarray
+        (…, H, W), at most five axes.
+    pixel_size : tuple
+        Scale and unit of each axis.
+    note : str
+        ASCII; kept where it disturbs no other program.
+    names : mapping of str to str
+        Class names by value.
+    lookup : sequence of tuple, optional
+        256 RGB colours for ImageJ.
+    """
+    is_ome = path.name.lower().endswith(OME_ENDINGS)
+    fits_imagej = array.dtype.name in _IMAGEJ_TYPES and array.nbytes < _IMAGEJ_BYTES
+    if is_ome or not fits_imagej:
+        options = _ome(array, pixel_size, note, names, path)
+    else:
+        options = _imagej(array, pixel_size, note, lookup)
+    with new_file(path) as temporary, warnings.catch_warnings():
+        # ImageJ itself reads what tifffile warns that ImageJ may not
+        warnings.simplefilter("ignore", UserWarning)
+        # No predictor: ImageJ would not read it
+        tifffile.imwrite(
+            temporary, array, photometric="minisblack", compression="zlib", **options
+        )
+
+
+def _axes(array: NDArray[Any]) -> str:
+    return {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}[array.ndim]
+
+
+def _imagej(
+    array: NDArray[Any],
+    pixel_size: tuple[Sequence[float], Sequence[str]],
+    note: str,
+    lookup: Sequence[tuple[int, ...]] | None,
+) -> dict[str, Any]:
+    scale, units = pixel_size
+    metadata: dict[str, Any] = {"axes": _axes(array), "Info": note}
+    symbol = symbol_of(units[-1])
+    metadata["unit"] = symbol.replace("µm", "um").encode("ascii", "ignore").decode()
+    if array.ndim > 2:
+        metadata["spacing"] = scale[-3]
+    if lookup is not None:
+        metadata["LUTs"] = [np.asarray(lookup, np.uint8).T]
+        metadata["mode"] = "grayscale"
+    options: dict[str, Any] = {"imagej": True, "metadata": metadata}
+    if all(1e-9 < abs(step) < 1e9 for step in scale[-2:]):
+        options["resolution"] = (1 / abs(scale[-1]), 1 / abs(scale[-2]))
+    return options
+
+
+def _ome(
+    array: NDArray[Any],
+    pixel_size: tuple[Sequence[float], Sequence[str]],
+    note: str,
+    names: Mapping[str, str],
+    path: Path,
+) -> dict[str, Any]:
+    if array.dtype.name not in _OME_TYPES:
+        raise FileError(
+            f"OME-TIFF holds no values of type {array.dtype}: choose OME-Zarr."
+        )
+    axes = _axes(array)
+    metadata: dict[str, Any] = {
+        "axes": axes,
+        "Name": path.name,
+        "CommentAnnotation": {"Namespace": NAMESPACE, "Value": note},
+    }
+    if names:
+        metadata["MapAnnotation"] = {
+            "Namespace": f"{NAMESPACE}/classes",
+            "Value": dict(names),
+        }
+    scale, units = pixel_size
+    for axis, step, unit in zip(axes, scale, units, strict=True):
+        if axis in "ZYX" and step > 0:
+            metadata[f"PhysicalSize{axis}"] = float(step)
+            metadata[f"PhysicalSize{axis}Unit"] = symbol_of(unit)
+    return {"ome": True, "metadata": metadata}
+
+
+SUFFIXES = (".tif", ".tiff")
+
+
+def write_map(
+    path: str | Path,
+    values: NDArray[Any],
+    placement: Mapping[str, Any] | None = None,
+    made_by: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write a map as a 32-bit float TIFF file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends with ``.tif`` or ``.tiff``; ``.ome.tif`` for OME metadata.
+    values : ndarray
+        (…, H, W) floats that 32 bits hold exactly.
+    placement : mapping, optional
+        As of `LabelMap`.
+    made_by : mapping, optional
+        How the map was made; JSON.
+
+    Returns
+    -------
+    list of Path
+        The file.
+
+    Raises
+    ------
+    FileError
+        If the values would change, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
+    array = np.asarray(values)
+    if array.dtype.kind not in "fbui":
+        raise FileError(f"A map holds real numbers, not {array.dtype}.")
+    exact = array.astype(np.float32)
+    if array.dtype.itemsize > 2 and array.dtype != np.float32:
+        same = (exact == array) | (array != array)
+        if not same.all():
+            raise FileError(
+                "32-bit floats would change these values: convert them to 32 bits "
+                "yourself if the difference does not matter."
+            )
+    check_axes(array.shape)
+    note = {"placement": dict(placement or {}), "made_by": dict(made_by or {})}
+    scale = (placement or {}).get("scale") or [1.0] * array.ndim
+    units = (placement or {}).get("units") or ["pixel"] * array.ndim
+    pixel_size = [float(step) for step in scale], [str(unit) for unit in units]
+    write_array(path, exact, pixel_size, json.dumps({KEY: note}), {})
+    return [path]
+
+
+def write_tiff(
+    path: Path,
+    array: NDArray[Any],
+    made_by: Mapping[str, object] | None = None,
+    *,
+    names: Mapping[int, str] | None = None,
+    colours: Mapping[int, Colour] | None = None,
+    image: str = "",
+) -> None:
+    """Write labels, a mask or a map losslessly compressed, values as they are.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if need be.
+    array : ndarray
+        (H, W) of floats, or of integers or bool, which becomes 0 and 1 in 8 bits.
+    made_by : mapping, optional
+        What made the file, kept as JSON in its metadata.
+    names, colours : mapping, optional
+        Of the labels, for `read_labels`.
+    image : str
+        File name of the image.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written there.
+    """
+    if np.dtype(array.dtype).kind == "f":
+        write_map(path, array, made_by=made_by)
+        return
+    labels = LabelMap(
+        array,
+        names=dict(names or {}),
+        colours=dict(colours or {}),
+        name=path.stem,
+        image=image,
+        made_by=dict(made_by or {}),
+    )
+    write(path, labels)
+
+
+def read_made_by(path: Path) -> dict[str, Any] | None:
+    """Return what `write_tiff` was told of a file's making; None if it is not ours."""
+    note = read_note(path)
+    made_by = None if note is None else note.get("made_by")
+    return made_by if isinstance(made_by, dict) else None
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[Any], Fields]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        if file.pages.first.photometric == tifffile.PHOTOMETRIC.RGB:
+            raise FileError(
+                f"{path} is a picture, not labels: each of its pixels is a colour."
+            )
+        array = file.series[0].asarray()
+        note, fields = _tiff_note(file, array.ndim)
+    if array.dtype.kind not in "bui":
+        raise FileError(f"{path} holds {array.dtype} values, which are no labels.")
+    return _noted(array, fields, note)
+
+
+def _tiff_note(file: Any, ndim: int) -> tuple[dict[str, Any] | None, Fields]:
+    """Return our note, else what ImageJ's or OME's fields say."""
+    if file.is_imagej:
+        said = file.imagej_metadata or {}
+        note = parse_note(said.get("Info"))
+        if note is None:
+            return None, {"placement": _imagej_placement(file, said, ndim)}
+        return note, {}
+    if file.is_ome:
+        return _ome_note(file.ome_metadata, ndim)
+    return parse_note(file.pages.first.description), {}
+
+
+def read_note(path: Path) -> dict[str, Any] | None:
+    """Return what we wrote beside the pixels of a TIFF file; None if it is not ours."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return _tiff_note(file, 2)[0]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _imagej_placement(file: Any, said: dict[str, Any], ndim: int) -> dict[str, Any]:
+    tags = file.pages.first.tags
+    scale = [1.0] * ndim
+    for axis, tag in ((-2, "YResolution"), (-1, "XResolution")):
+        value = tags[tag].value if tag in tags else (1, 1)
+        scale[axis] = value[1] / value[0] if value[0] else 1.0
+    if ndim > 2:
+        scale[-3] = float(said.get("spacing", 1.0))
+    unit = name_of(str(said.get("unit", "pixel")))
+    return {"scale": scale, "units": ["pixel"] * (ndim - 2) + [unit] * 2}
+
+
+def _ome_note(xml: str, ndim: int) -> tuple[dict[str, Any] | None, Fields]:
+    from xml.etree import ElementTree
+
+    placement: dict[str, Any] = {}
+    for element in ElementTree.fromstring(xml).iter():
+        kind = element.tag.rsplit("}", 1)[-1]
+        if kind == "CommentAnnotation" and element.get("Namespace") == NAMESPACE:
+            text = "".join(element.itertext()).strip()
+            return parse_note(text), {}
+        if kind == "Pixels":
+            axes = "TCZYX"[-ndim:]
+            sizes = [element.get(f"PhysicalSize{axis}", "1") for axis in axes]
+            units = [element.get(f"PhysicalSize{axis}Unit") for axis in axes]
+            placement["scale"] = [float(size) for size in sizes]
+            placement["units"] = [name_of(unit or "pixel") for unit in units]
+    return None, {"placement": placement}

@@ -1,0 +1,160 @@
+"""napari layers ↔ files: what File > Save and File > Open call.
+
+napari hands a layer over as (data, attributes, type), and takes it back as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_localdisc.io.labels import LabelMap
+
+from .colours import PAINTED, LabelColours
+from .plane import METADATA_KEY
+
+if TYPE_CHECKING:
+    from napari.types import LayerDataTuple
+
+CLASSES = "classes"
+"""Key in our metadata of a Labels layer: {value: name}."""
+
+IMAGE = "image"
+"""Key in our metadata of a Labels layer: file name of its image."""
+
+_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine")
+
+
+def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
+    """Gather what a file must hold of a Labels layer.
+
+    Parameters
+    ----------
+    data : array_like
+        The layer's data; of a multiscale layer the list of its levels.
+    attributes : mapping
+        As in the layer's `as_layer_data_tuple`.
+
+    Returns
+    -------
+    LabelMap
+
+    Raises
+    ------
+    FileError
+        If the data are no labels, or a class has an impossible name.
+    """
+    if isinstance(data, list | tuple) or attributes.get("multiscale"):
+        data = data[0]
+    ours = (attributes.get("metadata") or {}).get(METADATA_KEY) or {}
+    given = LabelMap(data)
+    colours, default = _colours(attributes.get("colormap"), given, bool(ours))
+    made_by = {k: v for k, v in ours.items() if k not in (CLASSES, IMAGE)}
+    return LabelMap(
+        data,
+        names=_names(ours, attributes.get("features")),
+        colours=colours,
+        default_colour=default,
+        placement=placement_of(attributes),
+        name=str(attributes.get("name") or ""),
+        image=str(ours.get(IMAGE) or ""),
+        made_by=_plain(made_by),
+    )
+
+
+def _names(ours: Mapping[str, Any], features: Any) -> dict[int, str]:
+    """Class names: from our metadata, else from a features table with names."""
+    classes = ours.get(CLASSES)
+    if isinstance(classes, Mapping):
+        return {int(value): str(name) for value, name in classes.items()}
+    columns = getattr(features, "columns", ())
+    if "index" in columns and "name" in columns:
+        pairs = zip(features["index"], features["name"], strict=True)
+        return {int(value): str(name) for value, name in pairs if str(name).strip()}
+    return {}
+
+
+def lasting_colours(
+    table: Mapping[int | None, Any], is_ours: bool
+) -> dict[int | None, tuple[float, ...]]:
+    """Return a colormap's colours as files hold them.
+
+    Hiding a class of our layers makes its colour clear; in a file it has its colour.
+    """
+    colours = {value: _rgba(colour) for value, colour in table.items()}
+    if is_ours:
+        for value, (*rgb, alpha) in colours.items():
+            if value and alpha == 0:
+                colours[value] = (*rgb, 1.0)
+    return colours
+
+
+def _colours(
+    colormap: Any, labels: LabelMap, is_ours: bool
+) -> tuple[dict[int, Any], Any]:
+    table = getattr(colormap, "color_dict", None)
+    if table is not None:
+        colours = lasting_colours(table, is_ours)
+        default = colours.pop(None, None)
+        named = {int(v): rgba for v, rgba in colours.items() if v is not None}
+        return named, default
+    if colormap is None or not hasattr(colormap, "map"):
+        return {}, None
+    # napari's cyclic colours: those of the labels there are
+    return {value: _rgba(colormap.map(value)) for value in labels.values}, None
+
+
+def _rgba(colour: Any) -> tuple[float, ...]:
+    return tuple(float(part) for part in np.asarray(colour).ravel())
+
+
+def placement_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where a layer lies, as plain values."""
+    placement: dict[str, Any] = {}
+    for key in _PLACEMENT:
+        value = attributes.get(key)
+        if value is not None:
+            matrix = getattr(value, "affine_matrix", value)
+            placement[key] = np.asarray(matrix, dtype=float).tolist()
+    for key in ("units", "axis_labels"):
+        if attributes.get(key) is not None:
+            placement[key] = [str(part) for part in attributes[key]]
+    return placement
+
+
+def _plain(value: Any) -> Any:
+    """Turn metadata into what JSON holds; what it does not hold becomes text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def layer_data_of(labels: LabelMap) -> LayerDataTuple:
+    """Return a Labels layer as napari takes it from readers."""
+    ours: dict[str, Any] = {**labels.made_by, CLASSES: dict(labels.names)}
+    if labels.image:
+        ours[IMAGE] = labels.image
+    attributes: dict[str, Any] = {
+        "name": labels.name or "labels",
+        "metadata": {METADATA_KEY: ours},
+    }
+    ndim = len(labels.shape)
+    for key, value in labels.placement.items():
+        fits = len(value) in (ndim, ndim + 1) or key == "shear"
+        if fits and key in (*_PLACEMENT, "units", "axis_labels"):
+            attributes[key] = value if key in ("units", "axis_labels") else list(value)
+    if labels.colours:
+        table: dict[int | None, Any] = {None: labels.default_colour or PAINTED}
+        table[0] = (0.0, 0.0, 0.0, 0.0)
+        table.update(labels.colours.items())
+        attributes["colormap"] = LabelColours(color_dict=table)
+    data = labels.labels
+    if isinstance(data, np.ndarray) and data.dtype == np.bool_:
+        data = data.astype(np.uint8)
+    return data, attributes, "labels"

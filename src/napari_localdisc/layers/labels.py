@@ -1,0 +1,292 @@
+"""The Labels layer that holds an image's classes: found, made, written, reverted."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import standardize_color
+from numpy.typing import NDArray
+
+from napari_localdisc.core.colours import to_hex
+from napari_localdisc.core.errors import PromptError
+
+from .colours import PAINTED, LabelColours, same_colours
+from .ours import LABELS_OPACITY
+from .plane import METADATA_KEY, Plane
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_localdisc.annotation.state import AnnotationClass
+
+CLASSES = "classes"
+"""Key in our metadata of a Labels layer: {value: name}; files are written from it."""
+
+MOST_CLASSES = 255
+"""A layer with more values numbers objects, and holds no classes."""
+
+
+def image_shape(layer: Image) -> tuple[int, ...]:
+    """Return the shape that labels of a whole image layer have."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    return tuple(int(side) for side in data.shape[: layer.ndim])
+
+
+def why_no_target(labels: Labels, layer: Image) -> str:
+    """Say why a Labels layer cannot hold an image's classes; empty if it can."""
+    if labels.multiscale:
+        return "it has several resolutions"
+    shape = tuple(labels.data.shape)
+    wanted = image_shape(layer)
+    if shape != wanted:
+        sizes = ["×".join(str(side) for side in sides) for sides in (shape, wanted)]
+        return f"it has {sizes[0]} pixels and the image {sizes[1]}"
+    corners = np.array([np.zeros(len(wanted)), np.array(wanted) - 1])
+    mine, its = (
+        np.array([one.data_to_world(corner) for corner in corners])
+        for one in (labels, layer)
+    )
+    room = 0.5 * np.abs(its[1] - its[0]).max() / max(wanted)
+    if not np.allclose(mine, its, atol=room):
+        return "it does not lie on the image"
+    return ""
+
+
+def labels_candidates(viewer: ViewerModel, layer: Image) -> list[Labels]:
+    """Labels layers that can hold an image's classes, topmost first; not our own."""
+    return [
+        labels
+        for labels in reversed(viewer.layers)
+        if isinstance(labels, Labels)
+        and (
+            METADATA_KEY not in labels.metadata
+            or CLASSES in labels.metadata[METADATA_KEY]
+        )
+        and not why_no_target(labels, layer)
+    ]
+
+
+def new_labels(
+    viewer: ViewerModel, layer: Image, classes: Iterable[AnnotationClass]
+) -> Labels:
+    """Add an empty Labels layer of the image's own size and place."""
+    classes = tuple(classes)
+    most = max((entry.value for entry in classes), default=1)
+    labels = Labels(
+        np.zeros(image_shape(layer), np.uint8 if most < 256 else np.uint16),
+        name=f"{layer.name} labels",
+        opacity=LABELS_OPACITY,
+        scale=layer.scale,
+        translate=layer.translate,
+        rotate=layer.rotate,
+        shear=layer.shear,
+        affine=layer.affine.affine_matrix,
+        units=layer.units,
+        axis_labels=layer.axis_labels,
+        metadata={METADATA_KEY: {"image": layer.name, CLASSES: {}}},
+    )
+    selected = viewer.layers.selection.active
+    viewer.add_layer(labels)
+    if selected is not None:
+        viewer.layers.selection.active = selected
+    return labels
+
+
+def class_colormap(classes: Iterable[AnnotationClass]) -> LabelColours:
+    """Colour labels by their classes; hidden ones are clear, others are white."""
+    table: dict[int | None, Any] = {None: PAINTED, 0: (0, 0, 0, 0)}
+    for entry in classes:
+        colour = np.array(standardize_color.transform_color(entry.colour)[0])
+        colour[3] = float(entry.visible)
+        table[entry.value] = colour
+    return LabelColours(color_dict=table)
+
+
+def dress_labels(labels: Labels, classes: Iterable[AnnotationClass]) -> None:
+    """Give a layer the classes' colours, and their names for files."""
+    classes = tuple(classes)
+    colormap = class_colormap(classes)
+    if not same_colours(labels.colormap, colormap):
+        labels.colormap = colormap
+    ours = dict(labels.metadata.get(METADATA_KEY, {}))
+    ours[CLASSES] = {e.value: e.name for e in classes if not e.background}
+    labels.metadata = {**labels.metadata, METADATA_KEY: ours}
+
+
+def values_in(labels: Labels) -> list[int]:
+    """Label values that occur in a layer, without 0.
+
+    Raises
+    ------
+    PromptError
+        If there are more than classes can be.
+    """
+    found = [int(value) for value in np.unique(np.asarray(labels.data)) if value > 0]
+    if len(found) > MOST_CLASSES:
+        raise PromptError(
+            f"“{labels.name}” has {len(found)} different labels, too many for classes: "
+            "choose another layer, or let a new one be made."
+        )
+    return found
+
+
+def read_plane(labels: Labels, plane: Plane) -> NDArray[np.integer]:
+    """Return the (H, W) labels that lie on a plane of the image."""
+    return Plane(labels.data, plane.index).read()
+
+
+class LabelsEdit:
+    """Pixels of a plane that were written, and what they were before.
+
+    Parameters
+    ----------
+    labels : Labels
+        The layer.
+    plane : Plane
+        The plane of the image.
+    before, after : ndarray
+        (H, W) labels.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        plane: Plane,
+        before: NDArray[np.integer],
+        after: NDArray[np.integer],
+    ) -> None:
+        self._labels = weakref.ref(labels)
+        self._index = plane.index
+        self._shape = before.shape
+        self._at = np.flatnonzero(before != after).astype(np.uint32)
+        self._old = before.ravel()[self._at]
+        self._new = after.ravel()[self._at]
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels it changes."""
+        return int(self._at.size)
+
+    def redo(self) -> None:
+        """Write the pixels."""
+        self._write(self._old, self._new)
+
+    def undo(self) -> None:
+        """Put back those pixels that are still as they were written.
+
+        What the user painted since stays.
+        """
+        self._write(self._new, self._old)
+
+    def _write(self, expected: NDArray[Any], values: NDArray[Any]) -> None:
+        labels = self._labels()
+        if labels is None or self._at.size == 0:
+            return
+        where = tuple(slice(None) if at is None else at for at in self._index)
+        pixels = np.array(labels.data[where])
+        if pixels.shape != self._shape:
+            return  # the layer has other data now
+        flat = pixels.ravel()
+        ours = flat[self._at] == expected
+        flat[self._at[ours]] = values[ours]
+        try:
+            # Not through napari's own history of painted strokes
+            labels.data[where] = flat.reshape(pixels.shape)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise PromptError(
+                f"“{labels.name}” cannot be written to: choose another labels layer, "
+                "or let a new one be made."
+            ) from error
+        labels.refresh()
+
+
+class Edits:
+    """Several edits as one.
+
+    Parameters
+    ----------
+    edits : iterable of LabelsEdit
+        In the order they were made.
+    """
+
+    def __init__(self, edits: Iterable[LabelsEdit]) -> None:
+        self._edits = tuple(edits)
+
+    def redo(self) -> None:
+        """Make them all again."""
+        for edit in self._edits:
+            edit.redo()
+
+    def undo(self) -> None:
+        """Take them all back, the last first."""
+        for edit in reversed(self._edits):
+            edit.undo()
+
+
+def check_value(labels: Labels, value: int) -> None:
+    """Raise a PromptError where a layer's dtype cannot hold a class."""
+    if value > np.iinfo(labels.data.dtype).max:
+        raise PromptError(
+            f"“{labels.name}” holds labels of type {labels.data.dtype}, and class "
+            f"{value} is too large for that: choose another labels layer."
+        )
+
+
+def merge_classes(
+    before: NDArray[np.integer],
+    wanted: NDArray[np.integer],
+    overwrite: bool,
+) -> NDArray[np.integer]:
+    """Write labels into labels.
+
+    Parameters
+    ----------
+    before : ndarray
+        (H, W) labels.
+    wanted : ndarray
+        (H, W) labels to write where they are not 0.
+    overwrite : bool
+        Whether pixels of other classes are written to, too.
+    """
+    written = wanted > 0
+    if not overwrite:
+        written &= (before == 0) | (before == wanted)
+    return np.where(written, wanted, before).astype(before.dtype)
+
+
+def taken_pixels(
+    before: NDArray[np.integer], wanted: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Find the pixels that hold a class and are wanted for another one."""
+    return np.asarray((wanted != 0) & (before != 0) & (before != wanted))
+
+
+def overlap_by_class(
+    before: NDArray[np.integer], wanted: NDArray[np.integer]
+) -> dict[int, int]:
+    """Count, per class, the pixels that hold it and are wanted for another one."""
+    held = before[taken_pixels(before, wanted)]
+    values, counts = np.unique(held, return_counts=True)
+    return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+
+
+def erase_class(labels: Labels, value: int) -> list[LabelsEdit]:
+    """Take a class's pixels away, on all planes; return what was done."""
+    edits = []
+    for index in np.ndindex(*labels.data.shape[:-2]):
+        plane = Plane(labels.data, (*index, None, None))
+        before = np.array(read_plane(labels, plane))
+        if (before == value).any():
+            after = np.where(before == value, 0, before)
+            edits.append(LabelsEdit(labels, plane, before, after))
+            edits[-1].redo()
+    return edits
+
+
+def colour_of(labels: Labels, value: int) -> str:
+    """Return the colour of a label as ``#rrggbb``."""
+    return to_hex(np.asarray(labels.colormap.map(value)).ravel())

@@ -1,0 +1,1 @@
+"""State and operations of one viewer, without Qt."""

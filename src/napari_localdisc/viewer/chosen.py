@@ -1,0 +1,181 @@
+"""The image layers of a viewer and the one that is worked on."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.model.card import (
+    ModelFile,
+    ModelSummary,
+    list_models,
+    summarise_model,
+)
+from napari_localdisc.layers.plane import is_derived
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class ImageChoice:
+    """Follows a viewer's image layers, held by reference, not by name.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers to follow.  The selected image, else the topmost one, is chosen.
+    """
+
+    listed = Signal()
+    """Images came, went, moved or got another name."""
+    chosen = Signal()
+    """Another image, or none, is chosen."""
+    replaced = Signal(object)
+    """A layer got other data, or left the viewer."""
+    touched = Signal(object)
+    """A layer was drawn anew: its pixels may have been edited."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._current: weakref.ref[Image] | None = None
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.reordered.connect(self._on_listed)
+        for layer in viewer.layers:
+            self._follow(layer)
+        active = viewer.layers.selection.active
+        images = self.images
+        if images:
+            self.choose(active if active in images else images[0])
+
+    @property
+    def images(self) -> list[Image]:
+        """Image layers that are not ours, topmost first."""
+        return [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if isinstance(layer, Image) and not is_derived(layer)
+        ]
+
+    @property
+    def current(self) -> Image | None:
+        """The chosen image, if it is still in the viewer."""
+        layer = self._current() if self._current is not None else None
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def choose(self, layer: Image | None) -> None:
+        """Choose an image of the viewer."""
+        if layer is self.current and (layer is not None or self._current is None):
+            return
+        self._current = None if layer is None else weakref.ref(layer)
+        self.chosen.emit()
+
+    def close(self) -> None:
+        """Stop following the viewer."""
+        events = self._viewer.layers.events
+        events.inserted.disconnect(self._on_inserted)
+        events.removed.disconnect(self._on_removed)
+        events.reordered.disconnect(self._on_listed)
+        for layer in self._viewer.layers:
+            self._unfollow(layer)
+
+    def _follow(self, layer: Any) -> None:
+        if isinstance(layer, Image) and not is_derived(layer):
+            layer.events.name.connect(self._on_listed)
+            layer.events.data.connect(self._on_data)
+            layer.events.set_data.connect(self._on_set_data)
+
+    def _unfollow(self, layer: Any) -> None:
+        if isinstance(layer, Image) and not is_derived(layer):
+            layer.events.name.disconnect(self._on_listed)
+            layer.events.data.disconnect(self._on_data)
+            layer.events.set_data.disconnect(self._on_set_data)
+
+    def _on_listed(self, event: Any = None) -> None:
+        self.listed.emit()
+
+    def _on_inserted(self, event: Any) -> None:
+        self._follow(event.value)
+        self.listed.emit()
+        if self.current is None and event.value in self.images:
+            self.choose(event.value)
+
+    def _on_removed(self, event: Any) -> None:
+        self._unfollow(event.value)
+        self.replaced.emit(event.value)
+        self.listed.emit()
+        if self._current is not None and self.current is None:
+            images = self.images
+            self.choose(images[0] if images else None)
+
+    def _on_data(self, event: Any) -> None:
+        self.replaced.emit(event.source)
+
+    def _on_set_data(self, event: Any) -> None:
+        self.touched.emit(event.source)
+
+
+DEFAULT_MODEL = "fundus"
+FEWEST, MOST = 2, 16
+"""Range of the number of structures that an image can be shown in."""
+
+
+class ModelChoice:
+    """A model's name and what its card says; the first readable model is chosen."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._summary: ModelSummary | None = None
+        names = sorted(self.names, key=lambda name: name != DEFAULT_MODEL)
+        for name in names:
+            try:
+                self.choose(name)
+            except ModelError:
+                continue  # it is reported when the user chooses it
+            return
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the models there are now."""
+        return list(list_models())
+
+    def choose(self, name: str) -> None:
+        """Choose a model.
+
+        Raises
+        ------
+        ModelError
+            If it is gone or damaged; it is chosen all the same.
+        """
+        self.name, self._summary = name, None
+        self._summary = summarise_model(ModelFile.of(name).path)
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Structures that the model's card names."""
+        return self._summary.structures if self._summary is not None else ()
+
+    @property
+    def most_structures(self) -> int:
+        """The largest number of structures that the model can tell apart."""
+        return min(MOST, self._summary.clusters) if self._summary is not None else MOST
+
+    @property
+    def file(self) -> ModelFile:
+        """The model's file as it is now.
+
+        Raises
+        ------
+        ModelError
+            If there is none.
+        """
+        if self.name is None:
+            raise ModelError(
+                "No model is installed: install the package again, or put a model "
+                "into the folder that LOCALDISC_MODELS names."
+            )
+        return ModelFile.of(self.name)

@@ -1,0 +1,260 @@
+"""Concepts in a viewer: saved from what was done, applied to images."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_localdisc.annotation.state import split
+from napari_localdisc.core.colours import from_hex
+from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.layers.files import CLASSES, IMAGE
+from napari_localdisc.layers.ours import DerivedLabels
+from napari_localdisc.layers.plane import Plane, displayed_plane
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_localdisc.core.learning.concept import Concept
+    from napari_localdisc.core.work import Steps
+
+    from .controller import Controller
+    from .embeddings import Embedded
+    from .session.session import Sessions
+
+
+class Concepts:
+    """Saves and applies concepts in a controller's viewer.
+
+    Parameters
+    ----------
+    controller : Controller
+        Of the viewer.
+    sessions : Sessions
+        Runs work on files.
+    """
+
+    saved = Signal(object)
+    """A concept was saved to this path."""
+    applied = Signal(object)
+    """A concept was applied to an image; the new Labels layer."""
+
+    def __init__(self, controller: Controller, sessions: Sessions) -> None:
+        self._controller = controller
+        self._sessions = sessions
+
+    # Saving
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What of the image can be saved now: ``prompts``, ``classifier``."""
+        kinds = []
+        if self._source() is not None:
+            kinds.append("prompts")
+        if self._controller.strokes.learned is not None:
+            kinds.append("classifier")
+        return tuple(kinds)
+
+    def _source(self) -> dict[str, Any] | None:
+        """Return prompts and the mask's options; those added to the labels last."""
+        controller = self._controller
+        image, plane = controller.image, controller.plane_here()
+        if image is None or plane is None:
+            return None
+        positive, negative = split(controller.prompts)
+        if positive:
+            options = controller.masks.options
+            return {
+                "positive": positive,
+                "negative": negative,
+                "threshold": controller.masks.threshold,
+                "smooth": options.smooth,
+                "minimum_size": options.minimum_size,
+            }
+        for entry in reversed(controller.annotations.of(image).history.log):
+            source = entry.parameters.get("source", {})
+            here = entry.plane == plane.key
+            if entry.kind == "write" and here and source["kind"] == "prompts":
+                kept = ("positive", "negative", "threshold", "smooth", "minimum_size")
+                return {key: source[key] for key in kept}
+        return None
+
+    def save_prompts(self, name: str, path: str | Path) -> None:
+        """Save what the prompts on the image mean, with the mask's options.
+
+        Where there are none, those whose mask was added to the labels last count.
+
+        Parameters
+        ----------
+        name : str
+            What it is.
+        path : str or Path
+            Its name gets the ending ``.concept.safetensors`` unless it has it.
+        """
+        from napari_localdisc.core.learning.concept import Concept
+
+        controller = self._controller
+        source, chosen = self._source(), controller.classes.chosen
+        with controller.reporting():
+            if source is None:
+                raise PromptError(
+                    "Click on what the concept is first: “Find similar”, then save it."
+                )
+            if chosen is not None:
+                source["colour"] = chosen.colour
+
+            def save(layer: Image, plane: Plane, known: Embedded) -> None:
+                concept = Concept.from_prompts(name, known.embedding, **source)
+                self._write(concept, path)
+
+            controller.request("concept", save)
+
+    def save_classes(self, name: str, path: str | Path) -> None:
+        """Save the classes that were learned from strokes.
+
+        Parameters
+        ----------
+        name, path
+            As for `save_prompts`.
+        """
+        from napari_localdisc.core.learning.concept import Concept, ConceptClass
+
+        controller = self._controller
+        learned = controller.strokes.learned
+        with controller.reporting():
+            if learned is None:
+                raise PromptError(
+                    "Paint a few pixels of at least two classes first, then save what "
+                    "was learned from them."
+                )
+            classes = [
+                ConceptClass(entry.value, entry.name, entry.colour, entry.background)
+                for entry in controller.classes.entries
+            ]
+            concept = Concept.from_classifier(name, learned.classifier, classes)
+            self._write(concept, path)
+
+    def _write(self, concept: Concept, path: str | Path) -> None:
+        def work() -> Steps[Path]:
+            yield 0, 0
+            return concept.save(path)
+
+        def done(written: Path) -> None:
+            self._controller.say(f"The concept “{concept.name}” is saved in {written}.")
+            self.saved.emit(written)
+
+        self._sessions.run(work, done, self._controller.report)
+
+    # Applying
+
+    def apply_file(self, path: str | Path, to_all: bool = False) -> None:
+        """Find a concept that was saved, in the chosen image or in all that are open.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its file.
+        to_all : bool
+            All open images; of a stack the slice that is shown.
+        """
+        # Those of now: another one may be chosen when the file has been read
+        chosen = self._controller.image
+        images = self._controller.images if to_all else [chosen] if chosen else []
+        wanted = [weakref.ref(image) for image in images]
+
+        def work() -> Steps[Concept]:
+            yield 0, 0
+            from napari_localdisc.core.learning.concept import load_concept
+
+            return load_concept(path)
+
+        def done(concept: Concept) -> None:
+            self._apply(concept, wanted)
+
+        self._sessions.run(work, done, self._controller.report)
+
+    def apply(self, concept: Concept, images: Iterable[Image]) -> None:
+        """Find a concept in images; each gets a new Labels layer.
+
+        Parameters
+        ----------
+        concept : Concept
+            What to find.
+        images : iterable of Image
+            Layers of the viewer.
+        """
+        self._apply(concept, [weakref.ref(image) for image in images])
+
+    def _apply(self, concept: Concept, waiting: list[weakref.ref[Image]]) -> None:
+        with self._controller.reporting():
+            if not waiting:
+                raise PromptError("There is no image to find the concept in: open one.")
+        self._next(concept, waiting, 0, len(waiting))
+
+    def _next(
+        self,
+        concept: Concept,
+        waiting: list[weakref.ref[Image]],
+        done: int,
+        total: int,
+    ) -> None:
+        """Go on with the next image; cancelling the work ends the row."""
+        controller = self._controller
+        while waiting:
+            image = waiting.pop(0)()
+            if image is None or image not in controller.viewer.layers:
+                continue
+
+            def show(layer: Image, plane: Plane, known: Embedded) -> None:
+                self._show(concept, layer, plane, known)
+                self._next(concept, waiting, done + 1, total)
+
+            try:
+                plane = displayed_plane(image, controller.viewer.dims)
+                controller.request_for(image, plane, "concept", show)
+            except LocalDiscError as error:
+                controller.report(error)
+                continue
+            return
+        if total:
+            noun = "image" if total == 1 else "images"
+            controller.say(f"“{concept.name}” was looked for in {done} {noun}.")
+
+    def _show(
+        self, concept: Concept, layer: Image, plane: Plane, known: Embedded
+    ) -> None:
+        labels = concept.labels(known.embedding)
+        shown = [entry for entry in concept.classes if not entry.background]
+        colours = _colours({entry.value: entry.colour for entry in shown})
+        metadata = {
+            "concept": concept.name,
+            "model": known.model.card.name,
+            "model_hash": known.model.hash,
+            CLASSES: {entry.value: entry.name for entry in shown},
+            IMAGE: layer.name,
+        }
+        viewer = self._controller.viewer
+        derived = DerivedLabels(
+            viewer,
+            plane.expand(labels),
+            colours,
+            plane.placement(layer),
+            f"{layer.name} {concept.name}{plane.caption}",
+            metadata,
+        )
+        self.applied.emit(derived.layer(viewer))
+
+
+def _colours(table: dict[int, str]) -> NDArray[np.float64]:
+    """(n + 1, 4) RGBA rows, from label 0 on; white between the classes."""
+    rows = np.ones((max(table, default=0) + 1, 4))
+    rows[0] = 0
+    for value, colour in table.items():
+        rows[value, :3] = from_hex(colour)
+    return rows

@@ -1,0 +1,425 @@
+"""Embeddings on request: from memory at once, else by a worker, one at a time."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_localdisc.annotation.state import PlaneKey
+from napari_localdisc.core.errors import ImageError, LocalDiscError
+from napari_localdisc.core.work import Progress, Steps, without_collections
+from napari_localdisc.layers.plane import Plane, fingerprint
+
+from .work import Job, Runner
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.model.card import ModelFile
+    from napari_localdisc.core.model.model import Model
+    from napari_localdisc.io.cache import EmbeddingCache
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What `embed_plane` returns."""
+
+    model: Model
+    embedding: Embedding
+    fingerprint: int
+    image_hash: str = ""
+    """`content_hash` of the plane's pixels."""
+    was_kept: bool = False
+    """Whether it came from the cache on disk."""
+
+
+Then = Callable[["Image", Plane, Embedded], None]
+
+
+@dataclass
+class _Task:
+    """A running job, and what is to be done with its result."""
+
+    job: Job
+    layer: weakref.ref[Image]
+    plane: Plane
+    file: ModelFile
+    cache: EmbeddingCache | None
+    then: dict[str, Then] = field(default_factory=dict)
+
+    def is_for(self, layer: Image, plane: Plane, file: ModelFile) -> bool:
+        same = self.plane.key == plane.key and self.file == file
+        return same and self.layer() is layer
+
+
+class Embedder:
+    """Makes and remembers the embeddings that one viewer needs.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Results for layers that have left it are dropped.
+    runner : Runner
+        Runs the work.
+    report : callable
+        Gets errors.
+    cache : callable, optional
+        Asked at each request for the cache on disk; None: there is none.
+    """
+
+    busy_changed = Signal(bool)
+    progressed = Signal(int, int)
+    """Tiles done, and in all (0: not known yet)."""
+    abandoned = Signal(object, object)
+    """Layer (None if it is gone) and plane of work that was cancelled or failed."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        report: Callable[[Exception], None],
+        cache: Callable[[], EmbeddingCache | None] = lambda: None,
+    ) -> None:
+        self._viewer = viewer
+        self._runner = runner
+        self._report = report
+        self._cache = cache
+        self._has_complained = False
+        self._store = EmbeddingStore()
+        self._shelf = ModelShelf()
+        self._task: _Task | None = None
+        self._jobs = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a worker is at work for us."""
+        return self._task is not None
+
+    def find(self, layer: Image, plane: Plane, file: ModelFile) -> Embedded | None:
+        """Return an embedding that is in memory and still true."""
+        return self._store.find(layer, plane, file)
+
+    def request(
+        self,
+        layer: Image,
+        plane: Plane,
+        file: ModelFile,
+        purpose: str,
+        then: Then,
+    ) -> None:
+        """Call ``then(layer, plane, embedded)``, now or when a worker is done.
+
+        Parameters
+        ----------
+        layer : Image
+            A layer of the viewer.
+        plane : Plane
+            What to embed of it.
+        file : ModelFile
+            The model to embed it by.
+        purpose : str
+            A later request for the same purpose replaces an earlier one.  Work for
+            another plane or model is cancelled.
+        then : callable
+            Takes the result.
+        """
+        known = self._store.find(layer, plane, file)
+        if known is not None:
+            then(layer, plane, known)
+            return
+        if self._task is not None and self._task.is_for(layer, plane, file):
+            self._task.then[purpose] = then
+            return
+        self.cancel()
+        cache = self._cache()
+        task = _Task(
+            self._next_job(), weakref.ref(layer), plane, file, cache, {purpose: then}
+        )
+        self._task = task
+        self.busy_changed.emit(True)
+        self._runner.start(
+            task.job,
+            lambda: embed_plane(plane, file, self._shelf, cache),
+            lambda progress: self._on_progress(task, progress),
+            lambda embedded: self._on_result(task, embedded),
+            lambda error: self._on_error(task, error),
+        )
+
+    def cancel(self) -> bool:
+        """Drop running work, if there is any; its results will not arrive."""
+        task = self._task
+        if task is None:
+            return False
+        task.job.cancel()
+        self._finish(task)
+        self.abandoned.emit(task.layer(), task.plane)
+        return True
+
+    def suspect(self, layer: Image) -> None:
+        """Look at a layer's pixels again before its embeddings are next used."""
+        self._store.suspect(layer)
+
+    def forget(self, layer: Image) -> None:
+        """Drop what belongs to a layer that has other data now, or is gone."""
+        self._store.forget(layer)
+        if self._task is not None and self._task.layer() in (layer, None):
+            self.cancel()
+
+    def clear_disk(self, done: Callable[[int], None]) -> None:
+        """Empty the cache on disk, then call ``done`` with the bytes it took."""
+        from napari_localdisc.io.cache import EmbeddingCache
+
+        self._runner.start(
+            self._next_job(),
+            lambda: empty(EmbeddingCache()),
+            lambda progress: None,
+            done,
+            self._report,
+        )
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Report what the user can put right; let everything else through."""
+        try:
+            yield
+        except LocalDiscError as error:
+            self._report(error)
+
+    def _next_job(self) -> Job:
+        self._jobs += 1
+        return Job(self._jobs)
+
+    def _finish(self, task: _Task) -> None:
+        assert task is self._task
+        self._task = None
+        self.busy_changed.emit(False)
+
+    def _on_progress(self, task: _Task, progress: Progress) -> None:
+        if task is self._task:
+            self.progressed.emit(*progress)
+
+    def _on_result(self, task: _Task, embedded: Embedded) -> None:
+        if task is not self._task:
+            return  # cancelled after its last step
+        self._finish(task)
+        layer = task.layer()
+        if layer is None or layer not in self._viewer.layers:
+            return
+        self._store.put(layer, task.plane, task.file, embedded)
+        with self.reporting():
+            if self._store.find(layer, task.plane, task.file) is None:
+                self.abandoned.emit(layer, task.plane)
+                raise ImageError(
+                    f"“{layer.name}” was edited while it was being looked at: start "
+                    "again."
+                )
+            try:
+                for then in task.then.values():
+                    then(layer, task.plane, embedded)
+            finally:
+                self._keep(task, embedded)
+
+    def _keep(self, task: _Task, embedded: Embedded) -> None:
+        """Store an embedding on disk after it was shown: nobody waits for that."""
+        cache = task.cache
+        if cache is None or embedded.was_kept:
+            return
+        self._runner.start(
+            self._next_job(),
+            lambda: keep(embedded, cache),
+            lambda progress: None,
+            lambda nothing: None,
+            self._complain,
+        )
+
+    def _complain(self, error: Exception) -> None:
+        """Report once that the cache cannot be used: all else works without it."""
+        if not self._has_complained:
+            self._has_complained = True
+            self._report(error)
+
+    def _on_error(self, task: _Task, error: Exception) -> None:
+        if task is not self._task:
+            return
+        self._finish(task)
+        self.abandoned.emit(task.layer(), task.plane)
+        self._report(error)
+
+
+Key = tuple[int, PlaneKey, Hashable]
+
+
+@dataclass
+class _Entry:
+    layer: weakref.ref[Layer]
+    embedded: Embedded
+    is_suspect: bool = True  # pixels may have changed while they were embedded
+
+
+class EmbeddingStore:
+    """The least recently used embeddings leave when memory runs short.
+
+    Parameters
+    ----------
+    capacity : int
+        Bytes that embeddings may take together; the newest one always stays.
+    """
+
+    def __init__(self, capacity: int = 1 << 30) -> None:
+        self.capacity = capacity
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(
+        self, layer: Layer, plane: Plane, model: Hashable, embedded: Embedded
+    ) -> None:
+        """Keep an embedding of a layer's plane by a model."""
+        key = (id(layer), plane.key, model)
+        self._entries[key] = _Entry(weakref.ref(layer), embedded)
+        self._entries.move_to_end(key)
+        used = sum(entry.embedded.embedding.nbytes for entry in self._entries.values())
+        while used > self.capacity and len(self._entries) > 1:
+            _, oldest = self._entries.popitem(last=False)
+            used -= oldest.embedded.embedding.nbytes
+
+    def find(self, layer: Layer, plane: Plane, model: Hashable) -> Embedded | None:
+        """Return what was kept, unless the layer's pixels have changed since."""
+        key = (id(layer), plane.key, model)
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.layer() is not layer or not self._still_holds(entry, plane):
+            del self._entries[key]
+            return None
+        self._entries.move_to_end(key)
+        return entry.embedded
+
+    @staticmethod
+    def _still_holds(entry: _Entry, plane: Plane) -> bool:
+        # Lazy data cannot be edited in place, and reading it could take long
+        if entry.is_suspect and plane.is_in_memory:
+            entry.is_suspect = fingerprint(plane.read()) != entry.embedded.fingerprint
+            return not entry.is_suspect
+        return True
+
+    def suspect(self, layer: Layer) -> None:
+        """Look at a layer's pixels again before its embeddings are next used."""
+        for entry in self._entries.values():
+            if entry.layer() is layer:
+                entry.is_suspect = True
+
+    def forget(self, layer: Layer) -> None:
+        """Drop a layer's embeddings: it has other data now, or is gone."""
+        for key, entry in list(self._entries.items()):
+            if entry.layer() in (layer, None):
+                del self._entries[key]
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._entries.clear()
+
+
+class ModelShelf:
+    """The model that was used last, so that it is read from the disk once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[ModelFile, Model] | None = None
+
+    def load(self, file: ModelFile) -> Model:
+        """Return a model; reads its file if another model was used last.
+
+        Raises
+        ------
+        ModelError
+            If the file is damaged or not one of ours.
+        """
+        from napari_localdisc.core.model.model import load_model
+
+        with self._lock:
+            if self._last is None or self._last[0] != file:
+                self._last = file, load_model(file.path)
+            return self._last[1]
+
+
+def embed_plane(
+    plane: Plane,
+    file: ModelFile,
+    shelf: ModelShelf,
+    cache: EmbeddingCache | None = None,
+) -> Steps[Embedded]:
+    """Read a plane and a model and embed the one by the other.
+
+    Parameters
+    ----------
+    plane : Plane
+        What to embed.
+    file : ModelFile
+        The model.
+    shelf : ModelShelf
+        Where the model is if it was used last.
+    cache : EmbeddingCache, optional
+        Where the embedding may be from an earlier time: then the network does not run.
+
+    Yields
+    ------
+    done, total : int
+        After each tile; before the first one, (0, 0) after each other step.
+
+    Returns
+    -------
+    Embedded
+        As the generator's value.
+    """
+    yield 0, 0
+    with without_collections():
+        from napari_localdisc.core.embedding.clusters import FEWEST
+        from napari_localdisc.core.embedding.embed import embed_steps
+        from napari_localdisc.io.cache import content_hash
+
+    model = shelf.load(file)
+    yield 0, 0
+    picture = plane.read()
+    pixels = fingerprint(picture)
+    yield 0, 0
+    content = content_hash(picture)
+    kept = cache and cache.load(picture, model, image_hash=content)
+    embedding = kept or (yield from embed_steps(picture, model))
+    embedding.clusters(FEWEST)  # what is slow about it is the same for every number
+    return Embedded(model, embedding, pixels, content, was_kept=kept is not None)
+
+
+def keep(embedded: Embedded, cache: EmbeddingCache) -> Steps[None]:
+    """Store an embedding in the cache on disk.
+
+    Yields
+    ------
+    done, total : int
+        (0, 0) before it is written.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be written to.
+    """
+    yield 0, 0
+    cache.store(None, embedded.embedding, image_hash=embedded.image_hash)
+
+
+def empty(cache: EmbeddingCache) -> Steps[int]:
+    """Remove all embeddings from the disk; the value is how many bytes that freed."""
+    yield 0, 0
+    freed = cache.total_size()
+    cache.clear()
+    return freed

@@ -1,0 +1,174 @@
+"""Labels layers to files and back, for panels; written off the GUI thread."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from psygnal import Signal
+
+from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.io.labels import FORMATS, LabelMap, format_of, read_labels
+from napari_localdisc.layers.files import label_map_of, layer_data_of
+
+from .work import Job, Runner, SynchronousRunner, raise_error
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_localdisc.core.work import Steps
+
+
+class ExportControl:
+    """The labels layers of a viewer, and the formats that they can be written in.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers.
+    runner : Runner, optional
+        Runs the writing; by default at once.
+    report : callable, optional
+        Gets every error; by default it is raised.
+    """
+
+    layers_changed = Signal()
+    """Labels layers came, went or were renamed."""
+    busy_changed = Signal(bool)
+    saved = Signal(object)
+    """List of the files written."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner | None = None,
+        report: Callable[[Exception], None] = raise_error,
+    ) -> None:
+        self.viewer = viewer
+        self._runner = runner or SynchronousRunner()
+        self._report = report
+        self._job: Job | None = None
+        self._jobs = 0
+        self._named: weakref.WeakSet[Labels] = weakref.WeakSet()
+        for event in self._events():
+            event.connect(self._on_layers)
+        self._follow()
+
+    def _events(self) -> list[Any]:
+        events = self.viewer.layers.events
+        return [events.inserted, events.removed, events.reordered]
+
+    def close(self) -> None:
+        """Follow the viewer no longer; a file that is being written gets finished."""
+        for event in self._events():
+            event.disconnect(self._on_layers)
+        for layer in self._named:
+            layer.events.name.disconnect(self._on_layers)
+        for name in ("layers_changed", "busy_changed", "saved"):
+            getattr(self, name).disconnect()
+
+    @property
+    def layers(self) -> list[Labels]:
+        """Labels layers of the viewer, topmost first."""
+        return [la for la in reversed(self.viewer.layers) if isinstance(la, Labels)]
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """Title of each format by its key."""
+        return {key: form.title for key, form in FORMATS.items()}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a file is being written."""
+        return self._job is not None
+
+    def suggested_name(self, layer: Labels, form: str) -> str:
+        """Return a file name for a layer in a format."""
+        name = "".join(c if c.isalnum() or c in " -_." else "_" for c in layer.name)
+        return f"{name}{FORMATS[form].endings[0]}"
+
+    def save(self, layer: Labels, path: str | Path, form: str | None = None) -> None:
+        """Write a layer as it is now; data that are on the disk, as they are read.
+
+        Parameters
+        ----------
+        layer : Labels
+            A layer of the viewer.
+        path : str or Path
+            Where to; the format's ending is added where it is missing.
+        form : str, optional
+            Key of the format; by default the one that the file's name asks for.
+        """
+        if self._job is not None:
+            self._report(FileError("Wait until the other file is written."))
+            return
+        path = Path(path)
+        try:
+            chosen = format_of(path) if form is None else FORMATS[form]
+            if not chosen.fits(path):
+                path = path.with_name(path.name + chosen.endings[0])
+            data, attributes, _ = layer.as_layer_data_tuple()
+            if layer.multiscale:
+                data, attributes["multiscale"] = data[0], False
+            if isinstance(data, np.ndarray):
+                data = data.copy()  # the user may go on painting
+            labels = label_map_of(data, attributes)
+        except LocalDiscError as error:
+            self._report(error)
+            return
+        self._jobs += 1
+        job = self._job = Job(self._jobs)
+        self.busy_changed.emit(True)
+        self._runner.start(
+            job,
+            lambda: _write(labels, path, chosen.key),
+            lambda progress: None,
+            self._on_saved,
+            self._on_error,
+        )
+
+    def open(self, path: str | Path) -> list[Labels]:
+        """Add the labels of a file to the viewer, as they were saved."""
+        try:
+            found = [layer_data_of(labels) for labels in read_labels(path)]
+        except LocalDiscError as error:
+            self._report(error)
+            return []
+        layers = [Labels(data, **attributes) for data, attributes, _ in found]
+        for layer in layers:
+            self.viewer.add_layer(layer)
+        return layers
+
+    def _on_saved(self, files: list[Path]) -> None:
+        self._finish()
+        self.saved.emit(files)
+
+    def _on_error(self, error: Exception) -> None:
+        self._finish()
+        self._report(error)
+
+    def _finish(self) -> None:
+        self._job = None
+        self.busy_changed.emit(False)
+
+    def _follow(self) -> None:
+        for layer in self.layers:
+            if layer not in self._named:
+                self._named.add(layer)
+                layer.events.name.connect(self._on_layers)
+
+    def _on_layers(self, event: Any = None) -> None:
+        self._follow()
+        self.layers_changed.emit()
+
+
+def _write(labels: LabelMap, path: Path, form: str) -> Steps[list[Path]]:
+    from napari_localdisc.io.labels import write_labels
+
+    files = write_labels(path, labels, form)
+    yield 1, 1  # not before: napari, when it quits, stops its workers at a yield
+    return files

@@ -1,0 +1,316 @@
+"""A mode in which a click in the canvas means something; leaving it undoes it all."""
+
+from __future__ import annotations
+
+import math
+import time
+import weakref
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_localdisc.core.errors import LocalDiscError
+from napari_localdisc.layers.colours import preview_colormap
+from napari_localdisc.layers.ours import DerivedMap
+from napari_localdisc.layers.plane import Plane, point_on_plane
+
+from .shown import grid_placement, provenance, similarity_pixels
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from napari_localdisc.annotation.document import PlaneState
+
+    from .embeddings import Embedded
+    from .workspace import Workspace
+
+TOLERANCE = 4
+"""Canvas pixels that the mouse may move between press and release of a click."""
+
+PAN_ZOOM = "pan_zoom"
+MIDDLE = 3
+"""The wheel's button, as the canvas counts."""
+
+OnClick = Callable[[tuple[float, ...], bool], None]
+
+
+class ClickMode:
+    """Take over plain clicks of the left button; drags pan and the wheel zooms still.
+
+    Drags of the middle button pan, too, whatever tool the selected layer is in.
+
+    While the selected layer is in a mode of its own, such as painting, clicks are
+    that layer's.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose canvas is clicked.
+    on_click : callable
+        Called with the click's world position and whether it is positive (Shift makes
+        it negative).
+    """
+
+    def __init__(self, viewer: ViewerModel, on_click: OnClick) -> None:
+        self._viewer = viewer
+        self._on_click = on_click
+        self._double_click: list[Callable[..., Any]] = []
+        self._borrowed: tuple[weakref.ref[Layer], str] | None = None
+        self.is_active = False
+
+    def enter(self) -> None:
+        """Start to take clicks."""
+        if self.is_active:
+            return
+        self.is_active = True
+        viewer = self._viewer
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+        # A quick second click must not zoom in
+        self._double_click = list(viewer.mouse_double_click_callbacks)
+        viewer.mouse_double_click_callbacks[:] = [self._on_double_click]
+        active = viewer.layers.selection.active
+        if active is not None and active.mode != PAN_ZOOM:
+            self._borrowed = weakref.ref(active), str(active.mode)
+            active.mode = PAN_ZOOM
+        viewer.layers.selection.events.active.connect(
+            self._show_cursor, position="last"
+        )
+        self._show_cursor()
+
+    def leave(self) -> None:
+        """Give the viewer and the layer their own mouse behaviour back."""
+        if not self.is_active:
+            return
+        self.is_active = False
+        viewer = self._viewer
+        viewer.layers.selection.events.active.disconnect(self._show_cursor)
+        if self._on_drag in viewer.mouse_drag_callbacks:
+            viewer.mouse_drag_callbacks.remove(self._on_drag)
+        added = [
+            callback
+            for callback in viewer.mouse_double_click_callbacks
+            if callback != self._on_double_click
+        ]
+        viewer.mouse_double_click_callbacks[:] = [*self._double_click, *added]
+        self._double_click = []
+        self._give_back_mode()
+        active = viewer.layers.selection.active
+        viewer.cursor.style = "standard" if active is None else active.cursor
+
+    def _give_back_mode(self) -> None:
+        if self._borrowed is None:
+            return
+        reference, mode = self._borrowed
+        self._borrowed = None
+        layer = reference()
+        if layer is not None and layer in self._viewer.layers:
+            # Unless the user has chosen another tool meanwhile
+            layer.mode = mode if layer.mode == PAN_ZOOM else layer.mode
+
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether a click now would be ours, and no tool's of the selected layer."""
+        active = self._viewer.layers.selection.active
+        return self.is_active and (active is None or active.mode == PAN_ZOOM)
+
+    def _show_cursor(self, event: Any = None) -> None:
+        if self.takes_clicks:
+            self._viewer.cursor.style = "crosshair"
+
+    def _on_drag(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        if event.button == MIDDLE:
+            yield from self._pan(viewer, event)
+            return
+        modifiers = {str(getattr(key, "name", key)) for key in event.modifiers}
+        if event.button != 1 or modifiers - {"Shift"} or not self.takes_clicks:
+            return
+        # The event changes under us as the mouse goes on
+        start = np.array(event.pos, dtype=float)
+        position = tuple(float(value) for value in event.position)
+        yield
+        while event.type == "mouse_move":
+            if np.abs(np.asarray(event.pos) - start).max() > TOLERANCE:
+                return
+            yield
+        if np.abs(np.asarray(event.pos) - start).max() <= TOLERANCE and self.is_active:
+            self._on_click(position, "Shift" not in modifiers)
+
+    @staticmethod
+    def _pan(viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        """Keep what was under the mouse under the mouse."""
+        held = np.array(event.position, dtype=float)
+        camera = getattr(viewer, "scene", viewer).camera  # the viewer's own before 0.9
+        yield
+        while event.type == "mouse_move":
+            displayed = list(event.dims_displayed)
+            moved = (held - np.asarray(event.position))[displayed]
+            centre = np.array(camera.center, dtype=float)
+            centre[-len(moved) :] += moved
+            camera.center = tuple(centre)
+            yield
+
+    def _on_double_click(self, viewer: ViewerModel, event: Any) -> None:
+        """Do nothing: the first of the two clicks has been taken already."""
+
+
+INTERVAL = 25
+"""Milliseconds from one preview to the next, at least."""
+
+
+class HoverPreview:
+    """Shows a preview layer while the mouse moves over the image.
+
+    Nothing is embedded for it: there is a preview once the image was looked at.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Image and embeddings.
+    is_wanted : callable
+        Whether a click now would be a prompt.
+    """
+
+    shown = Signal(object)
+    """The (row, column) whose preview is shown now, or None."""
+
+    def __init__(self, workspace: Workspace, is_wanted: Callable[[], bool]) -> None:
+        self._workspace = workspace
+        self._is_wanted = is_wanted
+        self._position: tuple[float, ...] | None = None
+        self._is_active = False
+        self._enabled = True
+        self._shown_at = -math.inf
+        self._previews: list[DerivedMap] = []
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether there are previews in the mode."""
+        return self._enabled
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Show previews in the mode, or do not."""
+        self._enabled = enabled
+        if not enabled:
+            self.remove()
+
+    @property
+    def layer(self) -> Image | None:
+        """The preview of the plane that is shown, if it is in the viewer."""
+        state = self._workspace.state_here()
+        return self._layer_of(state) if state is not None else None
+
+    def _layer_of(self, state: PlaneState) -> Image | None:
+        if state.preview is None:
+            return None
+        layer: Image | None = state.preview.layer(self._workspace.viewer)
+        return layer
+
+    def start(self) -> None:
+        """Follow the mouse."""
+        if not self._is_active:
+            self._is_active = True
+            self._workspace.viewer.mouse_move_callbacks.append(self._on_move)
+
+    def stop(self) -> None:
+        """Follow the mouse no longer, and take the preview away."""
+        if not self._is_active:
+            return
+        self._is_active = False
+        callbacks = self._workspace.viewer.mouse_move_callbacks
+        if self._on_move in callbacks:
+            callbacks.remove(self._on_move)
+        self.remove()
+
+    def close(self) -> None:
+        """Stop, and let go of all listeners."""
+        self.stop()
+        self.shown.disconnect()
+
+    def remove(self) -> None:
+        """Take the previews away."""
+        self._position = None
+        workspace = self._workspace
+        for preview in self._previews:  # also those whose image is gone
+            preview.remove(workspace.viewer)
+        self._previews.clear()
+        for layer in workspace.images:
+            for state in workspace.annotations.planes(layer):
+                state.preview = None
+
+    def hide(self) -> None:
+        """Show no preview until the mouse moves on."""
+        self._position = None
+        layer = self.layer
+        if layer is not None and layer.visible:
+            layer.visible = False
+            self.shown.emit(None)
+
+    def _on_move(self, viewer: ViewerModel, event: Any) -> None:
+        if not self._enabled:
+            return
+        self._position = tuple(float(value) for value in event.position)
+        # At once where the last one is long ago: drawing may have taken as long
+        passed = 1000 * (time.monotonic() - self._shown_at)
+        wait = round(max(0.0, INTERVAL - passed))
+        self._workspace.pacer.soon("preview", wait, self._show)
+
+    def _show(self) -> None:
+        """Preview the newest position of the mouse."""
+        self._shown_at = time.monotonic()
+        position, known = self._position, self._workspace.known_here()
+        if not self._is_active or position is None or known is None:
+            return
+        layer, plane = self._workspace.here()
+        point = self._point(layer, plane, position, known)
+        if point is None or not self._is_wanted():
+            self.hide()
+            return
+        self.preview(layer, plane, known, point)
+
+    def _point(
+        self,
+        layer: Image,
+        plane: Plane,
+        position: tuple[float, ...],
+        known: Embedded,
+    ) -> tuple[float, float] | None:
+        try:
+            point = point_on_plane(layer, plane, position, self._workspace.viewer.dims)
+        except LocalDiscError:
+            return None
+        if not plane.contains(point):
+            return None
+        row, column = (int(np.rint(value)) for value in point)
+        return point if known.embedding.field_of_view[row, column] else None
+
+    def preview(
+        self, layer: Image, plane: Plane, known: Embedded, point: tuple[float, float]
+    ) -> None:
+        """Show what is like a (row, column) point."""
+        viewer = self._workspace.viewer
+        state = self._workspace.annotations.on(layer, plane)
+        if state.preview is not None and state.preview.layer(viewer) is None:
+            return  # the user removed it: none until the mode is entered again
+        values = similarity_pixels(plane, known, [point])
+        placement = grid_placement(layer, plane, known)
+        metadata = provenance(known, preview=list(point))
+        if state.preview is None:
+            state.preview = DerivedMap(
+                viewer,
+                values,
+                placement,
+                f"{layer.name} preview{plane.caption}",
+                preview_colormap(),
+                metadata,
+            )
+            self._previews.append(state.preview)
+        else:
+            if not state.preview.repaint(viewer, values, placement):
+                state.preview.update(viewer, values, placement, metadata)
+            shown = self._layer_of(state)
+            if shown is not None and not shown.visible:
+                shown.visible = True
+        self.shown.emit(point)

@@ -1,0 +1,104 @@
+"""What the user set in napari's Preferences, on the page of this plugin.
+
+The page is made by napari (0.9 or later) from the manifest's ``configurations`` and
+kept in napari's own settings folder.  Earlier versions have no such page; then the
+defaults hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_localdisc.io.cache import EmbeddingCache
+
+PLUGIN = "napari-localdisc"
+GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class CachePreferences:
+    """How embeddings are kept on disk.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether they are kept, and looked for.
+    size_limit_gb : float
+        Gigabytes that all may take together.
+    """
+
+    enabled: bool = True
+    size_limit_gb: float = 4.0
+
+
+def _page() -> Any | None:
+    """Return napari's model of the plugin's cache settings, or None without one."""
+    try:
+        from napari.settings import get_plugin_settings
+    except ImportError:  # before napari 0.9
+        return None
+    try:
+        return get_plugin_settings(PLUGIN).cache
+    except KeyError:  # the plugin is disabled, or not installed but only imported
+        return None
+
+
+def cache_preferences() -> CachePreferences:
+    """Return what the Preferences say now."""
+    page = _page()
+    if page is None:
+        return CachePreferences()
+    return CachePreferences(bool(page.enabled), float(page.size_limit_gb))
+
+
+def preferred_cache() -> EmbeddingCache | None:
+    """Return the cache in the user's folder, or None if it is switched off."""
+    from napari_localdisc.io.cache import EmbeddingCache
+
+    chosen = cache_preferences()
+    if not chosen.enabled:
+        return None
+    return EmbeddingCache(size_limit=int(chosen.size_limit_gb * GIGABYTE))
+
+
+def clear_cache() -> None:
+    """Empty the user's cache folder: the command in File > IO Utilities."""
+    from napari.utils.notifications import show_info
+
+    from napari_localdisc.io.cache import EmbeddingCache
+
+    cache = EmbeddingCache()
+    freed = cache.total_size()
+    cache.clear()
+    show_info(f"The cache is empty: {freed / 1e6:.0f} MB were freed.")
+
+
+class ClearTick:
+    """The box “Clear the cache” of the Preferences: ticked, it clears and unticks.
+
+    Parameters
+    ----------
+    clear : callable
+        Called when the box is ticked; at once if it was ticked while nobody looked.
+    """
+
+    def __init__(self, clear: Callable[[], None]) -> None:
+        self._clear = clear
+        self._page = _page()
+        if self._page is not None:
+            self._page.events.clear.connect(self._on_tick)
+            self._on_tick()
+
+    def close(self) -> None:
+        """Look at the box no longer."""
+        if self._page is not None:
+            self._page.events.clear.disconnect(self._on_tick)
+            self._page = None
+
+    def _on_tick(self, event: Any = None) -> None:
+        if self._page is not None and self._page.clear:
+            self._page.clear = False
+            self._clear()

@@ -1,0 +1,213 @@
+"""“Copy as Python”: what was done on the plane that is shown, as a script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_localdisc.annotation.script import (
+    ModelKey,
+    Picture,
+    differences,
+    models_used,
+    python_script,
+    replay,
+)
+from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.layers.labels import read_plane
+from napari_localdisc.layers.plane import METADATA_KEY, Plane
+
+from .preferences import preferred_cache
+
+if TYPE_CHECKING:
+    from napari_localdisc.annotation.state import Operation
+    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.work import Steps
+    from napari_localdisc.io.cache import EmbeddingCache
+
+    from .controller import Controller
+    from .embeddings import Embedded
+    from .session.session import Sessions
+
+RETINA = ("napari-localdisc", "retina")
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script, and what is to be said about it.
+
+    Attributes
+    ----------
+    text : str
+        Python.
+    remark : str
+        What its user must do first; empty if nothing.
+    """
+
+    text: str
+    remark: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What was done, taken down for a worker."""
+
+    name: str
+    path: str | None
+    sample: tuple[str, str] | None
+    plane: Plane
+    log: tuple[Operation, ...]
+    labels: NDArray[np.integer[Any]] | None
+    clusters: tuple[ModelKey, int] | None
+    names: dict[int, str]
+    known: Embedded | None
+    cache: EmbeddingCache | None
+
+
+class Scripts:
+    """Writes scripts of what was done in a controller's viewer.
+
+    Parameters
+    ----------
+    controller : Controller
+        Of the viewer.
+    sessions : Sessions
+        Runs the work.
+    """
+
+    written = Signal(object)
+    """A `Script` is there."""
+
+    def __init__(self, controller: Controller, sessions: Sessions) -> None:
+        self._controller = controller
+        self._sessions = sessions
+
+    def write(self) -> None:
+        """Write a script of the plane that is shown; `written` is emitted with it.
+
+        Its labels are those of the labels layer, also where they were painted by hand.
+        """
+        controller = self._controller
+        with controller.reporting():
+            done = self._take_down()
+            controller.say("Writing the script…")
+            self._sessions.run(lambda: _steps(done), self._on_script, controller.report)
+
+    def _on_script(self, script: Script) -> None:
+        self._controller.say(script.remark or "The script is in the clipboard.")
+        self.written.emit(script)
+
+    def _take_down(self) -> _Done:
+        controller = self._controller
+        layer, plane = controller.here()
+        labels = controller.labels_layer
+        clusters = controller.clusters_layer
+        shown = None
+        if clusters is not None:
+            made = clusters.metadata.get(METADATA_KEY, {})
+            shown = (made["model"], made["model_hash"]), int(made["structures"])
+        return _Done(
+            layer.name,
+            None if layer.source.path is None else str(layer.source.path),
+            layer.source.sample,
+            plane,
+            controller.annotations.of(layer).history.log,
+            None if labels is None else read_plane(labels, plane).copy(),
+            shown,
+            {entry.value: entry.name for entry in controller.classes.entries},
+            controller.known_here(),
+            preferred_cache(),
+        )
+
+
+def _steps(done: _Done) -> Steps[Script]:
+    yield 0, 0
+    from napari_localdisc.io.cache import content_hash
+
+    pixels = done.plane.read()
+    digest = content_hash(pixels)
+    code, remark = _reading(done, digest)
+    yield 0, 0
+    picture = Picture(done.name, code, done.plane.index, digest, done.plane.shape)
+    painted: list[list[int]] = []
+    dtype = "uint8"
+    if done.labels is not None:
+        embeddings = {}
+        for key in models_used(done.log, done.plane.index):
+            embeddings[key] = _embedding(key, pixels, digest, done)
+            yield 0, 0
+        made = replay(
+            done.log, done.plane.index, done.plane.shape, embeddings.__getitem__
+        )
+        painted = differences(done.labels, made)
+        dtype = _dtype(done.labels, made)
+    text = python_script(
+        done.log, picture, dtype, painted, done.clusters, names=done.names
+    )
+    return Script(text, remark)
+
+
+def _dtype(labels: NDArray[np.integer[Any]], made: NDArray[np.uint16]) -> str:
+    """Return the labels' type, wide enough for what is written before it is erased."""
+    return str(np.promote_types(labels.dtype, np.min_scalar_type(int(made.max()))))
+
+
+def _embedding(
+    key: ModelKey, pixels: NDArray[Any], digest: str, done: _Done
+) -> Embedding:
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.model.model import load_model
+
+    name, model_hash = key
+    if done.known is not None and done.known.model.hash == model_hash:
+        seen = done.known.embedding
+        # Without what it remembers of prompts: their cosines may differ in the last
+        # bit, and the script starts afresh
+        return Embedding(
+            seen.matrix,
+            seen.cluster_probability,
+            seen.field_of_view,
+            seen.grid,
+            seen.card,
+            seen.centres,
+            seen.model_hash,
+            seen.presence,
+            seen.colour,
+        )
+
+    model = load_model(name)
+    if model.hash != model_hash:
+        raise ModelError(
+            f"The model {name!r} is another one than the labels were made with "
+            f"({model_hash}): what was done cannot be repeated."
+        )
+    kept = done.cache and done.cache.load(pixels, model, image_hash=digest)
+    return kept or embed(pixels, model)
+
+
+def _reading(done: _Done, digest: str) -> tuple[str, str]:
+    """Return an expression that reads the image, and what to say if it is not so."""
+    from napari_localdisc.core.image.files import read_image
+    from napari_localdisc.io.cache import content_hash
+
+    if done.sample is not None and tuple(done.sample) == RETINA:
+        return "ld.read_image(samples.sample_path())", ""
+    file = Path(done.path) if done.path is not None else None
+    if file is not None and file.is_file():
+        index = tuple(slice(None) if at is None else at for at in done.plane.index)
+        try:
+            if content_hash(read_image(file)[index]) == digest:
+                return f"ld.read_image({str(file)!r})", ""
+        except (LocalDiscError, IndexError):
+            pass  # another plugin's file, which only that one reads
+    name = f"{done.name}.npy"
+    return f"np.load({name!r})", (
+        f"“{done.name}” is in no file that the script could read: save its pixels as "
+        f"“{name}” beside the script, with numpy.save."
+    )

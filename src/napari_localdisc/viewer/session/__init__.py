@@ -1,0 +1,1 @@
+"""Sessions: what is open in a viewer, saved, restored and kept safe."""

@@ -1,0 +1,202 @@
+"""Sessions saved by themselves, so that a crash loses a minute at most."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from psygnal import Signal
+
+from napari_localdisc.io.session import (
+    Crashed,
+    crashed_sessions,
+    new_autosave,
+    write_session,
+)
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.work import Steps
+    from napari_localdisc.viewer.controller import Controller
+
+    from .session import Draft, Sessions
+
+INTERVAL = 60.0
+"""Seconds between two looks whether there is something new."""
+
+_WRITES = ("write", "erase")
+
+
+class Timer(Protocol):
+    """Calls back again and again, in the thread that started it."""
+
+    def start(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call every so many seconds, the first time after that many."""
+
+    def stop(self) -> None:
+        """Call no longer."""
+
+
+class Autosaver:
+    """Saves a controller's session every minute, and when labels were written.
+
+    Nothing is written while nothing changed.  When the controller is closed, the file
+    goes: what is found at the next start was left by a crash.
+
+    Parameters
+    ----------
+    controller : Controller
+        Whose session.
+    sessions : Sessions
+        Takes it down.
+    timer : Timer
+        Gives the beat.
+    folder : Path, optional
+        For the files; by default the user's.
+    """
+
+    failed = Signal(str)
+    """A session could not be saved; why, in a sentence."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        sessions: Sessions,
+        timer: Timer,
+        folder: Path | None = None,
+    ) -> None:
+        self._controller = controller
+        self._sessions = sessions
+        self._timer = timer
+        self._folder = folder
+        self.path = new_autosave(folder)
+        self._last: Any = None
+        self._writes: tuple[int, Any] = (0, None)
+        self._is_writing = self._wants_more = self._is_closed = False
+        self._restoring: Path | None = None
+        self._restored: list[Path] = []
+        controller.annotation_changed.connect(self._on_annotation)
+        sessions.opened.connect(self._on_opened)
+        timer.start(INTERVAL, self.save)
+        # A program may end without closing its windows; a crash does not come here
+        self._at_exit = partial(_remove, self.path)
+        atexit.register(self._at_exit)
+
+    def close(self) -> None:
+        """Stop, and remove the file: the session ended in an orderly way."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._timer.stop()
+        self._controller.annotation_changed.disconnect(self._on_annotation)
+        self._sessions.opened.disconnect(self._on_opened)
+        _remove(self.path)
+        atexit.unregister(self._at_exit)
+
+    # Saving
+
+    def save(self) -> None:
+        """Save the session off the GUI thread, unless nothing is new."""
+        if self._is_closed:
+            return
+        if self._is_writing:
+            self._wants_more = True
+            return
+        if self._sessions.is_empty and self._last is None:
+            return
+        draft = self._sessions.draft()
+        state = _state_of(draft)
+        if state == self._last:
+            return
+        self._is_writing = True
+
+        def work() -> Steps[None]:
+            yield 0, 0
+            write_session(draft.finish(), self.path)
+            if self._is_closed:  # meanwhile
+                _remove(self.path)
+
+        def done(nothing: None) -> None:
+            self._last = state
+            self._finish()
+            for path in self._restored:
+                _remove(path)
+            self._restored.clear()
+
+        def failed(error: Exception) -> None:
+            self._finish()
+            self.failed.emit(f"Your work could not be saved by itself: {error}")
+
+        self._sessions.run(work, done, failed)
+
+    def _finish(self) -> None:
+        self._is_writing = False
+        if self._wants_more:
+            self._wants_more = False
+            self.save()
+
+    def _on_annotation(self) -> None:
+        layer = self._controller.image
+        if layer is None:
+            return
+        log = self._controller.annotations.of(layer).history.log
+        writes = [entry for entry in log if entry.kind in _WRITES]
+        count, last = self._writes
+        newest = writes[-1] if writes else None
+        if len(writes) != count or newest is not last:
+            self._writes = len(writes), newest
+            self.save()
+
+    # After a crash
+
+    def crashed(self) -> list[Crashed]:
+        """Find sessions that a crash left behind, the newest first."""
+        return crashed_sessions(self._folder)
+
+    def restore(self, crashed: Crashed) -> None:
+        """Open a session that a crash left; its file goes once it is saved again."""
+        self._restoring = crashed.path
+        self._sessions.open(crashed.path)
+
+    def _on_opened(self, troubles: list[str]) -> None:
+        if self._restoring is not None:
+            self._restored.append(self._restoring)
+            self._restoring = None
+            self.save()
+
+    @staticmethod
+    def discard(crashed: Crashed) -> None:
+        """Remove a session that a crash left."""
+        _remove(crashed.path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # it is not there, or nothing can be
+        path.unlink()
+
+
+def _state_of(draft: Draft) -> Any:
+    """Return a value that changes when there is something new to save."""
+    session = draft.session
+    described = [
+        session.model,
+        session.structures,
+        session.chosen,
+        [
+            [i.name, i.path, i.placement, i.annotation, i.strokes]
+            for i in session.images
+        ],
+        [[e.name, e.placement, e.colours, e.looks] for e in session.labels],
+    ]
+    pixels = [
+        zlib.crc32(np.ascontiguousarray(entry.data).view(np.uint8).data)
+        for entry in session.labels
+        if isinstance(entry.data, np.ndarray)
+    ]
+    return json.dumps(described, default=str), pixels

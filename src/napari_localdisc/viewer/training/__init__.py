@@ -1,0 +1,1 @@
+"""Training that is asked for in a viewer, in a process of its own."""

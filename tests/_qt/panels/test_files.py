@@ -1,0 +1,85 @@
+"""The export section and the folder widget, in a real window."""
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from napari.utils.notifications import notification_manager
+from PIL import Image
+from qtpy.QtWidgets import QFileDialog
+
+from napari_localdisc.layers.plane import METADATA_KEY
+
+PLUGIN = "napari-localdisc"
+
+
+@pytest.fixture
+def section(viewer, open_widget):
+    return open_widget(viewer).export_section
+
+
+def test_labels_are_exported_and_opened(viewer, section, qtbot, tmp_path, monkeypatch):
+    assert not section.save_button.isEnabled()
+    layer = Labels(
+        np.eye(20, dtype=np.uint8),
+        name="eye",
+        scale=(2, 2),
+        metadata={METADATA_KEY: {"classes": {1: "diagonal"}}},
+    )
+    viewer.add_layer(layer)
+    assert section.layer is layer
+    path = tmp_path / "eye"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    for index in range(section.formats.count()):
+        section.formats.setCurrentIndex(index)
+        section.save_button.click()
+        qtbot.waitUntil(lambda: not section.control.is_busy, timeout=20_000)
+    names = sorted(entry.name for entry in tmp_path.iterdir())
+    assert names == [
+        "eye.json",
+        "eye.ome.tif",
+        "eye.ome.zarr",
+        "eye.png",
+        "eye.tif",
+        "eye_diagonal.png",
+    ]
+    png = str(tmp_path / "eye.png")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (png, ""))
+    section.open_button.click()
+    zarr = str(tmp_path / "eye.ome.zarr")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: zarr)
+    section.zarr_button.click()
+    for opened in (viewer.layers[-2], viewer.layers[-1]):
+        np.testing.assert_array_equal(np.asarray(opened.data), layer.data)
+        np.testing.assert_array_equal(opened.scale, layer.scale)
+    viewer.layers.remove(layer)
+    assert section.layer is not layer
+
+
+def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture):
+    for name in ("a", "b"):
+        Image.fromarray((picture * 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Work on a folder")
+    widget.models.setCurrentText("tiny")
+    widget.source.line.setText(str(tmp_path))
+    widget.number.setValue(3)
+    widget.start_button.click()
+    qtbot.waitUntil(lambda: not widget.control.is_busy, timeout=30_000)
+    assert widget.output.path == str(tmp_path / "localdisc")
+    assert widget.table.rowCount() == 2
+    pixels = [
+        int(widget.table.item(0, column).text())
+        for column in range(2, widget.table.columnCount())
+        if widget.table.item(0, column) is not None
+    ]
+    assert sum(pixels) == 48 * 40
+    widget.table.cellDoubleClicked.emit(1, 0)
+    assert [layer.name for layer in viewer.layers] == ["b", "b_clusters"]
+    widget.purposes.setCurrentText("vessel")
+    assert widget.number.isHidden()
+    widget.scheduler.line.setText("gone.json")
+    widget.start_button.click()
+    assert "no scheduler file" in notification_manager.records[-1].message
+    widget.scheduler.line.clear()
+    widget.start_button.click()
+    widget.cancel_button.click()
+    assert not widget.control.is_busy

@@ -1,0 +1,240 @@
+"""Folders on this machine's cores, and on a real dask cluster that loses a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_localdisc.batch.dask_cluster import gpu_resources, own_device
+from napari_localdisc.batch.recipes import ClusterRecipe
+from napari_localdisc.batch.run import run_tasks
+from napari_localdisc.batch.tasks import Job, plan_tasks
+from napari_localdisc.core.errors import Cancelled, FileError, ModelError
+from napari_localdisc.core.model.model import load_model
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Make a folder of small bright images that differ."""
+
+    def made(count: int) -> list[Path]:
+        folder = tmp_path / "images"
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        paths = []
+        for number in range(count):
+            path = folder / f"{number:03}.png"
+            noise = rng.integers(60, 255, (64, 64, 3)).astype(np.uint8)
+            Image.fromarray(noise).save(path)
+            paths.append(path)
+        return paths
+
+    return made
+
+
+@pytest.fixture
+def job(models):
+    return Job(ClusterRecipe(5), "tiny", load_model("tiny", "cpu").hash, "cpu")
+
+
+def planned(paths, folder, recipe):
+    return plan_tasks(paths, folder, recipe.endings)
+
+
+def complete(tasks) -> bool:
+    for task in tasks:
+        labels = tifffile.imread(task.outputs[0])
+        if labels.shape != (64, 64) or labels.min() < 1:
+            return False
+    return True
+
+
+def test_all_cores_write_every_image_once(pictures, job, tmp_path):
+    import torch
+
+    before = torch.get_num_threads()
+    tasks = planned(pictures(7), tmp_path / "out", job.recipe)
+    outcomes = []
+    run_tasks(tasks, job, outcomes.append, workers=3)
+    assert Counter(outcome.state for outcome in outcomes) == {"written": 7}
+    assert {outcome.task for outcome in outcomes} == set(tasks)
+    assert complete(tasks)
+    assert torch.get_num_threads() == before
+    again = []
+    run_tasks(tasks, job, again.append)
+    assert Counter(outcome.state for outcome in again) == {"skipped": 7}
+
+
+def test_cancelling_keeps_what_is_done(pictures, job, tmp_path):
+    tasks = planned(pictures(12), tmp_path / "out", job.recipe)
+    outcomes = []
+    with pytest.raises(Cancelled):
+        run_tasks(
+            tasks, job, outcomes.append, workers=1, cancel=lambda: len(outcomes) >= 3
+        )
+    done = [outcome.task for outcome in outcomes]
+    assert 3 <= len(done) < 12
+    assert complete(done)
+
+
+def test_what_may_pass_is_tried_again(pictures, job, tmp_path, monkeypatch):
+    calls = Counter()
+    make = ClusterRecipe.make
+
+    def flaky(self, image, model, progress=None):
+        calls[image.tobytes()] += 1
+        if calls[image.tobytes()] == 1:
+            raise MemoryError("not now")
+        return make(self, image, model, progress)
+
+    monkeypatch.setattr(ClusterRecipe, "make", flaky)
+    tasks = planned(pictures(2), tmp_path / "out", job.recipe)
+    outcomes = []
+    run_tasks(tasks, job, outcomes.append, workers=1)
+    assert [outcome.state for outcome in outcomes] == ["written"] * 2
+
+
+def test_another_model_of_the_name_is_refused(pictures, job, tmp_path):
+    wrong = Job(job.recipe, "tiny", "0" * 16)
+    with pytest.raises(ModelError, match="another one here"):
+        run_tasks(planned(pictures(1), tmp_path, job.recipe), wrong, print)
+
+
+def test_what_killed_processes_left_is_removed(pictures, job, tmp_path):
+    tasks = planned(pictures(1), tmp_path / "out", job.recipe)
+    (tmp_path / "out").mkdir()
+    left = tmp_path / "out" / ".000_clusters.tif.x1y2z3"
+    other = tmp_path / "out" / ".precious.tif.x1y2z3"
+    for path in (left, other):
+        path.write_text("half")
+        os.utime(path, (time.time() - 60,) * 2)
+    run_tasks(tasks, job, lambda outcome: None)
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_no_scheduler_there_is_a_sentence(pictures, job, tmp_path, monkeypatch):
+    tasks = planned(pictures(1), tmp_path / "out", job.recipe)
+    with pytest.raises(FileError, match="no scheduler file"):
+        run_tasks(tasks, job, print, scheduler="gone")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(FileError, match=r"napari-localdisc\[cluster\]"):
+        run_tasks(tasks, job, print, scheduler="tcp://127.0.0.1:1")
+
+
+def start(module: str, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "distributed.cli." + module, *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture
+def cluster(models, tmp_path):
+    """A scheduler and two workers, each a process of its own."""
+    file = str(tmp_path / "scheduler.json")
+    local = ("--scheduler-file", file)
+    quiet = ("--no-dashboard",)
+    processes = [
+        start("dask_scheduler", *local, "--host", "127.0.0.1", "--port", "0", *quiet)
+    ]
+    for name, more in (("one", ("--resources", "GPU=1")), ("two", ())):
+        folder = str(tmp_path / name)
+        worker = ("--nthreads", "1", "--no-nanny", "--local-directory", folder, *more)
+        processes.append(start("dask_worker", *local, *worker, *quiet, "--name", name))
+    yield file, processes
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
+    """The worker with a GPU does all the work, until it is killed."""
+    file, (_, victim, _) = cluster
+    job = replace(job, device=None)
+    tasks = planned(pictures(16), tmp_path / "out", job.recipe)
+    from distributed import Client
+
+    with Client(scheduler_file=file, timeout="60s") as client:
+        client.wait_for_workers(2, timeout=60)
+    outcomes = []
+
+    def tell(outcome) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 4:
+            victim.send_signal(signal.SIGKILL)
+
+    run_tasks(tasks, job, tell, scheduler=file)
+    assert victim.wait() == -signal.SIGKILL
+    assert {outcome.worker for outcome in outcomes[:4]} == {"one"}
+    assert {outcome.worker for outcome in outcomes[-4:]} == {"two"}
+    sources = [outcome.task.source for outcome in outcomes]
+    assert sorted(sources) == [task.source for task in tasks]
+    assert {outcome.state for outcome in outcomes} <= {"written", "skipped"}
+    assert complete(tasks)
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == [
+        task.outputs[0].name for task in tasks
+    ]
+    again = []
+    run_tasks(tasks, job, again.append, scheduler=file)
+    assert {outcome.state for outcome in again} == {"skipped"}
+
+
+def test_workers_of_one_machine_share_out_its_gpus():
+    names = [own_device(None, f"node1-{number}", 4) for number in range(5)]
+    assert names == ["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:0"]
+    assert own_device("cuda", "tcp://10.0.0.1:40575", 2) == "cuda:1"
+    assert own_device("cuda", "node", 2) == "cuda:0"
+    assert own_device(None, "node1-1", 1) is None
+    assert own_device("cuda:3", "node1-1", 4) == "cuda:3"
+    assert own_device("cpu", "node1-1", 4) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "declared", "asked"),
+    [
+        (None, [{}, {"GPU": 1.0}], {"GPU": 1}),
+        ("cuda", [{"GPU": 2.0}], {"GPU": 1}),
+        ("cpu", [{"GPU": 1.0}], None),
+        (None, [{"memory": 1.0}, {}], None),
+    ],
+)
+def test_workers_that_say_they_have_a_gpu_are_asked_for(device, declared, asked):
+    workers = {str(k): {"resources": said} for k, said in enumerate(declared)}
+    client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+    assert gpu_resources(client, device) == asked
+
+
+def test_after_kill_9_the_command_goes_on(pictures, job, models, tmp_path):
+    paths, out = pictures(60), tmp_path / "out"
+    command = [sys.executable, "-m", "napari_localdisc", "cluster"]
+    command += [str(paths[0].parent), "-o", str(out), "-m", "tiny", "-n", "5"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while len(list(out.glob("[!.]*"))) < 5:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    tasks = planned(paths, out, job.recipe)
+    done = [task for task in tasks if task.outputs[0].exists()]
+    assert complete(done)
+    outcomes = []
+    run_tasks(tasks, job, outcomes.append)
+    states = Counter(outcome.state for outcome in outcomes)
+    assert states["skipped"] == len(done)
+    assert states["skipped"] + states["written"] == 60
+    assert complete(tasks)

@@ -1,0 +1,447 @@
+"""Sessions through the real controller: everything comes back."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
+from npe2 import PluginManager
+from PIL import Image
+
+from napari_localdisc.annotation.state import Prompt
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.io.session import crashed_sessions, read_session
+from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
+from napari_localdisc.viewer.session.session import Sessions
+
+PLACED = {"scale": (0.5, 3), "translate": (-7, 11), "rotate": 33}
+
+
+@pytest.fixture
+def file(tmp_path, picture):
+    path = tmp_path / "eye.png"
+    Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def opened(models, request):
+    """A viewer of its own, with its controller and sessions."""
+
+    PluginManager.instance().discover()
+
+    def new(path=None, **placement):
+        viewer = ViewerModel()
+        if path is not None:
+            (layer,) = viewer.open(path, plugin="napari")
+            for key, value in placement.items():
+                setattr(layer, key, value)
+        controller = Controller(viewer)
+        controller.set_model("tiny")
+        request.addfinalizer(controller.close)
+        return controller, Sessions(controller)
+
+    return new
+
+
+def annotate(controller):
+    """Prompts, two classes, one of them painted, and strokes."""
+    controller.set_number_of_structures(5)
+    controller.classes.add("disc", "#00ff00")
+    controller.add_prompt((12, 30))
+    controller.writing.add_mask()
+    controller.classes.add("cup", "#ff0000")
+    labels = controller.labels_layer
+    labels.data[40:44, 3:9] = 2
+    labels.refresh()
+    controller.add_prompt((20, 21))
+    controller.add_prompt((40, 8), positive=False)
+    controller.masks.set_options(threshold=0.4, smooth=True)
+    controller.strokes.start()
+    with controller.strokes_layer.block_history():
+        controller.strokes_layer.paint((5, 5), 1)
+        controller.strokes_layer.paint((30, 20), 3)
+
+
+def assert_same(restored, controller):
+    assert restored.annotation() == controller.annotation()
+    assert restored.prompts == controller.prompts
+    assert restored.masks.threshold == controller.masks.threshold
+    assert restored.number_of_structures == controller.number_of_structures
+    for name in ("labels_layer", "strokes_layer", "similarity_layer"):
+        mine, its = getattr(restored, name), getattr(controller, name)
+        np.testing.assert_array_equal(mine.data, its.data)
+        assert mine.name == its.name
+        np.testing.assert_allclose(
+            mine.data_to_world((7, 3)), its.data_to_world((7, 3))
+        )
+    mine, its = restored.prompts_layer, controller.prompts_layer
+    for name in ("data", "symbol", "face_color"):
+        np.testing.assert_array_equal(getattr(mine, name), getattr(its, name))
+    assert len(set(map(str, mine.symbol))) == 2
+    np.testing.assert_allclose(
+        mine.data_to_world(mine.data[0]), its.data_to_world(its.data[0])
+    )
+    np.testing.assert_array_equal(
+        restored.strokes.prediction_layer.data, controller.strokes.prediction_layer.data
+    )
+    values = np.arange(4)
+    np.testing.assert_array_equal(
+        restored.labels_layer.colormap.map(values),
+        controller.labels_layer.colormap.map(values),
+    )
+
+
+def test_everything_comes_back_in_another_viewer(opened, file, tmp_path):
+    controller, sessions = opened(file, **PLACED)
+    annotate(controller)
+    saved = []
+    sessions.saved.connect(saved.append)
+    sessions.save(tmp_path / "mine")
+    assert saved == [tmp_path / "mine.localdisc"]
+    restored, again = opened()
+    troubles = []
+    again.opened.connect(troubles.append)
+    again.open(saved[0])
+    assert troubles == [[]]
+    assert_same(restored, controller)
+    assert len(restored.viewer.layers) == len(controller.viewer.layers)
+    # And it goes on from there
+    restored.writing.add_mask()
+    assert (restored.labels_layer.data == 2).sum() > 24
+    restored.undo()
+    np.testing.assert_array_equal(
+        restored.labels_layer.data, controller.labels_layer.data
+    )
+
+
+def test_an_image_that_is_open_is_used(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    annotate(controller)
+    sessions.save(tmp_path / "mine")
+    restored, again = opened(file)
+    image = restored.image
+    image.name = "renamed"
+    again.open(tmp_path / "mine.localdisc")
+    assert restored.images == [image]
+    assert restored.labels_layer is not None
+    assert restored.prompts == controller.prompts
+
+
+def test_pixels_without_a_file_are_in_the_session(opened, picture, tmp_path):
+    controller, sessions = opened()
+    controller.viewer.add_image(picture, name="made here", **PLACED)
+    annotate(controller)
+    sessions.save(tmp_path / "mine")
+    restored, again = opened()
+    again.open(tmp_path / "mine.localdisc")
+    np.testing.assert_array_equal(restored.image.data, picture)
+    assert restored.image.rgb
+    assert_same(restored, controller)
+
+
+def troubles_of(again, path):
+    said = []
+    again.opened.connect(said.extend)
+    again.open(path)
+    return said
+
+
+def test_changed_image_is_said_and_labels_come_back(opened, file, picture, tmp_path):
+    controller, sessions = opened(file, **PLACED)
+    annotate(controller)
+    sessions.save(tmp_path / "mine")
+    Image.fromarray((picture[::-1] * 255).astype(np.uint8)).save(file)
+    restored, again = opened()
+    (said,) = troubles_of(again, tmp_path / "mine.localdisc")
+    assert "“eye” was changed" in said
+    np.testing.assert_array_equal(
+        restored.labels_layer.data, controller.labels_layer.data
+    )
+    assert restored.annotation() == controller.annotation()
+
+
+def test_image_of_another_size(opened, file, picture, tmp_path):
+    controller, sessions = opened(file)
+    annotate(controller)
+    sessions.save(tmp_path / "mine")
+    Image.fromarray((picture[:40] * 255).astype(np.uint8)).save(file)
+    restored, again = opened()
+    (said,) = troubles_of(again, tmp_path / "mine.localdisc")
+    assert "another size" in said
+    assert_labels_are_there(restored, controller)
+    assert restored.prompts == ()
+
+
+def assert_labels_are_there(restored, controller):
+    by_name = {
+        layer.name: layer
+        for layer in restored.viewer.layers
+        if isinstance(layer, Labels)
+    }
+    for layer in (controller.labels_layer, controller.strokes_layer):
+        np.testing.assert_array_equal(by_name[layer.name].data, layer.data)
+        np.testing.assert_allclose(
+            by_name[layer.name].data_to_world((7, 3)), layer.data_to_world((7, 3))
+        )
+
+
+def test_image_that_is_gone_is_said_and_labels_come_back(opened, file, tmp_path):
+    controller, sessions = opened(file, **PLACED)
+    annotate(controller)
+    sessions.save(tmp_path / "mine")
+    file.unlink()
+    restored, again = opened()
+    (said,) = troubles_of(again, tmp_path / "mine.localdisc")
+    assert f"“eye” is gone ({file})" in said
+    assert restored.image is None
+    assert_labels_are_there(restored, controller)
+
+
+def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    annotate(controller)
+    before = sessions.draft().session.labels
+    for value in (1, 2, 3):
+        controller.classes.set_visible(value, False)
+    after = sessions.draft().session.labels
+    assert [each.colours for each in after] == [each.colours for each in before]
+    # Nor does a preview of what adding something would do
+    controller.classes.add("lens")
+    controller.add_clusters([1, 2, 3, 4, 5])
+    controller.writing.preview_structure("vessel")
+    assert controller.writing.preview.layer in controller.viewer.layers
+    names = [each.name for each in sessions.draft().session.labels]
+    assert not [name for name in names if "taken" in name]
+    sessions.save(tmp_path / "mine")
+    again, restoring = opened()
+    restoring.open(tmp_path / "mine.localdisc")
+    assert again.labels_layer.colormap.map(1)[3] == 0  # as it was seen
+    again.classes.set_visible(1, True)
+    np.testing.assert_allclose(again.labels_layer.colormap.map(1), (0, 1, 0, 1))
+    file.unlink()
+    alone, restoring = opened()
+    restoring.open(tmp_path / "mine.localdisc")
+    shown = [layer for layer in alone.viewer.layers if layer.name == "eye labels"]
+    np.testing.assert_allclose(shown[0].colormap.map(1), (0, 1, 0, 1))
+
+
+def test_image_that_was_moved_with_the_session_is_found(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    annotate(controller)
+    elsewhere = tmp_path / "elsewhere"
+    sessions.save(elsewhere / "mine")
+    file.rename(elsewhere / file.name)
+    restored, again = opened()
+    assert troubles_of(again, elsewhere / "mine.localdisc") == []
+    assert_same(restored, controller)
+
+
+def test_model_that_is_gone_is_said(opened, file, tmp_path, models, monkeypatch):
+    controller, sessions = opened(file)
+    annotate(controller)
+    sessions.save(tmp_path / "mine")
+    (tmp_path / "models").mkdir()
+    other = models / "other.safetensors"
+    (tmp_path / "models" / other.name).write_bytes(other.read_bytes())
+    restored, again = opened()
+    monkeypatch.setenv("LOCALDISC_MODELS", str(tmp_path / "models"))
+    said = troubles_of(again, tmp_path / "mine.localdisc")
+    assert "The model 'tiny' is not installed" in said[0]
+    np.testing.assert_array_equal(
+        restored.labels_layer.data, controller.labels_layer.data
+    )
+
+
+def test_what_is_no_session_is_a_sentence(opened, tmp_path):
+    _, sessions = opened()
+    (tmp_path / "a.localdisc").write_text("no")
+    with pytest.raises(FileError, match="damaged or not a session"):
+        sessions.open(tmp_path / "a.localdisc")
+
+
+def test_stacks_and_several_images(opened, picture, tmp_path):
+    controller, sessions = opened()
+    viewer = controller.viewer
+    stack = viewer.add_image(np.stack([picture[..., 0], picture[..., 1]]), name="stack")
+    controller.classes.add("disc")
+    viewer.dims.set_current_step(0, 1)
+    controller.add_prompt((12, 30))
+    controller.writing.add_mask()
+    controller.add_prompt((20, 20))
+    flat = viewer.add_image(picture, name="flat")
+    controller.set_image(flat)
+    controller.add_prompt((5, 5))
+    sessions.save(tmp_path / "mine")
+    restored, again = opened()
+    assert troubles_of(again, tmp_path / "mine.localdisc") == []
+    assert restored.image.name == "flat"
+    assert restored.prompts == (Prompt(5, 5),)
+    (other,) = [layer for layer in restored.images if layer.name == "stack"]
+    restored.set_image(other)
+    controller.set_image(stack)
+    restored.viewer.dims.set_current_step(0, 1)
+    assert restored.annotation() == controller.annotation()
+    np.testing.assert_array_equal(
+        restored.labels_layer.data, controller.labels_layer.data
+    )
+
+
+# By itself
+
+
+class Beat:
+    """A timer whose minutes pass when a test says so."""
+
+    def start(self, seconds, call):
+        self.seconds, self.call = seconds, call
+
+    def stop(self):
+        self.call = lambda: None
+
+
+def test_saved_every_minute_if_there_is_something_new(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    beat = Beat()
+    saver = Autosaver(controller, sessions, beat, tmp_path / "auto")
+    assert beat.seconds == INTERVAL == 60
+    beat.call()
+    assert not saver.path.exists()  # nothing was done yet
+    controller.add_prompt((12, 30))
+    assert not saver.path.exists()
+    beat.call()
+    assert read_session(saver.path).images[0].annotation["planes"]
+    before = saver.path.stat().st_mtime_ns
+    beat.call()
+    assert saver.path.stat().st_mtime_ns == before
+    controller.classes.target().data[3:9, 4:8] = 1  # painted: no event tells of it
+    beat.call()
+    assert read_session(saver.path).labels[0].data.sum() == 24
+    assert crashed_sessions(tmp_path / "auto") == []  # of a process that is there
+    saver.close()
+    assert list((tmp_path / "auto").iterdir()) == []
+    saver.save()
+    assert list((tmp_path / "auto").iterdir()) == []
+
+
+def test_saved_at_once_when_labels_are_written(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    saver = Autosaver(controller, sessions, Beat(), tmp_path)
+    controller.add_prompt((12, 30))
+    controller.writing.add_mask()
+    labels = controller.labels_layer.data
+    np.testing.assert_array_equal(read_session(saver.path).labels[0].data, labels)
+    controller.undo()
+    assert not read_session(saver.path).labels[0].data.any()
+    saver.close()
+
+
+def test_what_happens_while_it_is_written(models, file, tmp_path, stepped):
+    PluginManager.instance().discover()
+    viewer = ViewerModel()
+    viewer.open(file, plugin="napari")
+    controller = Controller(viewer, stepped)
+    controller.set_model("tiny")
+    sessions = Sessions(controller)
+    saver = Autosaver(controller, sessions, Beat(), tmp_path / "auto")
+    labels = controller.classes.target()
+    saver.save()
+    labels.data[0, 0] = 1
+    saver.save()
+    assert len(stepped.runs) == 1
+    stepped.finish(0)
+    assert not read_session(saver.path).labels[0].data.any()
+    stepped.finish(1)  # what came meanwhile
+    assert read_session(saver.path).labels[0].data[0, 0] == 1
+    labels.data[0, 1] = 1
+    saver.save()
+    saver.close()
+    stepped.finish(2)
+    assert not saver.path.exists()
+    controller.close()
+
+
+def test_a_full_disk_is_said(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    (tmp_path / "file").write_text("")
+    saver = Autosaver(controller, sessions, Beat(), tmp_path / "file" / "auto")
+    said = []
+    saver.failed.connect(said.append)
+    controller.classes.target()
+    saver.save()
+    assert "cannot be written" in said[0]
+    saver.close()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from napari.components import ViewerModel
+from npe2 import PluginManager
+from napari_localdisc import preferences
+from napari_localdisc.viewer.session.autosave import Autosaver
+from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.io import session
+from napari_localdisc.viewer.session.session import Sessions
+
+preferences.cache_preferences = lambda: preferences.CachePreferences(enabled=False)
+
+class Beat:
+    def start(self, seconds, call):
+        self.call = call
+    def stop(self):
+        pass
+
+PluginManager.instance().discover()
+file, folder, kept = map(Path, sys.argv[1:])
+viewer = ViewerModel()
+viewer.open(file, plugin="napari")
+controller = Controller(viewer)
+controller.set_model("tiny")
+beat = Beat()
+saver = Autosaver(controller, Sessions(controller), beat, folder)
+controller.classes.add("disc")
+controller.add_prompt((12, 30))
+controller.writing.add_mask()  # saved at once
+controller.add_prompt((20, 21))
+beat.call()  # a minute passed
+np.save(kept, controller.labels_layer.data)
+controller.add_prompt((33, 9))  # the minute that is lost
+
+def killing(file, array, allow_pickle):
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+session.np.lib.format.write_array = killing
+beat.call()  # dies while it writes
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
+def test_a_killed_process_loses_the_last_minute_at_most(opened, file, tmp_path):
+    folder, kept = tmp_path / "auto", tmp_path / "labels.npy"
+    command = [sys.executable, "-c", KILLED, str(file), str(folder), str(kept)]
+    done = subprocess.run(command, timeout=250, env={**os.environ}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    controller, sessions = opened()
+    saver = Autosaver(controller, sessions, Beat(), folder)
+    (crashed,) = saver.crashed()
+    saver.restore(crashed)
+    np.testing.assert_array_equal(controller.labels_layer.data, np.load(kept))
+    assert np.load(kept).any()
+    assert controller.prompts == (Prompt(20, 21),)
+    assert [entry.name for entry in controller.classes.entries] == ["disc"]
+    # What was restored is safe again, and no longer offered
+    assert saver.crashed() == []
+    np.testing.assert_array_equal(
+        read_session(saver.path).labels[0].data, np.load(kept)
+    )
+    saver.close()
+    assert not [path for path in Path(folder).iterdir() if path.suffix == ".localdisc"]

@@ -1,0 +1,165 @@
+"""A folder worked on from napari, without Qt."""
+
+import csv
+
+import dask.array
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from PIL import Image
+
+from napari_localdisc.batch import dask_cluster as cluster_work
+from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.io.areas import class_areas
+from napari_localdisc.io.labels import LabelMap
+from napari_localdisc.viewer.folder import FolderControl
+
+
+@pytest.fixture
+def folder(tmp_path, picture):
+    """Three images, one of which is none."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a", "c"):
+        pixels = (picture * 255).astype(np.uint8)
+        Image.fromarray(pixels if name == "a" else pixels[::-1]).save(
+            images / f"{name}.png"
+        )
+    (images / "b.png").write_text("no picture")
+    return images
+
+
+@pytest.fixture
+def control(models):
+    control = FolderControl(ViewerModel())
+    control.set_model("tiny")
+    return control
+
+
+def test_areas_of_labels():
+    labels = LabelMap(np.array([[0, 2], [2, 7]]), {1: "cup", 2: "disc"}, image="e.jpg")
+    cup, disc, other = class_areas(labels)
+    assert (cup.name, cup.pixels, cup.percent) == ("cup", 0, 0)
+    assert (disc.image, disc.pixels, disc.percent) == ("e.jpg", 2, 50)
+    assert (other.title, other.pixels) == ("7", 1)
+    lazy = LabelMap(dask.array.from_array(labels.labels, chunks=1), labels.names)
+    assert [area.pixels for area in class_areas(lazy)] == [0, 2, 1]
+
+
+def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
+    added = []
+    control.row_added.connect(added.append)
+    control.cluster(folder, tmp_path / "out", 4)
+    assert [row.image for row in control.rows] == ["a.png", "b.png", "c.png"]
+    assert [row.outcome.state for row in added] == ["written", "failed", "written"]
+    assert "b.png is not an image" in added[1].outcome.reason
+    assert sum(area.pixels for area in added[0].areas) == 48 * 40
+    with control.table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == {"a.png", "c.png"}
+    assert sum(int(row["pixels"]) for row in rows) == 2 * 48 * 40
+    assert "2 written, 1 failed" in control.status
+    control.cluster(folder, tmp_path / "out", 4)
+    assert [row.outcome.state for row in control.rows] == [
+        "skipped",
+        "failed",
+        "skipped",
+    ]
+    assert control.rows[0].areas == added[0].areas
+
+
+def test_a_structure_is_named_in_the_table(control, folder, tmp_path):
+    control.find_structure(folder, tmp_path / "out", "vessel")
+    assert {area.name for row in control.rows for area in row.areas} == {"vessel"}
+
+
+def test_a_concept_is_found_in_every_image(control, folder, tmp_path, picture):
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.learning.concept import Concept
+    from napari_localdisc.core.model.model import load_model
+
+    embedding = embed(picture, load_model("tiny", "cpu"))
+    concept = Concept.from_prompts("spot", embedding, [(20, 20)])
+    file = concept.save(tmp_path / "spot")
+    control.find_concept(folder, tmp_path / "out", file)
+    states = [row.outcome.state for row in control.rows]
+    assert states == ["written", "failed", "written"]
+    assert {area.name for row in control.rows for area in row.areas} == {"spot"}
+    with pytest.raises(FileError, match="concept's file first"):
+        control.find_concept(folder, tmp_path / "out", " ")
+
+
+def test_a_concept_is_read_by_the_worker(models, folder, tmp_path, stepped):
+    control = FolderControl(ViewerModel(), stepped)
+    control.set_model("tiny")
+    control.find_concept(folder, tmp_path / "out", tmp_path / "gone")
+    assert control.is_busy
+    with pytest.raises(LocalDiscError, match="gone"):
+        stepped.finish()
+    assert not control.is_busy
+
+
+def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
+    control.cluster(folder, tmp_path / "out", 4)
+    image, labels = control.open_row(control.rows[0])
+    assert list(control.viewer.layers) == [image, labels]
+    assert image.rgb
+    assert labels.data.shape == (48, 40)
+    np.testing.assert_allclose(
+        labels.get_color(1)[:3], (0.337, 0.706, 0.914), atol=0.01
+    )
+
+
+def test_what_is_missing_is_said(control, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_work, "CONNECT_SECONDS", 0.2)
+    with pytest.raises(FileError, match="folder of images first"):
+        control.cluster("", tmp_path, 4)
+    with pytest.raises(FileError, match="folder for the results"):
+        control.cluster(folder, "", 4)
+    with pytest.raises(FileError, match="no image file"):
+        control.cluster(tmp_path, tmp_path, 4)
+    for scheduler, said in (
+        ("gone.json", "no scheduler file gone.json"),
+        ("tcp://127.0.0.1:1", "No dask scheduler answers"),
+    ):
+        with pytest.raises(FileError, match=said):
+            control.cluster(folder, tmp_path, 4, scheduler=scheduler)
+    assert not control.is_busy
+
+
+def test_cancel_keeps_what_is_done(models, folder, tmp_path, stepped):
+    control = FolderControl(ViewerModel(), stepped)
+    control.set_model("tiny")
+    control.cluster(folder, tmp_path / "out", 4)
+    for _ in range(3):  # get ready, count, first image
+        stepped.step()
+    assert control.is_busy
+    assert len(control.rows) == 1
+    control.cancel()
+    assert not control.is_busy
+    assert "after 1 images" in control.status
+    assert not stepped.step()
+    assert len(control.rows) == 1
+    assert (tmp_path / "out" / "a_clusters.tif").exists()
+    assert (tmp_path / "out" / "areas.csv").exists()
+    assert not (tmp_path / "out" / "c_clusters.tif").exists()
+
+
+def test_closing_keeps_what_is_done_and_says_no_more(models, folder, tmp_path, stepped):
+    viewer = ViewerModel()
+    control = FolderControl(viewer, stepped)
+    control.set_model("tiny")
+    heard = []
+    control.progressed.connect(lambda *done: heard.append(done))
+    control.cluster(folder, tmp_path / "out", 4)
+    while not control.rows:
+        stepped.step()
+    viewer.layers.clear()
+    control.close()
+    control.close()
+    heard.clear()
+    stepped.finish()
+    assert not heard
+    assert not control.is_busy
+    assert (tmp_path / "out" / "a_clusters.tif").exists()
+    assert not (tmp_path / "out" / "c_clusters.tif").exists()
