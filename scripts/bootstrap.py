@@ -33,6 +33,7 @@ STYLE_CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
+    ("lint-imports",),
 )
 
 
@@ -95,7 +96,10 @@ def run_tests(pytest_arguments: list[str]) -> int:
     for command in commands:
         say(" ".join(command))
         done = subprocess.run(
-            [str(python), "-m", *command], cwd=ROOT, env=environ, check=False
+            [str(python.with_name(command[0])), *command[1:]],
+            cwd=ROOT,
+            env=environ,
+            check=False,
         )
         if done.returncode:
             failed.append(" ".join(command[:2]))

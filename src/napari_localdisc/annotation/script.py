@@ -10,12 +10,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from napari_localdisc import __version__
 
 from .state import Operation, PlaneKey, from_runs
 
@@ -219,7 +218,7 @@ def python_script(
         )
     code = "".join(body) + _TAIL
     title = f"Repeats what was done on {picture.name}, with the same labels."
-    head = _HEAD.format(title=_in_docstring(title), version=__version__)
+    head = _HEAD.format(title=_in_docstring(title), version=version("napari-localdisc"))
     if "samples." in picture.code:
         head += "from napari_localdisc.io import samples\n"
     helpers = "".join(

@@ -18,13 +18,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_localdisc import __version__
 from napari_localdisc.core.errors import FileError
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _signature(
     """All that an embedding depends on."""
     return {
         "format": FORMAT_VERSION,
-        "version": __version__,
+        "version": version("napari-localdisc"),
         "image": content,
         "model_hash": model_hash,
         "modality": card.modality,

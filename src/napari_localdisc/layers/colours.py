@@ -39,7 +39,7 @@ class LabelColours(DirectLabelColormap):
             self.color_dict.get(key, self.default_color) for key in labels.tolist()
         ]
         table = np.array(found, np.float32).reshape(-1, 4)
-        return table[places.reshape(values.shape)]
+        return np.asarray(table[places.reshape(values.shape)])
 
 
 def label_colours(colours: NDArray[np.floating]) -> LabelColours:

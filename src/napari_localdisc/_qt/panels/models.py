@@ -46,4 +46,5 @@ class TrainingSection(Section):
         dock, widget = window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)
         dock.show()
         dock.raise_()
-        return widget
+        opened: TrainWidget = widget
+        return opened

@@ -45,7 +45,7 @@ class LossPlot(FigureCanvasQTAgg):
 
     def __init__(self, background: str, text: str) -> None:
         figure = Figure(layout="constrained")
-        super().__init__(figure)
+        super().__init__(figure)  # type: ignore[no-untyped-call]
         self.setFixedHeight(HEIGHT)
         self.setMinimumWidth(100)
         self._background, self._text = background, text
@@ -108,7 +108,7 @@ class LossPlot(FigureCanvasQTAgg):
             )
             for text in legend.get_texts():
                 text.set_color(self._text)
-        self.draw_idle()
+        self.draw_idle()  # type: ignore[no-untyped-call]
 
     def _dress(self, axes: Axes, title: str) -> None:
         axes.set_facecolor(self._background)
@@ -170,7 +170,7 @@ class ComparisonDialog(QDialog):
         self.resize(*_SIZE)
         self.figure = Figure(layout="constrained", facecolor=background)
         canvas = FigureCanvasQTAgg(self.figure)
-        toolbar = _Toolbar(canvas, self, coordinates=False)
+        toolbar = _Toolbar(canvas, self, coordinates=False)  # type: ignore[no-untyped-call]
         self.view = QComboBox()
         self.view.addItems(list(comparison.views))
         self.view.setToolTip("What to compare")
