@@ -65,7 +65,7 @@ SECOND_PROCESS = """
 import sys
 import numpy as np
 from napari.components import ViewerModel
-from napari_localdisc import preferences
+from napari_localdisc.viewer import preferences
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.core.model.inference import FastNetwork
 

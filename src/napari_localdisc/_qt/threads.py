@@ -188,7 +188,6 @@ STAGES = {
     6000: (
         "scipy.cluster.hierarchy",  # merges clusters
         "pandas",  # what napari makes Labels layers with
-        "zarr",  # reads what was embedded before
     ),
 }
 """Milliseconds after the widget was made, and so drawn → modules."""
