@@ -166,12 +166,11 @@ def test_autosaved_every_minute_and_removed_when_closed(
 
 
 LEFT_BEHIND = """
-import os, shutil, sys
-from napari_localdisc.io.session import new_autosave
+import os, sys
+from napari_localdisc.io.session import Autosave, read_session
 
-path = new_autosave()
-path.parent.mkdir(parents=True, exist_ok=True)
-shutil.copy(sys.argv[1], path)
+left = Autosave()
+left.write(read_session(sys.argv[1]))
 os._exit(9)
 """
 

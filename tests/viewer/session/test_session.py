@@ -385,7 +385,7 @@ from pathlib import Path
 import numpy as np
 from napari.components import ViewerModel
 from npe2 import PluginManager
-from napari_localdisc import preferences
+from napari_localdisc.viewer import preferences
 from napari_localdisc.viewer.session.autosave import Autosaver
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.io import session
