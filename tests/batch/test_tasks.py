@@ -11,7 +11,7 @@ from napari_localdisc.batch.recipes import ClusterRecipe, StructureRecipe
 from napari_localdisc.batch.tasks import plan_tasks, run_task
 from napari_localdisc.core.errors import Cancelled, FileError, LocalDiscError
 from napari_localdisc.core.model.model import load_model
-from napari_localdisc.io.labels.tiff import read_made_by
+from napari_localdisc.io.labels import read_made_by
 
 
 @pytest.fixture

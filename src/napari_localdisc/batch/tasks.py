@@ -15,7 +15,7 @@ from napari_localdisc.core.errors import (
     LocalDiscError,
     ModelError,
 )
-from napari_localdisc.io.labels import ome_zarr
+from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import Colour, LabelMap
 
 from .recipes import ClusterRecipe, Progress, Recipe, StructureRecipe
@@ -195,13 +195,9 @@ def _about(task: Task, reason: str) -> str:
 
 
 def _is_done(task: Task, made_by: Mapping[str, object]) -> bool:
-    from napari_localdisc.io.labels.ome_zarr import read_made_by as read_large
-    from napari_localdisc.io.labels.tiff import read_made_by
-
     there = [output for output in task.outputs if output.exists()]
     for output in there:
-        read = read_large if output.name.endswith(LARGE_ENDING) else read_made_by
-        if read(output) != made_by:
+        if read_made_by(output) != made_by:
             raise FileError(
                 f"{output} is there already, made with other settings or by another "
                 "program: choose another folder, or overwrite it."

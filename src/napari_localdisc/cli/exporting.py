@@ -96,14 +96,11 @@ class Exporter:
 
     def _write(self, source: Path, labels: "LabelMap") -> Row:
         from napari_localdisc.core.errors import FileError
-        from napari_localdisc.io.labels.masks import target_files
 
         stem = Path(labels.image).stem if source.suffix == ".json" else _stem(source)
         target = self.output / f"{stem}{self.form.endings[0]}"
         self.form.check(labels)
-        targets = [target]
-        if self.form.key == "masks":
-            targets = list(target_files(target, labels).values())
+        targets = self.form.targets(target, labels)
         there = [path for path in targets if path.exists()]
         if source.resolve() in {path.resolve() for path in there}:
             raise FileError(f"{source} would replace itself: choose another folder.")

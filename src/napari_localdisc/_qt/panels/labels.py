@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_localdisc._qt.parts import Section
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.io.labels import FORMATS
 
 from .class_table import ClassTable
 
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
     from napari_localdisc.viewer.export import ExportControl
 
 NEW_LAYER = "a new layer"
-FILES = (
-    "PNG with colours (*.png);;TIFF (*.tif);;COCO (*.coco.json);;"
-    "OME-Zarr (*.ome.zarr);;All files (*)"
-)
+FILES = ";;".join([*(form.filter for form in FORMATS.values()), "All files (*)"])
 
 
 class _Layers(QComboBox):

@@ -151,10 +151,10 @@ def _points(given: list[str], option: str) -> list[tuple[float, float]]:
 
 def _check_targets(targets: list[Path], overwrite: bool) -> None:
     from napari_localdisc.core.errors import FileError
-    from napari_localdisc.io.labels.tiff import SUFFIXES
+    from napari_localdisc.io.labels.tiff import ENDINGS
 
     for path in targets:
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in ENDINGS:
             raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
         if path.exists() and not overwrite:
             raise FileError(f"{path} is there already; --overwrite replaces it.")
