@@ -87,6 +87,16 @@ def _local_discrimination(run: _Run) -> Generator[Progress, None, _Outcome]:
     return _Outcome()
 
 
+def _local_discrimination_to_its_end(run: _Run) -> _Outcome:
+    """Do a run's work: quitting drops generators that did not begin, not functions."""
+    steps = _local_discrimination(run)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
 class QtRunner:
     """Runs work off the GUI thread; it can be cancelled between two steps."""
 
@@ -100,9 +110,12 @@ class QtRunner:
     ) -> None:
         """Start ``work`` in a thread; after ``job`` is cancelled nothing comes back."""
         run = _Run(job, work, on_progress, on_result, on_error)
-        worker = create_worker(_local_discrimination, run)
         # Qt would hold a bound method weakly, and nothing else holds the run
-        worker.yielded.connect(lambda progress: run.deliver_progress(progress))
+        if job.must_finish:
+            worker = create_worker(_local_discrimination_to_its_end, run)
+        else:
+            worker = create_worker(_local_discrimination, run)
+            worker.yielded.connect(lambda progress: run.deliver_progress(progress))
         worker.returned.connect(lambda outcome: run.deliver(outcome))
         worker.finished.connect(lambda: run.forget())
         worker.start()

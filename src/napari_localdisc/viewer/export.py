@@ -121,7 +121,7 @@ class ExportControl:
             self._report(error)
             return
         self._jobs += 1
-        job = self._job = Job(self._jobs)
+        job = self._job = Job(self._jobs, must_finish=True)
         self.busy_changed.emit(True)
         self._runner.start(
             job,
@@ -170,5 +170,5 @@ def _write(labels: LabelMap, path: Path, form: str) -> Steps[list[Path]]:
     from napari_localdisc.io.labels import write_labels
 
     files = write_labels(path, labels, form)
-    yield 1, 1  # not before: napari, when it quits, stops its workers at a yield
+    yield 1, 1
     return files

@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """One run of long work, told apart from others by its number."""
+    """One run of long work, told apart from others by its number.
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    Parameters
+    ----------
+    number : int
+        Its number.
+    must_finish : bool
+        Whether it is done even if the program is quit before it began.
+    """
+
+    def __init__(self, number: int, must_finish: bool = False) -> None:
+        self.number, self.must_finish = number, must_finish
         self.cancelled = False
 
     def cancel(self) -> None:
