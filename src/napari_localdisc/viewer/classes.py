@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from napari_localdisc.annotation.state import (
     classes_to_json,
 )
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.io.areas import ClassArea
 from napari_localdisc.layers.labels import (
     CLASSES,
     MOST_CLASSES,
@@ -308,22 +308,27 @@ class Classes:
 
     def areas(self) -> dict[int, ClassArea]:
         """Measure each class on the plane that is shown."""
-        pixels = self._pixels_here()
-        layer = self._workspace.image
+        pixels, layer = self._pixels_here(), self._workspace.image
+        size, unit = None, ""
         if pixels is None or layer is None:
-            return {entry.value: ClassArea(0) for entry in self.entries}
+            pixels = np.zeros((0, 0), np.uint8)
+        else:
+            size, unit = pixel_area(layer, self._workspace.here()[1])
         most = max((entry.value for entry in self.entries), default=0)
         counts = np.bincount(pixels.ravel(), minlength=most + 1)
-        _, plane = self._workspace.here()
-        size, unit = pixel_area(layer, plane)
-        return {
-            entry.value: ClassArea(
-                int(counts[entry.value]),
+        areas = {}
+        for entry in self.entries:
+            count = int(counts[entry.value])
+            areas[entry.value] = ClassArea(
+                "" if layer is None else layer.name,
+                entry.value,
+                entry.name,
+                count,
+                100 * count / max(1, pixels.size),
                 None if size is None else float(counts[entry.value] * size),
                 unit,
             )
-            for entry in self.entries
-        }
+        return areas
 
     def _pixels_here(self) -> NDArray[np.integer] | None:
         labels = self.labels_layer
@@ -402,29 +407,6 @@ class Classes:
             return
         self._workspace.pacer.soon("painted classes", 300, self._adopt_painted)
         self.areas_changed.emit()
-
-
-@dataclass(frozen=True)
-class ClassArea:
-    """How much of the plane that is shown a class covers.
-
-    Attributes
-    ----------
-    pixels : int
-        Of the image.
-    area : float or None
-        In square ``unit``; None where the layer's units are pixels.
-    unit : str
-        Such as ``mm``.
-    """
-
-    pixels: int
-    area: float | None = None
-    unit: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.pixels:,} px"
-        return text if self.area is None else f"{text} · {self.area:.3g} {self.unit}²"
 
 
 def pixel_area(layer: Image, plane: Plane) -> tuple[float | None, str]:

@@ -32,7 +32,7 @@ from napari_localdisc.core.embedding.embed import embed, map_clusters
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.working import as_rgb
-from napari_localdisc.core.training.photographs import image_files
+from napari_localdisc.core.training.photographs import photograph_files
 
 from .job import (
     CURRENT,
@@ -392,7 +392,7 @@ def first_image(folder: str) -> NDArray[Any]:
     TrainingError, FileError
         If there is none, or it cannot be read.
     """
-    files = image_files(folder)
+    files = photograph_files(folder)
     if not files:
         raise TrainingError(f"There is no image in {folder}.")
     return read_image(files[0])
