@@ -21,13 +21,12 @@ from torch import Tensor
 
 from napari_localdisc.core.colours import PALETTE, from_hex
 from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.model.card import FEWEST, MOST
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.model import Model, ModelCard
-
-FEWEST, MOST = 2, 16
-"""Range of the number of clusters that an image can be shown in."""
+    from napari_localdisc.core.model.card import ModelCard
+    from napari_localdisc.core.model.model import Model
 
 _CHUNK_PIXELS = 1 << 16
 

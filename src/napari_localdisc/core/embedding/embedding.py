@@ -23,7 +23,7 @@ from .similarity import Likeness, RememberedNearness
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.model import ModelCard
+    from napari_localdisc.core.model.card import ModelCard
 
 _AS_IT_IS = MaskOptions()
 
