@@ -142,7 +142,8 @@ class LabelWriting:
         def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
             if not chosen:
                 raise PromptError("Choose structures first: click their colours.")
-            from napari_localdisc.core.embedding.clusters import MOST, cluster_colours
+            from napari_localdisc.core.embedding.clusters import cluster_colours
+            from napari_localdisc.core.model.card import MOST
 
             most = min(MOST, len(known.model.centres))
             mask = np.isin(known.embedding.clusters(min(number, most)), chosen)
