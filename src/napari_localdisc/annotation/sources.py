@@ -1,0 +1,277 @@
+"""What labels are made from: each source makes them, and says how in Python and JSON.
+
+A fifth source is a class here and its name in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
+
+from napari_localdisc.core.errors import FileError
+
+from .state import (
+    STRICT,
+    Json,
+    MaskOptions,
+    Operation,
+    PlaneKey,
+    Point,
+    Prompt,
+    Run,
+    from_runs,
+    runs,
+    split,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.embedding import Embedding
+
+STRUCTURE_THRESHOLD = 0.5
+"""A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
+
+_WIDTH = 88
+
+
+class Source(ABC):
+    """What labels of one image are made from."""
+
+    kind: ClassVar[str]
+    """Tells it from other sources in JSON."""
+
+    @abstractmethod
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Make (H, W) labels: ``value`` where the source is, 0 elsewhere.
+
+        Without a value each class of a prediction is written as itself.
+        """
+
+    @abstractmethod
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Return lines of Python that make the same and write it to ``labels``.
+
+        They use ``write``, ``paint``, ``image``, ``np`` and ``ld`` of a script, and
+        the variable ``embedding``.
+        """
+
+    def to_json(self) -> Json:
+        """Return JSON values: the kind and all attributes."""
+        return {"kind": self.kind, **to_json(vars(self))}
+
+
+class MaskSource(Source):
+    """A source of one mask, which becomes one class."""
+
+    @abstractmethod
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Make the (H, W) mask."""
+
+    @abstractmethod
+    def mask_code(self, embedding: str) -> str:
+        """Return Python that makes ``mask``."""
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Make (H, W) labels: ``value`` in the mask."""
+        return np.where(self.mask(embedding), value or 0, 0).astype(np.uint16)
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say that the mask is made and written as a class."""
+        mask = self.mask_code(embedding)
+        return f"{mask}write(labels, mask, {value}, overwrite={overwrite})\n"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Prompts(MaskSource):
+    """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
+
+    kind: ClassVar[str] = "prompts"
+
+    positive: tuple[Point, ...]
+    negative: tuple[Point, ...] = ()
+    threshold: float | None = None
+    connected: bool = False
+    smooth: bool = False
+    minimum_size: int = 0
+
+    @classmethod
+    def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:
+        """Take prompts and options as they are."""
+        positive, negative = split(prompts)
+        return cls(tuple(positive), tuple(negative), **asdict(options))
+
+    def settled(self, embedding: Embedding) -> Prompts:
+        """Put the threshold that is chosen automatically in the place of None."""
+        if self.threshold is not None:
+            return self
+        threshold = embedding.automatic_threshold(self.positive, self.negative)
+        return replace(self, threshold=threshold)
+
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Ask the embedding."""
+        return embedding.mask(**vars(self))
+
+    def mask_code(self, embedding: str) -> str:
+        """Say it with all arguments by name."""
+        given = [
+            f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+            for name, value in vars(self).items()
+        ]
+        return call(f"mask = {embedding}.mask", given)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Clusters(MaskSource):
+    """Some of ``number`` clusters, merged."""
+
+    kind: ClassVar[str] = "clusters"
+
+    number: int
+    clusters: tuple[int, ...]
+
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Join the clusters."""
+        return np.isin(embedding.clusters(self.number), self.clusters)
+
+    def mask_code(self, embedding: str) -> str:
+        """Say which clusters are joined."""
+        chosen = list(self.clusters)
+        return f"mask = np.isin({embedding}.clusters({self.number}), {chosen})\n"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Structure(MaskSource):
+    """A structure that the model names, from a probability on."""
+
+    kind: ClassVar[str] = "structure"
+
+    name: str
+    threshold: float = STRUCTURE_THRESHOLD
+
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Cut the structure's probability."""
+        return np.asarray(embedding.structure(self.name) >= self.threshold)
+
+    def mask_code(self, embedding: str) -> str:
+        """Say where the probability is cut."""
+        return f"mask = {embedding}.structure({self.name!r}) >= {self.threshold!r}\n"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Strokes(Source):
+    """What is predicted from painted strokes, but for the classes of the background."""
+
+    kind: ClassVar[str] = "strokes"
+
+    strokes: tuple[Run, ...]
+    background: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, strokes: NDArray[np.integer], background: Iterable[int]) -> Strokes:
+        """Take (H, W) strokes as they were painted."""
+        return cls(tuple(runs(strokes)), tuple(background))
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Learn from the strokes anew, and predict."""
+        from napari_localdisc.core.learning.classifier import learn
+
+        strokes = from_runs(self.strokes, embedding.shape)
+        return self.kept(learn(embedding, strokes).predict(embedding), value)
+
+    def kept(
+        self, prediction: NDArray[np.integer], value: int | None = None
+    ) -> NDArray[np.integer]:
+        """Leave of a prediction what is written: all but the background, or a class."""
+        if value is not None:
+            return np.where(prediction == value, prediction, 0)
+        return np.where(np.isin(prediction, self.background), 0, prediction)
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say that it is learned, predicted and written class by class."""
+        learned = (
+            "strokes = np.zeros(image.shape[:2], np.uint16)\n"
+            + paint_code("strokes", self.strokes)
+            + f"prediction = ld.learn({embedding}, strokes).predict({embedding})\n"
+        )
+        each = "value" if value is None else value
+        write = f"write(labels, prediction == {each}, {each}, overwrite={overwrite})\n"
+        if value is not None:
+            return learned + write
+        return (
+            f"{learned}for value in np.unique(prediction):\n"
+            f"    if value not in {sorted({0, *self.background})}:\n"
+            f"        {write}"
+        )
+
+
+SOURCES: Mapping[str, type[Source]] = {
+    source.kind: source for source in (Prompts, Clusters, Structure, Strokes)
+}
+
+
+def source_from_json(values: Mapping[str, Any]) -> Source:
+    """Take back what `Source.to_json` gave.
+
+    Raises
+    ------
+    FileError
+        If a later version added the kind, or values are missing or of another form.
+    """
+    given = dict(values)
+    kind = given.pop("kind", None)
+    if kind not in SOURCES:
+        raise FileError(
+            f"Labels were made from {kind!r}, which a later version added: install a "
+            "newer napari-localdisc."
+        )
+    try:
+        return SOURCES[kind](**given)
+    except ValidationError as error:
+        wrong = ", ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise FileError(
+            f"How labels were made from {kind} is not described whole ({wrong})."
+        ) from error
+
+
+def prompts_written(log: Sequence[Operation], plane: PlaneKey) -> Prompts | None:
+    """Return the prompts whose mask was written to a plane last."""
+    made_from = (
+        entry.parameters["source"]
+        for entry in reversed(log)
+        if entry.kind == "write" and entry.plane == plane
+    )
+    last = next((each for each in made_from if each["kind"] == Prompts.kind), None)
+    source = None if last is None else source_from_json(last)
+    return source if isinstance(source, Prompts) else None
+
+
+# Python in lines of a script's width
+
+
+def call(function: str, arguments: Sequence[str]) -> str:
+    """Return a call, on one line or with a line for each argument."""
+    line = f"{function}({', '.join(arguments)})"
+    if len(line) <= _WIDTH:
+        return line + "\n"
+    inner = "\n".join(textwrap.indent(entry, "    ") + "," for entry in arguments)
+    return f"{function}(\n{inner}\n)\n"
+
+
+def paint_code(target: str, entries: Iterable[Run]) -> str:
+    """Return the call of ``paint`` that writes runs to ``target``."""
+    text = str([tuple(int(number) for number in entry) for entry in entries])
+    if len(text) >= _WIDTH - 20:
+        lines = textwrap.wrap(text[1:-1] + ",", _WIDTH - 8, break_long_words=False)
+        text = "[\n" + textwrap.indent("\n".join(lines), "    ") + "\n]"
+    return call("paint", [target, text])
