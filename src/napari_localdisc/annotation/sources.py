@@ -57,10 +57,9 @@ class Source(ABC):
 
     @abstractmethod
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
-        """Return lines of Python that make the same and write it to ``labels``.
+        """Say the same, and that it is written to ``labels``, as lines of a script.
 
-        They use ``write``, ``paint``, ``image``, ``np`` and ``ld`` of a script, and
-        the variable ``embedding``.
+        They use its ``write``, ``paint``, ``image`` and the variable ``embedding``.
         """
 
     def to_json(self) -> Json:
@@ -68,29 +67,16 @@ class Source(ABC):
         return {"kind": self.kind, **to_json(vars(self))}
 
 
-class MaskSource(Source):
-    """A source of one mask, which becomes one class."""
+def _labels(mask: NDArray[np.bool_], value: int | None) -> NDArray[np.integer]:
+    return np.where(mask, value or 0, 0).astype(np.uint16)
 
-    @abstractmethod
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Make the (H, W) mask."""
 
-    @abstractmethod
-    def mask_code(self, embedding: str) -> str:
-        """Return Python that makes ``mask``."""
-
-    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Make (H, W) labels: ``value`` in the mask."""
-        return np.where(self.mask(embedding), value or 0, 0).astype(np.uint16)
-
-    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
-        """Say that the mask is made and written as a class."""
-        mask = self.mask_code(embedding)
-        return f"{mask}write(labels, mask, {value}, overwrite={overwrite})\n"
+def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
+    return f"write(labels, {mask}, {value}, overwrite={overwrite})\n"
 
 
 @dataclass(frozen=True, config=STRICT)
-class Prompts(MaskSource):
+class Prompts(Source):
     """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
 
     kind: ClassVar[str] = "prompts"
@@ -116,20 +102,25 @@ class Prompts(MaskSource):
         return replace(self, threshold=threshold)
 
     def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Ask the embedding."""
+        """Make the (H, W) mask."""
         return embedding.mask(**vars(self))
 
-    def mask_code(self, embedding: str) -> str:
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give the mask to a class."""
+        return _labels(self.mask(embedding), value)
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say it with all arguments by name."""
         given = [
             f"{name}={list(value) if isinstance(value, tuple) else value!r}"
             for name, value in vars(self).items()
         ]
-        return call(f"mask = {embedding}.mask", given)
+        mask = call(f"mask = {embedding}.mask", given)
+        return mask + _write("mask", value, overwrite)
 
 
 @dataclass(frozen=True, config=STRICT)
-class Clusters(MaskSource):
+class Clusters(Source):
     """Some of ``number`` clusters, merged."""
 
     kind: ClassVar[str] = "clusters"
@@ -137,18 +128,19 @@ class Clusters(MaskSource):
     number: int
     clusters: tuple[int, ...]
 
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Join the clusters."""
-        return np.isin(embedding.clusters(self.number), self.clusters)
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give all of the clusters to a class."""
+        found = np.isin(embedding.clusters(self.number), self.clusters)
+        return _labels(found, value)
 
-    def mask_code(self, embedding: str) -> str:
-        """Say which clusters are joined."""
-        chosen = list(self.clusters)
-        return f"mask = np.isin({embedding}.clusters({self.number}), {chosen})\n"
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say which of how many."""
+        found = f"{embedding}.clusters({self.number}), {list(self.clusters)}"
+        return f"mask = np.isin({found})\n" + _write("mask", value, overwrite)
 
 
 @dataclass(frozen=True, config=STRICT)
-class Structure(MaskSource):
+class Structure(Source):
     """A structure that the model names, from a probability on."""
 
     kind: ClassVar[str] = "structure"
@@ -156,13 +148,14 @@ class Structure(MaskSource):
     name: str
     threshold: float = STRUCTURE_THRESHOLD
 
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Cut the structure's probability."""
-        return np.asarray(embedding.structure(self.name) >= self.threshold)
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give what is probable enough to a class."""
+        return _labels(embedding.structure(self.name) >= self.threshold, value)
 
-    def mask_code(self, embedding: str) -> str:
-        """Say where the probability is cut."""
-        return f"mask = {embedding}.structure({self.name!r}) >= {self.threshold!r}\n"
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say how probable."""
+        found = f"{embedding}.structure({self.name!r}) >= {self.threshold!r}"
+        return f"mask = {found}\n" + _write("mask", value, overwrite)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -179,20 +172,21 @@ class Strokes(Source):
         """Take (H, W) strokes as they were painted."""
         return cls(tuple(runs(strokes)), tuple(background))
 
+    def kept(self, prediction: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Leave the background out of what is predicted."""
+        return np.where(np.isin(prediction, self.background), 0, prediction)
+
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
         """Learn from the strokes anew, and predict."""
         from napari_localdisc.core.learning.classifier import learn
 
         strokes = from_runs(self.strokes, embedding.shape)
-        return self.kept(learn(embedding, strokes).predict(embedding), value)
-
-    def kept(
-        self, prediction: NDArray[np.integer], value: int | None = None
-    ) -> NDArray[np.integer]:
-        """Leave of a prediction what is written: all but the background, or a class."""
-        if value is not None:
-            return np.where(prediction == value, prediction, 0)
-        return np.where(np.isin(prediction, self.background), 0, prediction)
+        prediction = learn(embedding, strokes).predict(embedding)
+        return (
+            self.kept(prediction)
+            if value is None
+            else prediction * (prediction == value)
+        )
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say that it is learned, predicted and written class by class."""
@@ -201,14 +195,12 @@ class Strokes(Source):
             + paint_code("strokes", self.strokes)
             + f"prediction = ld.learn({embedding}, strokes).predict({embedding})\n"
         )
-        each = "value" if value is None else value
-        write = f"write(labels, prediction == {each}, {each}, overwrite={overwrite})\n"
         if value is not None:
-            return learned + write
+            return learned + _write(f"prediction == {value}", value, overwrite)
         return (
             f"{learned}for value in np.unique(prediction):\n"
             f"    if value not in {sorted({0, *self.background})}:\n"
-            f"        {write}"
+            f"        {_write('prediction == value', 'value', overwrite)}"
         )
 
 
@@ -235,10 +227,7 @@ def source_from_json(values: Mapping[str, Any]) -> Source:
     try:
         return SOURCES[kind](**given)
     except ValidationError as error:
-        wrong = ", ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-            for each in error.errors()
-        )
+        wrong = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
         raise FileError(
             f"How labels were made from {kind} is not described whole ({wrong})."
         ) from error

@@ -12,7 +12,6 @@ from psygnal import Signal
 
 from napari_localdisc.annotation.sources import (
     Clusters,
-    MaskSource,
     Prompts,
     Source,
     Structure,
@@ -242,7 +241,7 @@ class LabelWriting:
 
 
 def _of_mask(
-    known: Embedded, source: MaskSource, text: str, entry: AnnotationClass
+    known: Embedded, source: Source, text: str, entry: AnnotationClass
 ) -> Writing:
     if entry.background:
         raise PromptError(
