@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,6 @@ from napari_localdisc.core.errors import FileError
 from .state import (
     STRICT,
     Json,
-    MaskOptions,
     Operation,
     PlaneKey,
     Point,
@@ -35,6 +34,7 @@ from .state import (
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.embedding.prompts import MaskOptions
 
 STRUCTURE_THRESHOLD = 0.5
 """A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
@@ -67,8 +67,16 @@ class Source(ABC):
         return {"kind": self.kind, **to_json(vars(self))}
 
 
-def _labels(mask: NDArray[np.bool_], value: int | None) -> NDArray[np.integer]:
-    return np.where(mask, value or 0, 0).astype(np.uint16)
+class MaskSource(Source):
+    """A source of one class."""
+
+    @abstractmethod
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Make the (H, W) mask."""
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give the mask to a class."""
+        return np.where(self.mask(embedding), value or 0, 0).astype(np.uint16)
 
 
 def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
@@ -76,7 +84,7 @@ def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Prompts(Source):
+class Prompts(MaskSource):
     """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
 
     kind: ClassVar[str] = "prompts"
@@ -94,20 +102,9 @@ class Prompts(Source):
         positive, negative = split(prompts)
         return cls(tuple(positive), tuple(negative), **asdict(options))
 
-    def settled(self, embedding: Embedding) -> Prompts:
-        """Put the threshold that is chosen automatically in the place of None."""
-        if self.threshold is not None:
-            return self
-        threshold = embedding.automatic_threshold(self.positive, self.negative)
-        return replace(self, threshold=threshold)
-
     def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Make the (H, W) mask."""
+        """Ask the embedding."""
         return embedding.mask(**vars(self))
-
-    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Give the mask to a class."""
-        return _labels(self.mask(embedding), value)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say it with all arguments by name."""
@@ -120,7 +117,7 @@ class Prompts(Source):
 
 
 @dataclass(frozen=True, config=STRICT)
-class Clusters(Source):
+class Clusters(MaskSource):
     """Some of ``number`` clusters, merged."""
 
     kind: ClassVar[str] = "clusters"
@@ -128,10 +125,9 @@ class Clusters(Source):
     number: int
     clusters: tuple[int, ...]
 
-    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Give all of the clusters to a class."""
-        found = np.isin(embedding.clusters(self.number), self.clusters)
-        return _labels(found, value)
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Join the clusters."""
+        return np.isin(embedding.clusters(self.number), self.clusters)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say which of how many."""
@@ -140,7 +136,7 @@ class Clusters(Source):
 
 
 @dataclass(frozen=True, config=STRICT)
-class Structure(Source):
+class Structure(MaskSource):
     """A structure that the model names, from a probability on."""
 
     kind: ClassVar[str] = "structure"
@@ -148,9 +144,9 @@ class Structure(Source):
     name: str
     threshold: float = STRUCTURE_THRESHOLD
 
-    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Give what is probable enough to a class."""
-        return _labels(embedding.structure(self.name) >= self.threshold, value)
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Cut the structure's probability."""
+        return np.asarray(embedding.structure(self.name) >= self.threshold)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say how probable."""

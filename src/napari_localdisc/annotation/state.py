@@ -36,13 +36,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
+
+from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.embedding import Embedding, Reading
 
 Point = tuple[float, float]
 PlaneKey = tuple[int | None, ...]
@@ -89,28 +94,6 @@ def within(prompts: Iterable[Prompt], mask: NDArray[np.bool_]) -> tuple[Prompt, 
 
 
 @dataclass(frozen=True, config=STRICT)
-class MaskOptions:
-    """How prompts become a mask.
-
-    Attributes
-    ----------
-    threshold : float or None
-        Similarity from which a pixel belongs to it; None: chosen automatically.
-    connected : bool
-        Only what is connected to a positive prompt.
-    smooth : bool
-        Round the outline.
-    minimum_size : int
-        Pixels of the image below which a piece is left out.
-    """
-
-    threshold: float | None = None
-    connected: bool = False
-    smooth: bool = False
-    minimum_size: int = 0
-
-
-@dataclass(frozen=True, config=STRICT)
 class AnnotationClass:
     """One class of the labels.
 
@@ -141,12 +124,16 @@ class PlaneAnnotation:
     """Prompts and mask options of one plane."""
 
     prompts: tuple[Prompt, ...] = ()
-    options: MaskOptions = MaskOptions()
+    options: MaskOptions = field(default_factory=MaskOptions)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was done."""
         return self == PlaneAnnotation()
+
+    def read(self, embedding: Embedding) -> Reading:
+        """Ask the plane's embedding what its prompts find."""
+        return embedding.read(Prompts(*split(self.prompts)), self.options)
 
 
 @dataclass(frozen=True, config=STRICT)

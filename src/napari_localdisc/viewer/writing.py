@@ -99,11 +99,14 @@ class LabelWriting:
                     "There is no mask yet: turn on Find similar and click on what you "
                     "look for."
                 )
+            reading = annotation.read(known.embedding)
             options = annotation.options
-            source = Prompts.of(annotation.prompts, options).settled(known.embedding)
             entry = self._classes.chosen or self._classes.new()
             done = PlaneAnnotation((), replace(options, threshold=None))
-            writing = _of_mask(known, source, "add the mask", entry)
+            source = Prompts.of(
+                annotation.prompts, replace(options, threshold=reading.threshold)
+            )
+            writing = _of_mask(reading.mask, source, "add the mask", entry)
             self.write(layer, plane, known, writing, done)
             said = self._workspace.status
             self._workspace.refresh_plane(layer, plane)
@@ -140,7 +143,8 @@ class LabelWriting:
             one = "structure" if len(chosen) == 1 else "structures"
             name = f"{one} {' + '.join(map(str, chosen))}"
             colour = cluster_colours(known.model, most)[chosen[0]]
-            return _of_mask(known, source, f"add {name}", self._named(name, colour))
+            mask = source.mask(known.embedding)
+            return _of_mask(mask, source, f"add {name}", self._named(name, colour))
 
         return make
 
@@ -154,7 +158,9 @@ class LabelWriting:
 
     def _structure(self, name: str) -> Make:
         def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
-            return _of_mask(known, Structure(name), f"add {name}", self._named(name))
+            source = Structure(name)
+            mask = source.mask(known.embedding)
+            return _of_mask(mask, source, f"add {name}", self._named(name))
 
         return make
 
@@ -241,13 +247,17 @@ class LabelWriting:
 
 
 def _of_mask(
-    known: Embedded, source: Source, text: str, entry: AnnotationClass
+    mask: NDArray[np.bool_],
+    source: Source,
+    text: str,
+    entry: AnnotationClass,
 ) -> Writing:
     if entry.background:
         raise PromptError(
             f"“{entry.name}” only says what is no class: choose another class."
         )
-    return Writing(source.labels(known.embedding, entry.value), source, text, entry)
+    wanted = np.where(mask, entry.value, 0).astype(np.uint16)
+    return Writing(wanted, source, text, entry)
 
 
 OPACITY = 0.85
