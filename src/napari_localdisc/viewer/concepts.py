@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation.sources import Prompts, prompts_written
-from napari_localdisc.core.colours import from_hex
+from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
 from napari_localdisc.layers.ours import DerivedLabels
@@ -229,7 +227,7 @@ class Concepts:
     ) -> None:
         labels = concept.labels(known.embedding)
         shown = [entry for entry in concept.classes if not entry.background]
-        colours = _colours({entry.value: entry.colour for entry in shown})
+        colours = colour_rows({entry.value: entry.colour for entry in shown})
         metadata = {
             "concept": concept.name,
             "model": known.model.card.name,
@@ -247,12 +245,3 @@ class Concepts:
             metadata,
         )
         self.applied.emit(derived.layer(viewer))
-
-
-def _colours(table: dict[int, str]) -> NDArray[np.float64]:
-    """(n + 1, 4) RGBA rows, from label 0 on; white between the classes."""
-    rows = np.ones((max(table, default=0) + 1, 4))
-    rows[0] = 0
-    for value, colour in table.items():
-        rows[value, :3] = from_hex(colour)
-    return rows
