@@ -171,7 +171,7 @@ class Concepts:
             return load_concept(path)
 
         def done(concept: Concept) -> None:
-            self._apply(concept, wanted)
+            self.apply(concept, [each for image in wanted if (each := image())])
 
         self._sessions.run(work, done, self._controller.report)
 
@@ -185,13 +185,11 @@ class Concepts:
         images : iterable of Image
             Layers of the viewer.
         """
-        self._apply(concept, [weakref.ref(image) for image in images])
-
-    def _apply(self, concept: Concept, waiting: list[weakref.ref[Image]]) -> None:
+        waiting = [weakref.ref(image) for image in images]
         with self._controller.reporting():
             if not waiting:
                 raise PromptError("There is no image to find the concept in: open one.")
-        self._next(concept, waiting, 0, len(waiting))
+            self._next(concept, waiting, 0, len(waiting))
 
     def _next(
         self,
@@ -218,9 +216,8 @@ class Concepts:
                 controller.report(error)
                 continue
             return
-        if total:
-            noun = "image" if total == 1 else "images"
-            controller.say(f"“{concept.name}” was looked for in {done} {noun}.")
+        noun = "image" if total == 1 else "images"
+        controller.say(f"“{concept.name}” was looked for in {done} {noun}.")
 
     def _show(
         self, concept: Concept, layer: Image, plane: Plane, known: Embedded
