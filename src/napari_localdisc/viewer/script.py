@@ -157,26 +157,12 @@ def _embedding(
     key: ModelKey, pixels: NDArray[Any], digest: str, done: _Done
 ) -> Embedding:
     from napari_localdisc.core.embedding.embed import embed
-    from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.model.model import load_model
 
     name, model_hash = key
     if done.known is not None and done.known.model.hash == model_hash:
-        seen = done.known.embedding
-        # Without what it remembers of prompts: their cosines may differ in the last
-        # bit, and the script starts afresh
-        return Embedding(
-            seen.matrix,
-            seen.cluster_probability,
-            seen.field_of_view,
-            seen.grid,
-            seen.card,
-            seen.centres,
-            seen.model_hash,
-            seen.presence,
-            seen.colour,
-        )
-
+        # Remembered cosines may differ in the last bit, and a script starts afresh
+        return done.known.embedding.fresh()
     model = load_model(name)
     if model.hash != model_hash:
         raise ModelError(
