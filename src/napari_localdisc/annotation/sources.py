@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
+from napari_localdisc.core.embedding.prompts import MaskOptions
+from napari_localdisc.core.embedding.prompts import Prompts as Points
 from napari_localdisc.core.errors import FileError
 
 from .state import (
@@ -33,8 +35,7 @@ from .state import (
 )
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.embedding.prompts import MaskOptions
+    from napari_localdisc.core.embedding.embedding import Embedding, Reading
 
 STRUCTURE_THRESHOLD = 0.5
 """A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
@@ -64,16 +65,8 @@ class Source(ABC):
         return {"kind": self.kind, **to_json(vars(self))}
 
 
-class MaskSource(Source):
-    """A source of one class."""
-
-    @abstractmethod
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Make the (H, W) mask."""
-
-    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Give the mask to a class."""
-        return np.where(self.mask(embedding), value or 0, 0).astype(np.uint16)
+def _labels(mask: NDArray[np.bool_], value: int | None) -> NDArray[np.integer]:
+    return np.where(mask, value or 0, 0).astype(np.uint16)
 
 
 def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
@@ -81,7 +74,7 @@ def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Prompts(MaskSource):
+class Prompts(Source):
     """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
 
     kind: ClassVar[str] = "prompts"
@@ -99,9 +92,16 @@ class Prompts(MaskSource):
         positive, negative = split(prompts)
         return cls(tuple(positive), tuple(negative), **asdict(options))
 
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Ask the embedding."""
-        return embedding.mask(**vars(self))
+    def read(self, embedding: Embedding) -> Reading:
+        """Ask the embedding once what the points find."""
+        options = MaskOptions(
+            self.threshold, self.connected, self.smooth, self.minimum_size
+        )
+        return embedding.read(Points(self.positive, self.negative), options)
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give the mask to a class."""
+        return _labels(self.read(embedding).mask, value)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say it with all arguments by name."""
@@ -114,7 +114,7 @@ class Prompts(MaskSource):
 
 
 @dataclass(frozen=True, config=STRICT)
-class Clusters(MaskSource):
+class Clusters(Source):
     """Some of ``number`` clusters, merged."""
 
     kind: ClassVar[str] = "clusters"
@@ -122,9 +122,10 @@ class Clusters(MaskSource):
     number: int
     clusters: tuple[int, ...]
 
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Join the clusters."""
-        return np.isin(embedding.clusters(self.number), self.clusters)
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give all of the clusters to a class."""
+        found = np.isin(embedding.clusters(self.number), self.clusters)
+        return _labels(found, value)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say which of how many."""
@@ -133,7 +134,7 @@ class Clusters(MaskSource):
 
 
 @dataclass(frozen=True, config=STRICT)
-class Structure(MaskSource):
+class Structure(Source):
     """A structure that the model names, from a probability on."""
 
     kind: ClassVar[str] = "structure"
@@ -141,9 +142,9 @@ class Structure(MaskSource):
     name: str
     threshold: float = STRUCTURE_THRESHOLD
 
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Cut the structure's probability."""
-        return np.asarray(embedding.structure(self.name) >= self.threshold)
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give what is probable enough to a class."""
+        return _labels(embedding.structure(self.name) >= self.threshold, value)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say how probable."""
@@ -202,7 +203,7 @@ def source_from_json(values: Mapping[str, Any]) -> Source:
         If a later version added the kind, or values are missing or of another form.
     """
     given = dict(values)
-    kind = given.pop("kind", None)
+    kind = str(given.pop("kind", None))
     if kind not in SOURCES:
         raise FileError(
             f"Labels were made from {kind!r}, which a later version added: install a "

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
-from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding, Reading
+from napari_localdisc.core.embedding.prompts import MaskOptions
 
 Point = tuple[float, float]
 PlaneKey = tuple[int | None, ...]
@@ -130,10 +127,6 @@ class PlaneAnnotation:
     def is_empty(self) -> bool:
         """Whether nothing was done."""
         return self == PlaneAnnotation()
-
-    def read(self, embedding: Embedding) -> Reading:
-        """Ask the plane's embedding what its prompts find."""
-        return embedding.read(Prompts(*split(self.prompts)), self.options)
 
 
 @dataclass(frozen=True, config=STRICT)

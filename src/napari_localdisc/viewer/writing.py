@@ -94,19 +94,17 @@ class LabelWriting:
                 layer, plane, known.embedding.field_of_view
             )
             annotation = state.committed
-            if not any(prompt.positive for prompt in annotation.prompts):
+            source = Prompts.of(annotation.prompts, annotation.options)
+            if not source.positive:
                 raise PromptError(
                     "There is no mask yet: turn on Find similar and click on what you "
                     "look for."
                 )
-            reading = annotation.read(known.embedding)
-            options = annotation.options
+            reading = source.read(known.embedding)
+            source = replace(source, threshold=reading.threshold)
             entry = self._classes.chosen or self._classes.new()
-            done = PlaneAnnotation((), replace(options, threshold=None))
-            source = Prompts.of(
-                annotation.prompts, replace(options, threshold=reading.threshold)
-            )
-            writing = _of_mask(reading.mask, source, "add the mask", entry)
+            done = PlaneAnnotation((), replace(annotation.options, threshold=None))
+            writing = _of_source(known, source, "add the mask", entry, reading.mask)
             self.write(layer, plane, known, writing, done)
             said = self._workspace.status
             self._workspace.refresh_plane(layer, plane)
@@ -143,8 +141,8 @@ class LabelWriting:
             one = "structure" if len(chosen) == 1 else "structures"
             name = f"{one} {' + '.join(map(str, chosen))}"
             colour = cluster_colours(known.model, most)[chosen[0]]
-            mask = source.mask(known.embedding)
-            return _of_mask(mask, source, f"add {name}", self._named(name, colour))
+            entry = self._named(name, colour)
+            return _of_source(known, source, f"add {name}", entry)
 
         return make
 
@@ -158,9 +156,8 @@ class LabelWriting:
 
     def _structure(self, name: str) -> Make:
         def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
-            source = Structure(name)
-            mask = source.mask(known.embedding)
-            return _of_mask(mask, source, f"add {name}", self._named(name))
+            source, entry = Structure(name), self._named(name)
+            return _of_source(known, source, f"add {name}", entry)
 
         return make
 
@@ -246,17 +243,22 @@ class LabelWriting:
         return text
 
 
-def _of_mask(
-    mask: NDArray[np.bool_],
+def _of_source(
+    known: Embedded,
     source: Source,
     text: str,
     entry: AnnotationClass,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Writing:
     if entry.background:
         raise PromptError(
             f"“{entry.name}” only says what is no class: choose another class."
         )
-    wanted = np.where(mask, entry.value, 0).astype(np.uint16)
+    wanted = (
+        source.labels(known.embedding, entry.value)
+        if mask is None
+        else np.where(mask, entry.value, 0).astype(np.uint16)
+    )
     return Writing(wanted, source, text, entry)
 
 
