@@ -1,4 +1,4 @@
-"""What the manifest names: readers, writers and sample data.
+"""What the manifest names: readers and writers.
 
 Opening a session or a concept is something that is done in a viewer: nothing is
 returned as layers.  With no viewer at hand, a session's labels are.
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_localdisc.core.image.files import sample_path
 from napari_localdisc.io.labels import read_labels, write_labels, write_map
 from napari_localdisc.io.session import SUFFIX, read_session
 from napari_localdisc.layers.files import (
@@ -91,21 +90,6 @@ def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:
     for one in _paths(path):
         widget.concepts.apply_file(one)
     return NO_LAYERS
-
-
-def open_retina() -> list[tuple[Any, dict[str, Any], str]]:
-    """Open the photograph of a normal left eye by Mikael Häggström (CC0).
-
-    Returns
-    -------
-    list of tuple
-        One napari image layer: (1411, 1411, 3) uint8.
-    """
-    from napari_localdisc.core.image.files import read_image
-
-    metadata = {"author": "Mikael Häggström", "licence": "CC0 1.0"}
-    options = {"name": "retina", "rgb": True, "metadata": metadata}
-    return [(read_image(sample_path()), options, "image")]
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
