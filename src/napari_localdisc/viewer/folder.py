@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_localdisc.batch.recipes import ClusterRecipe, Recipe, StructureRecipe
-from napari_localdisc.batch.run import Order, Row, work_on
+from napari_localdisc.batch.recipes import (
+    ClusterRecipe,
+    ConceptRecipe,
+    Recipe,
+    StructureRecipe,
+)
+from napari_localdisc.batch.tasks import Job as BatchJob
+from napari_localdisc.batch.tasks import Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import Cancelled, FileError, LocalDiscError
-from napari_localdisc.io.areas import write_areas
+from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
 from .chosen import ModelChoice
 from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error
@@ -20,10 +30,32 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_localdisc.core.work import Progress
+    from napari_localdisc.core.model.card import ModelFile
+    from napari_localdisc.core.work import Progress, Steps
 
 TABLE = "areas.csv"
 """Name of the table in the output folder."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one image.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Its files, and the reason if there are none.
+    areas : tuple of ClassArea
+        Of its labels.
+    """
+
+    outcome: Outcome
+    areas: tuple[ClassArea, ...] = ()
+
+    @property
+    def image(self) -> str:
+        """File name of the image."""
+        return self.outcome.task.source.name
 
 
 class FolderControl:
@@ -61,7 +93,7 @@ class FolderControl:
         self._models = ModelChoice()
         self._job: Job | None = None
         self._jobs = 0
-        self._order: Order | None = None
+        self._arrived: deque[Row] = deque()
         self.rows: list[Row] = []
         self.table: Path | None = None
 
@@ -152,31 +184,31 @@ class FolderControl:
         """
         if self._job is not None:
             return
+        source, out, scheduler = (
+            str(source).strip(),
+            str(out).strip(),
+            scheduler.strip(),
+        )
         try:
-            order = Order(
-                str(source).strip(),
-                str(out).strip(),
-                recipe,
-                self.model or "",
-                self._models.file,
-                overwrite,
-                scheduler.strip(),
-            )
-            order.check()
+            _check(source, out, scheduler)
+            file = self._models.file
         except LocalDiscError as error:
             self._report(error)
             return
         self.rows.clear()
         self.cleared.emit()
-        self.table = Path(order.out) / TABLE
-        self._order = order
+        self.table = Path(out) / TABLE
+        self._arrived = deque()
+        work = partial(
+            _work, self._arrived, source, Path(out), recipe, file, overwrite, scheduler
+        )
         self._jobs += 1
         job = self._job = Job(self._jobs)
         self.busy_changed.emit(True)
         self._say("Getting ready…")
         self._runner.start(
             job,
-            lambda: work_on(order),
+            work,
             lambda progress: self._on_progress(job, progress),
             lambda result: self._on_end(job),
             lambda error: self._on_error(job, error),
@@ -184,9 +216,8 @@ class FolderControl:
 
     def cancel(self) -> None:
         """Stop; what is done stays, and the next run goes on from there."""
-        if self._job is None or self._order is None:
+        if self._job is None:
             return
-        self._order.stop.set()
         self._job.cancel()
         self._finish()
         self._say(f"Stopped after {len(self.rows)} images; Start goes on from there.")
@@ -210,9 +241,7 @@ class FolderControl:
             return
         self._collect()
         self._finish()
-        states = [row.outcome.state for row in self.rows]
-        counts = {state: states.count(state) for state in dict.fromkeys(states)}
-        said = ", ".join(f"{count} {state}" for state, count in counts.items())
+        said = count_states(row.outcome for row in self.rows)
         self._say(f"Done: {said}. Areas are in {self.table}.")
 
     def _on_error(self, job: Job, error: Exception) -> None:
@@ -225,9 +254,8 @@ class FolderControl:
             self._report(error)
 
     def _collect(self) -> None:
-        arrived = self._order.arrived if self._order is not None else None
-        while arrived:
-            row = arrived.popleft()
+        while self._arrived:
+            row = self._arrived.popleft()
             self.rows.append(row)
             self.row_added.emit(row)
 
@@ -289,7 +317,58 @@ class FolderControl:
 
 
 def _concept_recipe(path: str | Path) -> Recipe:
-    from napari_localdisc.batch.recipes import ConceptRecipe
     from napari_localdisc.core.learning.concept import load_concept
 
     return ConceptRecipe(load_concept(path))
+
+
+def _check(source: str, out: str, scheduler: str) -> None:
+    """Raise a FileError for what can be seen without reading anything."""
+    if not source:
+        raise FileError("Choose the folder of images first.")
+    if not out:
+        raise FileError("Choose a folder for the results first.")
+    if scheduler:
+        from napari_localdisc.batch.dask_cluster import check_scheduler
+
+        check_scheduler(scheduler)
+
+
+def _work(
+    arrived: deque[Row],
+    source: str,
+    out: Path,
+    make_recipe: Callable[[], Recipe],
+    file: ModelFile,
+    overwrite: bool,
+    scheduler: str,
+) -> Steps[None]:
+    """Make the files of every image and measure them; images done, and in all."""
+    yield 0, 0
+    from napari_localdisc.batch.run import run_tasks
+    from napari_localdisc.core.image.files import find_images
+    from napari_localdisc.core.model.model import load_model
+
+    recipe = make_recipe()
+    tasks = plan_tasks(find_images([source]), out, recipe.endings)
+    yield 0, len(tasks)
+    model = load_model(file.path)
+    recipe.check(model)
+    # Other machines find it by its name
+    name = file.path.stem if scheduler else str(file.path)
+    job = BatchJob(recipe, name, model.hash, overwrite=overwrite)
+    outcomes = run_tasks(tasks, job, model=model, scheduler=scheduler, spare_cores=1)
+    done = 0
+    with closing(outcomes):
+        for outcome in outcomes:
+            if outcome is not None:
+                done += 1
+                arrived.append(_measured(outcome))
+            yield done, len(tasks)
+
+
+def _measured(outcome: Outcome) -> Row:
+    areas: list[ClassArea] = []
+    if outcome.state in ("written", "skipped"):
+        areas = areas_in(outcome.task.outputs[0], outcome.task.source.name)
+    return Row(outcome, tuple(areas))

@@ -57,7 +57,7 @@ def cluster(
     from napari_localdisc.batch.recipes import ClusterRecipe
     from napari_localdisc.cli.folders import make_files
 
-    recipe = ClusterRecipe(clusters, flips, detail)
+    recipe = ClusterRecipe(clusters, flips=flips, detail=detail)
     make_files(
         images,
         output,

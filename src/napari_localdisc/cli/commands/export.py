@@ -1,13 +1,14 @@
 """`localdisc export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
+    from napari_localdisc.batch.tasks import Outcome
     from napari_localdisc.io.labels import Colour
 
 POSITION = 80
@@ -88,22 +89,40 @@ def export(
     as_json: options.AsJson = False,
 ) -> None:
     """Write labels in the formats of other programs; values stay as they are."""
-    from napari_localdisc.cli.exporting import Exporter, report
-    from napari_localdisc.cli.output import checking_arguments
+    from napari_localdisc.cli.exporting import Exporter
+    from napari_localdisc.cli.folders import exit_if_failed, report
+    from napari_localdisc.cli.output import (
+        checking_arguments,
+        print_json,
+        progress_bar,
+    )
     from napari_localdisc.io.labels import find_labels
 
     with checking_arguments():
         exporter = Exporter(
             output,
-            form,
+            form or "",
             _pairs(names or [], "--name"),
             {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()},
             segmentation,
-            overwrite=overwrite,
-            dry_run=dry_run,
+            overwrite,
+            dry_run,
         )
-    rows = exporter.run(find_labels(labels))
-    report(rows, as_json)
+    sources = find_labels(labels)
+    with progress_bar(len(sources), "files") as show:
+        outcomes = exporter.run(sources, show)
+    for outcome in outcomes:
+        report(outcome, as_json)
+    if as_json:
+        print_json([_row(outcome) for outcome in outcomes])
+    exit_if_failed(outcomes)
+
+
+def _row(outcome: "Outcome") -> dict[str, Any]:
+    known = outcome.to_dict()
+    return {"labels": known["image"]} | {
+        key: known[key] for key in ("outputs", "state", "reason")
+    }
 
 
 def _pairs(given: list[str], option: str) -> dict[int, str]:

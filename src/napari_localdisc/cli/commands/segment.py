@@ -124,7 +124,7 @@ def _structure_recipe(
     file = list_models().get(model, Path(model))
     known = summarise_model(file).structures if file.is_file() else ()
     name = find_name(known, structure) or structure
-    return StructureRecipe(name, 0.5 if threshold is None else threshold, flips)
+    return StructureRecipe(name, 0.5 if threshold is None else threshold, flips=flips)
 
 
 def _concept_recipe(
@@ -136,4 +136,4 @@ def _concept_recipe(
     concept = load_concept(path)
     if threshold is not None:
         concept = concept.with_threshold(threshold)
-    return ConceptRecipe(concept, flips), model or concept.model_name
+    return ConceptRecipe(concept, flips=flips), model or concept.model_name

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from numpy.typing import NDArray
 
 from napari_localdisc.cli import options
 
@@ -126,7 +125,7 @@ def _write(
         "model_hash": embedding.model_hash,
     }
     similarity = embedding.similarity(points, negative=unlike)
-    arrays: list[NDArray[Any]] = [similarity]
+    arrays: list[Any] = [similarity]
     if len(targets) > 1:
         arrays.append(embedding.mask(points, negative=unlike))
     for path, array in zip(targets, arrays, strict=True):
