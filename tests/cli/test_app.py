@@ -2,6 +2,7 @@
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_localdisc.cli import demo, main
+from napari_localdisc.cli import commands, demo, main
 from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
@@ -61,6 +62,12 @@ def scans(folder, tmp_path):
     for name in ("a.jpg", "b.jpg"):
         (alone / name).write_bytes((folder / name).read_bytes())
     return alone
+
+
+def test_every_module_of_a_command_is_a_command():
+    assert {module.name for module in pkgutil.iter_modules(commands.__path__)} == {
+        *COMMANDS
+    }
 
 
 def test_help_lists_what_there_is(localdisc):

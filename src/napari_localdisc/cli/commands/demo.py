@@ -5,18 +5,11 @@ from typing import Annotated
 
 import typer
 
-POSITION = 10
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc demo
 
 localdisc demo --screenshot demo.png"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(demo)
 
 
 def demo(

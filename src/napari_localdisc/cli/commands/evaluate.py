@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
     from napari_localdisc.io.labelled import LabelledImage
 
-POSITION = 70
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc evaluate drive/test --structure vessel
@@ -22,11 +20,6 @@ localdisc evaluate drive/test --structure vessel
 localdisc evaluate lesions --structure hard_exudate --measures clicks,baselines --json
 
 localdisc evaluate lesions --structure hard_exudate+soft_exudate --as 'bright lesion'"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(evaluate)
 
 
 def evaluate(

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from napari_localdisc.batch.tasks import Outcome
     from napari_localdisc.io.labels import Colour
 
-POSITION = 80
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc export out/*_clusters.tif -o png/ --format png
@@ -22,11 +20,6 @@ localdisc export out/*_vessel.tif -o data_set.json
 localdisc export labels.ome.zarr -o masks/ --format masks --name 1=vessel --name 2=disc
 
 localdisc export out/ -o zarr/ --format ome-zarr --colour '1=#ff8800'"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(export)
 
 
 def export(

@@ -7,18 +7,11 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 90
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc models
 
 localdisc models fundus"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(models)
 
 
 def models(

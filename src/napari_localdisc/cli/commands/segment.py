@@ -10,9 +10,6 @@ from napari_localdisc.cli import options
 if TYPE_CHECKING:
     from napari_localdisc.batch.recipes import Recipe
 
-
-POSITION = 30
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc segment retina.jpg --structure vessel -o out/
@@ -20,11 +17,6 @@ localdisc segment retina.jpg --structure vessel -o out/
 localdisc segment scans/ --structure 'optic disc' --threshold 0.3 -o out/
 
 localdisc segment scans/ --concept lesion.concept.safetensors -o out/"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(segment)
 
 
 def segment(

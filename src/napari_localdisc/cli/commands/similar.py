@@ -10,18 +10,11 @@ from napari_localdisc.cli import options
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
 
-POSITION = 40
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc similar retina.jpg --at 700,350 -o similar.tif
 
 localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.tif"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(similar)
 
 
 def similar(
