@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_localdisc.cli import commands, demo, main
+from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
@@ -372,14 +372,6 @@ def test_a_damaged_model_is_named_and_the_others_listed(
     assert result.exit_code == 1
     assert "bad.safetensors is damaged" in result.stderr
     assert "tiny" in result.stdout
-
-
-def test_demo_hands_on_to_the_demo(localdisc, monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(demo, "run", lambda screenshot=None: asked.append(screenshot))
-    assert localdisc("demo").exit_code == 0
-    assert localdisc("demo", "--screenshot", tmp_path / "x.png").exit_code == 0
-    assert asked == [None, tmp_path / "x.png"]
 
 
 def test_main_returns_the_exit_code(models, scans, tmp_path, capfd):
