@@ -9,7 +9,10 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.evaluation import Report
+    from rich.table import Table
+
+    from napari_localdisc.core.evaluation import Measure, Report
+    from napari_localdisc.core.evaluation.measures import Rows
     from napari_localdisc.core.model.model import Model
     from napari_localdisc.io.labelled import LabelledImage
 
@@ -53,14 +56,15 @@ def evaluate(
         ),
     ] = None,
     measures: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="LIST",
             help="Of structure (Dice at 0.5, AUC), clicks (Dice after 1, 3, 5, 10 "
             "clicks), clusters (best of n) and baselines (the same for what there is "
-            "without this).",
+            "without this); by default all.",
+            show_default=False,
         ),
-    ] = "structure,clicks,clusters,baselines",
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -83,6 +87,7 @@ def evaluate(
     )
     from napari_localdisc.core.evaluation import evaluate as measure
     from napari_localdisc.core.evaluation import summarise
+    from napari_localdisc.core.evaluation.evaluate import NAMES
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
@@ -91,7 +96,8 @@ def evaluate(
     without = len(images) - len(chosen)
     chosen = _spread(chosen, limit)
     loaded = load_model(model, device)
-    wanted = [part.strip() for part in measures.split(",") if part.strip()]
+    given = [part.strip() for part in (measures or "").split(",")]
+    wanted = [part for part in given if part] if measures else NAMES
     with checking_arguments(), progress_bar(len(chosen)) as show:
         results, failures = measure(
             (partial(image.case, structure) for image in chosen),
@@ -131,65 +137,34 @@ def _print(
     report: "Report", folder: Path, structure: str, model: "Model", without: int
 ) -> None:
     from napari_localdisc.cli.output import print_table, say
+    from napari_localdisc.core.evaluation import MEASURES
 
     said = f"{structure} in {folder}: {report.images} images"
     if without:
         said += f", {without} more without a mask of it"
     say(f"{said}; model {model.card.name} ({model.hash})")
-    for title, header, rows in _tables(report):
-        from rich.table import Table
-
-        table = Table(title=title, title_justify="left")
-        for index, name in enumerate(header):
-            table.add_column(name, justify="left" if index == 0 else "right")
-        for row in rows:
-            table.add_row(*row)
-        print_table(table)
+    for name, rows in report.tables.items():
+        if rows:
+            print_table(_table(MEASURES[name], rows))
 
 
-def _tables(report: "Report") -> list[tuple[str, list[str], list[list[str]]]]:
-    tables = []
-    if report.structure:
-        rows = [[method, *_structure(row)] for method, row in report.structure.items()]
-        header = ["", "Dice", "± between images", "AUC", "best Dice", "at threshold"]
-        tables.append(("Structure, without labels", header, rows))
-    if report.clicks:
-        counts = list(next(iter(report.clicks.values())))
-        header = ["", *(_clicks(count) for count in counts), "AUC of the first click"]
-        rows = [
-            [
-                method,
-                *(_number(row[count]) for count in counts),
-                _number(report.first_click_auc[method]),
-            ]
-            for method, row in report.clicks.items()
-        ]
-        tables.append(("Dice after clicks", header, rows))
-    if report.clusters:
-        header = ["n", "best one", "best two", "same one", "same two", "labels"]
-        rows = [[str(n), *_clusters(row)] for n, row in report.clusters.items()]
-        title = "Clusters: Dice of the best in each image, and of one choice for all"
-        tables.append((title, header, rows))
-    return tables
+def _table(measure: "Measure", rows: "Rows") -> "Table":
+    from rich.table import Table
+
+    table = Table(title=measure.title, title_justify="left")
+    table.add_column(measure.rows)
+    for heading in measure.headings.values():
+        table.add_column(heading, justify="right")
+    for name, row in rows.items():
+        digits = [measure.digits.get(column, 3) for column in measure.headings]
+        values = [row.get(column) for column in measure.headings]
+        table.add_row(str(name), *map(_cell, values, digits))
+    return table
 
 
-def _clicks(count: int) -> str:
-    return "1 click" if count == 1 else f"{count} clicks"
-
-
-def _structure(row: dict[str, float]) -> list[str]:
-    keys = ("dice", "dice_std", "auc", "dice_at_best_threshold")
-    best = row.get("best_threshold")
-    cells = [_number(row.get(key)) for key in keys]
-    return [*cells, "" if best is None else f"{best:.2f}"]
-
-
-def _clusters(row: dict[str, Any]) -> list[str]:
-    cells = [_number(row[key]) for key in ("one", "two", "same_one", "same_two")]
-    labels = row["labels"]
-    both = "+".join(str(label) for label in labels["two"])
-    return [*cells, f"{labels['one'][0]}; {both}"]
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _cell(value: Any, digits: int) -> str:
+    if isinstance(value, dict):
+        return "; ".join(_cell(part, digits) for part in value.values())
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    return "" if value is None else f"{value:.{digits}f}"

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.names import find_name, plain_name
 
-from . import baselines
-from .clicks import REPORTED_CLICKS, Segmenter, click_through, dice_after
-from .measures import area_under_curve, dice, dice_by_threshold, pair_dice
+from .measures import BASELINES, MEASURES, Rows, Subject
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.image.grid import Mask
     from napari_localdisc.core.model.model import Model
 
-MEASURES = ("structure", "clicks", "clusters", "baselines")
-CLUSTER_COUNTS = (4, 8, 16)
-OURS = "localdisc"
-RIDGES = "Sato + Otsu"
+NAMES = (*MEASURES, BASELINES)
+"""What can be asked for."""
 
-THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 _VESSEL = "vessel"
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -64,29 +56,20 @@ class CaseResult:
         Of the case.
     area : float
         Fraction of the field of view that the structure covers.
-    structure : dict
-        Method → ``{"dice", "auc"}``; for the model also ``"by_threshold"``, a list.
-    clicks : dict
-        Method → clicks → Dice.
-    first_click_auc : dict
-        Method → area under the curve of the similarity to the first click.
-    clusters : dict
-        n → (n, n) Dice of every union of two clusters; one cluster on the diagonal.
+    tables : dict
+        Measure → its rows.
     """
 
     name: str
     area: float
-    structure: dict[str, dict[str, Any]] = field(default_factory=dict)
-    clicks: dict[str, dict[int, float]] = field(default_factory=dict)
-    first_click_auc: dict[str, float] = field(default_factory=dict)
-    clusters: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    tables: dict[str, Rows]
 
 
 def evaluate_case(
     case: Case,
     model: Model,
     structure: str | None,
-    measures: Collection[str] = MEASURES,
+    measures: Collection[str] = NAMES,
     *,
     ridge_filter: bool = False,
     flips: int = 1,
@@ -103,7 +86,7 @@ def evaluate_case(
         The name that the model's card has for the structure; None: it has none, and
         the measure ``"structure"`` is left out for the model.
     measures : collection of str
-        Of `MEASURES`.
+        Of `NAMES`.
     ridge_filter : bool
         Whether the ridge filter is a baseline for this structure.
     flips : int
@@ -130,52 +113,15 @@ def evaluate_case(
         raise PromptError(
             f"The reference mask of {case.name} is empty within the field of view."
         )
-    result = CaseResult(case.name, float(wanted.sum() / seen.sum()))
-    if "structure" in measures:
-        if structure is not None:
-            score = embedding.structure(structure)
-            result.structure[OURS] = _structure(score, 0.5, wanted, seen) | {
-                "by_threshold": dice_by_threshold(
-                    score[seen], wanted[seen], THRESHOLDS
-                ).tolist()
-            }
-        if ridge_filter and "baselines" in measures:
-            ridge, threshold = baselines.ridges(case.image, embedding)
-            result.structure[RIDGES] = _structure(ridge, threshold, wanted, seen)
-    if "clusters" in measures:
-        for n in CLUSTER_COUNTS:
-            if n <= model.card.clusters:
-                labels = embedding.clusters(n)[seen]
-                result.clusters[n] = pair_dice(labels, wanted[seen], n)
-    if "clicks" in measures:
-        # A click must be on a pixel that the embedding has
-        clickable = seen & embedding.field_of_view
-        _click(result, OURS, embedding, wanted, clickable)
-        if "baselines" in measures:
-            for name, make in baselines.FEATURES.items():
-                features = make(case.image, embedding)
-                _click(result, name, features, wanted, clickable)
-    return result
-
-
-def _structure(
-    score: NDArray[np.float32], threshold: float, wanted: Mask, seen: Mask
-) -> dict[str, Any]:
-    inside = score[seen]
-    return {
-        "dice": dice(inside >= threshold, wanted[seen]),
-        "auc": area_under_curve(inside, wanted[seen]),
+    others = BASELINES in measures
+    ridges = others and ridge_filter
+    subject = Subject(case.image, embedding, wanted, seen, structure, others, ridges)
+    tables = {
+        name: measure.of_image(subject)
+        for name, measure in MEASURES.items()
+        if name in measures
     }
-
-
-def _click(
-    result: CaseResult, name: str, embedding: Embedding, wanted: Mask, seen: Mask
-) -> None:
-    segmenter: Segmenter = embedding
-    made = click_through(segmenter, wanted, seen)
-    result.clicks[name] = dice_after(made, REPORTED_CLICKS)
-    similarity = embedding.similarity([made[0].point])
-    result.first_click_auc[name] = area_under_curve(similarity[seen], wanted[seen])
+    return CaseResult(case.name, float(wanted.sum() / seen.sum()), tables)
 
 
 @dataclass
@@ -190,7 +136,7 @@ def evaluate(
     cases: Iterable[Callable[[], Case]],
     model: Model,
     structure: str,
-    measures: Collection[str] = MEASURES,
+    measures: Collection[str] = NAMES,
     *,
     named: str | None = None,
     flips: int = 1,
@@ -207,7 +153,7 @@ def evaluate(
     structure : str
         What the reference masks show.
     measures : collection of str
-        Of `MEASURES`.
+        Of `NAMES`.
     named : str, optional
         The card's name for the structure, where it is not ``structure`` itself.
     flips : int
@@ -227,10 +173,10 @@ def evaluate(
     LocalDiscError
         If a measure is unknown, or nothing is left to measure.
     """
-    unknown = sorted(set(measures) - set(MEASURES))
+    unknown = sorted(set(measures) - set(NAMES))
     if unknown:
         raise LocalDiscError(
-            f"Unknown measure {unknown[0]!r}; there are {', '.join(MEASURES)}."
+            f"Unknown measure {unknown[0]!r}; there are {', '.join(NAMES)}."
         )
     channel_name = _card_name(model, named or structure, required=named is not None)
     ridge_filter = plain_name(structure) == _VESSEL

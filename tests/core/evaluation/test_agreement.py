@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from napari_localdisc.core.evaluation.measures import (
+from napari_localdisc.core.evaluation.agreement import (
     area_under_curve,
     dice,
     dice_by_threshold,
