@@ -32,7 +32,6 @@ def demo(
             metavar="FILE",
             help="Write a picture of the window instead of showing it; works without "
             "a screen.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

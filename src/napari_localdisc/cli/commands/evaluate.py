@@ -32,7 +32,6 @@ def evaluate(
             metavar="FOLDER",
             help="NAME.ext with masks NAME_<structure>.png beside it and, optionally, "
             "the field of view NAME_fov.png.",
-            show_default=False,
         ),
     ],
     structure: Annotated[
@@ -42,7 +41,6 @@ def evaluate(
             "--structure",
             metavar="NAME",
             help="Structure that the masks show; 'a+b' is the union of two masks.",
-            show_default=False,
         ),
     ],
     model: options.ModelName = "fundus",
@@ -52,7 +50,6 @@ def evaluate(
             "--as",
             metavar="NAME",
             help="The model's name for the structure, where it is another one.",
-            show_default=False,
         ),
     ] = None,
     measures: Annotated[
@@ -62,7 +59,6 @@ def evaluate(
             help="Of structure (Dice at 0.5, AUC), clicks (Dice after 1, 3, 5, 10 "
             "clicks), clusters (best of n) and baselines (the same for what there is "
             "without this); by default all.",
-            show_default=False,
         ),
     ] = None,
     limit: Annotated[
@@ -71,7 +67,6 @@ def evaluate(
             min=1,
             metavar="N",
             help="Only N images, spread evenly over the folder.",
-            show_default=False,
         ),
     ] = None,
     flips: options.Flips = 1,

@@ -28,7 +28,6 @@ def export(
         typer.Argument(
             metavar="LABELS…",
             help="Labels as PNG, TIFF, OME-Zarr or COCO JSON; folders; patterns.",
-            show_default=False,
         ),
     ],
     output: Annotated[
@@ -38,7 +37,6 @@ def export(
             "--output",
             metavar="DIR|FILE",
             help="Folder for a file per image, or one .json file for all (COCO).",
-            show_default=False,
         ),
     ],
     form: Annotated[
@@ -48,7 +46,6 @@ def export(
             metavar="NAME",
             help="png, tiff, ome-tiff, ome-zarr, coco, or masks (a PNG per class); by "
             "default what the output's ending says, else png.",
-            show_default=False,
         ),
     ] = None,
     names: Annotated[
@@ -57,7 +54,6 @@ def export(
             "--name",
             metavar="LABEL=NAME",
             help="Call a label so; may be given several times.",
-            show_default=False,
         ),
     ] = None,
     colours: Annotated[
@@ -66,7 +62,6 @@ def export(
             "--colour",
             metavar="LABEL=#RRGGBB",
             help="Give a label this colour; may be given several times.",
-            show_default=False,
         ),
     ] = None,
     segmentation: Annotated[

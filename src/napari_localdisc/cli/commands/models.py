@@ -20,7 +20,6 @@ def models(
         typer.Argument(
             metavar="[MODEL]",
             help="Show this model's card: data, licence, training, quality.",
-            show_default=False,
         ),
     ] = None,
     as_json: options.AsJson = False,

@@ -29,7 +29,6 @@ def segment(
             "--structure",
             metavar="NAME",
             help="A structure that the model's card names (see 'models').",
-            show_default=False,
         ),
     ] = None,
     concept: Annotated[
@@ -39,7 +38,6 @@ def segment(
             "--concept",
             metavar="FILE",
             help="What was saved as a concept, in napari or by Concept.save.",
-            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -50,7 +48,6 @@ def segment(
             metavar="MODEL",
             help="Name (see 'models') or file of a model; by default the concept's "
             "own, or fundus.",
-            show_default=False,
         ),
     ] = None,
     threshold: Annotated[
@@ -60,7 +57,6 @@ def segment(
             max=1,
             help="Probability of the structure (by default 0.5) or similarity to the "
             "concept (by default its own) from which a pixel is in the mask.",
-            show_default=False,
         ),
     ] = None,
     flips: options.Flips = 1,

@@ -18,9 +18,7 @@ localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.
 
 
 def similar(
-    image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="Image file.", show_default=False)
-    ],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.")],
     at: Annotated[
         list[str],
         typer.Option(
@@ -28,14 +26,11 @@ def similar(
             metavar="Y,X",
             help="Row and column, in the image's pixels, of what to look for; may be "
             "given several times.",
-            show_default=False,
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="TIFF file.", show_default=False
-        ),
+        typer.Option("-o", "--output", metavar="FILE", help="TIFF file."),
     ],
     unlike: Annotated[
         list[str] | None,
@@ -43,7 +38,6 @@ def similar(
             "--not",
             metavar="Y,X",
             help="Row and column of what it is not; may be given several times.",
-            show_default=False,
         ),
     ] = None,
     mask: Annotated[
@@ -52,7 +46,6 @@ def similar(
             "--mask",
             metavar="FILE",
             help="Also write the mask at the automatic threshold (0 and 1).",
-            show_default=False,
         ),
     ] = None,
     model: options.ModelName = "fundus",
