@@ -11,7 +11,6 @@ from napari_localdisc.core.evaluation import (
     dice,
     evaluate,
     evaluate_case,
-    summarise,
 )
 from napari_localdisc.core.model.model import Model
 
@@ -61,10 +60,9 @@ def test_the_case_own_field_of_view_is_taken(model, cases):
 def test_all_measures_make_a_report_that_json_holds(model, cases):
     seen = []
     loads = [lambda case=case: case for case in cases]
-    results, failures = evaluate(loads, model, "optic_disc", progress=seen.append)
+    report = evaluate(loads, model, "optic_disc", progress=seen.append)
     assert seen == [1, 2]
-    assert not failures
-    report = summarise(results, failures)
+    assert not report.failures
     assert set(report.tables["structure"]) == {"localdisc"}
     methods = {"localdisc", "Lab colour", "scikit-image features"}
     assert set(report.tables["clicks"]) == methods
@@ -95,8 +93,8 @@ def test_all_measures_make_a_report_that_json_holds(model, cases):
 
 def test_vessels_have_the_ridge_filter_beside_them(model, cases):
     loads = [lambda: cases[0]]
-    results, _ = evaluate(loads, model, "vessel", ["structure", "baselines"])
-    assert set(results[0].tables["structure"]) == {"localdisc", "Sato + Otsu"}
+    report = evaluate(loads, model, "vessel", ["structure", "baselines"])
+    assert set(report.results[0].tables["structure"]) == {"localdisc", "Sato + Otsu"}
 
 
 def test_one_bad_image_does_not_stop_the_rest(model, cases):
@@ -105,10 +103,10 @@ def test_one_bad_image_does_not_stop_the_rest(model, cases):
 
     black = Case("black.png", np.zeros((50, 50), np.uint8), np.ones((50, 50), bool))
     loads = [broken, lambda: black, lambda: cases[0]]
-    results, failures = evaluate(loads, model, "vessel", ["structure"])
-    assert [result.name for result in results] == ["0.png"]
-    assert failures[0].reason == "bad.png is not an image."
-    assert failures[1].name == "black.png"
+    report = evaluate(loads, model, "vessel", ["structure"])
+    assert [result.name for result in report.results] == ["0.png"]
+    assert report.failures[0].reason == "bad.png is not an image."
+    assert report.failures[1].name == "black.png"
 
 
 def test_what_cannot_be_measured_is_said(model, cases):
@@ -123,8 +121,8 @@ def test_what_cannot_be_measured_is_said(model, cases):
 
 def test_clicks_need_no_name_in_the_card(model, cases):
     loads = [lambda: cases[0]]
-    results, _ = evaluate(loads, model, "fovea", ["clicks"])
-    assert set(results[0].tables["clicks"]) == {"localdisc"}
+    report = evaluate(loads, model, "fovea", ["clicks"])
+    assert set(report.results[0].tables["clicks"]) == {"localdisc"}
 
 
 @pytest.mark.parametrize(

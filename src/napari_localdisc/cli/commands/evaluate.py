@@ -81,7 +81,6 @@ def evaluate(
         progress_bar,
     )
     from napari_localdisc.core.evaluation import evaluate as measure
-    from napari_localdisc.core.evaluation import summarise
     from napari_localdisc.core.evaluation.evaluate import NAMES
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labelled import labelled_images, with_structure
@@ -94,7 +93,7 @@ def evaluate(
     given = [part.strip() for part in (measures or "").split(",")]
     wanted = [part for part in given if part] if measures else NAMES
     with checking_arguments(), progress_bar(len(chosen)) as show:
-        results, failures = measure(
+        report = measure(
             (partial(image.case, structure) for image in chosen),
             loaded,
             structure,
@@ -103,9 +102,8 @@ def evaluate(
             flips=flips,
             progress=show,
         )
-    for failure in failures:
+    for failure in report.failures:
         complain(failure.reason)
-    report = summarise(results, failures)
     if as_json:
         about = {
             "folder": str(folder),
@@ -118,7 +116,7 @@ def evaluate(
         print_json(about | report.to_dict())
     else:
         _print(report, folder, structure, loaded, without)
-    if failures:
+    if report.failures:
         raise typer.Exit(1)
 
 
@@ -134,7 +132,7 @@ def _print(
     from napari_localdisc.cli.output import print_table, say
     from napari_localdisc.core.evaluation import MEASURES
 
-    said = f"{structure} in {folder}: {report.images} images"
+    said = f"{structure} in {folder}: {len(report.results)} images"
     if without:
         said += f", {without} more without a mask of it"
     say(f"{said}; model {model.card.name} ({model.hash})")

@@ -8,8 +8,6 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_localdisc.core.embedding.embedding import Embedding
 
 EXAMPLES = """[bold]Examples[/bold]

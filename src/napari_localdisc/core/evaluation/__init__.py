@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .agreement import area_under_curve, dice, dice_by_threshold, pair_dice
 from .clicks import Click, Segmenter, click_through, dice_after
-from .evaluate import Case, CaseResult, Failure, evaluate, evaluate_case
+from .evaluate import Case, evaluate, evaluate_case
 from .measures import MEASURES, Measure
-from .report import Report, summarise
+from .report import CaseResult, Failure, Report
 
 __all__ = [
     "MEASURES",
@@ -25,5 +25,4 @@ __all__ = [
     "evaluate",
     "evaluate_case",
     "pair_dice",
-    "summarise",
 ]

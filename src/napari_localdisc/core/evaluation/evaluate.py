@@ -12,7 +12,8 @@ from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.names import find_name, plain_name
 
-from .measures import BASELINES, MEASURES, Rows, Subject
+from .measures import BASELINES, MEASURES, Subject
+from .report import CaseResult, Failure, Report
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import Mask
@@ -44,25 +45,6 @@ class Case:
     image: NDArray[Any]
     reference: Mask
     field_of_view: Mask | None = None
-
-
-@dataclass
-class CaseResult:
-    """What was measured on one image.
-
-    Attributes
-    ----------
-    name : str
-        Of the case.
-    area : float
-        Fraction of the field of view that the structure covers.
-    tables : dict
-        Measure → its rows.
-    """
-
-    name: str
-    area: float
-    tables: dict[str, Rows]
 
 
 def evaluate_case(
@@ -124,14 +106,6 @@ def evaluate_case(
     return CaseResult(case.name, float(wanted.sum() / seen.sum()), tables)
 
 
-@dataclass
-class Failure:
-    """An image that could not be measured, and why."""
-
-    name: str
-    reason: str
-
-
 def evaluate(
     cases: Iterable[Callable[[], Case]],
     model: Model,
@@ -141,7 +115,7 @@ def evaluate(
     named: str | None = None,
     flips: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> tuple[list[CaseResult], list[Failure]]:
+) -> Report:
     """Measure a model on images; one that cannot be measured does not stop the rest.
 
     Parameters
@@ -161,13 +135,6 @@ def evaluate(
     progress : callable, optional
         Called with the number of cases done.
 
-    Returns
-    -------
-    results : list of CaseResult
-        In the order of the cases.
-    failures : list of Failure
-        Images left out.
-
     Raises
     ------
     LocalDiscError
@@ -186,14 +153,13 @@ def evaluate(
             f"The model {model.card.name!r} does not name {structure!r} (it names: "
             f"{known}), so clicks and clusters are what can be measured."
         )
-    results: list[CaseResult] = []
-    failures: list[Failure] = []
+    report = Report([], [])
     for done, load in enumerate(cases, 1):
         name = f"image {done}"
         try:
             case = load()
             name = case.name
-            results.append(
+            report.results.append(
                 evaluate_case(
                     case,
                     model,
@@ -204,10 +170,10 @@ def evaluate(
                 )
             )
         except LocalDiscError as error:
-            failures.append(Failure(name, str(error)))
+            report.failures.append(Failure(name, str(error)))
         if progress is not None:
             progress(done)
-    return results, failures
+    return report
 
 
 def _measurable(measures: Collection[str], ridge_filter: bool) -> bool:

@@ -2,78 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from .measures import FIRST_CLICK, MEASURES, Row, Rows
 
-if TYPE_CHECKING:
-    from .evaluate import CaseResult, Failure
+
+@dataclass
+class CaseResult:
+    """What was measured on one image.
+
+    Attributes
+    ----------
+    name : str
+        Of the case.
+    area : float
+        Fraction of the field of view that the structure covers.
+    tables : dict
+        Measure → its rows.
+    """
+
+    name: str
+    area: float
+    tables: dict[str, Rows]
+
+
+@dataclass
+class Failure:
+    """An image that could not be measured, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass
 class Report:
-    """What a set of images showed.
+    """What a set of images showed; each of `results` counts alike."""
 
-    Attributes
-    ----------
-    images : int
-        Images measured.
-    tables : dict
-        Measure → method, or number of clusters → column → mean over images.  Dice and
-        AUC of structures come with ``"dice_std"``, the spread between images, and for
-        the model with ``"best_threshold"``, which suits the set best when chosen with
-        its masks, and ``"dice_at_best_threshold"``.  Of clusters ``"one"`` and
-        ``"two"`` are with the cluster, or union of two, that suits each image best;
+    results: list[CaseResult]
+    failures: list[Failure]
+
+    @cached_property
+    def tables(self) -> dict[str, Rows]:
+        """Measure → method, or number of clusters → column → mean over images.
+
+        Dice and AUC of structures come with ``"dice_std"``, the spread between images,
+        and for the model with ``"best_threshold"``, which suits the set best when
+        chosen with its masks, and ``"dice_at_best_threshold"``.  Of clusters ``"one"``
+        and ``"two"`` are with the cluster, or union of two, that suits each image best;
         ``"same_one"`` and ``"same_two"`` with one choice for all, which ``"labels"``
         names.
-    per_image : list of dict
-        Name, area and the same tables of each image.
-    failures : list of dict
-        Images left out, with the reason.
-    """
-
-    images: int
-    tables: dict[str, Rows]
-    per_image: list[dict[str, Any]]
-    failures: list[dict[str, str]]
+        """
+        tables: dict[str, Rows] = {}
+        for name, measure in MEASURES.items():
+            images = [result.tables.get(name, {}) for result in self.results]
+            tables[name] = {}
+            for key in images[0] if images else ():
+                rows = [rows[key] for rows in images]
+                means = {
+                    column: float(np.mean([row[column] for row in rows]))
+                    for column in _reported(rows[0])
+                }
+                tables[name][key] = means | measure.of_all(rows)
+        return tables
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers, NaN as None: ready for JSON."""
-        whole: dict[str, Any] = _plain(
-            {
-                "images": self.images,
-                **_apart(self.tables),
-                "per_image": self.per_image,
-                "failures": self.failures,
-            }
-        )
-        return whole
-
-
-def summarise(
-    results: Sequence[CaseResult], failures: Sequence[Failure] = ()
-) -> Report:
-    """Average over images; every image counts alike."""
-    tables: dict[str, Rows] = {}
-    for name, measure in MEASURES.items():
-        images = [result.tables.get(name, {}) for result in results]
-        tables[name] = {}
-        for key in images[0] if images else ():
-            rows = [rows[key] for rows in images]
-            means = {
-                column: float(np.mean([row[column] for row in rows]))
-                for column in _reported(rows[0])
-            }
-            tables[name][key] = means | measure.of_all(rows)
-    per_image = [
-        {"name": result.name, "area": result.area, **_apart(result.tables)}
-        for result in results
-    ]
-    return Report(len(results), tables, per_image, [asdict(f) for f in failures])
+        return {
+            "images": len(self.results),
+            **_plain(_apart(self.tables)),
+            "per_image": [
+                _plain({"name": r.name, "area": r.area, **_apart(r.tables)})
+                for r in self.results
+            ],
+            "failures": [asdict(failure) for failure in self.failures],
+        }
 
 
 def _reported(row: Row) -> Row:
