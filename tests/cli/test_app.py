@@ -179,6 +179,32 @@ def test_similar_writes_floats_and_a_mask(localdisc, scans, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (("--threshold", 0.4), {"threshold": 0.4}),
+        (("--connected",), {"connected": True}),
+        (("--smooth", "--minimum-size", 30), {"smooth": True, "minimum_size": 30}),
+    ],
+)
+def test_similar_shapes_the_mask_as_asked(localdisc, scans, tmp_path, options, asked):
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.model.model import load_model
+
+    given = ("similar", scans / "a.jpg", "--at", "80,60", "-m", "tiny")
+    given = (*given, "-o", tmp_path / "similar.tif", *options)
+    refused = localdisc(*given)
+    assert refused.exit_code == 2
+    assert "--mask FILE" in refused.stderr
+    result = localdisc(*given, "--mask", tmp_path / "mask.tif")
+    assert result.exit_code == 0, result.stderr
+    image = np.asarray(Image.open(scans / "a.jpg"))
+    embedding = embed(image, load_model("tiny", "cpu"))
+    mask = tifffile.imread(tmp_path / "mask.tif")
+    np.testing.assert_array_equal(mask, embedding.mask([(80, 60)], **asked))
+    assert not np.array_equal(mask, embedding.mask([(80, 60)]))
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--at", "80"), "--at takes a row and a column"),

@@ -14,7 +14,9 @@ EXAMPLES = """[bold]Examples[/bold]
 
 localdisc similar retina.jpg --at 700,350 -o similar.tif
 
-localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.tif"""
+localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.tif
+
+localdisc similar retina.jpg --at 640,216 -o map.tif --mask disc.tif --connected"""
 
 
 def similar(
@@ -45,9 +47,35 @@ def similar(
         typer.Option(
             "--mask",
             metavar="FILE",
-            help="Also write the mask at the automatic threshold (0 and 1).",
+            help="Also write the mask (0 and 1).",
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Similarity from which a pixel is in the mask; by default it is "
+            "chosen automatically.",
+        ),
+    ] = None,
+    connected: Annotated[
+        bool,
+        typer.Option(
+            "--connected", metavar="", help="Mask only what is connected to a point."
+        ),
+    ] = False,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", metavar="", help="Round the mask's outline.")
+    ] = False,
+    minimum_size: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="PIXELS",
+            help="Leave smaller pieces out of the mask.",
+        ),
+    ] = 0,
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
     device: options.Device = None,
@@ -57,14 +85,22 @@ def similar(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
-    from napari_localdisc.cli.output import print_json, say
+    from napari_localdisc.cli.output import WrongUse, print_json, say
 
+    shape = {
+        "threshold": threshold,
+        "connected": connected,
+        "smooth": smooth,
+        "minimum_size": minimum_size,
+    }
+    if mask is None and (threshold is not None or connected or smooth or minimum_size):
+        raise WrongUse("What shapes the mask needs a file for it: --mask FILE.")
     points, unlike_points = _points(at, "--at"), _points(unlike or [], "--not")
     targets = [path for path in (output, mask) if path is not None]
     _check_targets(targets, overwrite)
     if not dry_run:
         embedding = _embed(image, model, flips, device, no_cache)
-        _write(embedding, points, unlike_points, targets, flips)
+        _write(embedding, points, unlike_points, targets, flips, shape)
     if as_json:
         state = "planned" if dry_run else "written"
         files = [str(path) for path in targets]
@@ -99,6 +135,7 @@ def _write(
     unlike: list[tuple[float, float]],
     targets: list[Path],
     flips: int,
+    shape: dict[str, Any],
 ) -> None:
     from napari_localdisc.io.labels.tiff import write_tiff
 
@@ -110,12 +147,10 @@ def _write(
         "model": embedding.card.name,
         "model_hash": embedding.model_hash,
     }
-    similarity = embedding.similarity(points, negative=unlike)
-    arrays: list[Any] = [similarity]
-    if len(targets) > 1:
-        arrays.append(embedding.mask(points, negative=unlike))
-    for path, array in zip(targets, arrays, strict=True):
-        write_tiff(path, array, made_by)
+    write_tiff(targets[0], embedding.similarity(points, negative=unlike), made_by)
+    for path in targets[1:]:
+        mask = embedding.mask(points, negative=unlike, **shape)
+        write_tiff(path, mask, {**made_by, **shape})
 
 
 def _points(given: list[str], option: str) -> list[tuple[float, float]]:
