@@ -18,20 +18,19 @@ from napari_localdisc.batch.recipes import (
     Recipe,
     StructureRecipe,
 )
-from napari_localdisc.batch.tasks import Job as BatchJob
-from napari_localdisc.batch.tasks import Outcome, count_states, plan_tasks
-from napari_localdisc.core.errors import Cancelled, FileError, LocalDiscError
+from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
+from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
 from .chosen import ModelChoice
-from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error
+from .work import Runner, Slot, SynchronousRunner, disconnect_all, raise_error
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_localdisc.core.model.card import ModelFile
-    from napari_localdisc.core.work import Progress, Steps
+    from napari_localdisc.core.work import Steps
 
 TABLE = "areas.csv"
 """Name of the table in the output folder."""
@@ -88,11 +87,10 @@ class FolderControl:
         report: Callable[[Exception], None] = raise_error,
     ) -> None:
         self.viewer = viewer
-        self._runner = runner or SynchronousRunner()
         self._report = report
+        self._slot = Slot(runner or SynchronousRunner(), report)
+        self._slot.busy_changed.connect(self.busy_changed.emit)
         self._models = ModelChoice()
-        self._job: Job | None = None
-        self._jobs = 0
         self._arrived: deque[Row] = deque()
         self.rows: list[Row] = []
         self.table: Path | None = None
@@ -134,7 +132,7 @@ class FolderControl:
     @property
     def is_busy(self) -> bool:
         """Whether a folder is being worked on."""
-        return self._job is not None
+        return self._slot.is_busy
 
     def cluster(
         self, source: str | Path, out: str | Path, number: int, **options: Any
@@ -182,7 +180,7 @@ class FolderControl:
             Address or file of the scheduler of a dask cluster that shall do the work;
             empty: this machine.
         """
-        if self._job is not None:
+        if self.is_busy:
             return
         source, out, scheduler = (
             str(source).strip(),
@@ -202,67 +200,51 @@ class FolderControl:
         work = partial(
             _work, self._arrived, source, Path(out), recipe, file, overwrite, scheduler
         )
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
-        self.busy_changed.emit(True)
         self._say("Getting ready…")
-        self._runner.start(
-            job,
+        self._slot.run(
             work,
-            lambda progress: self._on_progress(job, progress),
-            lambda result: self._on_end(job),
-            lambda error: self._on_error(job, error),
+            self._on_end,
+            failed=self._on_error,
+            dropped=self._on_cancelled,
+            progressed=self._on_progress,
         )
 
     def cancel(self) -> None:
         """Stop; what is done stays, and the next run goes on from there."""
-        if self._job is None:
-            return
-        self._job.cancel()
-        self._finish()
-        self._say(f"Stopped after {len(self.rows)} images; Start goes on from there.")
+        self._slot.cancel()
 
     def close(self) -> None:
         """Stop all work and tell nobody any more."""
         disconnect_all(self)
         self.cancel()
 
-    def _on_progress(self, job: Job, progress: Progress) -> None:
-        if job is not self._job:
-            return
+    def _on_progress(self, done: int, total: int) -> None:
         self._collect()
-        done, total = progress
         if total:
             self.progressed.emit(done, total)
             self._say(f"{done} of {total} images.")
 
-    def _on_end(self, job: Job) -> None:
-        if job is not self._job:
-            return
+    def _on_end(self, result: None) -> None:
         self._collect()
-        self._finish()
+        self._save_table()
         said = count_states(row.outcome for row in self.rows)
         self._say(f"Done: {said}. Areas are in {self.table}.")
 
-    def _on_error(self, job: Job, error: Exception) -> None:
-        if job is not self._job:
-            return
+    def _on_error(self, error: Exception) -> None:
         self._collect()
-        self._finish()
-        if not isinstance(error, Cancelled):
-            self._say("Stopped by an error.")
-            self._report(error)
+        self._save_table()
+        self._say("Stopped by an error.")
+        self._report(error)
+
+    def _on_cancelled(self) -> None:
+        self._save_table()
+        self._say(f"Stopped after {len(self.rows)} images; Start goes on from there.")
 
     def _collect(self) -> None:
         while self._arrived:
             row = self._arrived.popleft()
             self.rows.append(row)
             self.row_added.emit(row)
-
-    def _finish(self) -> None:
-        self._job = None
-        self._save_table()
-        self.busy_changed.emit(False)
 
     def _save_table(self) -> None:
         areas = [area for row in self.rows for area in row.areas]
@@ -356,7 +338,7 @@ def _work(
     recipe.check(model)
     # Other machines find it by its name
     name = file.path.stem if scheduler else str(file.path)
-    job = BatchJob(recipe, name, model.hash, overwrite=overwrite)
+    job = Job(recipe, name, model.hash, overwrite=overwrite)
     outcomes = run_tasks(tasks, job, model=model, scheduler=scheduler, spare_cores=1)
     done = 0
     with closing(outcomes):
