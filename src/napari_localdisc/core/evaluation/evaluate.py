@@ -147,7 +147,12 @@ def evaluate(
         )
     channel_name = _card_name(model, named or structure, required=named is not None)
     ridge_filter = plain_name(structure) == _VESSEL
-    if channel_name is None and not _measurable(measures, ridge_filter):
+    nameless = any(
+        not measure.needs_name or (ridge_filter and BASELINES in measures)
+        for key, measure in MEASURES.items()
+        if key in measures
+    )
+    if channel_name is None and not nameless:
         known = ", ".join(model.card.structures) or "none"
         raise LocalDiscError(
             f"The model {model.card.name!r} does not name {structure!r} (it names: "
@@ -174,12 +179,6 @@ def evaluate(
         if progress is not None:
             progress(done)
     return report
-
-
-def _measurable(measures: Collection[str], ridge_filter: bool) -> bool:
-    if "clicks" in measures or "clusters" in measures:
-        return True
-    return "structure" in measures and "baselines" in measures and ridge_filter
 
 
 def _card_name(model: Model, name: str, *, required: bool) -> str | None:

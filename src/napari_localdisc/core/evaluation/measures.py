@@ -150,6 +150,8 @@ class Measure:
         Column → what stands above it; others are in JSON alone.
     of_all : callable
         The rows of all images → columns beside the means.
+    needs_name : bool
+        Whether the model can be measured only where its card names the structure.
     rows : str
         What stands above their names.
     digits : mapping
@@ -160,6 +162,7 @@ class Measure:
     title: str
     headings: Mapping[Any, str]
     of_all: Callable[[Sequence[Row]], Row] = lambda rows: {}
+    needs_name: bool = False
     rows: str = ""
     digits: Mapping[Any, int] = field(default_factory=dict)
 
@@ -176,6 +179,7 @@ MEASURES = {
             "best_threshold": "at threshold",
         },
         _spread_and_best_threshold,
+        needs_name=True,
         digits={"best_threshold": 2},
     ),
     "clicks": Measure(
