@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidge
 from superqt import QLabeledSlider
 
 from napari_localdisc._qt.parts import Pointing, Section
-from napari_localdisc.viewer.chosen import FEWEST
+from napari_localdisc.core.model.card import FEWEST
 
 from .legend import Legend
 
