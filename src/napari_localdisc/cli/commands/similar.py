@@ -1,7 +1,7 @@
 """`localdisc similar`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,7 @@ from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -86,21 +87,17 @@ def similar(
 ) -> None:
     """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
     from napari_localdisc.cli.output import WrongUse, print_json, say
+    from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 
-    shape = {
-        "threshold": threshold,
-        "connected": connected,
-        "smooth": smooth,
-        "minimum_size": minimum_size,
-    }
-    if mask is None and (threshold is not None or connected or smooth or minimum_size):
+    shape = MaskOptions(threshold, connected, smooth, minimum_size)
+    if mask is None and shape != MaskOptions():
         raise WrongUse("What shapes the mask needs a file for it: --mask FILE.")
-    points, unlike_points = _points(at, "--at"), _points(unlike or [], "--not")
+    prompts = Prompts(_points(at, "--at"), _points(unlike or [], "--not"))
     targets = [path for path in (output, mask) if path is not None]
     _check_targets(targets, overwrite)
     if not dry_run:
         embedding = _embed(image, model, flips, device, no_cache)
-        _write(embedding, points, unlike_points, targets, flips, shape)
+        _write(embedding, prompts, shape, targets, flips)
     if as_json:
         state = "planned" if dry_run else "written"
         files = [str(path) for path in targets]
@@ -131,26 +128,27 @@ def _embed(
 
 def _write(
     embedding: "Embedding",
-    points: list[tuple[float, float]],
-    unlike: list[tuple[float, float]],
+    prompts: "Prompts",
+    shape: "MaskOptions",
     targets: list[Path],
     flips: int,
-    shape: dict[str, Any],
 ) -> None:
+    import dataclasses
+
     from napari_localdisc.io.labels.tiff import write_tiff
 
     made_by = {
         "made": "similarity",
-        "at": points,
-        "not": unlike,
+        "at": prompts.positive,
+        "not": prompts.negative,
         "flips": flips,
         "model": embedding.card.name,
         "model_hash": embedding.model_hash,
     }
-    write_tiff(targets[0], embedding.similarity(points, negative=unlike), made_by)
+    reading = embedding.read(prompts, shape)
+    write_tiff(targets[0], reading.map, made_by)
     for path in targets[1:]:
-        mask = embedding.mask(points, negative=unlike, **shape)
-        write_tiff(path, mask, {**made_by, **shape})
+        write_tiff(path, reading.mask, {**made_by, **dataclasses.asdict(shape)})
 
 
 def _points(given: list[str], option: str) -> list[tuple[float, float]]:
