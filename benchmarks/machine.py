@@ -71,7 +71,7 @@ def matrix_product(dtype: torch.dtype, size: int = 2048) -> Callable[[], object]
 
 def retina() -> np.ndarray[Any, Any]:
     """Return the sample photograph, (1411, 1411, 3) uint8."""
-    from napari_localdisc.viewer.plugin import open_retina
+    from napari_localdisc.io.samples import open_retina
 
     image: np.ndarray[Any, Any] = open_retina()[0][0]
     return image

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ModelKey = tuple[str, str]
 """A model's name and hash."""
 
-SAMPLE = "ld.read_image(sample_path())"
+SAMPLE = "ld.read_image(samples.sample_path())"
 """Reads the sample photograph."""
 
 _HEAD = '''\
@@ -190,7 +190,7 @@ def python_script(
     title = f"Repeats what was done on {picture.name}, with the same labels."
     head = _HEAD.format(title=_in_docstring(title), version=version("napari-localdisc"))
     if picture.code == SAMPLE:
-        head += "from napari_localdisc.core.image.files import sample_path\n"
+        head += "from napari_localdisc.io import samples\n"
     helpers = "".join(
         text for name, text in (("write(", _WRITE), ("paint(", _PAINT)) if name in code
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_localdisc.core.image.files import sample_path
 from napari_localdisc.io.labels import read_labels, write_labels, write_map
 from napari_localdisc.io.session import SUFFIX, read_session
 from napari_localdisc.layers.files import (
@@ -90,24 +89,6 @@ def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:
     for one in _paths(path):
         widget.concepts.apply_file(one)
     return NO_LAYERS
-
-
-LayerData = tuple[Any, dict[str, Any], str]
-
-
-def open_retina() -> list[LayerData]:
-    """Open the photograph of a normal left eye by Mikael Häggström (CC0).
-
-    Returns
-    -------
-    list of tuple
-        One napari image layer: (1411, 1411, 3) uint8.
-    """
-    from napari_localdisc.core.image.files import read_image
-
-    metadata = {"author": "Mikael Häggström", "licence": "CC0 1.0"}
-    options = {"name": "retina", "rgb": True, "metadata": metadata}
-    return [(read_image(sample_path()), options, "image")]
 
 
 # What the manifest names

@@ -287,8 +287,3 @@ def _open_tiff(path: Path) -> Any:
     # zarr leaves the file open
     weakref.finalize(array, store.close)
     return array
-
-
-def sample_path() -> Path:
-    """Return the path of the retina photograph."""
-    return Path(__file__).parents[2] / "data" / "retina.jpg"
