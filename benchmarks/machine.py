@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_localdisc.cli.screen import has_screen, on_virtual_screen
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -88,12 +90,20 @@ def verdict(value: float, limit: float, *, at_least: bool = False) -> str:
     return "yes" if (value >= limit if at_least else value <= limit) else "**no**"
 
 
-def script(code: str, environ: Mapping[str, str] | None = None) -> float:
-    """Run Python code in a process of its own; return the number it prints last."""
+def script(
+    code: str, environ: Mapping[str, str] | None = None, *, window: bool = False
+) -> float:
+    """Run Python code in a process of its own; return the number it prints last.
+
+    One with a window gets a virtual screen where there is no other.
+    """
+    command = [sys.executable, "-c", code]
+    if window and not has_screen():
+        command = on_virtual_screen(command, 1600, 900)
     given = dict(environ if environ is not None else os.environ)
     given.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have theirs
     finished = subprocess.run(
-        [sys.executable, "-c", code],
+        command,
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,7 @@
 """A folder worked on from napari, without Qt."""
 
 import csv
+import os
 
 import dask.array
 import numpy as np
@@ -13,6 +14,12 @@ from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.io.areas import class_areas
 from napari_localdisc.io.labels import LabelMap
 from napari_localdisc.viewer.folder import FolderControl
+
+
+@pytest.fixture(autouse=True)
+def one_image_at_a_time(monkeypatch):
+    """Two cores: one is the window's."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
 @pytest.fixture
@@ -131,7 +138,7 @@ def test_cancel_keeps_what_is_done(models, folder, tmp_path, stepped):
     control = FolderControl(ViewerModel(), stepped)
     control.set_model("tiny")
     control.cluster(folder, tmp_path / "out", 4)
-    for _ in range(3):  # get ready, count, first image
+    while not control.rows:
         stepped.step()
     assert control.is_busy
     assert len(control.rows) == 1

@@ -24,15 +24,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.folder import FolderControl, Row
 
 from .parts import Docked, viewer_of
 from .threads import QtRunner, report
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from napari_localdisc.batch.run import Row
 
 CLUSTERS, CONCEPT = "Clusters", "A concept from a file"
 _IMAGE, _STATE = 0, 1

@@ -235,14 +235,7 @@ def label_plane(
         metadata |= {"structures": wanted}
     path = folder / "labels.ome.zarr"
     try:
-        yield from label_file_steps(
-            array,
-            lambda target: recipe.label_large(array, model, target),
-            path,
-            names=names,
-            colours=colours,
-            made_by=metadata,
-        )
+        yield from label_file_steps(array, recipe, model, path, made_by=metadata)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

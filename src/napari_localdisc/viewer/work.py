@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
 
@@ -12,17 +12,15 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """One run of long work, told apart from others by its number.
+    """One run of long work.
 
     Parameters
     ----------
-    number : int
-        Its number.
     must_finish : bool
         Whether it is done even if the program is quit before it began.
     """
 
-    def __init__(self, number: int, must_finish: bool = False) -> None:
+    def __init__(self, number: int = 0, must_finish: bool = False) -> None:
         self.number, self.must_finish = number, must_finish
         self.cancelled = False
 
@@ -69,6 +67,99 @@ class SynchronousRunner:
                 return
             on_progress(progress)
         steps.close()
+
+
+class Slot:
+    """Room for one job: what else is started takes its place.
+
+    Results, errors and progress of a job arrive while it is the one in the slot, and
+    never after it was cancelled.
+
+    Parameters
+    ----------
+    runner : Runner
+        Runs the work.
+    report : callable
+        Gets errors that nobody else takes.
+    """
+
+    busy_changed = Signal(bool)
+    """A job began or ended."""
+    progressed = Signal(int, int)
+    """Steps done, and in all (0: not known yet)."""
+
+    def __init__(self, runner: Runner, report: Callable[[Exception], None]) -> None:
+        self._runner = runner
+        self._report = report
+        self._job: Job | None = None
+        self._dropped: Callable[[], None] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a job."""
+        return self._job is not None
+
+    def run(
+        self,
+        work: Callable[[], Steps[T]],
+        then: Callable[[T], None],
+        *,
+        failed: Callable[[Exception], None] | None = None,
+        dropped: Callable[[], None] | None = None,
+        progressed: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Start work, in place of what is running.
+
+        Parameters
+        ----------
+        work : callable
+            Makes the generator that does it.
+        then : callable
+            Takes its value.
+        failed : callable, optional
+            Takes its error; by default it is reported.
+        dropped : callable, optional
+            Called if it is cancelled.
+        progressed : callable, optional
+            Told of each step, after `progressed` was emitted.
+        """
+        self.cancel()
+        job = self._job = Job()
+        self._dropped = dropped
+        self.busy_changed.emit(True)
+
+        def on_progress(progress: Progress) -> None:
+            if job is self._job:
+                self.progressed.emit(*progress)
+                if progressed is not None:
+                    progressed(*progress)
+
+        def ending(call: Callable[[Any], None]) -> Callable[[Any], None]:
+            def end(value: Any) -> None:
+                if job is self._job:  # else it was cancelled after its last step
+                    self._finish()
+                    call(value)
+
+            return end
+
+        self._runner.start(
+            job, work, on_progress, ending(then), ending(failed or self._report)
+        )
+
+    def cancel(self) -> bool:
+        """Drop the job, if there is one: nothing comes of it any more."""
+        job, dropped = self._job, self._dropped
+        if job is None:
+            return False
+        job.cancel()
+        self._finish()
+        if dropped is not None:
+            dropped()
+        return True
+
+    def _finish(self) -> None:
+        self._job = self._dropped = None
+        self.busy_changed.emit(False)
 
 
 def disconnect_all(owner: object) -> None:

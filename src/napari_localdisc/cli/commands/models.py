@@ -7,18 +7,11 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 90
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc models
 
 localdisc models fundus"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(models)
 
 
 def models(
@@ -27,7 +20,6 @@ def models(
         typer.Argument(
             metavar="[MODEL]",
             help="Show this model's card: data, licence, training, quality.",
-            show_default=False,
         ),
     ] = None,
     as_json: options.AsJson = False,
