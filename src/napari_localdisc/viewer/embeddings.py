@@ -97,7 +97,6 @@ class Embedder:
         self._store = EmbeddingStore()
         self._shelf = ModelShelf()
         self._task: _Task | None = None
-        self._jobs = 0
 
     @property
     def is_busy(self) -> bool:
@@ -141,9 +140,7 @@ class Embedder:
             return
         self.cancel()
         cache = self._cache()
-        task = _Task(
-            self._next_job(), weakref.ref(layer), plane, file, cache, {purpose: then}
-        )
+        task = _Task(Job(), weakref.ref(layer), plane, file, cache, {purpose: then})
         self._task = task
         self.busy_changed.emit(True)
         self._runner.start(
@@ -179,7 +176,7 @@ class Embedder:
         from napari_localdisc.io.cache import EmbeddingCache
 
         self._runner.start(
-            self._next_job(),
+            Job(),
             lambda: empty(EmbeddingCache()),
             lambda progress: None,
             done,
@@ -193,10 +190,6 @@ class Embedder:
             yield
         except LocalDiscError as error:
             self._report(error)
-
-    def _next_job(self) -> Job:
-        self._jobs += 1
-        return Job(self._jobs)
 
     def _finish(self, task: _Task) -> None:
         assert task is self._task
@@ -234,7 +227,7 @@ class Embedder:
         if cache is None or embedded.was_kept:
             return
         self._runner.start(
-            self._next_job(),
+            Job(),
             lambda: keep(embedded, cache),
             lambda progress: None,
             lambda nothing: None,

@@ -52,7 +52,6 @@ class ExportControl:
         self._runner = runner or SynchronousRunner()
         self._report = report
         self._job: Job | None = None
-        self._jobs = 0
         self._named: weakref.WeakSet[Labels] = weakref.WeakSet()
         for event in self._events():
             event.connect(self._on_layers)
@@ -120,8 +119,7 @@ class ExportControl:
         except LocalDiscError as error:
             self._report(error)
             return
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
+        job = self._job = Job()
         self.busy_changed.emit(True)
         self._runner.start(
             job,

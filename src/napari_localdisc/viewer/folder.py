@@ -60,7 +60,6 @@ class FolderControl:
         self._report = report
         self._models = ModelChoice()
         self._job: Job | None = None
-        self._jobs = 0
         self._order: Order | None = None
         self.rows: list[Row] = []
         self.table: Path | None = None
@@ -170,8 +169,7 @@ class FolderControl:
         self.cleared.emit()
         self.table = Path(order.out) / TABLE
         self._order = order
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
+        job = self._job = Job()
         self.busy_changed.emit(True)
         self._say("Getting ready…")
         self._runner.start(

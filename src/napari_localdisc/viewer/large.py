@@ -65,7 +65,6 @@ class LargeImages:
         self._runner = runner
         self._report = report
         self._job: Job | None = None
-        self._jobs = 0
         self._copies: dict[Any, weakref.ref[Image]] = {}
 
     @property
@@ -107,8 +106,7 @@ class LargeImages:
     ) -> None:
         """Run work on a layer; other work of ours is dropped."""
         self.cancel()
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
+        job = self._job = Job()
         owner = weakref.ref(layer)
         self.busy_changed.emit(True)
         self._runner.start(

@@ -58,7 +58,6 @@ class Strokes:
         self._classes = classes
         self._writing = writing
         self._job: Job | None = None
-        self._jobs = 0
         self._followed: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._shows_uncertainty = False
         classes.changed.connect(self._on_classes)
@@ -148,9 +147,8 @@ class Strokes:
             self._workspace.request("prepare strokes", self._prepare)
 
     def _prepare(self, layer: Image, plane: Plane, known: Embedded) -> None:
-        self._jobs += 1
         self._workspace.runner.start(
-            Job(self._jobs),
+            Job(),
             lambda: prepare_steps(known.embedding),
             lambda progress: None,
             lambda nothing: None,
@@ -238,8 +236,7 @@ class Strokes:
         pixels: NDArray[np.integer],
     ) -> None:
         self._cancel()
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
+        job = self._job = Job()
         reference = weakref.ref(layer)
         self.busy_changed.emit(True)
 

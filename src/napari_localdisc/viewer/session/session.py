@@ -67,7 +67,6 @@ class Sessions:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._jobs = 0
 
     # Saving
 
@@ -169,8 +168,7 @@ class Sessions:
         failed: Callable[[Exception], None],
     ) -> Job:
         """Run work on files off the GUI thread; once closed, nothing is done after."""
-        self._jobs += 1
-        job = Job(self._jobs)
+        job = Job()
         controller = self._controller
 
         def finished(result: Any) -> None:
