@@ -54,6 +54,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
+
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
 
@@ -96,28 +98,6 @@ def within(prompts: Iterable[Prompt], mask: NDArray[np.bool_]) -> tuple[Prompt, 
 
 
 @dataclass(frozen=True)
-class MaskOptions:
-    """How prompts become a mask.
-
-    Attributes
-    ----------
-    threshold : float or None
-        Similarity from which a pixel belongs to it; None: chosen automatically.
-    connected : bool
-        Only what is connected to a positive prompt.
-    smooth : bool
-        Round the outline.
-    minimum_size : int
-        Pixels of the image below which a piece is left out.
-    """
-
-    threshold: float | None = None
-    connected: bool = False
-    smooth: bool = False
-    minimum_size: int = 0
-
-
-@dataclass(frozen=True)
 class AnnotationClass:
     """One class of the labels.
 
@@ -148,7 +128,7 @@ class PlaneAnnotation:
     """Prompts and mask options of one plane."""
 
     prompts: tuple[Prompt, ...] = ()
-    options: MaskOptions = MaskOptions()
+    options: MaskOptions = field(default_factory=MaskOptions)
 
     @property
     def is_empty(self) -> bool:
@@ -331,17 +311,6 @@ def mask_of(
     threshold : float
         The similarity that it was cut at.
     """
-    positive, negative = split(annotation.prompts)
-    options = annotation.options
-    threshold = options.threshold
-    if threshold is None:
-        threshold = embedding.automatic_threshold(positive, negative)
-    mask = embedding.mask(
-        positive,
-        negative,
-        threshold,
-        options.connected,
-        options.smooth,
-        options.minimum_size,
-    )
-    return mask, threshold
+    asked = Prompts(*split(annotation.prompts))
+    reading = embedding.read(asked, annotation.options)
+    return reading.mask, reading.threshold

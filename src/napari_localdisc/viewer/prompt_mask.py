@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import LARGEST_CLASS, MaskOptions, mask_of, split
+from napari_localdisc.annotation.state import LARGEST_CLASS, mask_of, split
+from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.layers.colours import THRESHOLD_WIDTH, mask_colours
 from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_pixels

@@ -337,7 +337,7 @@ def cluster_picture(
         If the image cannot be used.
     """
     seen = map_clusters(image, model)
-    labels = dominant_cluster(seen.probability, seen.grid, seen.field_of_view)
+    labels = dominant_cluster(seen.cluster_probability, seen.grid, seen.field_of_view)
     number = min(MOST, model.card.clusters)
     again = (labels.astype(int) - 1) % number + 1
     labels = np.where(labels > 0, again, 0).astype(np.uint8)
