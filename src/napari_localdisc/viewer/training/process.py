@@ -295,9 +295,6 @@ def _claim_output() -> TextIO:
     return output
 
 
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
-
 CLUSTERS = "clusters"
 """Name of the view that shows clusters."""
 
@@ -429,3 +426,7 @@ def _with_clusters(photograph: Picture, seen: Embedding, model: Model) -> Pictur
     colours = cluster_colours(model, number)[:, :3]
     opacity = _CLUSTER_OPACITY * (labels > 0)[..., None]
     return _blend(photograph, colours[labels], opacity)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
