@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import split
+from napari_localdisc.annotation.sources import Prompts, prompts_written
 from napari_localdisc.core.colours import from_hex
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
@@ -61,29 +62,18 @@ class Concepts:
             kinds.append("classifier")
         return tuple(kinds)
 
-    def _source(self) -> dict[str, Any] | None:
-        """Return prompts and the mask's options; those added to the labels last."""
+    def _source(self) -> Prompts | None:
+        """Return the prompts of the plane; those added to the labels last."""
         controller = self._controller
         image, plane = controller.image, controller.plane_here()
         if image is None or plane is None:
             return None
-        positive, negative = split(controller.prompts)
-        if positive:
-            options = controller.masks.options
-            return {
-                "positive": positive,
-                "negative": negative,
-                "threshold": controller.masks.threshold,
-                "smooth": options.smooth,
-                "minimum_size": options.minimum_size,
-            }
-        for entry in reversed(controller.annotations.of(image).history.log):
-            source = entry.parameters.get("source", {})
-            here = entry.plane == plane.key
-            if entry.kind == "write" and here and source["kind"] == "prompts":
-                kept = ("positive", "negative", "threshold", "smooth", "minimum_size")
-                return {key: source[key] for key in kept}
-        return None
+        masks = controller.masks
+        options = replace(masks.options, threshold=masks.threshold)
+        source = Prompts.of(controller.prompts, options)
+        if source.positive:
+            return source
+        return prompts_written(controller.annotations.of(image).history.log, plane.key)
 
     def save_prompts(self, name: str, path: str | Path) -> None:
         """Save what the prompts on the image mean, with the mask's options.
@@ -106,11 +96,19 @@ class Concepts:
                 raise PromptError(
                     "Click on what the concept is first: “Find similar”, then save it."
                 )
-            if chosen is not None:
-                source["colour"] = chosen.colour
+            colour = {"colour": chosen.colour} if chosen is not None else {}
 
             def save(layer: Image, plane: Plane, known: Embedded) -> None:
-                concept = Concept.from_prompts(name, known.embedding, **source)
+                concept = Concept.from_prompts(
+                    name,
+                    known.embedding,
+                    source.positive,
+                    source.negative,
+                    threshold=source.threshold,
+                    smooth=source.smooth,
+                    minimum_size=source.minimum_size,
+                    **colour,
+                )
                 self._write(concept, path)
 
             controller.request("concept", save)

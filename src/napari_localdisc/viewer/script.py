@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation.script import (
+    SAMPLE,
     ModelKey,
     Picture,
     differences,
@@ -25,7 +26,7 @@ from napari_localdisc.layers.plane import METADATA_KEY, Plane
 from .preferences import preferred_cache
 
 if TYPE_CHECKING:
-    from napari_localdisc.annotation.state import Operation
+    from napari_localdisc.annotation.state import Operation, Run
     from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.work import Steps
     from napari_localdisc.io.cache import EmbeddingCache
@@ -134,7 +135,7 @@ def _steps(done: _Done) -> Steps[Script]:
     code, remark = _reading(done, digest)
     yield 0, 0
     picture = Picture(done.name, code, done.plane.index, digest, done.plane.shape)
-    painted: list[list[int]] = []
+    painted: list[Run] = []
     dtype = "uint8"
     if done.labels is not None:
         embeddings = {}
@@ -152,7 +153,7 @@ def _steps(done: _Done) -> Steps[Script]:
     return Script(text, remark)
 
 
-def _dtype(labels: NDArray[np.integer[Any]], made: NDArray[np.uint16]) -> str:
+def _dtype(labels: NDArray[np.integer[Any]], made: NDArray[np.integer[Any]]) -> str:
     """Return the labels' type, wide enough for what is written before it is erased."""
     return str(np.promote_types(labels.dtype, np.min_scalar_type(int(made.max()))))
 
@@ -197,7 +198,7 @@ def _reading(done: _Done, digest: str) -> tuple[str, str]:
     from napari_localdisc.io.cache import content_hash
 
     if done.sample is not None and tuple(done.sample) == RETINA:
-        return "ld.read_image(samples.sample_path())", ""
+        return SAMPLE, ""
     file = Path(done.path) if done.path is not None else None
     if file is not None and file.is_file():
         index = tuple(slice(None) if at is None else at for at in done.plane.index)
