@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
+from napari_localdisc.core.embedding.prompts import MaskOptions
+from napari_localdisc.core.embedding.prompts import Prompts as Points
 from napari_localdisc.core.errors import FileError
 
 from .state import (
     STRICT,
     Json,
-    MaskOptions,
     Operation,
     PlaneKey,
     Point,
@@ -34,7 +35,7 @@ from .state import (
 )
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.embedding.embedding import Embedding, Reading
 
 STRUCTURE_THRESHOLD = 0.5
 """A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
@@ -94,20 +95,16 @@ class Prompts(Source):
         positive, negative = split(prompts)
         return cls(tuple(positive), tuple(negative), **asdict(options))
 
-    def settled(self, embedding: Embedding) -> Prompts:
-        """Put the threshold that is chosen automatically in the place of None."""
-        if self.threshold is not None:
-            return self
-        threshold = embedding.automatic_threshold(self.positive, self.negative)
-        return replace(self, threshold=threshold)
-
-    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
-        """Make the (H, W) mask."""
-        return embedding.mask(**vars(self))
+    def read(self, embedding: Embedding) -> Reading:
+        """Ask the embedding once what the points find."""
+        options = MaskOptions(
+            self.threshold, self.connected, self.smooth, self.minimum_size
+        )
+        return embedding.read(Points(self.positive, self.negative), options)
 
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
         """Give the mask to a class."""
-        return _labels(self.mask(embedding), value)
+        return _labels(self.read(embedding).mask, value)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say it with all arguments by name."""
