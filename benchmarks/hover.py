@@ -20,18 +20,18 @@ from napari_localdisc._qt.demo import open_demo
 
 viewer, controller = open_demo()
 ready = []
-controller.clusters_changed.connect(lambda: ready.append(True))
+controller.clusters.changed.connect(lambda: ready.append(True))
 while not ready:
     QApplication.processEvents()
-controller.clusters_layer.visible = False
-controller.set_finding(True)
+controller.clusters.layer.visible = False
+controller.prompts.set_finding(True)
 for _ in range(200):
     QApplication.processEvents()
     time.sleep(0.001)
 canvas = viewer.window._qt_viewer.canvas
 native = canvas.native
 shown, drawn = [], []
-controller.hover.shown.connect(lambda point: point and shown.append(point))
+controller.prompts.hover.shown.connect(lambda point: point and shown.append(point))
 canvas._scene_canvas.events.draw.connect(lambda event: drawn.append(len(shown)))
 centre = QPointF(native.width() / 2, native.height() / 2)
 reach = min(native.width(), native.height()) / 6

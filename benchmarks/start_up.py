@@ -51,9 +51,9 @@ pause = time.perf_counter()
 while time.perf_counter() - pause < SECONDS_BEFORE:
     QApplication.processEvents()
 done = []
-widget.controller.clusters_changed.connect(lambda: done.append(time.perf_counter()))
+widget.controller.clusters.changed.connect(lambda: done.append(time.perf_counter()))
 start = time.perf_counter()
-widget.controller.cluster()
+widget.controller.clusters.show()
 while not done:
     QApplication.processEvents()
     time.sleep(0.001)

@@ -53,7 +53,7 @@ PACKAGE = "napari_localdisc"
 # What the story calls of the package: the first of each that there is.
 MODULES = {"controller": (f"{PACKAGE}.controller", f"{PACKAGE}.viewer.controller")}
 CALLS = {
-    "cluster": ("cluster", "clusters.show", "clusters.cluster"),
+    "cluster": ("cluster", "clusters.show"),
     "start strokes": ("strokes.start",),
     "strokes": ("strokes.layer",),
 }

@@ -58,7 +58,7 @@ def draw(folder: Path) -> None:
 
     # 1. Vessels, optic disc: one click each
     widget.structure_panel.add_buttons["vessel"].click()
-    settle(lambda: not controller.is_busy)
+    settle(lambda: not controller.workspace.work.is_busy)
     picture("tutorial_1_vessel.jpg")
     widget.structure_panel.add_buttons["optic disc"].click()
     picture("tutorial_2_disc.jpg")
@@ -68,10 +68,10 @@ def draw(folder: Path) -> None:
     widget.similar_panel.button.click()
     _hover(controller, VESSEL)
     picture("tutorial_3_preview.jpg")
-    controller.add_prompt(DISC)
-    controller.add_prompt(NOT_DISC, positive=False)
+    controller.prompts.add(DISC)
+    controller.prompts.add(NOT_DISC, positive=False)
     picture("tutorial_4_prompts.jpg")
-    controller.clear_prompts()
+    controller.prompts.clear()
     widget.similar_panel.button.click()
 
     # 3. Learn from strokes
@@ -86,9 +86,9 @@ def draw(folder: Path) -> None:
 
 
 def _hover(controller: Any, point: tuple[float, float]) -> None:
-    layer, plane = controller.here()
-    known = controller.known_here()
-    controller.hover.preview(layer, plane, known, point)
+    place = controller.workspace.place()
+    known = controller.workspace.known(place)
+    controller.prompts.hover.preview(place, known, point)
 
 
 def _tab(widget: MainWidget, title: str) -> None:
@@ -99,7 +99,7 @@ def _tab(widget: MainWidget, title: str) -> None:
 
 def _strokes(controller: Any) -> None:
     """Paint one short stroke of each class, as a brush does."""
-    strokes, classes = controller.strokes_layer, controller.classes
+    strokes, classes = controller.strokes.layer, controller.classes
     values = {entry.name: entry.value for entry in classes.entries}
     strokes.brush_size = 9
     marks = {

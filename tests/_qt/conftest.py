@@ -38,7 +38,9 @@ def wait(qtbot) -> Callable:
     """Wait until a widget's work is done."""
 
     def until_done(widget: MainWidget) -> None:
-        qtbot.waitUntil(lambda: not widget.controller.is_busy, timeout=20_000)
+        qtbot.waitUntil(
+            lambda: not widget.controller.workspace.work.is_busy, timeout=20_000
+        )
 
     return until_done
 

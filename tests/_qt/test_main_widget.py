@@ -45,13 +45,13 @@ def test_cluster_button_makes_labels_off_the_gui_thread(
     assert not row.bar.isVisible()
     qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
     # The call has returned before the work is done
-    assert widget.controller.is_busy
+    assert widget.controller.workspace.work.is_busy
     assert row.bar.isVisible()
     assert row.cancel_button.isVisible()
     assert not panel.button.isEnabled()
     assert len(viewer.layers) == 1
     wait(widget)
-    labels = widget.controller.clusters_layer
+    labels = widget.controller.clusters.layer
     assert labels in viewer.layers
     np.testing.assert_allclose(
         labels.data_to_world((47, 9)), eye.data_to_world((47, 9))
@@ -64,12 +64,12 @@ def test_cluster_button_makes_labels_off_the_gui_thread(
 def test_slider_relabels_at_once(widget, wait):
     widget.cluster_panel.button.click()
     wait(widget)
-    layer = widget.controller.clusters_layer
+    layer = widget.controller.clusters.layer
     widget.cluster_panel.slider.setValue(2)
-    assert not widget.controller.is_busy
+    assert not widget.controller.workspace.work.is_busy
     assert layer.data.max() <= 2
-    assert layer is widget.controller.clusters_layer
-    widget.controller.set_number_of_structures(5)
+    assert layer is widget.controller.clusters.layer
+    widget.controller.clusters.set_number(5)
     assert widget.cluster_panel.slider.value() == 5
 
 
@@ -78,7 +78,7 @@ def test_legend_shows_what_is_there(qtbot, widget, wait):
     assert legend.chips == []
     widget.cluster_panel.button.click()
     wait(widget)
-    labels = widget.controller.clusters_layer
+    labels = widget.controller.clusters.layer
     shown = [label for label, _, _ in legend.chips]
     assert shown == list(np.unique(labels.data))
     assert sum(share for _, share, _ in legend.chips) == pytest.approx(1)
@@ -91,7 +91,7 @@ def test_legend_shows_what_is_there(qtbot, widget, wait):
 def test_cancel(qtbot, viewer, widget, notifications):
     widget.cluster_panel.button.click()
     qtbot.mouseClick(widget.progress_row.cancel_button, Qt.MouseButton.LeftButton)
-    assert not widget.controller.is_busy
+    assert not widget.controller.workspace.work.is_busy
     assert not widget.progress_row.bar.isVisible()
     assert "Cancelled" in widget.progress_row.status.text()
     qtbot.wait(500)
@@ -130,12 +130,12 @@ def test_image_chooser_follows_the_layers(viewer, eye, widget, picture):
     assert texts(chooser) == ["other", "right eye"]
     assert chooser.currentText() == "right eye"
     chooser.setCurrentIndex(0)
-    assert widget.controller.image is other
+    assert widget.controller.workspace.images.current is other
     viewer.layers.move(viewer.layers.index(other), 0)
     assert texts(chooser) == ["right eye", "other"]
-    assert widget.controller.image is other
+    assert widget.controller.workspace.images.current is other
     viewer.layers.remove(other)
-    assert widget.controller.image is eye
+    assert widget.controller.workspace.images.current is eye
     viewer.layers.clear()
     assert texts(chooser) == []
     assert not widget.cluster_panel.button.isEnabled()
@@ -150,7 +150,7 @@ def test_model_chooser_sees_new_models(widget, models, monkeypatch, tmp_path):
     assert {"tiny", "other"} <= set(texts(chooser))
     assert chooser.currentText() == "tiny"
     chooser.setCurrentText("other")
-    assert widget.controller.model == "other"
+    assert widget.controller.workspace.models.name == "other"
     assert widget.cluster_panel.slider.maximum() == 6
     (tmp_path / "third.safetensors").write_bytes(b"nonsense")
     monkeypatch.setenv("LOCALDISC_MODELS", str(tmp_path))
@@ -215,7 +215,7 @@ def test_unexpected_errors_are_shown_as_errors(
 def test_the_image_is_removed_in_the_middle(qtbot, viewer, eye, widget, notifications):
     widget.cluster_panel.button.click()
     viewer.layers.remove(eye)
-    assert not widget.controller.is_busy
+    assert not widget.controller.workspace.work.is_busy
     qtbot.wait(500)
     assert len(viewer.layers) == 0
     assert not notifications
@@ -234,8 +234,8 @@ def test_the_dock_is_closed_in_the_middle(qtbot, viewer, widget, notifications):
     widget.cluster_panel.button.click()
     controller = widget.controller
     viewer.window.remove_dock_widget(widget)
-    assert not controller.is_finding
-    assert not controller.is_busy
+    assert not controller.prompts.is_finding
+    assert not controller.workspace.work.is_busy
     assert viewer.mouse_drag_callbacks == callbacks
     qtbot.wait(500)
     assert len(viewer.layers) == 1
@@ -258,7 +258,7 @@ def test_the_widget_can_be_opened_again(viewer, widget, open_widget, wait):
     assert second is not widget
     second.cluster_panel.button.click()
     wait(second)
-    assert second.controller.clusters_layer is not None
+    assert second.controller.clusters.layer is not None
 
 
 def test_a_closed_widget_is_let_go(qtbot, viewer, eye, open_widget, wait):
@@ -290,13 +290,13 @@ def test_two_viewers(make_napari_viewer, viewer, widget, picture, open_widget, w
     second = open_widget(elsewhere)
     widget.cluster_panel.button.click()
     second.similar_panel.button.click()
-    second.controller.add_prompt((10, 10))
+    second.controller.prompts.add((10, 10))
     wait(widget)
     wait(second)
     assert [layer.name for layer in viewer.layers] == ["eye", "eye structures"]
     names = [layer.name for layer in elsewhere.layers]
     assert names == ["eye", "eye similarity", "eye mask", "eye prompts"]
-    assert widget.controller.prompts == ()
+    assert widget.controller.prompts.points == ()
     assert not widget.similar_panel.button.isChecked()
 
 
@@ -325,8 +325,8 @@ viewer.open_sample("napari-localdisc", "retina")
 _, widget = viewer.window.add_plugin_dock_widget(
     "napari-localdisc", "Local discrimination"
 )
-assert widget.controller.image is not None
-assert widget.controller.models
+assert widget.controller.workspace.images.current is not None
+assert widget.controller.workspace.models.names
 print("torch" in sys.modules)
 viewer.close()
 """

@@ -57,7 +57,7 @@ def test_cache_is_switched_limited_and_cleared(
     enabled, limit, clear = form
     viewer.add_image(np.random.default_rng(0).random((40, 48, 3)))
     widget = open_widget(viewer)
-    widget.controller.cluster()
+    widget.controller.clusters.show()
     wait(widget)
     cache = EmbeddingCache()
     qtbot.waitUntil(lambda: kept(cache), timeout=20_000)

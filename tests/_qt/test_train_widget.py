@@ -87,7 +87,7 @@ def test_trains_adapts_and_the_user_keeps_one(qtbot, eyes, open_training):
     assert views == ["optic disc", "clusters"]
     dialog.view.setCurrentText("clusters")
     dialog.keep_new_button.click()
-    assert main.controller.model == "first adapted"
+    assert main.controller.workspace.models.name == "first adapted"
     assert main.models.currentText() == "first adapted"
 
 

@@ -201,34 +201,34 @@ class Hand:
         self.scripts = internal("Scripts")(self.controller, self.sessions)
         self.concepts = internal("Concepts")(self.controller, self.sessions)
         self.said: list[str] = []
-        self.controller.status_changed.connect(self.said.append)
+        self.controller.workspace.status.changed.connect(self.said.append)
 
     def close(self) -> None:
         self.controller.close()
 
     def image(self, data: np.ndarray, **options: Any) -> Any:
         layer = self.viewer.add_image(data, **options)
-        self.controller.set_image(layer)
+        self.controller.workspace.images.choose(layer)
         return layer
 
     def choose(self, layer: Any) -> None:
-        self.controller.set_image(layer)
+        self.controller.workspace.images.choose(layer)
 
     def cluster(self, number: int) -> None:
-        self.controller.set_number_of_structures(number)
-        self.controller.cluster()
+        self.controller.clusters.set_number(number)
+        self.controller.clusters.show()
 
     def click(self, point: tuple[float, float], positive: bool = True) -> None:
-        self.controller.add_prompt(point, positive)
+        self.controller.prompts.add(point, positive)
 
     def clear(self) -> None:
-        self.controller.clear_prompts()
+        self.controller.prompts.clear()
 
     def options(self, **changes: Any) -> None:
-        self.controller.masks.set_options(**changes)
+        self.controller.prompts.set_options(**changes)
 
     def threshold(self) -> float | None:
-        return self.controller.masks.threshold
+        return self.controller.mask.threshold
 
     def new_class(self, name: str, colour: str) -> None:
         self.controller.classes.add(name, colour)
@@ -237,13 +237,13 @@ class Hand:
         self.controller.writing.set_overwrite(overwrite)
 
     def add_mask(self) -> None:
-        self.controller.writing.add_mask()
+        self.controller.prompts.add_mask()
 
     def add_clusters(self, clusters: list[int]) -> None:
-        self.controller.add_clusters(clusters)
+        self.controller.clusters.add(clusters)
 
     def show_structure(self, name: str) -> None:
-        self.controller.show_structure(name)
+        self.controller.clusters.show_structure(name)
 
     def add_structure(self, name: str) -> None:
         self.controller.writing.add_structure(name)
@@ -252,7 +252,7 @@ class Hand:
         self.controller.strokes.start()
 
     def stroke(self, points: list[tuple[int, ...]], value: int) -> None:
-        layer = self.controller.strokes_layer
+        layer = self.controller.strokes.layer
         with layer.block_history():
             for point in points:
                 layer.paint(point, value)
@@ -301,17 +301,17 @@ class Hand:
         controller = self.controller
         return {
             "annotation": controller.annotation().to_json(),
-            "prompts": [asdict(prompt) for prompt in controller.prompts],
-            "options": asdict(controller.masks.options),
-            "threshold": controller.masks.threshold,
-            "pixels": controller.masks.pixels,
-            "overlap": controller.masks.overlap,
-            "image": controller.image.name,
-            "model": controller.model,
-            "structures": controller.number_of_structures,
+            "prompts": [asdict(prompt) for prompt in controller.prompts.points],
+            "options": asdict(controller.prompts.options),
+            "threshold": controller.mask.threshold,
+            "pixels": controller.mask.pixels,
+            "overlap": controller.mask.overlap,
+            "image": controller.workspace.images.current.name,
+            "model": controller.workspace.models.name,
+            "structures": controller.clusters.number,
             "undo": controller.next_undo and controller.next_undo.text,
             "redo": controller.next_redo and controller.next_redo.text,
-            "status": controller.status,
+            "status": controller.workspace.status.text,
         }
 
 
@@ -583,7 +583,7 @@ def viewer(folder: Path) -> Results:
     hand.add_structure("vessel")
     look("structure added")
     hand.overwrite(True)
-    hand.show_structure("optic disc")
+    hand.clusters.show_structure("optic disc")
     hand.undo()
     hand.undo()
     look("undone")

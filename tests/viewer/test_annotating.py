@@ -63,9 +63,9 @@ def stroke(labels, at, value) -> None:
 
 
 def test_prompts_are_points_with_colour_and_symbol(controller, image):
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
-    points = controller.prompts_layer
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
+    points = controller.prompts.points_layer
     np.testing.assert_allclose(points.data, [(12, 30), (40, 8)])
     np.testing.assert_allclose(
         points.data_to_world(points.data[0]), image.data_to_world((12, 30))
@@ -77,42 +77,42 @@ def test_prompts_are_points_with_colour_and_symbol(controller, image):
 
 
 def test_dragged_points_are_prompts_elsewhere(controller):
-    controller.add_prompt((12, 30))
-    before = controller.similarity_layer.data.copy()
-    points = controller.prompts_layer
+    controller.prompts.add((12, 30))
+    before = controller.prompts.similarity_layer.data.copy()
+    points = controller.prompts.points_layer
     points.data = [(20, 21)]
-    moved = controller.prompts[0]
+    moved = controller.prompts.points[0]
     assert moved == Prompt(*points.data[0])
     assert moved.point == (20, 21)
-    assert (controller.similarity_layer.data != before).any()
+    assert (controller.prompts.similarity_layer.data != before).any()
     assert controller.next_undo.text == "move a prompt"
     controller.undo()
-    np.testing.assert_array_equal(controller.similarity_layer.data, before)
-    np.testing.assert_allclose(controller.prompts_layer.data, [(12, 30)])
+    np.testing.assert_array_equal(controller.prompts.similarity_layer.data, before)
+    np.testing.assert_allclose(controller.prompts.points_layer.data, [(12, 30)])
 
 
 def test_deleted_and_added_points(controller, viewer):
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
-    points = controller.prompts_layer
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
+    points = controller.prompts.points_layer
     points.add((5, 6))
-    assert controller.prompts[-1] == Prompt(5, 6, True)
+    assert controller.prompts.points[-1] == Prompt(5, 6, True)
     points.selected_data = {1}
     points.remove_selected()
-    assert [prompt.positive for prompt in controller.prompts] == [True, True]
+    assert [prompt.positive for prompt in controller.prompts.points] == [True, True]
     points.selected_data = {0, 1}
     points.remove_selected()
-    assert controller.prompts == ()
+    assert controller.prompts.points == ()
     assert names(viewer) == ["eye"]
     controller.undo()
-    assert len(controller.prompts_layer.data) == 2
+    assert len(controller.prompts.points_layer.data) == 2
 
 
 def test_points_are_saved_as_a_table(controller, viewer, tmp_path):
     PluginManager.instance().discover()
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
-    points = controller.prompts_layer
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
+    points = controller.prompts.points_layer
     looks = points.symbol.copy(), points.face_color.copy()
     (path,) = points.save(str(tmp_path / "prompts.csv"), plugin="napari")
     table = np.genfromtxt(path, delimiter=",", names=True)
@@ -122,7 +122,7 @@ def test_points_are_saved_as_a_table(controller, viewer, tmp_path):
     np.testing.assert_array_equal(table["positive"], (1, 0))
     np.testing.assert_array_equal(points.symbol, looks[0])
     np.testing.assert_array_equal(points.face_color, looks[1])
-    assert len(controller.prompts) == 2
+    assert len(controller.prompts.points) == 2
     controller.close()
     (opened,) = ViewerModel().open(path, plugin="napari")
     np.testing.assert_array_equal(opened.data, points.data)
@@ -130,77 +130,77 @@ def test_points_are_saved_as_a_table(controller, viewer, tmp_path):
 
 
 def test_a_point_dragged_off_the_image_goes_back(controller):
-    controller.add_prompt((12, 30))
-    points = controller.prompts_layer
+    controller.prompts.add((12, 30))
+    points = controller.prompts.points_layer
     points.selected_data = {0}
     with pytest.raises(PromptError, match="outside “eye”"):
         points.data = [(500, 20)]
-    np.testing.assert_allclose(controller.prompts_layer.data, [(12, 30)])
-    assert controller.prompts == (Prompt(12, 30),)
+    np.testing.assert_allclose(controller.prompts.points_layer.data, [(12, 30)])
+    assert controller.prompts.points == (Prompt(12, 30),)
 
 
 # Threshold and mask
 
 
 def test_the_mask_is_what_the_embedding_says(controller, embedding):
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
     wanted = embedding.mask([(12, 30)], [(40, 8)])
-    np.testing.assert_array_equal(controller.masks.layer.data == 1, wanted)
-    assert controller.masks.pixels == wanted.sum()
+    np.testing.assert_array_equal(controller.mask.layer.data == 1, wanted)
+    assert controller.mask.pixels == wanted.sum()
     automatic = embedding.automatic_threshold([(12, 30)], [(40, 8)])
-    assert controller.masks.threshold == pytest.approx(automatic)
+    assert controller.mask.threshold == pytest.approx(automatic)
     options = {"threshold": 0.35, "smooth": True, "minimum_size": 4}
-    controller.masks.set_options(**options)
+    controller.prompts.set_options(**options)
     wanted = embedding.mask([(12, 30)], [(40, 8)], **options)
-    np.testing.assert_array_equal(controller.masks.layer.data == 1, wanted)
-    controller.masks.set_options(threshold=None, smooth=False, connected=True)
+    np.testing.assert_array_equal(controller.mask.layer.data == 1, wanted)
+    controller.prompts.set_options(threshold=None, smooth=False, connected=True)
     wanted = embedding.mask([(12, 30)], [(40, 8)], connected=True, minimum_size=4)
-    np.testing.assert_array_equal(controller.masks.layer.data == 1, wanted)
+    np.testing.assert_array_equal(controller.mask.layer.data == 1, wanted)
 
 
 def test_while_a_threshold_is_dragged_only_the_display_changes(controller):
-    controller.add_prompt((12, 30))
-    written = controller.masks.layer.data.copy()
-    values = controller.similarity_layer.data
+    controller.prompts.add((12, 30))
+    written = controller.mask.layer.data.copy()
+    values = controller.prompts.similarity_layer.data
     for threshold in (0.2, 0.5, 0.7):
-        controller.masks.preview_threshold(threshold)
-        low, high = controller.similarity_layer.contrast_limits
+        controller.mask.preview_threshold(threshold)
+        low, high = controller.prompts.similarity_layer.contrast_limits
         assert low < threshold < high < low + 0.1
-        assert controller.similarity_layer.data is values
-        assert not controller.masks.layer.visible
-    np.testing.assert_array_equal(controller.masks.layer.data, written)
-    controller.masks.set_options(threshold=0.7)
-    assert controller.similarity_layer.contrast_limits == [0, 1]
-    assert controller.masks.layer.visible
-    assert controller.masks.layer.data.sum() < written.sum()
+        assert controller.prompts.similarity_layer.data is values
+        assert not controller.mask.layer.visible
+    np.testing.assert_array_equal(controller.mask.layer.data, written)
+    controller.prompts.set_options(threshold=0.7)
+    assert controller.prompts.similarity_layer.contrast_limits == [0, 1]
+    assert controller.mask.layer.visible
+    assert controller.mask.layer.data.sum() < written.sum()
 
 
 def test_a_threshold_dragged_back_ends_the_preview(controller):
-    controller.add_prompt((12, 30))
-    controller.masks.set_options(threshold=0.4)
-    controller.masks.preview_threshold(0.6)
-    controller.masks.set_options(threshold=0.4)
-    assert controller.masks.layer.visible
-    assert controller.similarity_layer.contrast_limits == [0, 1]
+    controller.prompts.add((12, 30))
+    controller.prompts.set_options(threshold=0.4)
+    controller.mask.preview_threshold(0.6)
+    controller.prompts.set_options(threshold=0.4)
+    assert controller.mask.layer.visible
+    assert controller.prompts.similarity_layer.contrast_limits == [0, 1]
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.2}, {"minimum_size": -1}])
 def test_impossible_options_are_refused(controller, options):
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     with pytest.raises(PromptError):
-        controller.masks.set_options(**options)
-    assert controller.masks.options.threshold is None
-    assert controller.masks.options.minimum_size == 0
+        controller.prompts.set_options(**options)
+    assert controller.prompts.options.threshold is None
+    assert controller.prompts.options.minimum_size == 0
 
 
 # Into the labels
 
 
 def test_a_mask_becomes_a_class_of_a_new_layer(controller, viewer, image, embedding):
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     controller.classes.add("vessel", "#00ff00")
-    controller.writing.add_mask()
+    controller.prompts.add_mask()
     labels = controller.labels_layer
     assert isinstance(labels, Labels)
     assert labels.data.shape == (48, 40)
@@ -211,28 +211,28 @@ def test_a_mask_becomes_a_class_of_a_new_layer(controller, viewer, image, embedd
     np.testing.assert_allclose(labels.colormap.map(1), (0, 1, 0, 1))
     assert labels.metadata["napari-localdisc"]["classes"] == {1: "vessel"}
     assert names(viewer) == ["eye", "eye labels"]
-    assert controller.prompts == ()
-    assert "“vessel”" in controller.status
+    assert controller.prompts.points == ()
+    assert "“vessel”" in controller.workspace.status.text
 
 
 def test_other_classes_are_overwritten_only_when_asked(controller, embedding):
     first = embedding.mask([(12, 30)])
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     controller.classes.add("second")
-    controller.add_prompt((12, 30))
-    controller.masks.set_options(threshold=0.0)
-    assert controller.masks.overlap == {1: first.sum()}
-    np.testing.assert_array_equal(controller.masks.layer.data == 2, first)
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.set_options(threshold=0.0)
+    assert controller.mask.overlap == {1: first.sum()}
+    np.testing.assert_array_equal(controller.mask.layer.data == 2, first)
+    controller.prompts.add_mask()
     labels = controller.labels_layer.data
     np.testing.assert_array_equal(labels == 1, first)
     assert (labels[~first] == 2).all()
-    assert "Left as they were" in controller.status
+    assert "Left as they were" in controller.workspace.status.text
     controller.writing.set_overwrite(True)
-    controller.add_prompt((12, 30))
-    controller.masks.set_options(threshold=0.0)
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.set_options(threshold=0.0)
+    controller.prompts.add_mask()
     assert (labels == 2).all()
     controller.undo()
     np.testing.assert_array_equal(labels == 1, first)
@@ -244,22 +244,22 @@ def test_structures_and_clusters_become_classes(controller, embedding):
     labels = controller.labels_layer.data
     np.testing.assert_array_equal(labels == 1, vessel)
     assert controller.classes.chosen.name == "vessel"
-    controller.cluster()
+    controller.clusters.show()
     clusters = embedding.clusters(8)
     some = [int(value) for value in np.unique(clusters)[-2:]]
-    controller.add_clusters(some)
+    controller.clusters.add(some)
     merged = np.isin(clusters, some)
     np.testing.assert_array_equal(labels == 2, merged & ~vessel)
     entry = controller.classes.chosen
     assert entry.name == f"structures {some[0]} + {some[1]}"
-    colour = controller.clusters_layer.colormap.map(some[0])
+    colour = controller.clusters.layer.colormap.map(some[0])
     np.testing.assert_allclose(
         controller.labels_layer.colormap.map(2)[:3], colour[:3], atol=0.01
     )
     controller.writing.add_structure("vessel")
     assert len(controller.classes.entries) == 2
     with pytest.raises(PromptError, match="Choose structures"):
-        controller.add_clusters([])
+        controller.clusters.add([])
 
 
 def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
@@ -267,20 +267,20 @@ def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
     preview = controller.writing.preview
     controller.writing.preview_structure("vessel")
     assert preview.effect is None  # nothing is embedded for a preview
-    controller.cluster()
+    controller.clusters.show()
     clusters = embedding.clusters(8)
     some = [int(value) for value in np.unique(clusters)[-2:]]
     merged, vessel = np.isin(clusters, some), embedding.structure("vessel") >= 0.5
-    controller.preview_clusters(some)
+    controller.clusters.preview(some)
     assert preview.effect == Effect(merged.sum())  # there are no labels yet
     assert preview.layer is None
-    assert f"{merged.sum():,} pixels" in controller.status
-    controller.add_clusters(some)
-    labels, said = controller.labels_layer, controller.status
+    assert f"{merged.sum():,} pixels" in controller.workspace.status.text
+    controller.clusters.add(some)
+    labels, said = controller.labels_layer, controller.workspace.status.text
     assert "written" in said
     assert preview.effect == Effect(merged.sum())  # the class has them itself
     preview.hide()
-    assert controller.status == said
+    assert controller.workspace.status.text == said
     controller.writing.preview_structure("vessel")
     both = merged & vessel
     assert preview.effect == Effect(vessel.sum(), {1: both.sum()})
@@ -288,20 +288,20 @@ def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
     np.testing.assert_allclose(
         preview.layer.data_to_world((40, 3)), labels.data_to_world((40, 3))
     )
-    assert "would stay" in controller.status
+    assert "would stay" in controller.workspace.status.text
     controller.writing.set_overwrite(True)
-    assert "would be overwritten" in controller.status
+    assert "would be overwritten" in controller.workspace.status.text
     assert (labels.data != 0).sum() == merged.sum()  # nothing was written
     layer = preview.layer
     preview.hide()
     assert layer not in viewer.layers
     assert preview.effect is None
-    assert controller.status == said
+    assert controller.workspace.status.text == said
     controller.strokes.preview()
     assert preview.effect is None  # there is no prediction yet
     controller.strokes.start()
-    stroke(controller.strokes_layer, (10, 10), 1)
-    stroke(controller.strokes_layer, (35, 30), 2)
+    stroke(controller.strokes.layer, (10, 10), 1)
+    stroke(controller.strokes.layer, (35, 30), 2)
     assert controller.classes.find(2).background
     predicted = controller.strokes.learned.labels
     assert preview.effect.pixels == (predicted == 1).sum()
@@ -309,9 +309,9 @@ def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
     controller.writing.add_structure("vessel")
     overlap = (labels.data == controller.classes.chosen.value) & (predicted == 1)
     assert sum(preview.effect.taken.values()) == overlap.sum() > 0
-    controller.preview_clusters([])
+    controller.clusters.preview([])
     assert preview.effect is None
-    controller.preview_clusters(some[:1])
+    controller.clusters.preview(some[:1])
     assert preview.effect.pixels == (clusters == some[0]).sum()
     controller.writing.preview_structure("vessel")
     controller.classes.add("more")
@@ -365,11 +365,11 @@ def test_layers_that_cannot_be_written_to_are_a_sentence(controller, viewer):
 
 def test_an_empty_mask_is_a_sentence(controller, viewer):
     with pytest.raises(PromptError, match="no mask yet"):
-        controller.writing.add_mask()
-    controller.add_prompt((12, 30))
-    controller.masks.set_options(minimum_size=10_000)
+        controller.prompts.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.set_options(minimum_size=10_000)
     with pytest.raises(PromptError, match="empty"):
-        controller.writing.add_mask()
+        controller.prompts.add_mask()
     assert controller.labels_layer is None
 
 
@@ -456,11 +456,11 @@ def test_what_the_user_paints_is_a_class_too(controller):
 def painted(controller):
     """Strokes of two classes, painted with napari's brush."""
     controller.strokes.start()
-    strokes = controller.strokes_layer
+    strokes = controller.strokes.layer
     strokes.brush_size = 5
     stroke(strokes, (10, 10), 1)
     assert controller.strokes.learned is None
-    assert "another class" in controller.status
+    assert "another class" in controller.workspace.status.text
     controller.classes.choose_next()
     assert strokes.selected_label == 2
     stroke(strokes, (35, 30), strokes.selected_label)
@@ -484,10 +484,10 @@ def test_strokes_are_learned_after_each_one(controller, painted, embedding, view
 def test_uncertainty_and_where_next(controller, painted, embedding, viewer, image):
     classifier = ld.learn(embedding, painted.data)
     controller.strokes.set_shows_uncertainty(True)
-    shown = controller.strokes.uncertainty_layer
+    shown = controller.workspace.layer("uncertainty")
     np.testing.assert_allclose(shown.data, classifier.uncertainty(embedding))
     controller.strokes.where_next()
-    marker = controller.strokes.marker_layer
+    marker = controller.workspace.layer("marker")
     point = classifier.where_next(embedding, painted.data)
     np.testing.assert_allclose(marker.data, [point])
     centre = image.world_to_data(viewer.scene.camera.center[-2:])
@@ -495,7 +495,7 @@ def test_uncertainty_and_where_next(controller, painted, embedding, viewer, imag
     stroke(painted, point, 1)
     assert (marker.data != [point]).any()
     controller.strokes.set_shows_uncertainty(False)
-    assert controller.strokes.uncertainty_layer is None
+    assert controller.workspace.layer("uncertainty") is None
 
 
 def test_the_prediction_becomes_labels_without_background(controller, painted):
@@ -514,10 +514,10 @@ def test_strokes_can_be_put_back(controller, painted, viewer):
     second = Controller(viewer)
     second.set_model("tiny")
     second.restore_annotation(controller.annotation())
-    second.strokes.put(pixels)
+    second.strokes.put(second.workspace.place(), pixels)
     np.testing.assert_array_equal(second.strokes.prediction_layer.data, predicted)
     with pytest.raises(PromptError, match="size"):
-        second.strokes.put(pixels[:5])
+        second.strokes.put(second.workspace.place(), pixels[:5])
 
 
 def test_accepting_nothing_is_a_sentence(controller):
@@ -531,26 +531,26 @@ def test_removed_strokes_stop_it_all(controller, painted, viewer):
     stroke(painted, (3, 3), 2)
     controller.classes.add("more")
     controller.strokes.start()
-    assert controller.strokes_layer is not painted
+    assert controller.strokes.layer is not painted
 
 
 def test_stale_predictions_are_dropped(viewer, image, models, stepped):
     controller = Controller(viewer, stepped)
     controller.set_model("tiny")
-    controller.cluster()
+    controller.clusters.show()
     stepped.finish()
     controller.strokes.start()
-    strokes = controller.strokes_layer
+    strokes = controller.strokes.layer
     stroke(strokes, (10, 10), 1)
     stroke(strokes, (35, 30), 2)
     stroke(strokes, (20, 20), 2)
-    assert controller.strokes.is_busy
+    assert controller.strokes.work.is_busy
     stepped.finish(-2)
     assert controller.strokes.learned is None
     stepped.step()
     viewer.layers.remove(image)
     stepped.finish()
-    assert not controller.strokes.is_busy
+    assert not controller.strokes.work.is_busy
     assert "eye prediction" not in names(viewer)
 
 
@@ -559,10 +559,10 @@ def test_stale_predictions_are_dropped(viewer, image, models, stepped):
 
 def test_everything_is_undone_and_done_again_in_order(controller, painted):
     controller.classes.choose(1)
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
-    controller.masks.set_options(threshold=0.3)
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
+    controller.prompts.set_options(threshold=0.3)
+    controller.prompts.add_mask()
     controller.classes.rename(2, "not it")
     controller.writing.set_overwrite(True)
     controller.writing.add_structure("vessel")
@@ -576,10 +576,10 @@ def test_everything_is_undone_and_done_again_in_order(controller, painted):
         controller.undo()
     assert undone == done[::-1]
     assert not labels.data.any()
-    assert controller.prompts == ()
+    assert controller.prompts.points == ()
     assert controller.annotation().log == ()
     controller.undo()
-    assert "nothing" in controller.status
+    assert "nothing" in controller.workspace.status.text
     while controller.next_redo:
         controller.redo()
     assert controller.annotation() == end
@@ -609,15 +609,15 @@ def test_napari_undo_is_not_disturbed(controller):
 def test_cancelled_prompts_are_no_steps(viewer, image, models, stepped):
     controller = Controller(viewer, stepped)
     controller.set_model("tiny")
-    controller.add_prompt((12, 30))
-    controller.add_prompt((20, 20))
+    controller.prompts.add((12, 30))
+    controller.prompts.add((20, 20))
     controller.undo()
-    assert len(controller.prompts) == 1
-    controller.cancel()
-    assert controller.prompts == ()
+    assert len(controller.prompts.points) == 1
+    controller.workspace.cancel()
+    assert controller.prompts.points == ()
     assert controller.next_undo is None
-    controller.add_prompt((12, 30))
-    controller.add_prompt((20, 20))
+    controller.prompts.add((12, 30))
+    controller.prompts.add((20, 20))
     stepped.finish()
     texts = [operation.text for operation in controller.annotation().log]
     assert texts == ["add a prompt", "add a prompt"]
@@ -643,8 +643,8 @@ def test_labels_of_a_stack_have_its_size(viewer, picture, models):
     controller = Controller(viewer)
     controller.set_model("tiny")
     viewer.dims.set_current_step(0, 1)
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     labels = controller.labels_layer
     assert labels.data.shape == (3, 48, 40)
     assert labels.data[1].any()
@@ -652,9 +652,9 @@ def test_labels_of_a_stack_have_its_size(viewer, picture, models):
     viewer.dims.set_current_step(0, 2)
     assert controller.classes.areas()[1].pixels == 0
     controller.strokes.start()
-    assert controller.strokes_layer.data.shape == (1, 48, 40)
-    stroke(controller.strokes_layer, (0, 10, 10), 1)
-    stroke(controller.strokes_layer, (0, 35, 30), 2)
+    assert controller.strokes.layer.data.shape == (1, 48, 40)
+    stroke(controller.strokes.layer, (0, 10, 10), 1)
+    stroke(controller.strokes.layer, (0, 35, 30), 2)
     controller.strokes.accept()
     assert labels.data[2].any()
     controller.classes.remove(1)
@@ -677,15 +677,15 @@ def test_labels_of_a_multiscale_image(viewer, picture, models):
 
 def test_a_description_can_be_put_back(controller, viewer, models):
     controller.writing.add_structure("vessel")
-    controller.add_prompt((12, 30))
-    controller.masks.set_options(threshold=0.4, smooth=True)
+    controller.prompts.add((12, 30))
+    controller.prompts.set_options(threshold=0.4, smooth=True)
     text = json.dumps(controller.annotation().to_json())
     labels = controller.labels_layer
     second = Controller(viewer)
     second.set_model("tiny")
     second.restore_annotation(ImageAnnotation.from_json(json.loads(text)), labels)
-    assert second.prompts == (Prompt(12, 30),)
-    assert second.masks.threshold == 0.4
+    assert second.prompts.points == (Prompt(12, 30),)
+    assert second.mask.threshold == 0.4
     assert second.classes.entries == controller.classes.entries
     assert second.labels_layer is labels
     assert second.annotation() == controller.annotation()
@@ -695,14 +695,14 @@ def test_a_description_can_be_put_back(controller, viewer, models):
 def test_what_was_written_can_be_repeated_from_the_log(controller, painted, embedding):
     controller.strokes.accept()
     controller.classes.add("mask")
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
-    controller.masks.set_options(smooth=True, minimum_size=3)
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
+    controller.prompts.set_options(smooth=True, minimum_size=3)
     controller.writing.set_overwrite(True)
-    controller.writing.add_mask()
-    controller.cluster()
+    controller.prompts.add_mask()
+    controller.clusters.show()
     controller.writing.set_overwrite(False)
-    controller.add_clusters([int(controller.clusters_layer.data.max())])
+    controller.clusters.add([int(controller.clusters.layer.data.max())])
     controller.writing.add_structure("vessel")
     log = json.loads(json.dumps(controller.annotation().to_json()))["log"]
     labels = np.zeros((48, 40), np.uint8)
@@ -732,14 +732,14 @@ def test_listeners_hear_of_everything_that_is_to_be_saved(controller):
     heard = []
     controller.annotation_changed.connect(lambda: heard.append(True))
     for operation in (
-        lambda: controller.add_prompt((12, 30)),
-        lambda: controller.masks.set_options(threshold=0.4),
+        lambda: controller.prompts.add((12, 30)),
+        lambda: controller.prompts.set_options(threshold=0.4),
         lambda: controller.classes.add("disc"),
-        controller.writing.add_mask,
+        controller.prompts.add_mask,
         controller.undo,
         controller.redo,
         controller.undo,
-        controller.clear_prompts,
+        controller.prompts.clear,
     ):
         heard.clear()
         operation()
@@ -747,32 +747,32 @@ def test_listeners_hear_of_everything_that_is_to_be_saved(controller):
 
 
 def test_other_data_take_prompts_and_mask_away(controller, viewer, image, picture):
-    controller.set_finding(True)
+    controller.prompts.set_finding(True)
     move(viewer, image.data_to_world((12, 30)))
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     controller.writing.add_structure("vessel")
     image.data = picture[::-1].copy()
     assert names(viewer) == ["eye", "eye preview", "eye labels"]
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     viewer.layers.remove(image)
-    controller.set_finding(False)
+    controller.prompts.set_finding(False)
     assert "eye preview" not in names(viewer)
 
 
 def test_an_undo_that_is_cancelled_leaves_nothing_stale(viewer, image, models, stepped):
     controller = Controller(viewer, stepped)
     controller.set_model("tiny")
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     stepped.finish()
-    controller.add_prompt((20, 20))
+    controller.prompts.add((20, 20))
     controller.set_model("other")
     controller.undo()
-    controller.cancel()
-    assert controller.prompts == (Prompt(12, 30),)
+    controller.workspace.cancel()
+    assert controller.prompts.points == (Prompt(12, 30),)
     assert names(viewer) == ["eye"]
-    controller.add_prompt((30, 30))
+    controller.prompts.add((30, 30))
     stepped.finish()
-    assert len(controller.prompts_layer.data) == 2
+    assert len(controller.prompts.points_layer.data) == 2
 
 
 # Hover
@@ -787,37 +787,37 @@ def move(viewer, position) -> None:
 
 def test_the_preview_follows_the_cursor(controller, viewer, image, embedding):
     move(viewer, image.data_to_world((12, 30)))
-    assert controller.hover.layer is None  # not in the mode
-    controller.set_finding(True)
+    assert controller.prompts.hover.layer is None  # not in the mode
+    controller.prompts.set_finding(True)
     move(viewer, image.data_to_world((12, 30)))
-    layer = controller.hover.layer
+    layer = controller.prompts.hover.layer
     np.testing.assert_allclose(
         layer.data, embedding.similarity_on_grid([(12, 30)]), atol=1e-6
     )
     move(viewer, image.data_to_world((20, 10)))
-    assert controller.hover.layer is layer
+    assert controller.prompts.hover.layer is layer
     np.testing.assert_allclose(
         layer.data, embedding.similarity_on_grid([(20, 10)]), atol=1e-6
     )
-    assert controller.prompts == ()
+    assert controller.prompts.points == ()
     move(viewer, image.data_to_world((500, 500)))
     assert not layer.visible
     move(viewer, image.data_to_world((20, 10)))
     assert layer.visible
-    controller.add_prompt((20, 10))
+    controller.prompts.add((20, 10))
     assert not layer.visible
-    controller.set_finding(False)
+    controller.prompts.set_finding(False)
     assert "eye preview" not in names(viewer)
 
 
 def test_no_preview_where_it_is_not_wanted(controller, viewer, image):
-    controller.set_finding(True)
-    controller.hover.set_enabled(False)
+    controller.prompts.set_finding(True)
+    controller.prompts.hover.set_enabled(False)
     move(viewer, image.data_to_world((12, 30)))
-    assert controller.hover.layer is None
-    controller.hover.set_enabled(True)
+    assert controller.prompts.hover.layer is None
+    controller.prompts.hover.set_enabled(True)
     move(viewer, image.data_to_world((12, 30)))
-    viewer.layers.remove(controller.hover.layer)
+    viewer.layers.remove(controller.prompts.hover.layer)
     move(viewer, image.data_to_world((13, 30)))
     assert names(viewer) == ["eye"]
 
@@ -839,11 +839,11 @@ def press(viewer, name) -> None:
 
 def test_keys_do_it_and_are_given_back(controller, viewer):
     press(viewer, "find similar")
-    assert controller.is_finding
-    controller.add_prompt((12, 30))
-    before = controller.masks.threshold
+    assert controller.prompts.is_finding
+    controller.prompts.add((12, 30))
+    before = controller.mask.threshold
     press(viewer, "higher threshold")
-    assert controller.masks.threshold == pytest.approx(before + 0.02, abs=1e-3)
+    assert controller.mask.threshold == pytest.approx(before + 0.02, abs=1e-3)
     press(viewer, "lower threshold")
     press(viewer, "add to labels")
     assert controller.labels_layer.data.any()
@@ -874,20 +874,20 @@ def test_keys_of_others_are_left_alone(viewer, image, models):
 @pytest.mark.parametrize("which", range(6))
 def test_any_layer_may_be_removed_or_renamed(controller, viewer, painted, which):
     controller.writing.add_structure("vessel")
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     layer = viewer.layers[which]
     layer.name = "renamed"
     viewer.layers.remove(layer)
     for operation in (
-        lambda: controller.add_prompt((20, 20)),
-        lambda: controller.masks.set_options(threshold=0.3),
-        controller.writing.add_mask,
+        lambda: controller.prompts.add((20, 20)),
+        lambda: controller.prompts.set_options(threshold=0.3),
+        controller.prompts.add_mask,
         controller.undo,
         controller.redo,
         lambda: controller.classes.rename(1, "other"),
-        controller.clear_prompts,
+        controller.prompts.clear,
     ):
-        if controller.image is not None:
+        if controller.workspace.images.current is not None:
             operation()
     controller.close()
 
@@ -922,12 +922,12 @@ def test_images_are_let_go(viewer, picture, models):
     gone = weakref.ref(viewer.add_image(picture))
     controller = Controller(viewer)
     controller.set_model("tiny")
-    controller.set_finding(True)
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.set_finding(True)
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     controller.strokes.start()
-    stroke(controller.strokes_layer, (10, 10), 1)
-    stroke(controller.strokes_layer, (30, 30), 2)
+    stroke(controller.strokes.layer, (10, 10), 1)
+    stroke(controller.strokes.layer, (30, 30), 2)
     viewer.layers.clear()
     gc.collect()
     assert gone() is None

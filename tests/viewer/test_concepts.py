@@ -45,9 +45,9 @@ def others(viewer, controller, picture):
 def test_clicks_are_found_in_the_same_image(concepts, controller, tmp_path):
     assert concepts.kinds == ()
     controller.classes.add("disc", "#12ab9f")
-    controller.add_prompt((12, 30))
-    controller.add_prompt((40, 8), positive=False)
-    controller.masks.set_options(smooth=True, minimum_size=2)
+    controller.prompts.add((12, 30))
+    controller.prompts.add((40, 8), positive=False)
+    controller.prompts.set_options(smooth=True, minimum_size=2)
     assert concepts.kinds == ("prompts",)
     saved, applied = [], []
     concepts.saved.connect(saved.append)
@@ -56,20 +56,20 @@ def test_clicks_are_found_in_the_same_image(concepts, controller, tmp_path):
     concepts.apply_file(saved[0])
     (labels,) = applied
     # Several clicks also correct the map around them, which a concept does not carry
-    other = np.argwhere((labels.data > 0) != (controller.masks.layer.data > 0))
+    other = np.argwhere((labels.data > 0) != (controller.mask.layer.data > 0))
     assert 0 < len(other) < 0.02 * labels.data.size
-    prompts = np.array([prompt.point for prompt in controller.prompts])
+    prompts = np.array([prompt.point for prompt in controller.prompts.points])
     away = np.linalg.norm(other[:, None] - prompts, axis=2).min(axis=1)
     assert away.max() < 3 * REACH * max(labels.data.shape)
     controller.undo()  # the options
     controller.undo()  # the second click
-    controller.masks.set_options(smooth=True, minimum_size=2)
+    controller.prompts.set_options(smooth=True, minimum_size=2)
     concepts.save_prompts("disc", tmp_path / "disc")
     concepts.apply_file(saved[1])
-    np.testing.assert_array_equal(applied[1].data > 0, controller.masks.layer.data > 0)
+    np.testing.assert_array_equal(applied[1].data > 0, controller.mask.layer.data > 0)
     assert labels.name == "eye disc"
     at = (7, 3)
-    image = controller.image
+    image = controller.workspace.images.current
     np.testing.assert_allclose(labels.data_to_world(at), image.data_to_world(at))
     np.testing.assert_allclose(
         labels.colormap.map(1), np.array([0x12, 0xAB, 0x9F, 255]) / 255, atol=1e-6
@@ -82,18 +82,20 @@ def test_clicks_are_found_in_the_same_image(concepts, controller, tmp_path):
 def test_prompts_whose_mask_was_added_can_still_be_saved(
     concepts, controller, tmp_path
 ):
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
-    assert controller.prompts == ()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
+    assert controller.prompts.points == ()
     assert concepts.kinds == ("prompts",)
     concepts.save_prompts("disc", tmp_path / "disc")
     concept = load_concept(tmp_path / "disc.concept.safetensors")
-    embedding = controller.known_here().embedding
+    embedding = controller.workspace.known(
+        controller.workspace.place_or_none()
+    ).embedding
     np.testing.assert_array_equal(
         concept.labels(embedding) > 0, controller.labels_layer.data > 0
     )
     controller.undo()
-    controller.clear_prompts()
+    controller.prompts.clear()
     with pytest.raises(PromptError, match="Find similar"):
         concepts.save_prompts("disc", tmp_path / "more")
 
@@ -101,13 +103,13 @@ def test_prompts_whose_mask_was_added_can_still_be_saved(
 def test_strokes_are_found_in_all_open_images(
     concepts, controller, others, tmp_path, viewer
 ):
-    controller.set_image(viewer.layers["eye"])
+    controller.workspace.images.choose(viewer.layers["eye"])
     with pytest.raises(PromptError, match="at least two classes"):
         concepts.save_classes("eye", tmp_path / "eye")
     controller.strokes.start()
-    with controller.strokes_layer.block_history():
-        controller.strokes_layer.paint((5, 5), 1)
-        controller.strokes_layer.paint((30, 20), 2)
+    with controller.strokes.layer.block_history():
+        controller.strokes.layer.paint((5, 5), 1)
+        controller.strokes.layer.paint((30, 20), 2)
     assert "classifier" in concepts.kinds
     concepts.save_classes("eye", tmp_path / "eye")
     applied = []
@@ -123,11 +125,11 @@ def test_strokes_are_found_in_all_open_images(
         np.where(np.isin(prediction, background), 0, prediction),
     )
     assert by_name["flipped eye"].data.any()
-    assert "3 images" in controller.status
+    assert "3 images" in controller.workspace.status.text
 
 
 def test_another_model_is_refused_in_a_sentence(concepts, controller, tmp_path, viewer):
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     concepts.save_prompts("disc", tmp_path / "disc")
     controller.set_model("other")
     count = len(viewer.layers)
@@ -139,7 +141,7 @@ def test_another_model_is_refused_in_a_sentence(concepts, controller, tmp_path, 
 def test_cancelled_and_removed_in_the_middle(
     viewer, picture, models, stepped, tmp_path, controller, concepts
 ):
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     concepts.save_prompts("disc", tmp_path / "disc")
     concept = load_concept(tmp_path / "disc.concept.safetensors")
     elsewhere = ViewerModel()
@@ -153,10 +155,10 @@ def test_cancelled_and_removed_in_the_middle(
     elsewhere.layers.remove(second)
     stepped.finish()
     assert "0 disc" in elsewhere.layers
-    assert waiting.is_busy  # with the third
-    waiting.cancel()
+    assert waiting.workspace.work.is_busy  # with the third
+    waiting.workspace.cancel()
     stepped.finish()
-    assert not waiting.is_busy
+    assert not waiting.workspace.work.is_busy
     assert len(elsewhere.layers) == 3
     slow.apply(concept, [third])
     waiting.set_model("other")

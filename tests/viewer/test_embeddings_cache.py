@@ -45,20 +45,19 @@ def opened(models, request):
 
 def test_second_viewer_needs_no_network(cache_on_disk, opened, picture, no_network):
     first = opened(picture)
-    first.cluster()
-    first.add_prompt((20, 20))
+    first.clusters.show()
+    first.prompts.add((20, 20))
     no_network()
     second = opened(picture.copy())
-    second.cluster()
-    second.add_prompt((20, 20))
-    for layer in ("clusters_layer", "similarity_layer"):
-        np.testing.assert_array_equal(
-            getattr(second, layer).data, getattr(first, layer).data
-        )
+    second.clusters.show()
+    second.prompts.add((20, 20))
+    for what in ("structures", "similarity"):
+        mine, its = (each.workspace.layer(what) for each in (second, first))
+        np.testing.assert_array_equal(mine.data, its.data)
     changed = picture.copy()
     changed[0, 0] += np.float32(0.01)
     with pytest.raises(AssertionError, match="the network ran"):
-        opened(changed).cluster()
+        opened(changed).clusters.show()
 
 
 SECOND_PROCESS = """
@@ -75,20 +74,20 @@ viewer = ViewerModel()
 viewer.add_image(np.load(sys.argv[1]))
 controller = Controller(viewer)
 controller.set_model("tiny")
-controller.cluster()
-np.save(sys.argv[2], controller.clusters_layer.data)
+controller.clusters.show()
+np.save(sys.argv[2], controller.clusters.layer.data)
 """
 
 
 def test_second_process_needs_no_network(cache_on_disk, opened, picture, tmp_path):
     first = opened(picture)
-    first.cluster()
+    first.clusters.show()
     np.save(tmp_path / "picture.npy", picture)
     command = [sys.executable, "-c", SECOND_PROCESS]
     paths = [str(tmp_path / "picture.npy"), str(tmp_path / "labels.npy")]
     subprocess.run([*command, *paths], check=True, timeout=200, env={**os.environ})
     np.testing.assert_array_equal(
-        np.load(tmp_path / "labels.npy"), first.clusters_layer.data
+        np.load(tmp_path / "labels.npy"), first.clusters.layer.data
     )
 
 
@@ -96,10 +95,10 @@ def test_it_is_written_after_the_result_is_shown(
     cache_on_disk, opened, picture, stepped
 ):
     controller = opened(picture, stepped)
-    controller.cluster()
+    controller.clusters.show()
     stepped.finish()
-    assert controller.clusters_layer is not None
-    assert not controller.is_busy
+    assert controller.clusters.layer is not None
+    assert not controller.workspace.work.is_busy
     assert EmbeddingCache().total_size() == 0
     stepped.finish()
     assert EmbeddingCache().total_size() > 0
@@ -107,9 +106,9 @@ def test_it_is_written_after_the_result_is_shown(
 
 def test_cancelled_work_is_not_kept(cache_on_disk, opened, picture, stepped):
     controller = opened(picture, stepped)
-    controller.cluster()
+    controller.clusters.show()
     stepped.step()
-    controller.cancel()
+    controller.workspace.cancel()
     stepped.finish()
     assert len(stepped.runs) == 1
     assert EmbeddingCache().total_size() == 0
@@ -117,7 +116,7 @@ def test_cancelled_work_is_not_kept(cache_on_disk, opened, picture, stepped):
 
 def test_switched_off_nothing_is_kept(opened, picture, tmp_path, monkeypatch):
     monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path))
-    opened(picture).cluster()
+    opened(picture).clusters.show()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,10 +127,10 @@ def test_unusable_folder_is_said_once_and_all_works(
     monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path / "file" / "cache"))
     errors = []
     controller = opened(picture, report=errors.append)
-    controller.cluster()
-    assert controller.clusters_layer is not None
-    controller.image.data = picture[::-1]
-    controller.cluster()
+    controller.clusters.show()
+    assert controller.clusters.layer is not None
+    controller.workspace.images.current.data = picture[::-1]
+    controller.clusters.show()
     (error,) = errors
     assert isinstance(error, FileError)
     assert "switch the cache off" in str(error)

@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari_localdisc.core.errors import ImageError, LocalDiscError
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.embeddings import EmbeddingStore
 from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.session import Sessions
 
@@ -22,7 +23,7 @@ class Scene:
         self.reports: list[Exception] = []
         controller = Controller(self.viewer, stepped, self.reports.append)
         self.controller = controller
-        controller.set_image(self.image)
+        controller.workspace.images.choose(self.image)
         controller.set_model("tiny")
         self.sessions = Sessions(controller)
         self.concepts = Concepts(controller, self.sessions)
@@ -31,9 +32,9 @@ class Scene:
         self.finish()
         controller.writing.add_structure("vessel")
         self.finish()
-        controller.add_prompt((12, 30))
+        controller.prompts.add((12, 30))
         controller.strokes.start()
-        self.strokes = controller.strokes_layer
+        self.strokes = controller.strokes.layer
         self.paint((10, 10), 1)
         self.paint((35, 30), 2)
         self.finish()
@@ -48,7 +49,7 @@ class Scene:
 
     def forget(self) -> None:
         """Let every operation wait: nothing is in memory."""
-        self.controller._embedder._store.clear()
+        self.controller.workspace.embeddings.store = EmbeddingStore()
 
     def finish(self) -> None:
         """Do all work that waits, also what it leads to."""
@@ -82,12 +83,12 @@ OPERATIONS = {
     "concept": lambda s: s.concepts.apply_file(s.concept_file),
     "session": lambda s: s.sessions.save(s.folder / "mine"),
     "script": lambda s: s.scripts.write(),
-    "clusters": lambda s: s.controller.cluster(),
-    "prompt": lambda s: s.controller.add_prompt((20, 20)),
-    "threshold": lambda s: s.controller.masks.set_options(threshold=0.3),
-    "map": lambda s: s.controller.show_structure("vessel"),
-    "mask into labels": lambda s: s.controller.writing.add_mask(),
-    "clusters into labels": lambda s: s.controller.add_clusters([1, 2]),
+    "clusters": lambda s: s.controller.clusters.show(),
+    "prompt": lambda s: s.controller.prompts.add((20, 20)),
+    "threshold": lambda s: s.controller.prompts.set_options(threshold=0.3),
+    "map": lambda s: s.controller.clusters.show_structure("vessel"),
+    "mask into labels": lambda s: s.controller.prompts.add_mask(),
+    "clusters into labels": lambda s: s.controller.clusters.add([1, 2]),
     "structure into labels": lambda s: s.controller.writing.add_structure("vessel"),
     "prediction into labels": lambda s: s.controller.strokes.accept(),
     "stroke": lambda s: s.paint((20, 20), 1),
@@ -99,12 +100,12 @@ EVENTS = {
     "all renamed": lambda s: [
         setattr(layer, "name", f"{at}") for at, layer in enumerate(s.viewer.layers)
     ],
-    "another image": lambda s: s.controller.set_image(s.spare),
+    "another image": lambda s: s.controller.workspace.images.choose(s.spare),
     "another model": lambda s: s.controller.set_model("other"),
     "other data": lambda s: setattr(s.image, "data", s.picture[::-1].copy()),
     "other size": lambda s: setattr(s.image, "data", s.picture[:40].copy()),
     "undone": lambda s: s.controller.undo(),
-    "cancelled": lambda s: s.controller.cancel(),
+    "cancelled": lambda s: s.controller.workspace.cancel(),
     "closed": lambda s: s.controller.close(),
     "all removed": lambda s: s.viewer.layers.clear(),
 }
@@ -123,8 +124,8 @@ def test_nothing_is_lost_and_nothing_stale(scene, concept_file, event):
     EVENTS[event](scene)
     layers = list(scene.viewer.layers)
     scene.finish()
-    assert not scene.controller.is_busy
-    assert not scene.controller.strokes.is_busy
+    assert not scene.controller.workspace.work.is_busy
+    assert not scene.controller.strokes.work.is_busy
     # Whatever is said is a sentence for the user
     assert all(isinstance(error, LocalDiscError) for error in scene.reports)
     had = scene.kept > 0
@@ -137,7 +138,7 @@ def test_nothing_is_lost_and_nothing_stale(scene, concept_file, event):
         assert scene.labels in scene.viewer.layers
     if event == "all renamed":  # nothing is found by its name
         assert (scene.labels.data > 0).sum() > had.sum()
-        assert scene.controller.clusters_layer is not None
+        assert scene.controller.clusters.layer is not None
 
 
 def test_two_viewers_at_once(models, picture, tmp_path):
@@ -159,9 +160,9 @@ def test_two_viewers_at_once(models, picture, tmp_path):
         np.testing.assert_array_equal(two.labels.data, kept)
         assert two.controller.strokes.learned is not None, name
     one.controller.close()
-    two.controller.add_prompt((5, 5))
+    two.controller.prompts.add((5, 5))
     two.finish()
-    assert len(two.controller.prompts) == 2
+    assert len(two.controller.prompts.points) == 2
     two.controller.close()
     with pytest.raises(ImageError):
-        Controller(ViewerModel()).cluster()
+        Controller(ViewerModel()).clusters.show()

@@ -41,13 +41,15 @@ def test_lazy_layers_get_labels_on_the_disk(controller, pixels, tmp_path, kind):
     elif kind == "stack":
         lazy = dask.array.stack([lazy[::-1], lazy])
         options |= {"scale": (1, 2, 3), "translate": (0, 5, 7)}
-    layer = controller.viewer.add_image(lazy, **options)
+    layer = controller.workspace.viewer.add_image(lazy, **options)
     if kind == "stack":
-        controller.viewer.dims.set_current_step(0, 1)
+        controller.workspace.viewer.dims.set_current_step(0, 1)
     seen = []
-    controller.progressed.connect(lambda done, total: seen.append((done, total)))
-    controller.cluster()
-    labels = controller.viewer.layers[-1]
+    controller.workspace.work.progressed.connect(
+        lambda done, total: seen.append((done, total))
+    )
+    controller.clusters.show()
+    labels = controller.workspace.viewer.layers[-1]
     assert labels.name.startswith("slide structures")
     assert labels.multiscale
     finest = labels.data[0]
@@ -60,15 +62,15 @@ def test_lazy_layers_get_labels_on_the_disk(controller, pixels, tmp_path, kind):
         labels.data_to_world((0,) * labels.ndim), layer.data_to_world(corner)
     )
     assert seen[-1][0] == seen[-1][1] > 1
-    assert not controller.is_busy
-    assert "on the disk" in controller.status
+    assert not controller.workspace.work.is_busy
+    assert "on the disk" in controller.workspace.status.text
 
 
 def test_a_structure_is_found_on_the_disk(controller, pixels):
     lazy = dask.array.from_array(pixels, chunks=(256, 256, 3))
-    controller.viewer.add_image(lazy, rgb=True, name="slide", scale=(2, 3))
-    controller.show_structure("vessel")
-    labels = controller.viewer.layers[-1]
+    controller.workspace.viewer.add_image(lazy, rgb=True, name="slide", scale=(2, 3))
+    controller.clusters.show_structure("vessel")
+    labels = controller.workspace.viewer.layers[-1]
     assert labels.name == "slide vessel"
     assert not isinstance(labels.data[0], np.ndarray)
     assert labels.metadata[METADATA_KEY]["classes"] == {1: "vessel"}
@@ -89,18 +91,18 @@ def test_prompts_go_to_a_smaller_copy(controller, pixels, monkeypatch, kind):
     elif kind == "stack":
         lazy = dask.array.stack([lazy[::-1], lazy])
         options |= {"scale": (1, 2, 3), "translate": (0, 5, 7)}
-    layer = controller.viewer.add_image(lazy, **options)
+    layer = controller.workspace.viewer.add_image(lazy, **options)
     if kind == "stack":
-        controller.viewer.dims.set_current_step(0, 1)
-    controller.add_prompt((300, 300))
-    copy = controller.image
+        controller.workspace.viewer.dims.set_current_step(0, 1)
+    controller.prompts.add((300, 300))
+    copy = controller.workspace.images.current
     assert copy is not layer
     assert copy.name.startswith("slide")
     assert "1/" in copy.name
     assert isinstance(copy.data, np.ndarray)
     np.testing.assert_array_equal(np.squeeze(copy.data), expected)
-    assert "smaller copy" in controller.status
-    assert not controller.prompts
+    assert "smaller copy" in controller.workspace.status.text
+    assert not controller.prompts.points
     step = 4 if kind == "pyramid" else 3
     first = np.array([0.5, 0.5]) * step - 0.5
     rest = [1] if kind == "stack" else []
@@ -108,19 +110,19 @@ def test_prompts_go_to_a_smaller_copy(controller, pixels, monkeypatch, kind):
     np.testing.assert_allclose(
         copy.data_to_world(start), layer.data_to_world([*rest, *first])
     )
-    controller.add_prompt((60, 60))
-    assert controller.similarity_layer in controller.viewer.layers
-    count = len(controller.viewer.layers)
-    controller.set_image(layer)
-    controller.set_finding(True)
-    assert controller.image is copy
-    assert len(controller.viewer.layers) == count
+    controller.prompts.add((60, 60))
+    assert controller.prompts.similarity_layer in controller.workspace.viewer.layers
+    count = len(controller.workspace.viewer.layers)
+    controller.workspace.images.choose(layer)
+    controller.prompts.set_finding(True)
+    assert controller.workspace.images.current is copy
+    assert len(controller.workspace.viewer.layers) == count
 
 
 def test_images_in_memory_are_clustered_as_ever(controller, pixels):
-    controller.viewer.add_image(pixels, rgb=True)
-    controller.cluster()
-    assert isinstance(controller.clusters_layer.data, np.ndarray)
+    controller.workspace.viewer.add_image(pixels, rgb=True)
+    controller.clusters.show()
+    assert isinstance(controller.clusters.layer.data, np.ndarray)
 
 
 def test_cancelling_or_removing_the_image_leaves_nothing(
@@ -129,16 +131,18 @@ def test_cancelling_or_removing_the_image_leaves_nothing(
     monkeypatch.setattr(smaller_copy, "LARGE_PIXELS", 10_000)
     controller = Controller(ViewerModel(), stepped)
     controller.set_model("tiny")
-    layer = controller.viewer.add_image(dask.array.from_array(pixels), rgb=True)
-    controller.cluster()
+    layer = controller.workspace.viewer.add_image(
+        dask.array.from_array(pixels), rgb=True
+    )
+    controller.clusters.show()
     stepped.step()
-    assert controller.is_busy
-    controller.cancel()
-    assert not controller.is_busy
+    assert controller.workspace.work.is_busy
+    controller.workspace.cancel()
+    assert not controller.workspace.work.is_busy
     assert not stepped.step()
-    controller.cluster()
+    controller.clusters.show()
     stepped.step()
-    controller.viewer.layers.remove(layer)
+    controller.workspace.viewer.layers.remove(layer)
     stepped.finish()
-    assert len(controller.viewer.layers) == 0
+    assert len(controller.workspace.viewer.layers) == 0
     controller.close()

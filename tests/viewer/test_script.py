@@ -57,23 +57,23 @@ def test_everything_that_was_done_is_done_again(viewer, copied, picture, tmp_pat
     controller.classes.add("disc")
     # One after the other, as a hand does it: each is remembered by the embedding
     for point in ((12, 30), (20, 21), (33.4, 9.7)):
-        controller.add_prompt(point)
-    controller.add_prompt((40, 8), positive=False)
-    controller.masks.set_options(smooth=True, minimum_size=3)
-    controller.writing.add_mask()
-    controller.add_clusters([2, 4, 5, 8])
+        controller.prompts.add(point)
+    controller.prompts.add((40, 8), positive=False)
+    controller.prompts.set_options(smooth=True, minimum_size=3)
+    controller.prompts.add_mask()
+    controller.clusters.add([2, 4, 5, 8])
     controller.writing.add_structure("vessel")
     controller.undo()
     controller.strokes.start()
-    with controller.strokes_layer.block_history():
-        controller.strokes_layer.paint((5, 5), 1)
-        controller.strokes_layer.paint((30, 20), 4)
+    with controller.strokes.layer.block_history():
+        controller.strokes.layer.paint((5, 5), 1)
+        controller.strokes.layer.paint((30, 20), 4)
     controller.strokes.accept()
     controller.set_model("other")
     controller.classes.add("more")
-    controller.add_prompt((20, 21))
+    controller.prompts.add((20, 21))
     controller.writing.set_overwrite(True)
-    controller.writing.add_mask()
+    controller.prompts.add_mask()
     labels = controller.labels_layer
     labels.paint((24, 24), 7)  # by hand
     labels.paint((5, 35), 0)
@@ -89,11 +89,11 @@ def test_a_slice_of_a_stack_without_a_file(viewer, copied, picture, tmp_path):
     viewer.add_image(stack, name="stack")
     controller, copy = copied
     viewer.dims.set_current_step(0, 1)
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     script = copy()
     assert "“stack.npy” beside the script" in script.remark
-    assert script.remark == controller.status
+    assert script.remark == controller.workspace.status.text
     np.save(tmp_path / "stack.npy", stack)
     labels = controller.labels_layer.data[1]
     assert labels.any()
@@ -103,11 +103,11 @@ def test_a_slice_of_a_stack_without_a_file(viewer, copied, picture, tmp_path):
 def test_sample_that_is_only_clustered(viewer, copied, tmp_path):
     viewer.open_sample("napari-localdisc", "retina")
     controller, copy = copied
-    controller.set_number_of_structures(5)
-    controller.cluster()
+    controller.clusters.set_number(5)
+    controller.clusters.show()
     script = copy()
     assert script.remark == ""
-    np.testing.assert_array_equal(run(script, tmp_path), controller.clusters_layer.data)
+    np.testing.assert_array_equal(run(script, tmp_path), controller.clusters.layer.data)
 
 
 def test_nothing_done_is_an_empty_script(viewer, copied, picture):
@@ -119,8 +119,8 @@ def test_nothing_done_is_an_empty_script(viewer, copied, picture):
 def test_a_model_that_changed_is_said(viewer, copied, picture, tmp_path, monkeypatch):
     viewer.add_image(picture, name="eye")
     controller, copy = copied
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     controller.set_model("other")
     from napari_localdisc.core.model.model import Model, save_model
 

@@ -45,7 +45,7 @@ def open_demo() -> tuple[napari.Viewer, Controller]:
     QApplication.processEvents()
     viewer.reset_view()
     controller: Controller = widget.controller
-    controller.cluster()
+    controller.clusters.show()
     return viewer, controller
 
 
@@ -64,15 +64,15 @@ def save_picture(target: Path) -> None:
     """
     viewer, controller = open_demo()
     viewer.window.set_geometry(0, 0, *PICTURE_SIZE)
-    _wait(CLUSTER_SECONDS, lambda: controller.is_busy)
-    if controller.clusters_layer is None:
+    _wait(CLUSTER_SECONDS, lambda: controller.workspace.work.is_busy)
+    if controller.clusters.layer is None:
         said = [record.message for record in notification_manager.records]
         raise LocalDiscError(
             "The sample could not be clustered: "
             + (said[-1] if said else f"not done after {CLUSTER_SECONDS:.0f} seconds")
         )
     # Side by side: the photograph, and its structures
-    controller.clusters_layer.opacity = 1.0
+    controller.clusters.layer.opacity = 1.0
     viewer.grid.enabled = True
     viewer.grid.shape = (1, 2)
     viewer.reset_view()

@@ -76,7 +76,7 @@ class MainWidget(Docked):
         layout.addWidget(self.labels_panel)
         layout.addWidget(self.progress_row)
         layout.addStretch()
-        controller.finding_changed.connect(self._show_finding)
+        controller.prompts.finding_changed.connect(self._show_finding)
         # The window may be destroyed without this widget being told first
         self.destroyed.connect(self.autosaver.close)
         self.destroyed.connect(controller.close)

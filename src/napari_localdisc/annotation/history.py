@@ -7,10 +7,9 @@ was painted is neither used nor disturbed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-from psygnal import Signal
 
 if TYPE_CHECKING:
     from .state import AnnotationClass, Operation, PlaneAnnotation
@@ -49,12 +48,16 @@ class Step:
 
 
 class History:
-    """Steps that were done, and steps that were undone and can be done again."""
+    """Steps that were done, and steps that were undone and can be done again.
 
-    changed = Signal()
-    """Something was done, undone or done again."""
+    Parameters
+    ----------
+    changed : callable
+        Called when something was done, undone or done again.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._earlier: tuple[Operation, ...] = ()
         self._done: list[Step] = []
         self._undone: list[Step] = []
@@ -80,7 +83,7 @@ class History:
         self._done.append(step)
         while len(self._done) > STEPS:
             self._earlier = (*self._earlier, self._done.pop(0).operation)
-        self.changed.emit()
+        self._changed()
 
     def undo(self) -> Step | None:
         """Return the newest step, which the caller now takes back."""
@@ -95,7 +98,7 @@ class History:
             return None
         step = source.pop()
         target.append(step)
-        self.changed.emit()
+        self._changed()
         return step
 
     def restart(self, log: tuple[Operation, ...] = ()) -> None:
@@ -103,4 +106,4 @@ class History:
         self._earlier = log
         self._done.clear()
         self._undone.clear()
-        self.changed.emit()
+        self._changed()

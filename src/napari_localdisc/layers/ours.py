@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
+from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from .colours import label_colours, same_colours
@@ -14,45 +16,212 @@ from .plane import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.utils import Colormap
 
 LABELS_OPACITY = 0.6
 """Lets the image show through."""
 
 
-class DerivedLayer:
+@dataclass(frozen=True, eq=False)
+class Look:
+    """How pixels are shown.
+
+    Attributes
+    ----------
+    colours : Colormap or ndarray
+        Of a map of values in [0, 1], transparent where nothing is to be seen; or of
+        labels, (n + 1, 4) RGBA in [0, 1] from label 0 on.
+    opacity : float
+        Of labels, when the layer is new.
+    below : str
+        What a new layer goes under, if that is shown.
+    selects : bool
+        Whether a new layer becomes the selected one.
+    editable : bool
+        Whether the user may paint on a new layer.
+    """
+
+    colours: Colormap | NDArray[np.floating]
+    opacity: float = LABELS_OPACITY
+    below: str = ""
+    selects: bool = False
+    editable: bool = True
+
+
+class Ours:
     """A layer that we made, for as long as it is ours to change.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Where the layer goes.
+        Where it goes.
     layer : Layer
         The new layer.
-    keep_selection : bool
-        Leave the selected layer selected, instead of selecting the new one.
+    selects : bool
+        Whether it becomes the selected one.
+    written : ndarray, optional
+        The labels in it; once the user has painted on them, it is ours no longer.
     """
 
     def __init__(
-        self, viewer: ViewerModel, layer: Layer, *, keep_selection: bool = False
+        self,
+        viewer: ViewerModel,
+        layer: Layer,
+        *,
+        selects: bool = False,
+        written: NDArray[Any] | None = None,
     ) -> None:
         selected = viewer.layers.selection.active
         viewer.add_layer(layer)
-        if keep_selection and selected is not None:
+        if not selects and selected is not None:
             viewer.layers.selection.active = selected
+        self._viewer = viewer
         self._layer = weakref.ref(layer)
         self._name = layer.name
+        self.written = written
 
-    def layer(self, viewer: ViewerModel) -> Any | None:
-        """Return the layer while it is in the viewer."""
+    @property
+    def layer(self) -> Any | None:
+        """The layer while it is in the viewer."""
         layer = self._layer()
-        return layer if layer is not None and layer in viewer.layers else None
+        return layer if layer is not None and layer in self._viewer.layers else None
 
-    def remove(self, viewer: ViewerModel) -> None:
+    @property
+    def intact(self) -> Any | None:
+        """The layer while it is in the viewer, and as we wrote it."""
+        layer = self.layer
+        if layer is None or self.written is None:
+            return layer
+        return layer if np.array_equal(layer.data, self.written) else None
+
+    def remove(self) -> None:
         """Take the layer away, unless the user renamed it to keep it."""
-        layer = self.layer(viewer)
+        layer = self.layer
         if layer is not None and layer.name == self._name:
-            viewer.layers.remove(layer)
+            self._viewer.layers.remove(layer)
+
+
+class OurLayers:
+    """Our layers of one plane, by what they show.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they are.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer = viewer
+        self.ours: dict[str, Ours] = {}
+
+    def layer(self, what: str) -> Any | None:
+        """Return the layer that shows something, while it is in the viewer."""
+        ours = self.ours.get(what)
+        return ours.layer if ours is not None else None
+
+    def edited(self, what: str) -> bool:
+        """Whether the user painted on a layer of ours."""
+        ours = self.ours.get(what)
+        return ours is not None and ours.layer is not None and ours.intact is None
+
+    def remove(self, *what: str) -> None:
+        """Take layers away, unless the user renamed them; there are new ones next."""
+        for each in what:
+            ours = self.ours.pop(each, None)
+            if ours is not None:
+                ours.remove()
+
+    def forget(self, *what: str) -> None:
+        """Let layers be the user's: there are new ones next."""
+        for each in what:
+            self.ours.pop(each, None)
+
+    def show(
+        self,
+        what: str,
+        pixels: NDArray[Any],
+        look: Look,
+        placement: dict[str, Any],
+        name: str,
+        metadata: dict[str, Any],
+    ) -> Any:
+        """Show pixels in our layer; in a new one if it is gone or was painted on.
+
+        Parameters
+        ----------
+        what : str
+            What the layer shows.
+        pixels : ndarray
+            Of the layer's number of dimensions; kept, so not to be changed after.
+        look : Look
+            Its colours, and how a new layer is added.
+        placement : dict
+            From `Plane.placement`.
+        name : str
+            Of a new layer; napari adds a number if there is one already.
+        metadata : dict
+            How the pixels were made.
+
+        Returns
+        -------
+        Layer
+        """
+        ours = self.ours.get(what)
+        layer = ours.intact if ours is not None else None
+        if ours is None or layer is None:
+            return self._make(what, pixels, look, placement, name, metadata)
+        if isinstance(layer, Labels):
+            ours.written = pixels
+            pixels = pixels.copy()
+            colormap = label_colours(look.colours)
+            if not same_colours(layer.colormap, colormap):
+                layer.colormap = colormap
+        repaint(layer, pixels)
+        place(layer, placement)
+        layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
+        return layer
+
+    def _make(
+        self,
+        what: str,
+        pixels: NDArray[Any],
+        look: Look,
+        placement: dict[str, Any],
+        name: str,
+        metadata: dict[str, Any],
+    ) -> Any:
+        options = {"name": name, "metadata": {METADATA_KEY: metadata}, **placement}
+        layer: Image | Labels
+        written = None
+        if isinstance(look.colours, Colormap):
+            layer = Image(
+                pixels,
+                colormap=look.colours,
+                contrast_limits=(0, 1),
+                blending="translucent",
+                interpolation2d="linear",
+                **options,
+            )
+        else:
+            written = pixels
+            colormap = label_colours(look.colours)
+            layer = Labels(
+                pixels.copy(), opacity=look.opacity, colormap=colormap, **options
+            )
+        self.ours[what] = Ours(
+            self.viewer, layer, selects=look.selects, written=written
+        )
+        above = self.layer(look.below)
+        if above is not None:
+            layers = self.viewer.layers
+            layers.move(layers.index(layer), layers.index(above))
+        if not look.editable:
+            layer.editable = False
+        return layer
+
+
+def repaint(layer: Image | Labels, pixels: NDArray[Any]) -> None:
+    """Show other pixels in a layer."""
+    layer.data = pixels
 
 
 def place(layer: Layer, placement: dict[str, Any]) -> None:
@@ -63,164 +232,3 @@ def place(layer: Layer, placement: dict[str, Any]) -> None:
             current = current.affine_matrix
         if not np.array_equal(current, value):
             setattr(layer, name, value)
-
-
-class DerivedLabels(DerivedLayer):
-    """Labels that follow a slider until the user paints on them.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where the layer goes.
-    labels : ndarray
-        Of the layer's number of dimensions; kept, so not to be changed by the caller.
-    colours : ndarray
-        (n + 1, 4) RGBA in [0, 1], from label 0 on.
-    placement : dict
-        From `Plane.placement`.
-    name : str
-        Of the new layer; napari adds a number if there is one already.
-    metadata : dict
-        How the labels were made.
-    keep_selection : bool
-        Leave the selected layer selected.
-    """
-
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        labels: NDArray[Any],
-        colours: NDArray[np.floating],
-        placement: dict[str, Any],
-        name: str,
-        metadata: dict[str, Any],
-        *,
-        keep_selection: bool = False,
-    ) -> None:
-        layer = Labels(
-            labels.copy(),
-            name=name,
-            opacity=LABELS_OPACITY,
-            colormap=label_colours(colours),
-            metadata={METADATA_KEY: metadata},
-            **placement,
-        )
-        super().__init__(viewer, layer, keep_selection=keep_selection)
-        self._written = labels
-
-    def intact(self, viewer: ViewerModel) -> Labels | None:
-        """Return the layer while it is in the viewer as we wrote it."""
-        layer: Labels | None = self.layer(viewer)
-        if layer is None or not np.array_equal(layer.data, self._written):
-            return None
-        return layer
-
-    def update(
-        self,
-        viewer: ViewerModel,
-        labels: NDArray[Any],
-        colours: NDArray[np.floating],
-        placement: dict[str, Any],
-        metadata: dict[str, Any],
-    ) -> bool:
-        """Write other labels into the layer, unless it is gone or the user edited it.
-
-        Returns
-        -------
-        bool
-            Whether the labels were written.
-        """
-        layer = self.intact(viewer)
-        if layer is None:
-            return False
-        self._written = labels
-        layer.data = labels.copy()
-        colormap = label_colours(colours)
-        if not same_colours(layer.colormap, colormap):
-            layer.colormap = colormap
-        place(layer, placement)
-        layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
-        return True
-
-
-class DerivedMap(DerivedLayer):
-    """A map of values in [0, 1] laid over an image; updated in place.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where the layer goes.
-    values : ndarray
-        Of the layer's number of dimensions.
-    placement : dict
-        From `Plane.placement`.
-    name : str
-        Of the new layer.
-    colormap : Colormap
-        Transparent where nothing is to be seen.
-    metadata : dict
-        How the map was made.
-    """
-
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        values: NDArray[np.float32],
-        placement: dict[str, Any],
-        name: str,
-        colormap: Colormap,
-        metadata: dict[str, Any],
-    ) -> None:
-        layer = Image(
-            values,
-            name=name,
-            colormap=colormap,
-            contrast_limits=(0, 1),
-            blending="translucent",
-            interpolation2d="linear",
-            metadata={METADATA_KEY: metadata},
-            **placement,
-        )
-        super().__init__(viewer, layer, keep_selection=True)
-
-    def update(
-        self,
-        viewer: ViewerModel,
-        values: NDArray[np.float32],
-        placement: dict[str, Any],
-        metadata: dict[str, Any],
-    ) -> bool:
-        """Show other values; false if the layer is gone."""
-        layer: Image | None = self.layer(viewer)
-        if layer is None:
-            return False
-        layer.data = values
-        place(layer, placement)
-        layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
-        return True
-
-    def repaint(
-        self,
-        viewer: ViewerModel,
-        values: NDArray[np.float32],
-        placement: dict[str, Any],
-    ) -> bool:
-        """Show other values of the same size at half the price of `update`.
-
-        Neither the thumbnail nor the extent of the layers is looked at again, and the
-        metadata stay.
-
-        Returns
-        -------
-        bool
-            Whether it was done: not where the layer is gone, or of another size.
-        """
-        layer: Image | None = self.layer(viewer)
-        if layer is None or layer.data.shape != values.shape:
-            return False
-        layer.data[...] = values
-        place(layer, placement)
-        # The list of layers would be painted anew with every preview
-        with viewer.layers.events.blocker():
-            layer.refresh(thumbnail=False, extent=False, highlight=False)
-        return True

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.annotation.state import Prompt
 
-from .ours import DerivedLayer, place
+from .ours import Ours, place
 from .plane import METADATA_KEY, Plane
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _FEATURE = "positive"
 _SETTLED = {"added", "removed", "changed"}
 
 
-class PromptPoints(DerivedLayer):
+class PromptPoints(Ours):
     """Shows the prompts of a plane, and reports what the user does to them.
 
     Parameters
@@ -69,20 +69,16 @@ class PromptPoints(DerivedLayer):
             **placement,
         )
         layer.feature_defaults = {_FEATURE: True}
-        super().__init__(viewer, layer, keep_selection=True)
+        super().__init__(viewer, layer)
         layer.events.data.connect(self._on_data)
 
-    def show(
-        self, viewer: ViewerModel, prompts: Sequence[Prompt], placement: dict[str, Any]
-    ) -> bool:
-        """Show other prompts; false if the layer is gone."""
-        layer: Points | None = self.layer(viewer)
-        if layer is None:
-            return False
-        if self._read(layer) != tuple(prompts):
-            self._write(layer, prompts)
-        place(layer, placement)
-        return True
+    def show(self, prompts: Sequence[Prompt], placement: dict[str, Any]) -> None:
+        """Show other prompts."""
+        layer = self.layer
+        if layer is not None:
+            if self._read(layer) != tuple(prompts):
+                self._write(layer, prompts)
+            place(layer, placement)
 
     def _write(self, layer: Points, prompts: Sequence[Prompt]) -> None:
         self._is_writing = True

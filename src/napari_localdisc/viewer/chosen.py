@@ -107,7 +107,8 @@ class ImageChoice:
 
     def _on_removed(self, event: Any) -> None:
         self._unfollow(event.value)
-        self.replaced.emit(event.value)
+        if isinstance(event.value, Image):
+            self.replaced.emit(event.value)
         self.listed.emit()
         if self._current is not None and self.current is None:
             images = self.images
@@ -125,6 +126,9 @@ DEFAULT_MODEL = "fundus"
 
 class ModelChoice:
     """A model's name and what its card says; the first readable model is chosen."""
+
+    listed = Signal()
+    """There may be other models than before."""
 
     def __init__(self) -> None:
         self.name: str | None = None

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import (
@@ -32,11 +31,16 @@ from napari_localdisc.layers.labels import (
     values_in,
     why_no_target,
 )
-from napari_localdisc.layers.plane import METADATA_KEY, Plane
+from napari_localdisc.layers.plane import METADATA_KEY, Plane, show_point
+
+from .work import disconnect_all
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
+    from napari_localdisc.annotation.document import Document
+
+    from .shown import Place
     from .workspace import Workspace
 
 COLOURS = (
@@ -83,25 +87,39 @@ class Classes:
         """Follow the labels layer no longer."""
         self._workspace.viewer.layers.events.removed.disconnect(self._on_removed)
         self._follow(None)
-        for signal in (self.changed, self.areas_changed):
-            signal.disconnect()
+        disconnect_all(self)
 
     # The table
 
     @property
+    def document(self) -> Document | None:
+        """What was done on the image that is worked on."""
+        layer = self._workspace.images.current
+        return None if layer is None else self._workspace.annotations.of(layer)
+
+    @property
     def entries(self) -> tuple[AnnotationClass, ...]:
         """The classes, in the order of the table."""
-        layer = self._workspace.image
-        return () if layer is None else self._workspace.annotations.of(layer).classes
+        document = self.document
+        return () if document is None else document.classes
 
     @property
     def chosen(self) -> AnnotationClass | None:
         """The class that masks become."""
-        layer = self._workspace.image
-        if layer is None:
-            return None
-        value = self._workspace.annotations.of(layer).chosen
-        return next((entry for entry in self.entries if entry.value == value), None)
+        document = self.document
+        return None if document is None else _chosen(document)
+
+    def of(
+        self, layer: Image, document: Document
+    ) -> tuple[AnnotationClass | None, Labels | None]:
+        """Return the chosen class of an image, and the layer that holds its classes."""
+        labels = document.labels() if document.labels is not None else None
+        if labels is not None and (
+            labels not in self._workspace.viewer.layers
+            or tuple(labels.data.shape) != image_shape(layer)  # it has other data now
+        ):
+            labels = None
+        return _chosen(document), labels
 
     def find(self, value: int) -> AnnotationClass:
         """Return a class.
@@ -118,12 +136,12 @@ class Classes:
 
     def choose(self, value: int | None) -> None:
         """Choose the class that masks become, and what brushes paint."""
-        layer = self._workspace.image
-        if layer is None:
+        document = self.document
+        if document is None:
             return
         if value is not None:
             self.find(value)
-        self._workspace.annotations.set_classes(layer, self.entries, value)
+        document.set_classes(document.classes, value)
         labels = self.labels_layer
         if labels is not None and value is not None:
             labels.selected_label = value
@@ -140,12 +158,12 @@ class Classes:
         self, name: str = "", colour: str = "", background: bool = False
     ) -> AnnotationClass:
         """Make a class that is not in the table yet; see `add`."""
-        used = {entry.value for entry in self.entries}
-        labels = self.labels_layer
+        entries, labels = self.entries, self.labels_layer
+        used = {entry.value for entry in entries}
         if labels is not None:
             used.update(values_in(labels))
         value = next(value for value in range(1, LARGEST_CLASS) if value not in used)
-        free = [c for c in COLOURS if c not in {e.colour for e in self.entries}]
+        free = [c for c in COLOURS if c not in {e.colour for e in entries}]
         colour = colour or (free or COLOURS)[0 if free else value % len(COLOURS)]
         return AnnotationClass(
             value, name.strip() or f"class {value}", colour, background=background
@@ -166,9 +184,8 @@ class Classes:
     def rename(self, value: int, name: str) -> None:
         """Give a class another name."""
         name = name.strip()
-        if not name or name == self.find(value).name:
-            return
-        self._change(value, f"rename class to “{name}”", name=name)
+        if name and name != self.find(value).name:
+            self._change(value, f"rename class to “{name}”", name=name)
 
     def recolour(self, value: int, colour: str) -> None:
         """Give a class another colour, ``#rrggbb``."""
@@ -177,37 +194,25 @@ class Classes:
 
     def set_visible(self, value: int, visible: bool) -> None:
         """Show or hide a class; nothing that would be undone."""
-        layer = self._workspace.image
-        if layer is None:
-            return
-        state = self._workspace.annotations.of(layer)
-        entries = changed_class(self.entries, value, visible=visible)
-        self._workspace.annotations.set_classes(layer, entries, state.chosen)
+        document = self.document
+        if document is not None:
+            entries = changed_class(document.classes, value, visible=visible)
+            document.set_classes(entries, document.chosen)
 
     def remove(self, value: int) -> None:
         """Remove a class, and its pixels from the labels; both can be undone."""
-        layer = self._workspace.image
-        if layer is None:
-            return
-        entry = self.find(value)
-        left = tuple(other for other in self.entries if other.value != value)
-        key = self._key()
-        labels = self.labels_layer
-        edits = Edits(() if labels is None else erase_class(labels, value))
-        chosen = self.chosen
-        self._workspace.annotations.do(
-            layer,
-            key,
+        entry, place = self.find(value), self._workspace.place()
+        document, labels = place.document, self.labels_layer
+        left = tuple(other for other in document.classes if other.value != value)
+        document.do(
+            place.plane.index,
             "erase",
             f"remove class “{entry.name}”",
             {"value": value, "classes": to_json(left)},
             classes=left,
-            chosen=None if chosen is None or chosen.value == value else chosen.value,
-            edit=edits,
+            chosen=None if document.chosen == value else document.chosen,
+            edit=Edits(() if labels is None else erase_class(labels, value)),
         )
-
-    def _key(self) -> Any:
-        return self._workspace.here()[1].key
 
     def _change(self, value: int, text: str, **changes: Any) -> None:
         chosen = self.chosen
@@ -220,13 +225,13 @@ class Classes:
     def _do(
         self, text: str, classes: tuple[AnnotationClass, ...], chosen: int | None
     ) -> None:
-        layer, plane = self._workspace.here()
-        self._workspace.annotations.do(
-            layer,
-            plane.key,
+        place = self._workspace.place()
+        described = {"classes": to_json(classes)}
+        place.document.do(
+            place.plane.index,
             "classes",
             text,
-            {"classes": to_json(classes)},
+            described,
             classes=classes,
             chosen=chosen,
         )
@@ -236,21 +241,15 @@ class Classes:
     @property
     def labels_layer(self) -> Labels | None:
         """The Labels layer that holds the classes, while it is in the viewer."""
-        layer = self._workspace.image
+        layer = self._workspace.images.current
         if layer is None:
             return None
-        reference = self._workspace.annotations.of(layer).labels
-        labels = reference() if reference is not None else None
-        if labels is None or labels not in self._workspace.viewer.layers:
-            return None
-        if tuple(labels.data.shape) != image_shape(layer):
-            return None  # the image has other data now
-        return labels
+        return self.of(layer, self._workspace.annotations.of(layer))[1]
 
     @property
     def candidates(self) -> list[Labels]:
         """Labels layers of the viewer that could hold the classes."""
-        layer = self._workspace.image
+        layer = self._workspace.images.current
         if layer is None:
             return []
         return labels_candidates(self._workspace.viewer, layer)
@@ -265,116 +264,115 @@ class Classes:
         PromptError
             If it is not of the image's size, or does not lie on it.
         """
-        layer, _ = self._workspace.here()
+        place = self._workspace.place()
+        document, layer = place.document, place.layer
         if labels is None:
-            self._workspace.annotations.set_labels(layer, None)
+            document.set_labels(None)
             return
         reason = why_no_target(labels, layer)
         if reason:
             raise PromptError(
                 f"“{labels.name}” cannot hold the classes of “{layer.name}”: {reason}."
             )
-        state = self._workspace.annotations.of(layer)
-        known = {entry.value for entry in state.classes}
-        found = values_in(labels)
+        known = {entry.value for entry in document.classes}
         names = labels.metadata.get(METADATA_KEY, {}).get(CLASSES, {})
-        table = {**{int(value): str(name) for value, name in names.items()}}
-        added = tuple(
+        table = {int(value): str(name) for value, name in names.items()}
+        document.classes += tuple(
             AnnotationClass(
-                value,
-                table.get(value, f"class {value}"),
-                colour_of(labels, value),
+                value, table.get(value, f"class {value}"), colour_of(labels, value)
             )
-            for value in sorted({*found, *table})
-            if value not in known
+            for value in sorted({*values_in(labels), *table} - known)
         )
-        classes = (*state.classes, *added)
-        chosen = state.chosen
-        if chosen is None and classes:
-            chosen = classes[0].value
-        state.classes, state.chosen = classes, chosen
-        self._workspace.annotations.set_labels(layer, labels)
+        if document.chosen is None and document.classes:
+            document.chosen = document.classes[0].value
+        document.set_labels(labels)
 
     def target(self) -> Labels:
         """Return the labels layer; make one if there is none."""
         labels = self.labels_layer
         if labels is None:
-            layer, _ = self._workspace.here()
-            labels = new_labels(self._workspace.viewer, layer, self.entries)
-            self._workspace.annotations.set_labels(layer, labels)
+            place = self._workspace.place()
+            labels = new_labels(self._workspace.viewer, place.layer, self.entries)
+            place.document.set_labels(labels)
         return labels
 
     # Areas, and where a class is
 
     def areas(self) -> dict[int, ClassArea]:
         """Measure each class on the plane that is shown."""
-        pixels, layer = self._pixels_here(), self._workspace.image
-        size, unit = None, ""
-        if pixels is None or layer is None:
-            pixels = np.zeros((0, 0), np.uint8)
-        else:
-            size, unit = pixel_area(layer, self._workspace.here()[1])
+        place, labels = self._here(), self.labels_layer
+        image, size, unit = "", None, ""
+        pixels: NDArray[np.integer] = np.zeros((0, 0), np.uint8)
+        if place is not None and labels is not None:
+            pixels, image = read_plane(labels, place.plane), place.layer.name
+            size, unit = pixel_area(place.layer, place.plane)
         most = max((entry.value for entry in self.entries), default=0)
         counts = np.bincount(pixels.ravel(), minlength=most + 1)
         areas = {}
         for entry in self.entries:
             count = int(counts[entry.value])
             areas[entry.value] = ClassArea(
-                "" if layer is None else layer.name,
+                image,
                 entry.value,
                 entry.name,
                 count,
                 100 * count / max(1, pixels.size),
-                None if size is None else float(counts[entry.value] * size),
+                None if size is None else float(count * size),
                 unit,
             )
         return areas
 
-    def _pixels_here(self) -> NDArray[np.integer] | None:
-        labels = self.labels_layer
-        plane = self._workspace.plane_here()
-        if labels is None or plane is None:
-            return None
-        return read_plane(labels, plane)
+    def _here(self) -> Place | None:
+        return self._workspace.place_or_none()
 
     def jump_to(self, value: int) -> None:
         """Move the view to the pixel of a class that is nearest to its middle."""
-        entry = self.find(value)
-        pixels, layer = self._pixels_here(), self._workspace.image
-        points = np.argwhere(pixels == value) if pixels is not None else np.zeros(0)
-        plane = self._workspace.plane_here()
-        if not len(points) or layer is None or plane is None:
+        entry, place, labels = self.find(value), self._here(), self.labels_layer
+        points = np.zeros((0, 2), int)
+        if place is not None and labels is not None:
+            points = np.argwhere(read_plane(labels, place.plane) == value)
+        if place is None or not len(points):
             raise PromptError(f"There is no pixel of “{entry.name}” in what is shown.")
         middle = points[np.argmin(np.square(points - points.mean(0)).sum(1))]
-        self._workspace.look_at(layer, plane, (float(middle[0]), float(middle[1])))
+        point = float(middle[0]), float(middle[1])
+        show_point(self._workspace.viewer, place.layer, place.plane, point)
         self.choose(value)
 
     # What happens elsewhere
 
     def _on_changed(self) -> None:
-        labels = self.labels_layer
+        """Show the table as it is now."""
+        labels, document = self.labels_layer, self.document
         self._follow(labels)
-        if labels is not None:
-            self._adopt_painted()
-            dress_labels(labels, self.entries)
+        if labels is not None and document is not None:
+            self._adopt_painted(labels, document)
+            dress_labels(labels, document.classes)
         self.changed.emit()
 
-    def _adopt_painted(self) -> None:
-        """Take labels that the user painted into the table."""
-        pixels, layer = self._pixels_here(), self._workspace.image
-        if pixels is None or layer is None:
-            return
-        known = {entry.value for entry in self.entries}
-        found = np.flatnonzero(np.bincount(pixels.ravel()))
+    def _adopt_painted(self, labels: Labels, document: Document) -> bool:
+        """Take labels that the user painted into the table, if there are new ones."""
+        place = self._here()
+        if place is None:
+            return False
+        known = {entry.value for entry in document.classes}
+        found = np.flatnonzero(np.bincount(read_plane(labels, place.plane).ravel()))
         new = [int(value) for value in found if value and int(value) not in known]
-        if new and len(known) + len(new) <= MOST_CLASSES:
-            added = tuple(
-                AnnotationClass(v, f"class {v}", COLOURS[(v - 1) % len(COLOURS)])
-                for v in new
-            )
-            chosen = self._workspace.annotations.of(layer).chosen
-            entries = (*self.entries, *added)
-            self._workspace.annotations.set_classes(layer, entries, chosen)
+        if not new or len(known) + len(new) > MOST_CLASSES:
+            return False
+        document.classes += tuple(
+            AnnotationClass(v, f"class {v}", COLOURS[(v - 1) % len(COLOURS)])
+            for v in new
+        )
+        return True
+
+    def _on_painted(self) -> None:
+        labels, document = self.labels_layer, self.document
+        if labels is None or document is None:
+            return
+        if self._adopt_painted(labels, document):
+            dress_labels(labels, document.classes)
+            self.changed.emit()
+            self._workspace.annotations.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self._followed:
@@ -405,8 +403,15 @@ class Classes:
     def _on_pixels(self, event: Any = None) -> None:
         if self._is_writing:
             return
-        self._workspace.pacer.soon("painted classes", 300, self._adopt_painted)
+        self._workspace.pacer.soon("painted classes", 300, self._on_painted)
         self.areas_changed.emit()
+
+
+def _chosen(document: Document) -> AnnotationClass | None:
+    for entry in document.classes:
+        if entry.value == document.chosen:
+            return entry
+    return None
 
 
 def pixel_area(layer: Image, plane: Plane) -> tuple[float | None, str]:

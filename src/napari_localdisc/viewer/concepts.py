@@ -14,8 +14,8 @@ from napari_localdisc.annotation.sources import Prompts, prompts_written
 from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
-from napari_localdisc.layers.ours import DerivedLabels
-from napari_localdisc.layers.plane import Plane, displayed_plane
+from napari_localdisc.layers.ours import Look
+from napari_localdisc.layers.plane import displayed_plane
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .controller import Controller
     from .embeddings import Embedded
     from .session.session import Sessions
+    from .shown import Place
 
 
 class Concepts:
@@ -46,6 +47,7 @@ class Concepts:
 
     def __init__(self, controller: Controller, sessions: Sessions) -> None:
         self._controller = controller
+        self._workspace = controller.workspace
         self._sessions = sessions
 
     # Saving
@@ -62,16 +64,16 @@ class Concepts:
 
     def _source(self) -> Prompts | None:
         """Return the prompts of the plane; those added to the labels last."""
-        controller = self._controller
-        image, plane = controller.image, controller.plane_here()
-        if image is None or plane is None:
+        place = self._workspace.place_or_none()
+        if place is None:
             return None
-        masks = controller.masks
-        options = replace(masks.options, threshold=masks.threshold)
-        source = Prompts.of(controller.prompts, options)
+        annotation, mask = place.state.annotation, place.shown.mask
+        threshold = mask.threshold if mask is not None else None
+        options = replace(annotation.options, threshold=threshold)
+        source = Prompts.of(annotation.prompts, options)
         if source.positive:
             return source
-        return prompts_written(controller.annotations.of(image).history.log, plane.key)
+        return prompts_written(place.document.history.log, place.plane.index)
 
     def save_prompts(self, name: str, path: str | Path) -> None:
         """Save what the prompts on the image mean, with the mask's options.
@@ -96,7 +98,7 @@ class Concepts:
                 )
             colour = {"colour": chosen.colour} if chosen is not None else {}
 
-            def save(layer: Image, plane: Plane, known: Embedded) -> None:
+            def save(place: Place, known: Embedded) -> None:
                 concept = Concept.from_prompts(
                     name,
                     known.embedding,
@@ -109,7 +111,7 @@ class Concepts:
                 )
                 self._write(concept, path)
 
-            controller.request("concept", save)
+            self._workspace.do("concept", save)
 
     def save_classes(self, name: str, path: str | Path) -> None:
         """Save the classes that were learned from strokes.
@@ -142,10 +144,12 @@ class Concepts:
             return concept.save(path)
 
         def done(written: Path) -> None:
-            self._controller.say(f"The concept “{concept.name}” is saved in {written}.")
+            self._workspace.status.say(
+                f"The concept “{concept.name}” is saved in {written}."
+            )
             self.saved.emit(written)
 
-        self._sessions.run(work, done, self._controller.report)
+        self._sessions.run(work, done, self._workspace.report)
 
     # Applying
 
@@ -160,8 +164,8 @@ class Concepts:
             All open images; of a stack the slice that is shown.
         """
         # Those of now: another one may be chosen when the file has been read
-        chosen = self._controller.image
-        images = self._controller.images if to_all else [chosen] if chosen else []
+        chosen, images = self._workspace.images.current, self._workspace.images.images
+        images = images if to_all else [chosen] if chosen else []
         wanted = [weakref.ref(image) for image in images]
 
         def work() -> Steps[Concept]:
@@ -173,7 +177,7 @@ class Concepts:
         def done(concept: Concept) -> None:
             self.apply(concept, [each for image in wanted if (each := image())])
 
-        self._sessions.run(work, done, self._controller.report)
+        self._sessions.run(work, done, self._workspace.report)
 
     def apply(self, concept: Concept, images: Iterable[Image]) -> None:
         """Find a concept in images; each gets a new Labels layer.
@@ -199,46 +203,38 @@ class Concepts:
         total: int,
     ) -> None:
         """Go on with the next image; cancelling the work ends the row."""
-        controller = self._controller
+        workspace = self._workspace
         while waiting:
             image = waiting.pop(0)()
-            if image is None or image not in controller.viewer.layers:
+            if image is None or image not in workspace.viewer.layers:
                 continue
 
-            def show(layer: Image, plane: Plane, known: Embedded) -> None:
-                self._show(concept, layer, plane, known)
+            def show(place: Place, known: Embedded) -> None:
+                self._show(concept, place, known)
                 self._next(concept, waiting, done + 1, total)
 
             try:
-                plane = displayed_plane(image, controller.viewer.dims)
-                controller.request_for(image, plane, "concept", show)
+                plane = displayed_plane(image, workspace.viewer.dims)
+                workspace.request(workspace.place_on(image, plane), "concept", show)
             except LocalDiscError as error:
-                controller.report(error)
+                workspace.report(error)
                 continue
             return
-        noun = "image" if total == 1 else "images"
-        controller.say(f"“{concept.name}” was looked for in {done} {noun}.")
+        if total:
+            noun = "image" if total == 1 else "images"
+            workspace.status.say(f"“{concept.name}” was looked for in {done} {noun}.")
 
-    def _show(
-        self, concept: Concept, layer: Image, plane: Plane, known: Embedded
-    ) -> None:
-        labels = concept.labels(known.embedding)
+    def _show(self, concept: Concept, place: Place, known: Embedded) -> None:
         shown = [entry for entry in concept.classes if not entry.background]
         colours = colour_rows({entry.value: entry.colour for entry in shown})
         metadata = {
             "concept": concept.name,
-            "model": known.model.card.name,
-            "model_hash": known.model.hash,
+            **known.provenance(),
             CLASSES: {entry.value: entry.name for entry in shown},
-            IMAGE: layer.name,
+            IMAGE: place.layer.name,
         }
-        viewer = self._controller.viewer
-        derived = DerivedLabels(
-            viewer,
-            plane.expand(labels),
-            colours,
-            plane.placement(layer),
-            f"{layer.name} {concept.name}{plane.caption}",
-            metadata,
-        )
-        self.applied.emit(derived.layer(viewer))
+        what = f"concept {concept.name}"
+        place.shown.forget(what)  # a layer of its own each time
+        labels, look = concept.labels(known.embedding), Look(colours, selects=True)
+        layer = place.show(what, labels, look, metadata, name=concept.name)
+        self.applied.emit(layer)

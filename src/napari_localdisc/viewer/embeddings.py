@@ -5,19 +5,18 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import PlaneKey
-from napari_localdisc.core.errors import ImageError, LocalDiscError
-from napari_localdisc.core.work import Progress, Steps, without_collections
+from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.work import Steps, without_collections
 from napari_localdisc.layers.plane import Plane, fingerprint
 
-from .work import Job, Runner
+from .work import Runner, Slot, reporting, run_beside
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from napari_localdisc.core.model.card import ModelFile
     from napari_localdisc.core.model.model import Model
     from napari_localdisc.io.cache import EmbeddingCache
+
+    from .chosen import ModelChoice
+    from .shown import Place
 
 
 @dataclass(frozen=True)
@@ -41,218 +43,173 @@ class Embedded:
     was_kept: bool = False
     """Whether it came from the cache on disk."""
 
+    def provenance(self, **made: Any) -> dict[str, Any]:
+        """Say in a layer's metadata how it was made."""
+        model = self.model
+        return {"model": model.card.name, "model_hash": model.hash, **made}
 
-Then = Callable[["Image", Plane, Embedded], None]
+
+Then = Callable[["Place", Embedded], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Task:
-    """A running job, and what is to be done with its result."""
+    """What is being embedded, and what is to be done with it."""
 
-    job: Job
-    layer: weakref.ref[Image]
-    plane: Plane
+    place: Place
     file: ModelFile
     cache: EmbeddingCache | None
-    then: dict[str, Then] = field(default_factory=dict)
+    then: dict[str, Then]
 
-    def is_for(self, layer: Image, plane: Plane, file: ModelFile) -> bool:
-        same = self.plane.key == plane.key and self.file == file
-        return same and self.layer() is layer
+    def is_for(self, place: Place, file: ModelFile) -> bool:
+        same = self.place.plane.index == place.plane.index and self.file == file
+        return same and self.place.layer is place.layer
 
 
-class Embedder:
+class Embeddings:
     """Makes and remembers the embeddings that one viewer needs.
 
     Parameters
     ----------
     viewer : ViewerModel
         Results for layers that have left it are dropped.
+    models : ModelChoice
+        The model to embed by.
+    work : Slot
+        Where the network runs.
     runner : Runner
-        Runs the work.
+        Runs what nobody waits for.
     report : callable
         Gets errors.
     cache : callable, optional
         Asked at each request for the cache on disk; None: there is none.
     """
 
-    busy_changed = Signal(bool)
+    abandoned = Signal(object)
+    """The place of work that was cancelled or failed."""
     progressed = Signal(int, int)
     """Tiles done, and in all (0: not known yet)."""
-    abandoned = Signal(object, object)
-    """Layer (None if it is gone) and plane of work that was cancelled or failed."""
 
     def __init__(
         self,
         viewer: ViewerModel,
+        models: ModelChoice,
+        work: Slot,
         runner: Runner,
         report: Callable[[Exception], None],
         cache: Callable[[], EmbeddingCache | None] = lambda: None,
     ) -> None:
         self._viewer = viewer
+        self._models = models
+        self._work = work
         self._runner = runner
         self._report = report
         self._cache = cache
         self._has_complained = False
-        self._store = EmbeddingStore()
+        self.store = EmbeddingStore()
         self._shelf = ModelShelf()
         self._task: _Task | None = None
-        self._jobs = 0
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a worker is at work for us."""
-        return self._task is not None
+    def find(self, place: Place) -> Embedded | None:
+        """Return the embedding by the chosen model if it is in memory and still true.
 
-    def find(self, layer: Image, plane: Plane, file: ModelFile) -> Embedded | None:
-        """Return an embedding that is in memory and still true."""
-        return self._store.find(layer, plane, file)
+        Raises
+        ------
+        ModelError
+            If the model's file is gone.
+        """
+        return self.store.find(place.layer, place.plane, self._models.file)
 
-    def request(
-        self,
-        layer: Image,
-        plane: Plane,
-        file: ModelFile,
-        purpose: str,
-        then: Then,
-    ) -> None:
-        """Call ``then(layer, plane, embedded)``, now or when a worker is done.
+    def request(self, place: Place, purpose: str, then: Then) -> None:
+        """Call ``then(place, embedded)``, now or when a worker is done.
 
         Parameters
         ----------
-        layer : Image
-            A layer of the viewer.
-        plane : Plane
-            What to embed of it.
-        file : ModelFile
-            The model to embed it by.
+        place : Place
+            What to embed.
         purpose : str
             A later request for the same purpose replaces an earlier one.  Work for
             another plane or model is cancelled.
         then : callable
             Takes the result.
         """
-        known = self._store.find(layer, plane, file)
+        file = self._models.file
+        known = self.store.find(place.layer, place.plane, file)
         if known is not None:
-            then(layer, plane, known)
+            then(place, known)
             return
-        if self._task is not None and self._task.is_for(layer, plane, file):
+        if self._task is not None and self._task.is_for(place, file):
             self._task.then[purpose] = then
             return
-        self.cancel()
         cache = self._cache()
-        task = _Task(
-            self._next_job(), weakref.ref(layer), plane, file, cache, {purpose: then}
-        )
-        self._task = task
-        self.busy_changed.emit(True)
-        self._runner.start(
-            task.job,
-            lambda: embed_plane(plane, file, self._shelf, cache),
-            lambda progress: self._on_progress(task, progress),
+        self._work.cancel()
+        task = self._task = _Task(place, file, cache, {purpose: then})
+        self._work.run(
+            lambda: embed_plane(place.plane, file, self._shelf, cache),
             lambda embedded: self._on_result(task, embedded),
-            lambda error: self._on_error(task, error),
+            failed=lambda error: self._on_error(task, error),
+            dropped=lambda: self._abandon(task),
+            progressed=self.progressed.emit,
         )
-
-    def cancel(self) -> bool:
-        """Drop running work, if there is any; its results will not arrive."""
-        task = self._task
-        if task is None:
-            return False
-        task.job.cancel()
-        self._finish(task)
-        self.abandoned.emit(task.layer(), task.plane)
-        return True
 
     def suspect(self, layer: Image) -> None:
         """Look at a layer's pixels again before its embeddings are next used."""
-        self._store.suspect(layer)
+        self.store.suspect(layer)
 
     def forget(self, layer: Image) -> None:
         """Drop what belongs to a layer that has other data now, or is gone."""
-        self._store.forget(layer)
-        if self._task is not None and self._task.layer() in (layer, None):
-            self.cancel()
+        self.store.forget(layer)
+        if self._task is not None and self._task.place.layer is layer:
+            self._work.cancel()
 
     def clear_disk(self, done: Callable[[int], None]) -> None:
         """Empty the cache on disk, then call ``done`` with the bytes it took."""
         from napari_localdisc.io.cache import EmbeddingCache
 
-        self._runner.start(
-            self._next_job(),
-            lambda: empty(EmbeddingCache()),
-            lambda progress: None,
-            done,
-            self._report,
-        )
+        run_beside(self._runner, lambda: empty(EmbeddingCache()), done, self._report)
 
-    @contextmanager
-    def reporting(self) -> Iterator[None]:
-        """Report what the user can put right; let everything else through."""
-        try:
-            yield
-        except LocalDiscError as error:
-            self._report(error)
-
-    def _next_job(self) -> Job:
-        self._jobs += 1
-        return Job(self._jobs)
-
-    def _finish(self, task: _Task) -> None:
-        assert task is self._task
+    def _abandon(self, task: _Task) -> None:
         self._task = None
-        self.busy_changed.emit(False)
+        self.abandoned.emit(task.place)
 
-    def _on_progress(self, task: _Task, progress: Progress) -> None:
-        if task is self._task:
-            self.progressed.emit(*progress)
+    def _on_error(self, task: _Task, error: Exception) -> None:
+        self._abandon(task)
+        self._report(error)
 
     def _on_result(self, task: _Task, embedded: Embedded) -> None:
-        if task is not self._task:
-            return  # cancelled after its last step
-        self._finish(task)
-        layer = task.layer()
-        if layer is None or layer not in self._viewer.layers:
+        self._task = None
+        place = task.place
+        if place.layer not in self._viewer.layers:
             return
-        self._store.put(layer, task.plane, task.file, embedded)
-        with self.reporting():
-            if self._store.find(layer, task.plane, task.file) is None:
-                self.abandoned.emit(layer, task.plane)
+        self.store.put(place.layer, place.plane, task.file, embedded)
+        with reporting(self._report):
+            if self.store.find(place.layer, place.plane, task.file) is None:
+                self.abandoned.emit(place)
                 raise ImageError(
-                    f"“{layer.name}” was edited while it was being looked at: start "
-                    "again."
+                    f"“{place.layer.name}” was edited while it was being looked at: "
+                    "start again."
                 )
             try:
                 for then in task.then.values():
-                    then(layer, task.plane, embedded)
+                    then(place, embedded)
             finally:
-                self._keep(task, embedded)
+                self._keep(task.cache, embedded)
 
-    def _keep(self, task: _Task, embedded: Embedded) -> None:
+    def _keep(self, cache: EmbeddingCache | None, embedded: Embedded) -> None:
         """Store an embedding on disk after it was shown: nobody waits for that."""
-        cache = task.cache
-        if cache is None or embedded.was_kept:
-            return
-        self._runner.start(
-            self._next_job(),
-            lambda: keep(embedded, cache),
-            lambda progress: None,
-            lambda nothing: None,
-            self._complain,
-        )
+        if cache is not None and not embedded.was_kept:
+            run_beside(
+                self._runner,
+                lambda: keep(embedded, cache),
+                lambda nothing: None,
+                self._complain,
+            )
 
     def _complain(self, error: Exception) -> None:
         """Report once that the cache cannot be used: all else works without it."""
         if not self._has_complained:
             self._has_complained = True
             self._report(error)
-
-    def _on_error(self, task: _Task, error: Exception) -> None:
-        if task is not self._task:
-            return
-        self._finish(task)
-        self.abandoned.emit(task.layer(), task.plane)
-        self._report(error)
 
 
 Key = tuple[int, PlaneKey, Hashable]
@@ -285,7 +242,7 @@ class EmbeddingStore:
         self, layer: Layer, plane: Plane, model: Hashable, embedded: Embedded
     ) -> None:
         """Keep an embedding of a layer's plane by a model."""
-        key = (id(layer), plane.key, model)
+        key = (id(layer), plane.index, model)
         self._entries[key] = _Entry(weakref.ref(layer), embedded)
         self._entries.move_to_end(key)
         used = sum(entry.embedded.embedding.nbytes for entry in self._entries.values())
@@ -295,7 +252,7 @@ class EmbeddingStore:
 
     def find(self, layer: Layer, plane: Plane, model: Hashable) -> Embedded | None:
         """Return what was kept, unless the layer's pixels have changed since."""
-        key = (id(layer), plane.key, model)
+        key = (id(layer), plane.index, model)
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -324,10 +281,6 @@ class EmbeddingStore:
         for key, entry in list(self._entries.items()):
             if entry.layer() in (layer, None):
                 del self._entries[key]
-
-    def clear(self) -> None:
-        """Drop everything."""
-        self._entries.clear()
 
 
 class ModelShelf:

@@ -124,7 +124,7 @@ class ExportControl:
         except LocalDiscError as error:
             self._report(error)
             return
-        job = self._job = Job(1, must_finish=True)
+        job = self._job = Job(must_finish=True)
         self.busy_changed.emit(True)
         self._runner.start(
             job,

@@ -21,144 +21,84 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.image.files import LARGE_PIXELS
 from napari_localdisc.layers.labels import CLASSES
 from napari_localdisc.layers.plane import METADATA_KEY, Plane
-
-from .work import Job, Runner
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
     from napari_localdisc.core.model.card import ModelFile
-    from napari_localdisc.core.work import Progress, Steps
+    from napari_localdisc.core.work import Steps
+
+    from .shown import Place
+    from .work import Slot
 
 T = TypeVar("T")
 
 
 class LargeImages:
-    """Labels large planes and makes smaller copies of them, one at a time.
+    """Labels large planes and makes smaller copies of them.
 
     Parameters
     ----------
     viewer : ViewerModel
         Where the layers go.
-    runner : Runner
-        Runs the work.
-    report : callable
-        Gets errors.
+    work : Slot
+        Where it is done.
     """
 
-    busy_changed = Signal(bool)
     progressed = Signal(int, int)
-    """Blocks done, and in all."""
+    """Blocks done, and in all (0: not known yet)."""
     shown = Signal(object)
     """The Labels layer that was added."""
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        runner: Runner,
-        report: Callable[[Exception], None],
-    ) -> None:
+    def __init__(self, viewer: ViewerModel, work: Slot) -> None:
         self._viewer = viewer
-        self._runner = runner
-        self._report = report
-        self._job: Job | None = None
-        self._jobs = 0
+        self._work = work
         self._copies: dict[Any, weakref.ref[Image]] = {}
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether an image is being worked on."""
-        return self._job is not None
-
-    def label(
-        self, layer: Image, plane: Plane, file: ModelFile, wanted: int | str
-    ) -> None:
+    def label(self, place: Place, file: ModelFile, wanted: int | str) -> None:
         """Label a plane with that many clusters, or with a structure of that name."""
 
-        def added(layer: Image, made: tuple[Path, dict[str, Any], Any]) -> None:
+        def added(place: Place, made: tuple[Path, dict[str, Any], Any]) -> None:
             name = wanted if isinstance(wanted, str) else "structures"
-            self.shown.emit(show(self._viewer, layer, plane, name, *made))
+            self.shown.emit(show(self._viewer, place, name, *made))
 
-        self._start(layer, lambda: label_plane(plane, file, wanted), added)
+        self._run(place, lambda: label_plane(place.plane, file, wanted), added)
 
-    def reduce(self, layer: Image, plane: Plane, then: Callable[[Image], None]) -> None:
+    def reduce(self, place: Place, then: Callable[[Image], None]) -> None:
         """Call ``then`` with a smaller copy of a plane, which is made if need be."""
-        key = id(layer), plane.key
+        key = id(place.layer), place.plane.index
         known = self._copies.get(key, lambda: None)()
         if known is not None and known in self._viewer.layers:
             then(known)
             return
 
-        def added(layer: Image, pixels: Any) -> None:
-            copy = add_copy(self._viewer, layer, plane, pixels)
+        def added(place: Place, pixels: Any) -> None:
+            copy = add_copy(self._viewer, place, pixels)
             self._copies[key] = weakref.ref(copy)
             then(copy)
 
-        self._start(layer, lambda: read_smaller(layer, plane), added)
+        self._run(place, lambda: read_smaller(place.layer, place.plane), added)
 
-    def _start(
+    def _run(
         self,
-        layer: Image,
+        place: Place,
         work: Callable[[], Steps[T]],
-        then: Callable[[Image, T], None],
+        then: Callable[[Place, T], None],
     ) -> None:
-        """Run work on a layer; other work of ours is dropped."""
-        self.cancel()
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
-        owner = weakref.ref(layer)
-        self.busy_changed.emit(True)
-        self._runner.start(
-            job,
-            work,
-            lambda progress: self._on_progress(job, progress),
-            lambda made: self._on_result(job, owner, made, then),
-            lambda error: self._on_error(job, error),
-        )
+        def shown(made: T) -> None:
+            if place.layer in self._viewer.layers:
+                then(place, made)
 
-    def cancel(self) -> bool:
-        """Drop running work, if there is any."""
-        if self._job is None:
-            return False
-        self._job.cancel()
-        self._finish()
-        return True
-
-    def _finish(self) -> None:
-        self._job = None
-        self.busy_changed.emit(False)
-
-    def _on_progress(self, job: Job, progress: Progress) -> None:
-        if job is self._job:
-            self.progressed.emit(*progress)
-
-    def _on_error(self, job: Job, error: Exception) -> None:
-        if job is self._job:
-            self._finish()
-            self._report(error)
-
-    def _on_result(
-        self,
-        job: Job,
-        owner: weakref.ref[Image],
-        made: T,
-        then: Callable[[Image, T], None],
-    ) -> None:
-        if job is not self._job:
-            return
-        self._finish()
-        layer = owner()
-        if layer is not None and layer in self._viewer.layers:
-            then(layer, made)
+        self._work.run(work, shown, progressed=self.progressed.emit)
 
 
 def show(
     viewer: ViewerModel,
-    layer: Image,
-    plane: Plane,
+    place: Place,
     name: str,
     path: Path,
     metadata: dict[str, Any],
@@ -172,17 +112,17 @@ def show(
     from napari_localdisc.layers.ours import LABELS_OPACITY
 
     levels = [
-        level[tuple(slice(None) if at is None else None for at in plane.index)]
+        level[tuple(slice(None) if at is None else None for at in place.plane.index)]
         for level in read_levels(path)
     ]
     labels = Labels(
         levels if len(levels) > 1 else levels[0],
         multiscale=len(levels) > 1,
-        name=f"{layer.name} {name}{plane.caption}",
+        name=place.name(name),
         opacity=LABELS_OPACITY,
         colormap=label_colours(colours),
         metadata={METADATA_KEY: {**metadata, "path": str(path)}},
-        **plane.placement(layer),
+        **place.placement,
     )
     viewer.add_layer(labels)
     return labels
@@ -246,16 +186,12 @@ def label_plane(
     return path, metadata, rows
 
 
-LARGE_PIXELS = 1 << 25
-"""Lazy images with more pixels (5793 × 5793) are never read whole."""
-
 _BLOCK_PIXELS = 1 << 22
 
 
 def is_large(plane: Plane) -> bool:
     """Whether a plane must not be read whole: it is lazy, and large."""
-    height, width = plane.shape
-    return not plane.is_in_memory and height * width > LARGE_PIXELS
+    return not plane.is_in_memory and math.prod(plane.shape) > LARGE_PIXELS
 
 
 def read_smaller(layer: Image, plane: Plane) -> Steps[NDArray[Any]]:
@@ -316,12 +252,11 @@ def _block_mean(block: NDArray[Any], factor: int) -> NDArray[Any]:
     return np.asarray(mean >= 0.5 if block.dtype.kind == "b" else mean, block.dtype)
 
 
-def add_copy(
-    viewer: ViewerModel, layer: Image, plane: Plane, pixels: NDArray[Any]
-) -> Image:
+def add_copy(viewer: ViewerModel, place: Place, pixels: NDArray[Any]) -> Image:
     """Add a plane's smaller copy where the plane lies."""
     from napari.layers import Image
 
+    layer, plane = place.layer, place.plane
     step = np.array(plane.shape) / pixels.shape[:2]
     # Whole blocks: what is left over at the end is less than one of them
     step = np.floor(step) if (step >= 2).all() and not layer.multiscale else step

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.layers.colours import preview_colormap
-from napari_localdisc.layers.ours import DerivedMap
-from napari_localdisc.layers.plane import Plane, point_on_plane
+from napari_localdisc.layers.ours import Look
+from napari_localdisc.layers.plane import point_on_plane
 
-from .shown import grid_placement, provenance, similarity_pixels
+from .work import disconnect_all
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_localdisc.annotation.document import PlaneState
-
     from .embeddings import Embedded
+    from .shown import Place, Shown
     from .workspace import Workspace
 
 TOLERANCE = 4
@@ -183,7 +183,7 @@ class HoverPreview:
         self._is_active = False
         self._enabled = True
         self._shown_at = -math.inf
-        self._previews: list[DerivedMap] = []
+        self._planes: list[Shown] = []
 
     @property
     def is_enabled(self) -> bool:
@@ -199,14 +199,7 @@ class HoverPreview:
     @property
     def layer(self) -> Image | None:
         """The preview of the plane that is shown, if it is in the viewer."""
-        state = self._workspace.state_here()
-        return self._layer_of(state) if state is not None else None
-
-    def _layer_of(self, state: PlaneState) -> Image | None:
-        if state.preview is None:
-            return None
-        layer: Image | None = state.preview.layer(self._workspace.viewer)
-        return layer
+        return self._workspace.layer("preview")
 
     def start(self) -> None:
         """Follow the mouse."""
@@ -227,23 +220,19 @@ class HoverPreview:
     def close(self) -> None:
         """Stop, and let go of all listeners."""
         self.stop()
-        self.shown.disconnect()
+        disconnect_all(self)
 
     def remove(self) -> None:
         """Take the previews away."""
         self._position = None
-        workspace = self._workspace
-        for preview in self._previews:  # also those whose image is gone
-            preview.remove(workspace.viewer)
-        self._previews.clear()
-        for layer in workspace.images:
-            for state in workspace.annotations.planes(layer):
-                state.preview = None
+        for shown in self._planes:  # also those whose image is gone
+            shown.remove("preview")
+        self._planes.clear()
 
-    def hide(self) -> None:
-        """Show no preview until the mouse moves on."""
+    def hide(self, place: Place | None) -> None:
+        """Show no preview of a plane until the mouse moves on."""
         self._position = None
-        layer = self.layer
+        layer = place.shown.layer("preview") if place is not None else None
         if layer is not None and layer.visible:
             layer.visible = False
             self.shown.emit(None)
@@ -260,57 +249,47 @@ class HoverPreview:
     def _show(self) -> None:
         """Preview the newest position of the mouse."""
         self._shown_at = time.monotonic()
-        position, known = self._position, self._workspace.known_here()
-        if not self._is_active or position is None or known is None:
+        position, place = self._position, self._workspace.place_or_none()
+        known = self._workspace.known(place)
+        if not self._is_active or position is None or place is None or known is None:
             return
-        layer, plane = self._workspace.here()
-        point = self._point(layer, plane, position, known)
+        point = self._point(place, position, known)
         if point is None or not self._is_wanted():
-            self.hide()
+            self.hide(place)
             return
-        self.preview(layer, plane, known, point)
+        self.preview(place, known, point)
 
     def _point(
-        self,
-        layer: Image,
-        plane: Plane,
-        position: tuple[float, ...],
-        known: Embedded,
+        self, place: Place, position: tuple[float, ...], known: Embedded
     ) -> tuple[float, float] | None:
+        dims = self._workspace.viewer.dims
         try:
-            point = point_on_plane(layer, plane, position, self._workspace.viewer.dims)
+            point = point_on_plane(place.layer, place.plane, position, dims)
         except LocalDiscError:
             return None
-        if not plane.contains(point):
+        if not place.plane.contains(point):
             return None
         row, column = (int(np.rint(value)) for value in point)
         return point if known.embedding.field_of_view[row, column] else None
 
     def preview(
-        self, layer: Image, plane: Plane, known: Embedded, point: tuple[float, float]
+        self, place: Place, known: Embedded, point: tuple[float, float]
     ) -> None:
         """Show what is like a (row, column) point."""
-        viewer = self._workspace.viewer
-        state = self._workspace.annotations.on(layer, plane)
-        if state.preview is not None and state.preview.layer(viewer) is None:
+        shown = place.shown
+        if "preview" not in shown.ours:
+            self._planes.append(shown)
+        elif shown.layer("preview") is None:
             return  # the user removed it: none until the mode is entered again
-        values = similarity_pixels(plane, known, [point])
-        placement = grid_placement(layer, plane, known)
-        metadata = provenance(known, preview=list(point))
-        if state.preview is None:
-            state.preview = DerivedMap(
-                viewer,
-                values,
-                placement,
-                f"{layer.name} preview{plane.caption}",
-                preview_colormap(),
-                metadata,
-            )
-            self._previews.append(state.preview)
-        else:
-            if not state.preview.repaint(viewer, values, placement):
-                state.preview.update(viewer, values, placement, metadata)
-            shown = self._layer_of(state)
-            if shown is not None and not shown.visible:
-                shown.visible = True
+        embedding = known.embedding
+        values = embedding.read(Prompts([point])).map_on_grid
+        layer = place.show(
+            "preview",
+            np.where(embedding.inside, values, np.float32(0)),
+            Look(preview_colormap()),
+            known.provenance(preview=list(point)),
+            grid=embedding.grid,
+        )
+        if not layer.visible:
+            layer.visible = True
         self.shown.emit(point)

@@ -1,4 +1,4 @@
-"""Find similar in one viewer: prompts, their map and their mask."""
+"""Find similar: prompts, their map and their mask, and the mask into the labels."""
 
 from __future__ import annotations
 
@@ -7,86 +7,114 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import PlaneKey, Prompt
+from napari_localdisc.annotation.sources import Prompts as MaskSource
+from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
 from napari_localdisc.core.errors import ImageError, PromptError
-from napari_localdisc.layers.plane import Plane, point_on_plane
+from napari_localdisc.layers.colours import similarity_colormap
+from napari_localdisc.layers.ours import Look
+from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
 
-from .classes import Classes
 from .mouse import ClickMode, HoverPreview
-from .prompt_mask import Masks
-from .shown import clear_similarity, show_similarity
-from .work import Pacer, Runner, raise_error
-from .workspace import Workspace
-from .writing import LabelWriting
+from .work import disconnect_all
+from .writing import of_source
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Image, Points
 
-    from napari_localdisc.annotation.document import PlaneState
+    from napari_localdisc.core.embedding.prompts import MaskOptions
 
+    from .classes import Classes
     from .embeddings import Embedded
+    from .prompt_mask import PromptMask
+    from .shown import Place, Shown
+    from .workspace import Workspace
+    from .writing import LabelWriting
+
+THRESHOLD_STEP = 0.02
+"""What a key press moves the threshold by."""
 
 
-class Finding(Workspace):
-    """Prompts and what they find; parameters and parts as in `Controller`."""
+class Prompts:
+    """Points that are, or are not, like what is looked for, and how they are read.
 
+    Parameters
+    ----------
+    workspace : Workspace
+        Image, model and annotations.
+    classes : Classes
+        What the mask becomes.
+    writing : LabelWriting
+        Writes it into the labels.
+    mask : PromptMask
+        Shows it.
+
+    Attributes
+    ----------
+    hover : HoverPreview
+        The preview under the cursor.
+    """
+
+    changed = Signal()
+    """Prompts or options are others, or map and mask that show them."""
     finding_changed = Signal(bool)
     """Clicks became prompts, or stopped to."""
 
     def __init__(
         self,
-        viewer: ViewerModel,
-        runner: Runner | None = None,
-        report: Callable[[Exception], None] = raise_error,
-        pacer: Pacer | None = None,
+        workspace: Workspace,
+        classes: Classes,
+        writing: LabelWriting,
+        mask: PromptMask,
     ) -> None:
-        super().__init__(viewer, runner, report, pacer)
-        self._clicks = ClickMode(viewer, self._on_click)
-        self.classes = Classes(self)
-        self.masks = Masks(self, self.classes)
-        self.writing = LabelWriting(self, self.classes)
-        self.hover = HoverPreview(self, lambda: self._clicks.takes_clicks)
+        self._workspace = workspace
+        self._classes = classes
+        self._writing = writing
+        self._mask = mask
+        self._clicks = ClickMode(workspace.viewer, self._on_click)
+        self.hover = HoverPreview(workspace, lambda: self._clicks.takes_clicks)
+        workspace.image_changed.connect(self.invite)
+        workspace.replaced.connect(self._on_replaced)
+        workspace.embeddings.abandoned.connect(self._on_abandoned)
 
     def close(self) -> None:
-        """Stop all work and give the viewer its own behaviour back; layers stay."""
+        """Give the viewer its own mouse back, and let go of all listeners."""
         self._clicks.leave()
-        for part in (self.hover, self.masks, self.writing, self.classes):
-            part.close()
-        super().close()
+        self.hover.close()
+        disconnect_all(self)
 
-    def set_model(self, name: str) -> None:
-        """Choose a model; prompts are shown anew."""
-        if name == self.model:
-            return
-        self.hover.hide()
-        super().set_model(name)
-        if self.prompts:
-            self.request("similarity", self._show_similarity)
-
-    def _layer_here(self, name: str) -> Any | None:
-        state = self.state_here()
-        derived = getattr(state, name) if state is not None else None
-        return derived.layer(self.viewer) if derived is not None else None
+    # What there is
 
     @property
-    def prompts(self) -> tuple[Prompt, ...]:
+    def annotation(self) -> PlaneAnnotation:
+        """Prompts on the plane that is shown, and how they become a mask."""
+        place = self._workspace.place_or_none()
+        return place.state.annotation if place is not None else PlaneAnnotation()
+
+    @property
+    def points(self) -> tuple[Prompt, ...]:
         """Prompts on the plane that is shown."""
-        state = self.state_here()
-        return state.annotation.prompts if state is not None else ()
+        return self.annotation.prompts
+
+    @property
+    def options(self) -> MaskOptions:
+        """How the prompts of the plane that is shown become a mask."""
+        return self.annotation.options
 
     @property
     def similarity_layer(self) -> Image | None:
         """The similarity map of the plane that is shown, if it is in the viewer."""
-        return self._layer_here("similarity")
+        return self._workspace.layer("similarity")
 
     @property
-    def prompts_layer(self) -> Points | None:
+    def points_layer(self) -> Points | None:
         """The prompts of the plane that is shown as points, if in the viewer."""
-        return self._layer_here("points")
+        return self._workspace.layer("prompts")
+
+    # The mode
 
     @property
     def is_finding(self) -> bool:
@@ -105,10 +133,29 @@ class Finding(Workspace):
             self._clicks.leave()
         self.finding_changed.emit(finding)
         self.invite()
-        if finding and self.image is not None:
-            self.request("prepare", lambda layer, plane, known: self.invite())
+        if finding and self._workspace.images.current is not None:
+            self._workspace.do("prepare", lambda place, known: self.invite(place))
 
-    def add_prompt(self, point: Sequence[float], positive: bool = True) -> None:
+    def invite(self, place: Place | None = None) -> None:
+        """Say what can be done next."""
+        workspace = self._workspace
+        if place is None and workspace.images.current is None:
+            text = "Open an image, or take the one in File > Open Sample."
+        elif workspace.models.name is None:
+            text = "No model is installed."
+        elif not self._clicks.is_active:
+            text = "Cluster the structures, or find what is similar to a click."
+        else:
+            shown = self.annotation if place is None else place.state.annotation
+            if any(prompt.positive for prompt in shown.prompts):
+                text = "Click on more of it; Shift + click on what is not meant."
+            else:
+                text = "Click on what you look for; Shift + click on what it is not."
+        workspace.status.say(text)
+
+    # Prompts and options
+
+    def add(self, point: Sequence[float], positive: bool = True) -> None:
         """Add a point that is, or is not, like what is looked for.
 
         Parameters
@@ -118,15 +165,16 @@ class Finding(Workspace):
         positive : bool
             Whether similar pixels are wanted or unwanted.
         """
+        with self._workspace.reporting():
+            self._add(self._workspace.place(), point, positive)
+
+    def _add(self, place: Place, point: Sequence[float], positive: bool) -> None:
         row, column = (float(value) for value in point)
         text = "add a prompt" if positive else "add a negative prompt"
-        with self.reporting():
-            layer, plane = self.here()
-            state = self.annotations.on(layer, plane)
-            prompts = (*state.annotation.prompts, Prompt(row, column, positive))
-            self._propose_prompts(layer, plane, prompts, text)
+        prompts = (*place.state.annotation.prompts, Prompt(row, column, positive))
+        self._propose(place, prompts, text)
 
-    def set_prompts(self, prompts: Sequence[Prompt], text: str = "") -> None:
+    def set(self, prompts: Sequence[Prompt], text: str = "change the prompts") -> None:
         """Replace the prompts of the plane that is shown.
 
         Parameters
@@ -136,67 +184,112 @@ class Finding(Workspace):
         text : str
             What was done, for Undo's tooltip.
         """
-        with self.reporting():
-            layer, plane = self.here()
-            self._propose_prompts(layer, plane, prompts, text or "change the prompts")
+        with self._workspace.reporting():
+            self._propose(self._workspace.place(), tuple(prompts), text)
 
-    def clear_prompts(self) -> None:
+    def clear(self) -> None:
         """Forget the prompts of the plane that is shown, their map and their mask."""
-        if self.prompts:
-            self.set_prompts((), "clear the prompts")
+        if self.points:
+            self.set((), "clear the prompts")
 
-    def _propose_prompts(
-        self, layer: Image, plane: Plane, prompts: Sequence[Prompt], text: str
-    ) -> None:
+    def set_options(self, **changes: Any) -> None:
+        """Change ``threshold``, ``connected``, ``smooth`` or ``minimum_size``.
+
+        Raises
+        ------
+        PromptError
+            If a threshold is not in [0, 1], or a size is negative.
+        """
+        with self._workspace.reporting():
+            place = self._workspace.place()
+            before = place.state.annotation
+            options = replace(before.options, **changes)
+            threshold = options.threshold
+            if threshold is not None and not 0 <= threshold <= 1:
+                raise PromptError(f"A threshold is between 0 and 1, not {threshold:g}.")
+            if options.minimum_size < 0:
+                raise PromptError("A piece cannot have fewer than 0 pixels.")
+            if options == before.options:
+                self._mask.end_preview(place.shown)
+                return
+            names = (name.replace("_", " ") for name in sorted(changes))
+            text = f"change {' and '.join(names)}"
+            wanted = replace(before, options=options)
+            place.document.propose(place.plane.index, "options", text, wanted)
+            self.refresh(place)
+
+    def move_threshold(self, steps: int) -> None:
+        """Move the threshold of a mask up or down."""
+        threshold = self._mask.threshold
+        if threshold is not None:
+            wanted = min(1.0, max(0.0, threshold + steps * THRESHOLD_STEP))
+            self.set_options(threshold=round(wanted, 4))
+
+    def _propose(self, place: Place, prompts: tuple[Prompt, ...], text: str) -> None:
         for prompt in prompts:
-            if not plane.contains(prompt.point):
+            if not place.plane.contains(prompt.point):
                 raise PromptError(
-                    f"The point is outside “{layer.name}”: choose one on the image."
+                    f"The point is outside “{place.layer.name}”: choose one on the "
+                    "image."
                 )
-        state = self.annotations.on(layer, plane)
-        annotation = replace(state.annotation, prompts=tuple(prompts))
-        self.hover.hide()
-        self.annotations.propose(layer, plane, "prompts", text, annotation)
-        self.prompts_changed.emit()
-        self.refresh_plane(layer, plane)
+        wanted = replace(place.state.annotation, prompts=prompts)
+        self.hover.hide(place)
+        place.document.propose(place.plane.index, "prompts", text, wanted)
+        self.refresh(place)
 
-    def refresh_plane(self, layer: Image, plane: Plane) -> None:
-        """Show a plane's prompts, map and mask anew."""
-        self.request_for(layer, plane, "similarity", self._show_similarity)
+    # Map, points and mask
 
-    def _show_similarity(self, layer: Image, plane: Plane, known: Embedded) -> None:
-        outside = self.annotations.commit(layer, plane, known.embedding.field_of_view)
-        state = self.annotations.on(layer, plane)
-        state.shown = state.committed.prompts
-        show_similarity(self.viewer, state, layer, plane, known)
-        show_prompts(self.viewer, state, layer, plane, self._edited(layer, plane.key))
-        self.masks.show(layer, plane, known)
-        self.prompts_changed.emit()
-        self.invite()
+    def refresh(self, place: Place) -> None:
+        """Show a plane's prompts, map and mask anew; errors are raised."""
+        state = place.state
+        try:
+            self._workspace.request(place, "similarity", self._show)
+        finally:
+            if state.pending or place.shown.prompts != state.committed.prompts:
+                self.changed.emit()  # the result, which comes later, says so again
+
+    def _show(self, place: Place, known: Embedded) -> None:
+        field_of_view = known.embedding.field_of_view
+        outside = place.document.commit(place.plane.index, field_of_view)
+        annotation = place.state.committed
+        prompts = place.shown.prompts = annotation.prompts
+        source = MaskSource.of(prompts, annotation.options)
+        if source.positive:
+            reading, embedding = source.read(known.embedding), known.embedding
+            points = list(source.positive), list(source.negative)
+            made = known.provenance(positive=points[0], negative=points[1])
+            values = np.where(embedding.inside, reading.map_on_grid, np.float32(0))
+            look = Look(similarity_colormap())
+            place.show("similarity", values, look, made, grid=embedding.grid)
+            self._show_points(place, prompts)
+            self._mask.show(place, reading, made)
+        else:
+            place.shown.remove("similarity")
+            self._show_points(place, prompts)
+            self._mask.clear(place.shown)
+        self.changed.emit()
+        self.invite(place)
         if outside:
             raise PromptError(
                 "The point is outside the field of view: choose one where the image "
                 "shows something."
             )
 
-    def _take_away(self, state: PlaneState) -> None:
-        """Take away what shows prompts that are no longer there."""
-        clear_similarity(self.viewer, state)
-        self.masks.clear(state)
-        state.shown = ()
-
-    def _on_replaced(self, layer: Image) -> None:
-        super()._on_replaced(layer)
-        if layer in self.viewer.layers:  # it has other data
-            for state in self.annotations.planes(layer):
-                self._take_away(state)
-
-    def _on_abandoned(self, layer: Image | None, plane: Plane) -> None:
-        super()._on_abandoned(layer, plane)
-        if layer is not None and layer in self.viewer.layers:
-            state = self.annotations.on(layer, plane)
-            if state.shown != state.committed.prompts:
-                self._take_away(state)  # an undo whose result did not come
+    def _show_points(self, place: Place, prompts: tuple[Prompt, ...]) -> None:
+        """Show the prompts as a Points layer, which is taken away with the last one."""
+        if not prompts:
+            place.shown.remove("prompts")
+            return
+        points = place.shown.ours.get("prompts")
+        if not isinstance(points, PromptPoints) or points.layer is None:
+            points = place.shown.ours["prompts"] = PromptPoints(
+                self._workspace.viewer,
+                place.plane,
+                place.placement,
+                place.name("prompts"),
+                self._edited(place.layer, place.plane.index),
+            )
+        points.show(prompts, place.placement)
 
     def _edited(
         self, layer: Image, key: PlaneKey
@@ -205,62 +298,78 @@ class Finding(Workspace):
         reference = weakref.ref(layer)  # the points must not keep the image alive
 
         def edited(prompts: tuple[Prompt, ...]) -> None:
-            layer = reference()
-            if layer is None or self._is_closed or layer not in self.viewer.layers:
+            layer, workspace = reference(), self._workspace
+            if layer is None or workspace.is_closed:
                 return
-            self._on_points(layer, self.plane_of(layer, key), prompts)
+            if layer in workspace.viewer.layers:
+                self._on_points(workspace.place_of(layer, key), prompts)
 
         return edited
 
-    def _on_points(
-        self, layer: Image, plane: Plane, prompts: tuple[Prompt, ...]
-    ) -> None:
-        state = self.annotations.on(layer, plane)
-        more = len(prompts) - len(state.annotation.prompts)
+    def _on_points(self, place: Place, prompts: tuple[Prompt, ...]) -> None:
+        more = len(prompts) - len(place.state.annotation.prompts)
         done = "move" if more == 0 else "add" if more > 0 else "delete"
         try:
-            with self.reporting():
-                self._propose_prompts(layer, plane, prompts, f"{done} a prompt")
+            with self._workspace.reporting():
+                self._propose(place, prompts, f"{done} a prompt")
         finally:
-            if state.annotation.prompts != prompts and state.points is not None:
-                placement = plane.placement(layer)
-                state.points.show(self.viewer, state.annotation.prompts, placement)
+            points = place.shown.ours.get("prompts")
+            wanted = place.state.annotation.prompts
+            if wanted != prompts and isinstance(points, PromptPoints):
+                points.show(wanted, place.placement)
 
     def _on_click(self, position: tuple[float, ...], positive: bool) -> None:
-        dims = self.viewer.dims
-        with self.reporting():
+        dims = self._workspace.viewer.dims
+        with self._workspace.reporting():
             if dims.ndisplay != 2:
                 raise ImageError("Switch to 2-D display before you click on the image.")
-            layer, plane = self.here()
-            point = point_on_plane(layer, plane, position, dims)
-            self.add_prompt(point, positive)
+            place = self._workspace.place()
+            point = point_on_plane(place.layer, place.plane, position, dims)
+            self._add(place, point, positive)
 
-    def invite(self) -> None:
-        """Say what can be done next."""
-        if self.image is None or self.model is None or not self.is_finding:
-            super().invite()
-        elif any(prompt.positive for prompt in self.prompts):
-            self.say("Click on more of it; Shift + click on what is not meant.")
-        else:
-            self.say("Click on what you look for; Shift + click on what it is not.")
+    # What happens elsewhere
 
+    def _take_away(self, shown: Shown) -> None:
+        """Take away what shows prompts that are no longer there."""
+        shown.remove("similarity", "prompts")
+        shown.prompts = ()
+        self._mask.clear(shown)
 
-def show_prompts(
-    viewer: ViewerModel,
-    state: PlaneState,
-    layer: Image,
-    plane: Plane,
-    on_edit: Callable[[tuple[Prompt, ...]], None],
-) -> None:
-    """Show the prompts as a Points layer, which is taken away with the last one."""
-    prompts = state.committed.prompts
-    if not prompts:
-        if state.points is not None:
-            state.points.remove(viewer)
-        state.points = None
-        return
-    placement = plane.placement(layer)
-    if state.points is None or not state.points.show(viewer, prompts, placement):
-        name = f"{layer.name} prompts{plane.caption}"
-        state.points = PromptPoints(viewer, plane, placement, name, on_edit)
-        state.points.show(viewer, prompts, placement)
+    def _on_replaced(self, layer: Image) -> None:
+        if layer in self._workspace.viewer.layers:  # it has other data
+            for shown in self._workspace.shown_of(layer).values():
+                self._take_away(shown)
+
+    def _on_abandoned(self, place: Place) -> None:
+        place.state.pending.clear()
+        if (
+            place.layer in self._workspace.viewer.layers
+            and place.shown.prompts != place.state.committed.prompts
+        ):
+            self._take_away(place.shown)  # an undo whose result did not come
+        self.changed.emit()
+        self.invite()
+
+    # Into the labels
+
+    def add_mask(self) -> None:
+        """Write the mask of the prompts as the chosen class; the prompts are done."""
+        self._workspace.do("add mask", self._add_mask)
+
+    def _add_mask(self, place: Place, known: Embedded) -> None:
+        place.document.commit(place.plane.index, known.embedding.field_of_view)
+        annotation = place.state.committed
+        source = MaskSource.of(annotation.prompts, annotation.options)
+        if not source.positive:
+            raise PromptError(
+                "There is no mask yet: turn on Find similar and click on what you look "
+                "for."
+            )
+        reading = source.read(known.embedding)
+        source = replace(source, threshold=reading.threshold)
+        entry = self._classes.chosen or self._classes.new()
+        done = PlaneAnnotation((), replace(annotation.options, threshold=None))
+        writing = of_source(known, source, "add the mask", entry, mask=reading.mask)
+        written = self._writing.write(place, known, writing, done)
+        self.refresh(place)
+        self._workspace.status.say(written)

@@ -92,21 +92,23 @@ class Scripts:
 
         Its labels are those of the labels layer, also where they were painted by hand.
         """
-        controller = self._controller
-        with controller.reporting():
+        workspace = self._controller.workspace
+        with workspace.reporting():
             done = self._take_down()
-            controller.say("Writing the script…")
-            self._sessions.run(lambda: _steps(done), self._on_script, controller.report)
+            workspace.status.say("Writing the script…")
+            self._sessions.run(lambda: _steps(done), self._on_script, workspace.report)
 
     def _on_script(self, script: Script) -> None:
-        self._controller.say(script.remark or "The script is in the clipboard.")
+        status = self._controller.workspace.status
+        status.say(script.remark or "The script is in the clipboard.")
         self.written.emit(script)
 
     def _take_down(self) -> _Done:
         controller = self._controller
-        layer, plane = controller.here()
+        place = controller.workspace.place()
+        layer, plane = place.layer, place.plane
         labels = controller.labels_layer
-        clusters = controller.clusters_layer
+        clusters = place.shown.layer("structures")
         shown = None
         if clusters is not None:
             made = clusters.metadata.get(METADATA_KEY, {})
@@ -115,11 +117,11 @@ class Scripts:
             layer.name,
             layer.source,
             plane,
-            controller.annotations.of(layer).history.log,
+            place.document.history.log,
             None if labels is None else read_plane(labels, plane).copy(),
             shown,
-            {entry.value: entry.name for entry in controller.classes.entries},
-            controller.known_here(),
+            {entry.value: entry.name for entry in place.document.classes},
+            controller.workspace.known(place),
             preferred_cache(),
         )
 

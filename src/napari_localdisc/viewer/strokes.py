@@ -12,26 +12,33 @@ from psygnal import Signal
 from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import background_values
 from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.layers.colours import uncertainty_colormap
 from napari_localdisc.layers.labels import class_colormap
-from napari_localdisc.layers.strokes import Learned, StrokeLayers, make_strokes
+from napari_localdisc.layers.ours import Look, Ours
+from napari_localdisc.layers.plane import show_point
+from napari_localdisc.layers.strokes import Marker, make_strokes
 
 from .classes import BACKGROUND, BACKGROUND_COLOUR, Classes
-from .shown import move_marker, show_marker, show_prediction, show_uncertainty
-from .work import Job
+from .shown import Learned
+from .work import Slot, disconnect_all, run_beside
 from .writing import LabelWriting, Writing
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
+    from napari.layers import Labels
 
     from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.work import Steps
-    from napari_localdisc.layers.plane import Plane
 
     from .embeddings import Embedded
+    from .shown import Place, Shown
     from .workspace import Workspace
 
 BRUSH = 1 / 150
 """Diameter of the first brush, as a part of the image's longer side."""
+
+PREDICTION_OPACITY = 0.45
+MARKER_SIZE = 1 / 35
+"""Of the star, as a part of the image's longer side."""
 
 
 class Strokes:
@@ -45,12 +52,15 @@ class Strokes:
         What is painted.
     writing : LabelWriting
         Writes the prediction into the labels.
+
+    Attributes
+    ----------
+    work : Slot
+        The learning.
     """
 
     changed = Signal()
     """Strokes were begun, or there is another prediction."""
-    busy_changed = Signal(bool)
-    """Learning began or ended."""
 
     def __init__(
         self, workspace: Workspace, classes: Classes, writing: LabelWriting
@@ -58,8 +68,7 @@ class Strokes:
         self._workspace = workspace
         self._classes = classes
         self._writing = writing
-        self._job: Job | None = None
-        self._jobs = 0
+        self.work = Slot(workspace.runner, workspace.report)
         self._followed: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._shows_uncertainty = False
         classes.changed.connect(self._on_classes)
@@ -69,112 +78,87 @@ class Strokes:
 
     def close(self) -> None:
         """Stop learning and follow the strokes no longer; layers stay."""
-        self._cancel()
+        self.work.cancel()
         for layer in self._followed:
             layer.events.paint.disconnect(self._on_stroke)
             layer.events.set_data.disconnect(self._on_stroke)
         self._followed.clear()
-        for signal in (self.changed, self.busy_changed):
-            signal.disconnect()
+        disconnect_all(self, self.work)
 
     # What there is
 
     @property
+    def _shown(self) -> Shown | None:
+        place = self._workspace.place_or_none()
+        return place.shown if place is not None else None
+
+    @property
     def layer(self) -> Labels | None:
         """The strokes of the plane that is shown, while they are in the viewer."""
-        state = self._workspace.state_here()
-        if state is None or state.strokes is None:
-            return None
-        return state.strokes.strokes_in(self._workspace.viewer)
+        return self._workspace.layer("strokes")
 
     @property
     def learned(self) -> Learned | None:
         """What was learned last from the strokes of the plane that is shown."""
-        state = self._workspace.state_here()
-        return state.strokes.learned if state is not None and state.strokes else None
+        shown = self._shown
+        return shown.learned if shown is not None else None
 
     @property
     def prediction_layer(self) -> Labels | None:
         """The prediction, if it is in the viewer."""
-        return self._derived("prediction")
-
-    @property
-    def uncertainty_layer(self) -> Image | None:
-        """The map of uncertainty, if it is in the viewer."""
-        return self._derived("uncertainty")
-
-    @property
-    def marker_layer(self) -> Any | None:
-        """The marker of “Where next?”, if it is in the viewer."""
-        return self._derived("marker")
-
-    def _derived(self, name: str) -> Any | None:
-        state = self._workspace.state_here()
-        derived = getattr(state.strokes, name) if state and state.strokes else None
-        return None if derived is None else derived.layer(self._workspace.viewer)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it is learning."""
-        return self._job is not None
-
-    @property
-    def shows_uncertainty(self) -> bool:
-        """Whether the uncertainty is shown as a layer."""
-        return self._shows_uncertainty
+        return self._workspace.layer("prediction")
 
     # Strokes
 
     def start(self) -> None:
         """Take napari's brush; makes a layer for strokes, and two classes to paint."""
         with self._workspace.reporting():
-            layer, plane = self._workspace.here()
+            place = self._workspace.place()
             self._provide_classes()
-            strokes = self.layer
+            strokes = place.shown.layer("strokes")
             if strokes is None:
                 most = max(entry.value for entry in self._classes.entries)
                 dtype = np.min_scalar_type(max(most, 1))
-                strokes = self._make(layer, plane, np.zeros(plane.shape, dtype))
+                strokes = self._make(place, np.zeros(place.plane.shape, dtype))
             self._workspace.viewer.layers.selection.active = strokes
             chosen = self._classes.chosen
             if chosen is not None:
                 strokes.selected_label = chosen.value
             strokes.mode = "paint"
-            self._workspace.say(
+            self._workspace.status.say(
                 "Paint a little of each class, background too; choose the class in "
                 "the table."
             )
             self.changed.emit()
             # So that the first stroke is answered at once
-            self._workspace.request("prepare strokes", self._prepare)
+            self._workspace.request(place, "prepare strokes", self._prepare)
 
-    def _prepare(self, layer: Image, plane: Plane, known: Embedded) -> None:
-        self._jobs += 1
-        self._workspace.runner.start(
-            Job(self._jobs),
+    def _prepare(self, place: Place, known: Embedded) -> None:
+        run_beside(
+            self._workspace.runner,
             lambda: prepare_steps(known.embedding),
-            lambda progress: None,
             lambda nothing: None,
             self._workspace.report,
         )
 
-    def put(self, pixels: NDArray[np.integer]) -> None:
+    def put(self, place: Place, pixels: NDArray[np.integer]) -> None:
         """Restore strokes that were painted earlier.
 
         Parameters
         ----------
+        place : Place
+            Where; it is shown.
         pixels : ndarray
-            (H, W) labels of the plane that is shown.
+            (H, W) labels.
         """
         with self._workspace.reporting():
-            layer, plane = self._workspace.here()
-            if pixels.shape != plane.shape:
+            if pixels.shape != place.plane.shape:
                 raise PromptError("These strokes are not of this image's size.")
-            strokes = self.layer
+            strokes = place.shown.layer("strokes")
             if strokes is None:
-                self._make(layer, plane, np.array(pixels))
+                self._make(place, np.array(pixels))
             else:
-                strokes.data = plane.expand(np.array(pixels))
+                strokes.data = place.plane.expand(np.array(pixels))
             self.learn()
 
     def _provide_classes(self) -> None:
@@ -188,17 +172,18 @@ class Strokes:
         if self._classes.chosen is None:
             self._classes.choose(self._classes.entries[0].value)
 
-    def _make(self, layer: Image, plane: Plane, pixels: NDArray[np.integer]) -> Labels:
+    def _make(self, place: Place, pixels: NDArray[np.integer]) -> Labels:
         strokes = make_strokes(
-            self._workspace.viewer,
-            plane.expand(pixels),
+            place.plane.expand(pixels),
             self._classes.entries,
-            plane.placement(layer),
-            f"{layer.name} strokes{plane.caption}",
+            place.placement,
+            place.name("strokes"),
         )
-        strokes.brush_size = max(2, round(BRUSH * max(plane.shape)))
-        state = self._workspace.annotations.on(layer, plane)
-        state.strokes = StrokeLayers(weakref.ref(strokes))
+        shown, viewer = place.shown, self._workspace.viewer
+        shown.learned = None
+        shown.forget("prediction", "uncertainty", "marker")
+        shown.ours["strokes"] = Ours(viewer, strokes, selects=True)
+        strokes.brush_size = max(2, round(BRUSH * max(place.plane.shape)))
         strokes.events.paint.connect(self._on_stroke)
         strokes.events.set_data.connect(self._on_stroke)  # napari's undo
         self._followed.add(strokes)
@@ -212,88 +197,61 @@ class Strokes:
 
     def learn(self) -> None:
         """Predict the image from the strokes, unless they are as they were."""
-        strokes, learned = self.layer, self.learned
-        plane = self._workspace.plane_here()
-        if strokes is None or plane is None:
+        place = self._workspace.place_or_none()
+        strokes = place.shown.layer("strokes") if place is not None else None
+        if place is None or strokes is None:
             return
-        pixels = np.array(strokes.data).reshape(plane.shape)
+        pixels = np.array(strokes.data).reshape(place.plane.shape)
+        learned = place.shown.learned
         if learned is not None and np.array_equal(learned.strokes, pixels):
             return
         if np.count_nonzero(np.bincount(pixels.ravel())[1:]) < 2:
             if pixels.any():
-                self._workspace.say(
+                self._workspace.status.say(
                     "Now paint a little of another class; the background is one."
                 )
             return
 
-        def begin(layer: Image, plane: Plane, known: Embedded) -> None:
-            self._begin(layer, plane, known, pixels)
+        def begin(place: Place, known: Embedded) -> None:
+            self.work.run(
+                lambda: learn_steps(known.embedding, pixels),
+                lambda learned: self._show(place, known, learned),
+                failed=self._on_error,
+            )
 
-        self._workspace.request("learn", begin)
+        with self._workspace.reporting():
+            self._workspace.request(place, "learn", begin)
 
-    def _begin(
-        self,
-        layer: Image,
-        plane: Plane,
-        known: Embedded,
-        pixels: NDArray[np.integer],
-    ) -> None:
-        self._cancel()
-        self._jobs += 1
-        job = self._job = Job(self._jobs)
-        reference = weakref.ref(layer)
-        self.busy_changed.emit(True)
+    def _on_error(self, error: Exception) -> None:
+        if isinstance(error, LocalDiscError):
+            self._workspace.status.say(str(error))
+        else:
+            self._workspace.report(error)
 
-        def on_result(result: Learned) -> None:
-            if job is not self._job:
-                return
-            self._finish()
-            layer = reference()
-            if layer is not None and layer in self._workspace.viewer.layers:
-                self._show(layer, plane, known, result)
-
-        def on_error(error: Exception) -> None:
-            if job is not self._job:
-                return
-            self._finish()
-            if isinstance(error, LocalDiscError):
-                self._workspace.say(str(error))
-            else:
-                self._workspace.report(error)
-
-        self._workspace.runner.start(
-            job,
-            lambda: learn_steps(known.embedding, pixels),
-            lambda progress: None,
-            on_result,
-            on_error,
-        )
-
-    def _cancel(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-            self._finish()
-
-    def _finish(self) -> None:
-        self._job = None
-        self.busy_changed.emit(False)
-
-    def _show(
-        self, layer: Image, plane: Plane, known: Embedded, learned: Learned
-    ) -> None:
-        viewer = self._workspace.viewer
-        state = self._workspace.annotations.on(layer, plane)
-        layers = state.strokes
-        if layers is None or layers.strokes_in(viewer) is None:
+    def _show(self, place: Place, known: Embedded, learned: Learned) -> None:
+        shown = place.shown
+        if place.layer not in self._workspace.viewer.layers:
+            return
+        if shown.layer("strokes") is None:
             return  # the strokes were removed meanwhile
-        layers.learned = learned
-        show_prediction(
-            viewer, layers, layer, plane, known, learned, self._classes.entries
+        shown.learned = learned
+        colormap = class_colormap(place.document.classes)
+        values = range(int(learned.labels.max()) + 1)
+        colours = np.array([np.ravel(colormap.map(value)) for value in values], float)
+        found = [int(value) for value in learned.classifier.classes]
+        layer = place.show(
+            "prediction",
+            learned.labels,
+            Look(colours, PREDICTION_OPACITY, below="strokes"),
+            known.provenance(classes=found),
         )
+        layer.visible = True
         if self._shows_uncertainty:
-            show_uncertainty(viewer, layers, layer, plane)
-        move_marker(viewer, layers, plane)
-        self._workspace.say(
+            self._show_uncertainty(place, learned)
+        marker = shown.ours.get("marker")
+        if isinstance(marker, Marker):
+            marker.move(place.coordinates(learned.next_point))
+        self._workspace.status.say(
             "Correct it with more strokes, or add it to the labels; “Where next?” "
             "shows where a stroke helps most."
         )
@@ -304,30 +262,40 @@ class Strokes:
     def set_shows_uncertainty(self, shows: bool) -> None:
         """Show what the classifier is not sure of, or take it away."""
         self._shows_uncertainty = shows
-        layer, plane = self._workspace.image, self._workspace.plane_here()
-        if layer is None or plane is None:
-            return
-        viewer = self._workspace.viewer
-        layers = self._workspace.annotations.on(layer, plane).strokes
-        if layers is None:
-            return
-        if shows:
-            show_uncertainty(viewer, layers, layer, plane)
-        elif layers.uncertainty is not None:
-            layers.uncertainty.remove(viewer)
-            layers.uncertainty = None
+        place = self._workspace.place_or_none()
+        if place is not None and not shows:
+            place.shown.remove("uncertainty")
+        elif place is not None and place.shown.learned is not None:
+            self._show_uncertainty(place, place.shown.learned)
+
+    def _show_uncertainty(self, place: Place, learned: Learned) -> None:
+        look = Look(uncertainty_colormap())
+        place.show("uncertainty", learned.uncertainty, look, {"uncertainty": True})
 
     def where_next(self) -> None:
         """Put a marker on the spot whose label would help most, and show it."""
         with self._workspace.reporting():
-            layer, plane = self._workspace.here()
-            layers = self._workspace.annotations.on(layer, plane).strokes
-            if layers is None or layers.learned is None:
+            place = self._workspace.place()
+            shown, viewer = place.shown, self._workspace.viewer
+            if shown.learned is None:
                 raise PromptError("Paint a little of at least two classes first.")
-            show_marker(self._workspace.viewer, layers, layer, plane)
-            point = layers.learned.next_point
-            self._workspace.look_at(layer, plane, (float(point[0]), float(point[1])))
-            self._workspace.say("Paint what is under the star as the class it is.")
+            row, column = shown.learned.next_point
+            at, marker = place.coordinates((row, column)), shown.ours.get("marker")
+            if isinstance(marker, Marker) and marker.layer is not None:
+                marker.move(at)
+            else:
+                shown.ours["marker"] = Marker(
+                    viewer,
+                    at,
+                    MARKER_SIZE * max(place.plane.shape),
+                    place.placement,
+                    place.name("where next"),
+                )
+            point = float(row), float(column)
+            show_point(viewer, place.layer, place.plane, point)
+            self._workspace.status.say(
+                "Paint what is under the star as the class it is."
+            )
             self.changed.emit()
 
     # Into the labels
@@ -335,27 +303,25 @@ class Strokes:
     def accept(self) -> None:
         """Write the prediction into the labels; the background is left out."""
 
-        def write(layer: Image, plane: Plane, known: Embedded) -> None:
-            writing = self._prediction(layer, plane, known)
-            self._writing.write(layer, plane, known, writing)
-            prediction = self.prediction_layer
+        def write(place: Place, known: Embedded) -> None:
+            self._writing.write(place, known, self._prediction(place, known))
+            prediction = place.shown.layer("prediction")
             if prediction is not None:
                 prediction.visible = False
 
-        self._workspace.request("add prediction", write)
+        self._workspace.do("add prediction", write)
 
     def preview(self) -> None:
         """Show what `accept` would do, until ``writing.preview.hide``."""
         self._writing.show_effect(self._prediction)
 
-    def _prediction(self, layer: Image, plane: Plane, known: Embedded) -> Writing:
-        layers = self._workspace.annotations.on(layer, plane).strokes
-        learned = layers.learned if layers is not None else None
+    def _prediction(self, place: Place, known: Embedded) -> Writing:
+        learned = place.shown.learned
         if learned is None:
             raise PromptError("Paint a little of at least two classes first.")
         if learned.classifier.model_hash != known.model.hash:
             raise PromptError("Paint one more stroke: the model is another one.")
-        background = background_values(self._classes.entries)
+        background = background_values(place.document.classes)
         source = sources.Strokes.of(learned.strokes, background)
         return Writing(source.kept(learned.labels), source, "add the prediction")
 
@@ -363,22 +329,23 @@ class Strokes:
 
     def _on_classes(self) -> None:
         """Paint in the classes' colours, and with the class that is chosen."""
-        strokes, chosen = self.layer, self._classes.chosen
+        strokes = self.layer
         if strokes is not None:
+            chosen = self._classes.chosen
             strokes.colormap = class_colormap(self._classes.entries)
             if chosen is not None:
                 strokes.selected_label = chosen.value
 
     def _on_elsewhere(self) -> None:
-        self._cancel()
+        self.work.cancel()
         self.changed.emit()
 
     def _on_model(self) -> None:
-        self._cancel()
-        state = self._workspace.state_here()
-        if state is not None and state.strokes is not None:
-            state.strokes.learned = None
-            if self.layer is not None:
+        self.work.cancel()
+        shown = self._shown
+        if shown is not None:
+            shown.learned = None
+            if shown.layer("strokes") is not None:
                 self._workspace.pacer.soon("strokes", 30, self.learn)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
+
+from napari_localdisc.core.errors import LocalDiscError
 
 if TYPE_CHECKING:
     from napari_localdisc.core.work import Progress, Steps, T
@@ -20,8 +23,8 @@ class Job:
         Whether it is done even if the program is quit before it began.
     """
 
-    def __init__(self, number: int = 0, must_finish: bool = False) -> None:
-        self.number, self.must_finish = number, must_finish
+    def __init__(self, must_finish: bool = False) -> None:
+        self.must_finish = must_finish
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -162,11 +165,35 @@ class Slot:
         self.busy_changed.emit(False)
 
 
-def disconnect_all(owner: object) -> None:
-    """Let nobody hear an object's signals any more."""
-    for name in dir(type(owner)):
-        if isinstance(getattr(type(owner), name), Signal):
-            getattr(owner, name).disconnect()
+def run_beside(
+    runner: Runner,
+    work: Callable[[], Steps[T]],
+    then: Callable[[T], None],
+    failed: Callable[[Exception], None],
+) -> None:
+    """Start work that is not in the way of other work, and is not cancelled."""
+    runner.start(Job(), work, _ignore, then, failed)
+
+
+def _ignore(anything: Any) -> None:
+    """Take what nobody waits for."""
+
+
+@contextmanager
+def reporting(report: Callable[[Exception], None]) -> Iterator[None]:
+    """Report what the user can put right; let everything else through."""
+    try:
+        yield
+    except LocalDiscError as error:
+        report(error)
+
+
+def disconnect_all(*owners: object) -> None:
+    """Let nobody hear the signals of objects any more."""
+    for owner in owners:
+        for name in dir(type(owner)):
+            if isinstance(getattr(type(owner), name), Signal):
+                getattr(owner, name).disconnect()
 
 
 class Pacer(Protocol):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_localdisc.annotation.sources import (
-    Clusters,
-    Prompts,
-    Source,
-    Structure,
-)
+from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
@@ -23,6 +19,7 @@ from napari_localdisc.annotation.state import (
 )
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.core.model.card import MOST
 from napari_localdisc.layers.colours import overlap_colours
 from napari_localdisc.layers.labels import (
     LabelsEdit,
@@ -31,15 +28,16 @@ from napari_localdisc.layers.labels import (
     read_plane,
     taken_pixels,
 )
-from napari_localdisc.layers.ours import DerivedLabels
+from napari_localdisc.layers.ours import Look
+
+from .work import disconnect_all
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
-
-    from napari_localdisc.layers.plane import Plane
+    from napari.layers import Labels
 
     from .classes import Classes
     from .embeddings import Embedded
+    from .shown import Place, Shown
     from .workspace import Workspace
 
 
@@ -71,7 +69,7 @@ class LabelWriting:
     def close(self) -> None:
         """Let go of all listeners."""
         self.preview.close()
-        self.overwrite_changed.disconnect()
+        disconnect_all(self)
 
     @property
     def overwrite(self) -> bool:
@@ -84,33 +82,6 @@ class LabelWriting:
             self._overwrite = overwrite
             self.overwrite_changed.emit(overwrite)
             self.preview.refresh()
-
-    def add_mask(self) -> None:
-        """Write the mask of the prompts as the chosen class; the prompts are done."""
-
-        def write(layer: Image, plane: Plane, known: Embedded) -> None:
-            state = self._workspace.annotations.on(layer, plane)
-            self._workspace.annotations.commit(
-                layer, plane, known.embedding.field_of_view
-            )
-            annotation = state.committed
-            source = Prompts.of(annotation.prompts, annotation.options)
-            if not source.positive:
-                raise PromptError(
-                    "There is no mask yet: turn on Find similar and click on what you "
-                    "look for."
-                )
-            reading = source.read(known.embedding)
-            source = replace(source, threshold=reading.threshold)
-            entry = self._classes.chosen or self._classes.new()
-            done = PlaneAnnotation((), replace(annotation.options, threshold=None))
-            writing = _of_source(known, source, "add the mask", entry, reading.mask)
-            self.write(layer, plane, known, writing, done)
-            said = self._workspace.status
-            self._workspace.refresh_plane(layer, plane)
-            self._workspace.say(said)
-
-        self._workspace.request("add mask", write)
 
     def add_clusters(self, clusters: Sequence[int], number: int) -> None:
         """Write clusters, merged, as a class of their own.
@@ -131,19 +102,18 @@ class LabelWriting:
     def _clusters(self, clusters: Sequence[int], number: int) -> Make:
         chosen = sorted({int(cluster) for cluster in clusters})
 
-        def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
+        def make(place: Place, known: Embedded) -> Writing:
             if not chosen:
                 raise PromptError("Choose structures first: click their colours.")
             from napari_localdisc.core.embedding.clusters import cluster_colours
-            from napari_localdisc.core.model.card import MOST
 
             most = min(MOST, len(known.model.centres))
-            source = Clusters(min(number, most), tuple(chosen))
+            source = sources.Clusters(min(number, most), tuple(chosen))
             one = "structure" if len(chosen) == 1 else "structures"
             name = f"{one} {' + '.join(map(str, chosen))}"
             colour = cluster_colours(known.model, most)[chosen[0]]
             entry = self._named(name, colour)
-            return _of_source(known, source, f"add {name}", entry)
+            return of_source(known, source, f"add {name}", entry)
 
         return make
 
@@ -156,9 +126,9 @@ class LabelWriting:
         self.show_effect(self._structure(name))
 
     def _structure(self, name: str) -> Make:
-        def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
-            source, entry = Structure(name), self._named(name)
-            return _of_source(known, source, f"add {name}", entry)
+        def make(place: Place, known: Embedded) -> Writing:
+            source, entry = sources.Structure(name), self._named(name)
+            return of_source(known, source, f"add {name}", entry)
 
         return make
 
@@ -169,10 +139,10 @@ class LabelWriting:
     def add(self, purpose: str, make: Make) -> None:
         """Write what is made of the plane that is shown, once it is embedded."""
 
-        def write(layer: Image, plane: Plane, known: Embedded) -> None:
-            self.write(layer, plane, known, make(layer, plane, known))
+        def write(place: Place, known: Embedded) -> None:
+            self.write(place, known, make(place, known))
 
-        self._workspace.request(purpose, write)
+        self._workspace.do(purpose, write)
 
     def _named(self, name: str, colour: Any = None) -> AnnotationClass:
         for entry in self._classes.entries:
@@ -184,13 +154,17 @@ class LabelWriting:
 
     def write(
         self,
-        layer: Image,
-        plane: Plane,
+        place: Place,
         known: Embedded,
         writing: Writing,
         annotation: PlaneAnnotation | None = None,
-    ) -> None:
+    ) -> str:
         """Write to the labels, as a step that can be undone.
+
+        Returns
+        -------
+        str
+            What is said of it.
 
         Raises
         ------
@@ -199,58 +173,58 @@ class LabelWriting:
         """
         if not writing.wanted.any():
             raise PromptError("The mask is empty: lower the threshold, or click again.")
-        classes, entry = self._classes, writing.entry
-        entries, chosen = classes.entries, classes.chosen
-        value = entry.value if entry is not None else None
-        labels = classes.target()
+        document, entry = place.document, writing.entry
+        labels = self._classes.target()
         check_value(labels, int(writing.wanted.max()))
-        before = np.array(read_plane(labels, plane))
+        before = np.array(read_plane(labels, place.plane))
         after = merge_classes(before, writing.wanted, self.overwrite)
-        kept = overlap_by_class(after, writing.wanted)
-        edit = LabelsEdit(labels, plane, before, after)
-        with classes.writing():
+        edit = LabelsEdit(labels, place.plane, before, after)
+        with self._classes.writing():
             edit.redo()
             changes: dict[str, Any] = {"edit": edit}
-            if entry is not None and entry not in entries:
-                changes["classes"] = (*entries, entry)
-            if entry is not None and (chosen is None or chosen.value != value):
-                changes["chosen"] = value
+            if entry is not None and entry not in document.classes:
+                changes["classes"] = (*document.classes, entry)
+            if entry is not None and document.chosen != entry.value:
+                changes["chosen"] = entry.value
             if annotation is not None:
                 changes["annotation"] = annotation
             parameters = {
                 "source": writing.source.to_json(),
-                "value": value,
+                "value": entry.value if entry is not None else None,
                 "overwrite": self.overwrite,
-                "model": known.model.card.name,
-                "model_hash": known.model.hash,
+                **known.provenance(),
             }
-            self._workspace.annotations.do(
-                layer, plane.key, "write", writing.text, parameters, **changes
-            )
-        self._workspace.say(self._written(edit.pixels, kept, entry))
-
-    def _written(
-        self, pixels: int, kept: dict[int, int], entry: AnnotationClass | None
-    ) -> str:
+            document.do(place.plane.index, "write", writing.text, parameters, **changes)
         what = f"“{entry.name}”" if entry is not None else "the prediction"
-        text = f"{pixels:,} pixels written as {what}."
+        text = f"{edit.pixels:,} pixels written as {what}."
+        kept = overlap_by_class(after, writing.wanted)
         if kept:
-            names = {other.value: other.name for other in self._classes.entries}
-            stayed = ", ".join(
-                f"{count:,} of “{names.get(value, value)}”"
-                for value, count in kept.items()
-            )
-            text += f" Left as they were: {stayed}."
+            text += f" Left as they were: {_whose(kept, document.classes)}."
+        self._workspace.status.say(text)
         return text
 
 
-def _of_source(
+def _whose(counts: Mapping[int, int], classes: Iterable[AnnotationClass]) -> str:
+    names = {entry.value: entry.name for entry in classes}
+    return ", ".join(
+        f"{count:,} of “{names.get(value, value)}”" for value, count in counts.items()
+    )
+
+
+def of_source(
     known: Embedded,
-    source: Source,
+    source: sources.Source,
     text: str,
     entry: AnnotationClass,
     mask: NDArray[np.bool_] | None = None,
 ) -> Writing:
+    """Write what a source makes of an image, or its mask if it is there, as a class.
+
+    Raises
+    ------
+    PromptError
+        If that only says what is no class.
+    """
     if entry.background:
         raise PromptError(
             f"“{entry.name}” only says what is no class: choose another class."
@@ -266,6 +240,8 @@ def _of_source(
 OPACITY = 0.85
 DELAY = 100
 """Milliseconds after which what is pointed at shows."""
+
+_TAKEN = "taken pixels"
 
 
 @dataclass(frozen=True)
@@ -285,12 +261,12 @@ class Writing:
     """
 
     wanted: NDArray[np.integer]
-    source: Source
+    source: sources.Source
     text: str
     entry: AnnotationClass | None = None
 
 
-Make = Callable[["Image", "Plane", "Embedded"], Writing]
+Make = Callable[["Place", "Embedded"], Writing]
 """Makes what is to be written of a plane; changes nothing."""
 
 
@@ -314,13 +290,8 @@ class Effect:
         taken = sum(self.taken.values())
         text = f"{self.pixels - taken:,} pixels"
         if taken:
-            names = {entry.value: entry.name for entry in classes}
-            whose = ", ".join(
-                f"{count:,} of “{names.get(value, value)}”"
-                for value, count in self.taken.items()
-            )
             fate = "would be overwritten" if overwrites else "would stay"
-            text += f"; in pink {whose} {fate}"
+            text += f"; in pink {_whose(self.taken, classes)} {fate}"
         return text + "."
 
 
@@ -347,13 +318,11 @@ class WritingPreview:
         self._make: Make | None = None
         self._overwrites: Callable[[], bool] = lambda: False
         self._effect: Effect | None = None
-        self._shown: DerivedLabels | None = None
-        self._said = self._said_before = ""
-        classes.changed.connect(self._soon)
-        classes.areas_changed.connect(self._soon)
+        self._shown: Shown | None = None
         for signal in (
-            workspace.image_changed,
-            workspace.prompts_changed,  # also where another plane is shown
+            classes.changed,
+            classes.areas_changed,
+            workspace.plane_changed,
             workspace.model_changed,
         ):
             signal.connect(self._soon)
@@ -361,7 +330,7 @@ class WritingPreview:
     def close(self) -> None:
         """Take the preview away, and let go of all listeners."""
         self.hide()
-        self.changed.disconnect()
+        disconnect_all(self)
 
     @property
     def effect(self) -> Effect | None:
@@ -371,9 +340,7 @@ class WritingPreview:
     @property
     def layer(self) -> Labels | None:
         """The pixels that other classes have, if there are any, while in the viewer."""
-        shown = self._shown
-        layer: Labels | None = shown.layer(self._workspace.viewer) if shown else None
-        return layer
+        return self._shown.layer(_TAKEN) if self._shown is not None else None
 
     def show(self, make: Make, overwrites: Callable[[], bool]) -> None:
         """Preview what ``make`` makes of the plane that is shown, until `hide`.
@@ -386,19 +353,16 @@ class WritingPreview:
             Whether pixels of other classes would be written to.
         """
         self._make, self._overwrites = make, overwrites
-        if self._workspace.status != self._said:
-            self._said = self._said_before = self._workspace.status
-        # Not for what the mouse only passes
-        self._workspace.pacer.soon("writing preview", DELAY, self.refresh)
+        self._workspace.status.begin_aside()
+        self._soon()  # and not at once for what the mouse only passes
 
     def hide(self) -> None:
         """Preview nothing any more."""
-        if self._make is None:
-            return
-        self._make = None
-        if self._workspace.status == self._said:
-            self._workspace.say(self._said_before)
-        self._show(None)
+        if self._make is not None:
+            self._make = None
+            self._workspace.status.end_aside()
+            self._take_away()
+            self._set_effect(None)
 
     def _soon(self) -> None:
         if self._make is not None:
@@ -406,67 +370,43 @@ class WritingPreview:
 
     def refresh(self) -> None:
         """Look again at what is previewed, and at the labels."""
-        layer, plane = self._workspace.image, self._workspace.plane_here()
-        known = self._workspace.known_here()
         if self._make is None:
             return
-        if layer is None or plane is None or known is None:
-            self._show(None)
-            return
-        try:
-            writing = self._make(layer, plane, known)
-        except LocalDiscError:
-            self._show(None)  # it is said when it is to be added
-            return
-        labels = self._classes.labels_layer
-        pixels = int(np.count_nonzero(writing.wanted))
-        if labels is None:
-            self._show(Effect(pixels))
-        else:
-            before = read_plane(labels, plane)
-            taken = taken_pixels(before, writing.wanted)
-            self._paint(layer, plane, taken)
-            overlap = overlap_by_class(before, writing.wanted)
-            self._show(Effect(pixels, overlap))
-        self._say()
+        place = self._workspace.place_or_none()
+        known = self._workspace.known(place)
+        effect = None
+        if place is not None and known is not None:
+            # What cannot be written is said when it is to be added
+            with contextlib.suppress(LocalDiscError):
+                effect = self._show(place, self._make(place, known))
+        if effect is None or not effect.taken:
+            self._take_away()
+        self._set_effect(effect)
+        if effect is not None:
+            described = effect.describe(self._classes.entries, self._overwrites())
+            self._workspace.status.say_aside(f"Adding it: {described}")
 
-    def _say(self) -> None:
-        """Say the effect, unless something else was said since."""
-        if self._effect is None or self._workspace.status != self._said:
-            return
-        described = self._effect.describe(self._classes.entries, self._overwrites())
-        self._said = f"Adding it: {described}"
-        self._workspace.say(self._said)
-
-    def _show(self, effect: Effect | None) -> None:
-        if self._shown is not None and not (effect and effect.taken):
-            self._shown.remove(self._workspace.viewer)
-            self._shown = None
+    def _set_effect(self, effect: Effect | None) -> None:
         if effect != self._effect:
             self._effect = effect
             self.changed.emit()
 
-    def _paint(self, layer: Image, plane: Plane, taken: NDArray[np.bool_]) -> None:
-        if not taken.any():
-            return
-        viewer = self._workspace.viewer
-        pixels, placement = plane.expand(taken.view(np.uint8)), plane.placement(layer)
-        colours = overlap_colours()
-        metadata = {"overlap": True}
-        if self._shown is not None and self._shown.update(
-            viewer, pixels, colours, placement, metadata
-        ):
-            return
-        self._shown = DerivedLabels(
-            viewer,
-            pixels,
-            colours,
-            placement,
-            f"{layer.name} taken pixels{plane.caption}",
-            metadata,
-            keep_selection=True,
-        )
-        shown = self.layer
-        if shown is not None:
-            shown.opacity = OPACITY
-            shown.editable = False
+    def _take_away(self) -> None:
+        if self._shown is not None:
+            self._shown.remove(_TAKEN)
+            self._shown = None
+
+    def _show(self, place: Place, writing: Writing) -> Effect:
+        labels = self._classes.labels_layer
+        pixels = int(np.count_nonzero(writing.wanted))
+        if labels is None:
+            return Effect(pixels)
+        before = read_plane(labels, place.plane)
+        taken = taken_pixels(before, writing.wanted)
+        if place.shown is not self._shown:
+            self._take_away()
+        if taken.any():
+            look = Look(overlap_colours(), OPACITY, editable=False)
+            place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
+            self._shown = place.shown
+        return Effect(pixels, overlap_by_class(before, writing.wanted))

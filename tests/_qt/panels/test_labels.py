@@ -57,12 +57,12 @@ def test_the_preview_follows_the_mouse(qtbot, viewer, eye, finding, mouse):
     controller = finding.controller
     at = hand.at(eye.data_to_world((12, 30)))
     qtbot.mouseMove(hand._canvas.native, at)
-    qtbot.waitUntil(lambda: controller.hover.layer is not None, timeout=5000)
-    layer = controller.hover.layer
+    qtbot.waitUntil(lambda: controller.prompts.hover.layer is not None, timeout=5000)
+    layer = controller.prompts.hover.layer
     brightest = np.unravel_index(np.argmax(layer.data), layer.data.shape)
     found = eye.world_to_data(layer.data_to_world(brightest))
     assert np.abs(found - (12, 30)).max() < 1
-    assert controller.prompts == ()
+    assert controller.prompts.points == ()
     hand.click(eye.data_to_world((12, 30)))
     assert not layer.visible
     finding.similar_panel.button.click()
@@ -74,23 +74,23 @@ def test_a_prompt_is_dragged_with_naparis_own_tool(qtbot, viewer, eye, finding, 
     controller = finding.controller
     hand.click(eye.data_to_world((12, 30)))
     finding.similar_panel.button.click()
-    points = controller.prompts_layer
+    points = controller.prompts.points_layer
     viewer.layers.selection.active = points
     points.mode = "select"
     hand = mouse(viewer)  # other controls may have changed the canvas's size
-    before = controller.prompts[0]
+    before = controller.prompts.points[0]
     start = eye.data_to_world(before.point)
     end = hand.at(eye.data_to_world((25, 15))) - hand.at(start)
     hand.drag(start, (end.x(), end.y()))
-    after = controller.prompts[0]
+    after = controller.prompts.points[0]
     np.testing.assert_allclose(after.point, (25, 15), atol=0.7)
     np.testing.assert_allclose(points.data[0], after.point)
     np.testing.assert_allclose(
-        controller.similarity_layer.metadata["napari-localdisc"]["positive"],
+        controller.prompts.similarity_layer.metadata["napari-localdisc"]["positive"],
         [after.point],
     )
     qtbot.keyClick(hand._canvas.native, Qt.Key.Key_Delete)
-    assert controller.prompts == ()
+    assert controller.prompts.points == ()
     widget_counts = finding.similar_panel.counts.text()
     assert widget_counts == "+ 0    − 0"
 
@@ -98,20 +98,20 @@ def test_a_prompt_is_dragged_with_naparis_own_tool(qtbot, viewer, eye, finding, 
 def test_the_slider_moves_the_display_and_writes_when_released(viewer, eye, finding):
     controller, row = finding.controller, finding.similar_panel.threshold_row
     assert not row.isEnabled()
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     assert row.isEnabled()
     assert row.automatic.isChecked()
-    assert row.slider.value() == pytest.approx(controller.masks.threshold, abs=0.01)
-    mask = controller.masks.layer
+    assert row.slider.value() == pytest.approx(controller.mask.threshold, abs=0.01)
+    mask = controller.mask.layer
     written = mask.data.copy()
     row.slider.setSliderDown(True)
     for value in (0.5, 0.6, 0.8):
         row.slider.setValue(value)
     np.testing.assert_array_equal(mask.data, written)
-    low, high = controller.similarity_layer.contrast_limits
+    low, high = controller.prompts.similarity_layer.contrast_limits
     assert low < 0.8 < high
     row.slider.setSliderDown(False)
-    assert controller.masks.threshold == pytest.approx(0.8)
+    assert controller.mask.threshold == pytest.approx(0.8)
     assert mask.data.sum() < written.sum()
     assert not row.automatic.isChecked()
     row.automatic.click()
@@ -120,16 +120,16 @@ def test_the_slider_moves_the_display_and_writes_when_released(viewer, eye, find
 
 def test_options_and_the_preview_of_what_is_overwritten(viewer, eye, finding):
     controller, panel = finding.controller, finding.similar_panel
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     panel.options_row.minimum_size.setValue(3)
     panel.options_row.connected.setChecked(True)
-    assert controller.masks.options.minimum_size == 3
-    assert controller.masks.options.connected
+    assert controller.prompts.options.minimum_size == 3
+    assert controller.prompts.options.connected
     panel.add_button.click()
     assert controller.labels_layer.data.any()
     assert panel.effect.text() == "No mask yet."
     finding.labels_panel.add_button.click()
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     assert "“class 1” would stay" in panel.effect.text()
     finding.labels_panel.overwrite.setChecked(True)
     assert "would be overwritten" in panel.effect.text()
@@ -188,7 +188,7 @@ def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
     )
     assert panel.legend.chosen == {labels[0], labels[-1]}
     panel.add_button.click()
-    clusters = widget.controller.clusters_layer.data
+    clusters = widget.controller.clusters.layer.data
     wanted = np.isin(clusters, [labels[0], labels[-1]])
     np.testing.assert_array_equal(widget.controller.labels_layer.data == 1, wanted)
     # Pointing at another button shows what it would take of that
@@ -198,7 +198,12 @@ def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
     )
     at = QPointF(button.rect().center())
     QApplication.sendEvent(button, QEnterEvent(at, at, at))
-    vessel = widget.controller.known_here().embedding.structure("vessel") >= 0.5
+    vessel = (
+        widget.controller.workspace.known(
+            widget.controller.workspace.place_or_none()
+        ).embedding.structure("vessel")
+        >= 0.5
+    )
     taken = wanted & vessel
     qtbot.waitUntil(lambda: preview.layer is not None, timeout=5000)
     assert preview.effect.taken == {1: np.count_nonzero(taken)}
@@ -235,7 +240,7 @@ def test_strokes_painted_on_the_canvas(qtbot, viewer, eye, widget, wait, mouse):
     controller = widget.controller
     widget.strokes_panel.paint_button.click()
     wait(widget)
-    strokes = controller.strokes_layer
+    strokes = controller.strokes.layer
     assert strokes.mode == "paint"
     strokes.brush_size = 4
     hand = mouse(viewer)
@@ -262,11 +267,11 @@ def test_strokes_painted_on_the_canvas(qtbot, viewer, eye, widget, wait, mouse):
 def test_closing_while_learning(qtbot, viewer, eye, widget, wait, notifications):
     widget.strokes_panel.paint_button.click()
     wait(widget)
-    strokes = widget.controller.strokes_layer
+    strokes = widget.controller.strokes.layer
     for at, value in (((10, 10), 1), ((35, 30), 2)):
         with strokes.block_history():
             strokes.paint(at, value)
-    qtbot.waitUntil(lambda: widget.controller.strokes.is_busy, timeout=10_000)
+    qtbot.waitUntil(lambda: widget.controller.strokes.work.is_busy, timeout=10_000)
     viewer.window.remove_dock_widget(widget)
     with strokes.block_history():
         strokes.paint((20, 20), 1)
@@ -284,7 +289,7 @@ def test_keys_on_the_canvas(qtbot, viewer, eye, widget, wait, mouse):
     canvas = hand._canvas.native
     qtbot.keyClick(canvas, Qt.Key.Key_Q)
     wait(widget)
-    assert widget.controller.is_finding
+    assert widget.controller.prompts.is_finding
     assert widget.tabs.currentWidget() is widget.similar_page
     assert "Key: Q" in widget.similar_panel.button.toolTip()
     hand.click(eye.data_to_world((12, 30)))
@@ -332,7 +337,9 @@ def test_from_a_fundus_image_to_a_saved_vessel_and_disc_mask(
     try:
         buttons = widget.structure_panel.add_buttons
         left_click(qtbot, buttons["vessel"])
-        qtbot.waitUntil(lambda: not widget.controller.is_busy, timeout=200_000)
+        qtbot.waitUntil(
+            lambda: not widget.controller.workspace.work.is_busy, timeout=200_000
+        )
         left_click(qtbot, buttons["optic disc"])
         left_click(qtbot, widget.labels_panel.save_button)
         control = widget.export_section.control

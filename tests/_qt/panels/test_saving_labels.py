@@ -47,8 +47,8 @@ def widget(viewer, open_widget, picture, wait):
     widget = open_widget(viewer)
     widget.similar_panel.button.click()
     wait(widget)
-    widget.controller.add_prompt((12, 30))
-    widget.controller.writing.add_mask()
+    widget.controller.prompts.add((12, 30))
+    widget.controller.prompts.add_mask()
     assert widget.controller.labels_layer.data.any()
     return widget
 

@@ -35,11 +35,11 @@ def widget(viewer, file, open_widget, wait, sessions_folder):
     viewer.open(file, plugin="napari")
     widget = open_widget(viewer)
     widget.controller.classes.add("disc", "#00ff00")
-    widget.controller.add_prompt((12, 30))
+    widget.controller.prompts.add((12, 30))
     wait(widget)
-    widget.controller.writing.add_mask()
+    widget.controller.prompts.add_mask()
     wait(widget)
-    widget.controller.add_prompt((20, 21))
+    widget.controller.prompts.add((20, 21))
     wait(widget)
     return widget
 
@@ -76,7 +76,7 @@ def test_saved_and_opened_from_the_panel(
     wait_for(qtbot, lambda: second.controller.labels_layer is not None)
     wait(second)
     np.testing.assert_array_equal(second.controller.labels_layer.data, labels)
-    assert second.controller.prompts == (Prompt(20, 21),)
+    assert second.controller.prompts.points == (Prompt(20, 21),)
     # An answer of “Cancel” does nothing
     choose("")
     for button in (
@@ -147,7 +147,7 @@ def test_concept_menus_offer_what_there_is(widget, qtbot, choose, tmp_path):
     section.save_prompts.trigger()
     wait_for(qtbot, (tmp_path / "disc.concept.safetensors").exists)
     section.apply_to_all.trigger()
-    viewer = widget.controller.viewer
+    viewer = widget.controller.workspace.viewer
     wait_for(qtbot, lambda: "eye disc" in viewer.layers)
 
 
@@ -215,4 +215,4 @@ def test_what_is_not_as_it_was_is_shown(
     wait_for(qtbot, lambda: bool(said))
     assert "is gone" in said[0]
     assert said[0] in [record.message for record in notification_manager.records]
-    assert "eye labels" in second.controller.viewer.layers
+    assert "eye labels" in second.controller.workspace.viewer.layers

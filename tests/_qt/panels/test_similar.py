@@ -36,24 +36,31 @@ def clicked(qtbot, viewer, open_widget, wait, mouse):
         wanted = np.array([*index, 12, 30])
         hit = hand.click(image.data_to_world(wanted))
         wait(widget)
-        assert len(controller.prompts) == 1
+        assert len(controller.prompts.points) == 1
         # The prompt is where the canvas pixel is, within a pixel of what was aimed at
         at = image.world_to_data(hit)[-2:]
-        np.testing.assert_allclose(controller.prompts[0].point, at, atol=1e-3)
+        np.testing.assert_allclose(controller.prompts.points[0].point, at, atol=1e-3)
         assert np.abs(at - (12, 30)).max() < 0.5
-        layer = controller.similarity_layer
+        layer = controller.prompts.similarity_layer
         brightest = np.unravel_index(np.argmax(layer.data), layer.data.shape)
         found = image.world_to_data(layer.data_to_world(brightest))
         assert np.abs(found - wanted).max() < 0.7
         hand.shift_click(image.data_to_world([*index, 40, 8]))
-        assert [prompt.positive for prompt in controller.prompts] == [True, False]
-        np.testing.assert_allclose(controller.prompts[1].point, (40, 8), atol=0.5)
+        assert [prompt.positive for prompt in controller.prompts.points] == [
+            True,
+            False,
+        ]
+        np.testing.assert_allclose(
+            controller.prompts.points[1].point, (40, 8), atol=0.5
+        )
         if writes:
             lands(hand, controller, image, index, hit)
 
     def lands(hand, controller, image, index, hit):
-        points = [prompt.point for prompt in controller.prompts]
-        wanted = controller.known_here().embedding.mask(points[:1], points[1:])
+        points = [prompt.point for prompt in controller.prompts.points]
+        wanted = controller.workspace.known(
+            controller.workspace.place_or_none()
+        ).embedding.mask(points[:1], points[1:])
         qtbot.keyClick(hand._canvas.native, Qt.Key.Key_K)
         labels = controller.labels_layer
         data = image.data[0] if image.multiscale else image.data
@@ -111,11 +118,11 @@ def test_clicks_where_the_world_has_smaller_units(
     viewer.add_image(np.zeros((9, 9)), scale=(2, 2), units="um")
     assert [str(unit) for unit in viewer.layers.extent.units] == ["micrometer"] * 2
     widget = open_widget(viewer)
-    widget.controller.set_image(image)
+    widget.controller.workspace.images.choose(image)
     widget.similar_panel.button.click()
     wait(widget)
     mouse(viewer).click(np.multiply(image.data_to_world((12, 30)), 1000))
-    point = widget.controller.prompts[0].point
+    point = widget.controller.prompts.points[0].point
     np.testing.assert_allclose(point, (12, 30), atol=0.5)
 
 
@@ -132,7 +139,7 @@ def test_drags_and_clicks_outside_are_no_prompts(qtbot, viewer, finding, mouse):
     hand = mouse(viewer)
     centre = viewer.scene.camera.center
     hand.drag((20, 20), (60, 0))
-    assert finding.controller.prompts == ()
+    assert finding.controller.prompts.points == ()
     qtbot.waitUntil(lambda: viewer.scene.camera.center != centre)  # it panned
     before = hand.at((20, 20))
     hand.drag((20, 20), (40, -30), Qt.MouseButton.MiddleButton)
@@ -142,30 +149,30 @@ def test_drags_and_clicks_outside_are_no_prompts(qtbot, viewer, finding, mouse):
     zoom = viewer.scene.camera.zoom
     hand.wheel((20, 20), 15)
     qtbot.waitUntil(lambda: viewer.scene.camera.zoom > zoom)
-    assert finding.controller.prompts == ()
+    assert finding.controller.prompts.points == ()
     hand = mouse(viewer)
     hand.drag((20, 20), (2, -2))  # a hand is never quite still
-    assert len(finding.controller.prompts) == 1
+    assert len(finding.controller.prompts.points) == 1
     viewer.scene.camera.zoom = 2
     mouse(viewer).click((-5, -5))
-    assert len(finding.controller.prompts) == 1
+    assert len(finding.controller.prompts.points) == 1
 
 
 def test_a_double_click_is_one_prompt_and_does_not_zoom(viewer, finding, mouse):
     hand = mouse(viewer)
     zoom = viewer.scene.camera.zoom
     hand.double_click((20, 20))
-    assert len(finding.controller.prompts) == 1
+    assert len(finding.controller.prompts.points) == 1
     assert viewer.scene.camera.zoom == zoom
     finding.similar_panel.button.click()
     hand.double_click((20, 20))
-    assert len(finding.controller.prompts) == 1
+    assert len(finding.controller.prompts.points) == 1
     assert viewer.scene.camera.zoom == 2 * zoom
 
 
 def test_leaving_gives_the_mouse_back(viewer, finding, mouse):
     finding.similar_panel.button.click()
-    assert not finding.controller.is_finding
+    assert not finding.controller.prompts.is_finding
     before = (
         list(viewer.mouse_drag_callbacks),
         list(viewer.mouse_double_click_callbacks),
@@ -175,7 +182,7 @@ def test_leaving_gives_the_mouse_back(viewer, finding, mouse):
     finding.similar_panel.button.click()
     assert viewer.cursor.style == "standard"
     mouse(viewer).click((20, 20))
-    assert finding.controller.prompts == ()
+    assert finding.controller.prompts.points == ()
     assert before == (
         list(viewer.mouse_drag_callbacks),
         list(viewer.mouse_double_click_callbacks),
@@ -193,12 +200,12 @@ def test_a_brush_that_was_in_use_comes_back(viewer, picture, open_widget, wait, 
     hand = mouse(viewer)
     hand.click((20, 20))
     assert not labels.data.any()
-    assert len(widget.controller.prompts) == 1
+    assert len(widget.controller.prompts.points) == 1
     widget.similar_panel.button.click()
     assert labels.mode == "paint"
     hand.click((20, 20))
     assert labels.data.any()
-    assert len(widget.controller.prompts) == 1
+    assert len(widget.controller.prompts.points) == 1
 
 
 def test_a_brush_that_is_taken_meanwhile_paints(viewer, finding, mouse):
@@ -206,7 +213,7 @@ def test_a_brush_that_is_taken_meanwhile_paints(viewer, finding, mouse):
     labels.mode = "paint"
     mouse(viewer).click((20, 20))
     assert labels.data.any()
-    assert finding.controller.prompts == ()
+    assert finding.controller.prompts.points == ()
     finding.similar_panel.button.click()
     assert labels.mode == "paint"
 
@@ -227,5 +234,5 @@ def test_clicks_in_a_volume_are_explained(viewer, finding, mouse):
     hand = mouse(viewer)
     viewer.dims.ndisplay = 3
     hand.click((20, 20))
-    assert finding.controller.prompts == ()
+    assert finding.controller.prompts.points == ()
     assert "2-D display" in notification_manager.records[-1].message

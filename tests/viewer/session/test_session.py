@@ -52,36 +52,39 @@ def opened(models, request):
 
 def annotate(controller):
     """Prompts, two classes, one of them painted, and strokes."""
-    controller.set_number_of_structures(5)
+    controller.clusters.set_number(5)
     controller.classes.add("disc", "#00ff00")
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     controller.classes.add("cup", "#ff0000")
     labels = controller.labels_layer
     labels.data[40:44, 3:9] = 2
     labels.refresh()
-    controller.add_prompt((20, 21))
-    controller.add_prompt((40, 8), positive=False)
-    controller.masks.set_options(threshold=0.4, smooth=True)
+    controller.prompts.add((20, 21))
+    controller.prompts.add((40, 8), positive=False)
+    controller.prompts.set_options(threshold=0.4, smooth=True)
     controller.strokes.start()
-    with controller.strokes_layer.block_history():
-        controller.strokes_layer.paint((5, 5), 1)
-        controller.strokes_layer.paint((30, 20), 3)
+    with controller.strokes.layer.block_history():
+        controller.strokes.layer.paint((5, 5), 1)
+        controller.strokes.layer.paint((30, 20), 3)
 
 
 def assert_same(restored, controller):
     assert restored.annotation() == controller.annotation()
-    assert restored.prompts == controller.prompts
-    assert restored.masks.threshold == controller.masks.threshold
-    assert restored.number_of_structures == controller.number_of_structures
-    for name in ("labels_layer", "strokes_layer", "similarity_layer"):
-        mine, its = getattr(restored, name), getattr(controller, name)
+    assert restored.prompts.points == controller.prompts.points
+    assert restored.mask.threshold == controller.mask.threshold
+    assert restored.clusters.number == controller.clusters.number
+    for mine, its in (
+        (restored.labels_layer, controller.labels_layer),
+        (restored.strokes.layer, controller.strokes.layer),
+        (restored.prompts.similarity_layer, controller.prompts.similarity_layer),
+    ):
         np.testing.assert_array_equal(mine.data, its.data)
         assert mine.name == its.name
         np.testing.assert_allclose(
             mine.data_to_world((7, 3)), its.data_to_world((7, 3))
         )
-    mine, its = restored.prompts_layer, controller.prompts_layer
+    mine, its = restored.prompts.points_layer, controller.prompts.points_layer
     for name in ("data", "symbol", "face_color"):
         np.testing.assert_array_equal(getattr(mine, name), getattr(its, name))
     assert len(set(map(str, mine.symbol))) == 2
@@ -111,9 +114,11 @@ def test_everything_comes_back_in_another_viewer(opened, file, tmp_path):
     again.open(saved[0])
     assert troubles == [[]]
     assert_same(restored, controller)
-    assert len(restored.viewer.layers) == len(controller.viewer.layers)
+    assert len(restored.workspace.viewer.layers) == len(
+        controller.workspace.viewer.layers
+    )
     # And it goes on from there
-    restored.writing.add_mask()
+    restored.prompts.add_mask()
     assert (restored.labels_layer.data == 2).sum() > 24
     restored.undo()
     np.testing.assert_array_equal(
@@ -126,23 +131,23 @@ def test_an_image_that_is_open_is_used(opened, file, tmp_path):
     annotate(controller)
     sessions.save(tmp_path / "mine")
     restored, again = opened(file)
-    image = restored.image
+    image = restored.workspace.images.current
     image.name = "renamed"
     again.open(tmp_path / "mine.localdisc")
-    assert restored.images == [image]
+    assert restored.workspace.images.images == [image]
     assert restored.labels_layer is not None
-    assert restored.prompts == controller.prompts
+    assert restored.prompts.points == controller.prompts.points
 
 
 def test_pixels_without_a_file_are_in_the_session(opened, picture, tmp_path):
     controller, sessions = opened()
-    controller.viewer.add_image(picture, name="made here", **PLACED)
+    controller.workspace.viewer.add_image(picture, name="made here", **PLACED)
     annotate(controller)
     sessions.save(tmp_path / "mine")
     restored, again = opened()
     again.open(tmp_path / "mine.localdisc")
-    np.testing.assert_array_equal(restored.image.data, picture)
-    assert restored.image.rgb
+    np.testing.assert_array_equal(restored.workspace.images.current.data, picture)
+    assert restored.workspace.images.current.rgb
     assert_same(restored, controller)
 
 
@@ -176,16 +181,16 @@ def test_image_of_another_size(opened, file, picture, tmp_path):
     (said,) = troubles_of(again, tmp_path / "mine.localdisc")
     assert "another size" in said
     assert_labels_are_there(restored, controller)
-    assert restored.prompts == ()
+    assert restored.prompts.points == ()
 
 
 def assert_labels_are_there(restored, controller):
     by_name = {
         layer.name: layer
-        for layer in restored.viewer.layers
+        for layer in restored.workspace.viewer.layers
         if isinstance(layer, Labels)
     }
-    for layer in (controller.labels_layer, controller.strokes_layer):
+    for layer in (controller.labels_layer, controller.strokes.layer):
         np.testing.assert_array_equal(by_name[layer.name].data, layer.data)
         np.testing.assert_allclose(
             by_name[layer.name].data_to_world((7, 3)), layer.data_to_world((7, 3))
@@ -200,7 +205,7 @@ def test_image_that_is_gone_is_said_and_labels_come_back(opened, file, tmp_path)
     restored, again = opened()
     (said,) = troubles_of(again, tmp_path / "mine.localdisc")
     assert f"“eye” is gone ({file})" in said
-    assert restored.image is None
+    assert restored.workspace.images.current is None
     assert_labels_are_there(restored, controller)
 
 
@@ -214,9 +219,9 @@ def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):
     assert [each.colours for each in after] == [each.colours for each in before]
     # Nor does a preview of what adding something would do
     controller.classes.add("lens")
-    controller.add_clusters([1, 2, 3, 4, 5])
+    controller.clusters.add([1, 2, 3, 4, 5])
     controller.writing.preview_structure("vessel")
-    assert controller.writing.preview.layer in controller.viewer.layers
+    assert controller.writing.preview.layer in controller.workspace.viewer.layers
     names = [each.name for each in sessions.draft().session.labels]
     assert not [name for name in names if "taken" in name]
     sessions.save(tmp_path / "mine")
@@ -228,7 +233,9 @@ def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):
     file.unlink()
     alone, restoring = opened()
     restoring.open(tmp_path / "mine.localdisc")
-    shown = [layer for layer in alone.viewer.layers if layer.name == "eye labels"]
+    shown = [
+        layer for layer in alone.workspace.viewer.layers if layer.name == "eye labels"
+    ]
     np.testing.assert_allclose(shown[0].colormap.map(1), (0, 1, 0, 1))
 
 
@@ -268,25 +275,27 @@ def test_what_is_no_session_is_a_sentence(opened, tmp_path):
 
 def test_stacks_and_several_images(opened, picture, tmp_path):
     controller, sessions = opened()
-    viewer = controller.viewer
+    viewer = controller.workspace.viewer
     stack = viewer.add_image(np.stack([picture[..., 0], picture[..., 1]]), name="stack")
     controller.classes.add("disc")
     viewer.dims.set_current_step(0, 1)
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
-    controller.add_prompt((20, 20))
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
+    controller.prompts.add((20, 20))
     flat = viewer.add_image(picture, name="flat")
-    controller.set_image(flat)
-    controller.add_prompt((5, 5))
+    controller.workspace.images.choose(flat)
+    controller.prompts.add((5, 5))
     sessions.save(tmp_path / "mine")
     restored, again = opened()
     assert troubles_of(again, tmp_path / "mine.localdisc") == []
-    assert restored.image.name == "flat"
-    assert restored.prompts == (Prompt(5, 5),)
-    (other,) = [layer for layer in restored.images if layer.name == "stack"]
-    restored.set_image(other)
-    controller.set_image(stack)
-    restored.viewer.dims.set_current_step(0, 1)
+    assert restored.workspace.images.current.name == "flat"
+    assert restored.prompts.points == (Prompt(5, 5),)
+    (other,) = [
+        layer for layer in restored.workspace.images.images if layer.name == "stack"
+    ]
+    restored.workspace.images.choose(other)
+    controller.workspace.images.choose(stack)
+    restored.workspace.viewer.dims.set_current_step(0, 1)
     assert restored.annotation() == controller.annotation()
     np.testing.assert_array_equal(
         restored.labels_layer.data, controller.labels_layer.data
@@ -313,7 +322,7 @@ def test_saved_every_minute_if_there_is_something_new(opened, file, tmp_path):
     assert beat.seconds == INTERVAL == 60
     beat.call()
     assert not saver.path.exists()  # nothing was done yet
-    controller.add_prompt((12, 30))
+    controller.prompts.add((12, 30))
     assert not saver.path.exists()
     beat.call()
     assert read_session(saver.path).images[0].annotation["planes"]
@@ -333,8 +342,8 @@ def test_saved_every_minute_if_there_is_something_new(opened, file, tmp_path):
 def test_saved_at_once_when_labels_are_written(opened, file, tmp_path):
     controller, sessions = opened(file)
     saver = Autosaver(controller, sessions, Beat(), tmp_path)
-    controller.add_prompt((12, 30))
-    controller.writing.add_mask()
+    controller.prompts.add((12, 30))
+    controller.prompts.add_mask()
     labels = controller.labels_layer.data
     np.testing.assert_array_equal(read_session(saver.path).labels[0].data, labels)
     controller.undo()
@@ -408,12 +417,12 @@ controller.set_model("tiny")
 beat = Beat()
 saver = Autosaver(controller, Sessions(controller), beat, folder)
 controller.classes.add("disc")
-controller.add_prompt((12, 30))
-controller.writing.add_mask()  # saved at once
-controller.add_prompt((20, 21))
+controller.prompts.add((12, 30))
+controller.prompts.add_mask()  # saved at once
+controller.prompts.add((20, 21))
 beat.call()  # a minute passed
 np.save(kept, controller.labels_layer.data)
-controller.add_prompt((33, 9))  # the minute that is lost
+controller.prompts.add((33, 9))  # the minute that is lost
 
 def killing(file, array, allow_pickle):
     file.write(b"half")
@@ -436,7 +445,7 @@ def test_a_killed_process_loses_the_last_minute_at_most(opened, file, tmp_path):
     saver.restore(crashed)
     np.testing.assert_array_equal(controller.labels_layer.data, np.load(kept))
     assert np.load(kept).any()
-    assert controller.prompts == (Prompt(20, 21),)
+    assert controller.prompts.points == (Prompt(20, 21),)
     assert [entry.name for entry in controller.classes.entries] == ["disc"]
     # What was restored is safe again, and no longer offered
     assert saver.crashed() == []

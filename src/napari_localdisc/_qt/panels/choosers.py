@@ -54,20 +54,22 @@ class ImageChooser(_Chooser):
             "The image to work on.\nOf a stack the slice that is shown counts, of a "
             "multiscale image the finest level."
         )
-        controller.images_changed.connect(self._refresh)
-        controller.image_changed.connect(self._refresh)
+        controller.workspace.images.listed.connect(self._refresh)
+        controller.workspace.image_changed.connect(self._refresh)
         self.currentIndexChanged.connect(self._choose)
         self._refresh()
 
     def _refresh(self) -> None:
-        images = self._controller.images
-        current = self._controller.image
+        images = self._controller.workspace.images.images
+        current = self._controller.workspace.images.current
         self._layers = [weakref.ref(layer) for layer in images]
         index = images.index(current) if current in images else -1
         self._fill([layer.name for layer in images], index)
 
     def _choose(self, index: int) -> None:
-        self._controller.set_image(self._layers[index]() if index >= 0 else None)
+        self._controller.workspace.images.choose(
+            self._layers[index]() if index >= 0 else None
+        )
 
 
 class ModelChooser(_Chooser):
@@ -80,8 +82,8 @@ class ModelChooser(_Chooser):
             "The network that looks at the image.\nBundled models come first, then "
             "your own."
         )
-        controller.model_changed.connect(self._refresh)
-        controller.models_changed.connect(self._refresh)
+        controller.workspace.model_changed.connect(self._refresh)
+        controller.workspace.models.listed.connect(self._refresh)
         self.currentTextChanged.connect(self._choose)
         self._refresh()
 
@@ -91,8 +93,8 @@ class ModelChooser(_Chooser):
         super().showPopup()
 
     def _refresh(self) -> None:
-        names = self._controller.models
-        current = self._controller.model
+        names = self._controller.workspace.models.names
+        current = self._controller.workspace.models.name
         self._fill(names, names.index(current) if current in names else -1)
 
     def _choose(self, name: str) -> None:
@@ -110,7 +112,7 @@ class ProgressRow(QWidget):
         self.bar.setTextVisible(False)
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop; everything stays as it was before")
-        self.status = QLabel(controller.status)
+        self.status = QLabel(controller.workspace.status.text)
         self.status.setWordWrap(True)
         self.status.setToolTip("What was done, and what can be done next")
         row = QHBoxLayout()
@@ -121,13 +123,13 @@ class ProgressRow(QWidget):
         layout.addWidget(self.status)
         layout.addLayout(row)
         self.cancel_button.clicked.connect(self._cancel)
-        controller.busy_changed.connect(self._show_busy)
-        controller.progressed.connect(self._show_progress)
-        controller.status_changed.connect(self._show_status)
-        self._show_busy(controller.is_busy)
+        controller.workspace.work.busy_changed.connect(self._show_busy)
+        controller.workspace.work.progressed.connect(self._show_progress)
+        controller.workspace.status.changed.connect(self._show_status)
+        self._show_busy(controller.workspace.work.is_busy)
 
     def _cancel(self) -> None:
-        self._controller.cancel()
+        self._controller.workspace.cancel()
 
     def _show_busy(self, busy: bool) -> None:
         self.bar.setRange(0, 0)  # moves to and fro until the number of tiles is known

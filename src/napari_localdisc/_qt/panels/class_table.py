@@ -69,7 +69,7 @@ class ClassTable(QTableWidget):
         self.cellDoubleClicked.connect(self._on_double_click)
         controller.classes.changed.connect(self.refresh)
         controller.classes.areas_changed.connect(self._soon)
-        controller.prompts_changed.connect(self._soon)  # another plane is shown
+        controller.workspace.plane_changed.connect(self._soon)  # another plane is shown
         self.refresh()
 
     @property
@@ -129,7 +129,7 @@ class ClassTable(QTableWidget):
         return item
 
     def _soon(self) -> None:
-        self._controller.pacer.soon("areas", AREA_DELAY, self._show_areas)
+        self._controller.workspace.pacer.soon("areas", AREA_DELAY, self._show_areas)
 
     def _show_areas(self) -> None:
         areas = self._controller.classes.areas()

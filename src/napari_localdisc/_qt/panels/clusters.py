@@ -34,8 +34,8 @@ class ClusterPanel(Section):
             "How many structures to tell apart.\nA structure is split in two as the "
             "number grows; its colour stays."
         )
-        self.slider.setRange(FEWEST, controller.most_structures)
-        self.slider.setValue(controller.number_of_structures)
+        self.slider.setRange(FEWEST, controller.workspace.models.most_structures)
+        self.slider.setValue(controller.clusters.number)
         self.legend = Legend(controller)
         self.add_button = QPushButton("Add chosen to labels")
         self.add_button.setToolTip(
@@ -51,11 +51,11 @@ class ClusterPanel(Section):
         self.body.addWidget(self.legend)
         self.body.addWidget(self.add_button)
         self.button.clicked.connect(self._cluster)
-        self.slider.valueChanged.connect(controller.set_number_of_structures)
-        controller.number_changed.connect(self._show_number)
-        controller.model_changed.connect(self._show_range)
-        controller.image_changed.connect(self._show_enabled)
-        controller.busy_changed.connect(self._show_enabled)
+        self.slider.valueChanged.connect(controller.clusters.set_number)
+        controller.clusters.number_changed.connect(self._show_number)
+        controller.workspace.model_changed.connect(self._show_range)
+        controller.workspace.image_changed.connect(self._show_enabled)
+        controller.workspace.work.busy_changed.connect(self._show_enabled)
         self.add_button.clicked.connect(self._add)
         Pointing(self.add_button, self._preview, controller.writing.preview.hide)
         self.legend.chosen_changed.connect(self._show_chosen)
@@ -63,16 +63,16 @@ class ClusterPanel(Section):
         self._show_chosen()
 
     def _add(self) -> None:
-        self._controller.add_clusters(sorted(self.legend.chosen))
+        self._controller.clusters.add(sorted(self.legend.chosen))
 
     def _preview(self) -> None:
-        self._controller.preview_clusters(sorted(self.legend.chosen))
+        self._controller.clusters.preview(sorted(self.legend.chosen))
 
     def _show_chosen(self) -> None:
         self.add_button.setEnabled(bool(self.legend.chosen))
 
     def _cluster(self) -> None:
-        self._controller.cluster()
+        self._controller.clusters.show()
 
     def _show_number(self, number: int) -> None:
         blocker = QSignalBlocker(self.slider)
@@ -80,15 +80,17 @@ class ClusterPanel(Section):
         blocker.unblock()
 
     def _show_range(self) -> None:
-        number = self._controller.number_of_structures
+        number = self._controller.clusters.number
         blocker = QSignalBlocker(self.slider)
-        self.slider.setRange(FEWEST, self._controller.most_structures)
+        self.slider.setRange(FEWEST, self._controller.workspace.models.most_structures)
         self.slider.setValue(number)
         blocker.unblock()
 
     def _show_enabled(self, busy: bool = False) -> None:
-        has_image = self._controller.image is not None
-        self.button.setEnabled(has_image and not self._controller.is_busy)
+        has_image = self._controller.workspace.images.current is not None
+        self.button.setEnabled(
+            has_image and not self._controller.workspace.work.is_busy
+        )
 
 
 class StructurePanel(Section):
@@ -103,8 +105,8 @@ class StructurePanel(Section):
         self._grid.setColumnStretch(0, 1)
         self._grid.setVerticalSpacing(4)
         self.body.addLayout(self._grid)
-        controller.model_changed.connect(self._refresh)
-        controller.image_changed.connect(self._show_enabled)
+        controller.workspace.model_changed.connect(self._refresh)
+        controller.workspace.image_changed.connect(self._show_enabled)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -113,7 +115,7 @@ class StructurePanel(Section):
             if widget is not None:
                 widget.deleteLater()
         self.map_buttons, self.add_buttons = {}, {}
-        for row, name in enumerate(self._controller.structures):
+        for row, name in enumerate(self._controller.workspace.models.structures):
             show, add = QPushButton("Map"), QPushButton("Add to labels")
             show.setToolTip(f"Lay the probability of {name} over the image")
             add.setToolTip(
@@ -134,12 +136,12 @@ class StructurePanel(Section):
         self._show_enabled()
 
     def _show_enabled(self) -> None:
-        has_image = self._controller.image is not None
+        has_image = self._controller.workspace.images.current is not None
         for button in (*self.map_buttons.values(), *self.add_buttons.values()):
             button.setEnabled(has_image)
 
     def _show_map(self, name: str, *clicked: bool) -> None:
-        self._controller.show_structure(name)
+        self._controller.clusters.show_structure(name)
 
     def _add(self, name: str, *clicked: bool) -> None:
         self._controller.writing.add_structure(name)

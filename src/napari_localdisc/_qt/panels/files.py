@@ -218,15 +218,15 @@ class ConceptSection(Section):
         self.apply_here.triggered.connect(self._apply_here)
         self.apply_to_all.triggered.connect(self._apply_to_all)
         save_menu.aboutToShow.connect(self._show_enabled)
-        controller.image_changed.connect(self._show_enabled)
-        controller.prompts_changed.connect(self._show_enabled)
+        controller.prompts.changed.connect(self._show_enabled)
+        controller.workspace.plane_changed.connect(self._show_enabled)
         self._show_enabled()
 
     def _show_enabled(self) -> None:
         kinds = self._concepts.kinds
         self.save_prompts.setEnabled("prompts" in kinds)
         self.save_classes.setEnabled("classifier" in kinds)
-        has_image = self._controller.image is not None
+        has_image = self._controller.workspace.images.current is not None
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
 

@@ -105,8 +105,8 @@ class LabelsPanel(Section):
         self.save_button.clicked.connect(self._ask_and_save)
         controller.classes.changed.connect(self._show)
         controller.history_changed.connect(self._show_history)
-        controller.image_changed.connect(self._show)
-        controller.images_changed.connect(self._show_layers)
+        controller.workspace.image_changed.connect(self._show)
+        controller.workspace.images.listed.connect(self._show_layers)
         export.busy_changed.connect(self._show_saving)
         self._show()
         self._show_history()
@@ -187,7 +187,7 @@ class LabelsPanel(Section):
     def _show(self) -> None:
         self._show_layers()
         controller = self._controller
-        has_image = controller.image is not None
+        has_image = controller.workspace.images.current is not None
         self.add_button.setEnabled(has_image)
         self.remove_button.setEnabled(controller.classes.chosen is not None)
         self._show_saving()
@@ -209,7 +209,7 @@ class LabelsPanel(Section):
         at = layers.index(current) if current is not None else len(layers)
         self.layers.setCurrentIndex(at)
         blocker.unblock()
-        self.layers.setEnabled(self._controller.image is not None)
+        self.layers.setEnabled(self._controller.workspace.images.current is not None)
         self._show_saving()
 
     def _show_history(self) -> None:

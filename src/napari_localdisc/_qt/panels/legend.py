@@ -53,9 +53,8 @@ class Legend(QWidget):
         policy = self.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.setSizePolicy(policy)
-        controller.clusters_changed.connect(self.refresh)
-        controller.image_changed.connect(self._follow)
-        controller.prompts_changed.connect(self._follow)
+        controller.clusters.changed.connect(self.refresh)
+        controller.workspace.plane_changed.connect(self._follow)
         self.refresh()
 
     def sizeHint(self) -> QSize:
@@ -64,7 +63,7 @@ class Legend(QWidget):
 
     def refresh(self) -> None:
         """Read label, share and colour off the labels layer, if there is one."""
-        layer = self._controller.clusters_layer
+        layer = self._controller.clusters.layer
         self._shown = None if layer is None else weakref.ref(layer)
         self.chips = []
         if layer is not None:
@@ -88,7 +87,7 @@ class Legend(QWidget):
     def _follow(self) -> None:
         """Refresh if another plane, with labels of its own, is shown."""
         shown = self._shown() if self._shown is not None else None
-        if shown is not self._controller.clusters_layer:
+        if shown is not self._controller.clusters.layer:
             self.refresh()
 
     def _boxes(self) -> list[QRectF]:
@@ -125,7 +124,7 @@ class Legend(QWidget):
     def mousePressEvent(self, event: Any) -> None:
         """Choose the label that was clicked, for napari's own tools too."""
         label = self._label_at(event.position())
-        layer = self._controller.clusters_layer
+        layer = self._controller.clusters.layer
         if label is None or layer is None:
             return
         more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier

@@ -36,13 +36,13 @@ class TrainingSection(Section):
         self.train_button.clicked.connect(self._train)
 
     def _adapt(self) -> None:
-        self._open().show_adapting(self._controller.model)
+        self._open().show_adapting(self._controller.workspace.models.name)
 
     def _train(self) -> None:
         self._open().show_training()
 
     def _open(self) -> TrainWidget:
-        window = self._controller.viewer.window
+        window = self._controller.workspace.viewer.window
         dock, widget = window.add_plugin_dock_widget(PLUGIN, WIDGET, tabify=True)
         dock.show()
         dock.raise_()

@@ -43,7 +43,7 @@ class SimilarPanel(Section):
             "the layer “prompts”: select it to drag or delete them."
         )
         self.preview = QCheckBox("Preview")
-        self.preview.setChecked(controller.hover.is_enabled)
+        self.preview.setChecked(controller.prompts.hover.is_enabled)
         self.preview.setToolTip("Show what is like the pixel under the cursor")
         self.clear_button = QPushButton("Clear")
         self.clear_button.setToolTip("Forget the clicks on this image and their map")
@@ -67,41 +67,43 @@ class SimilarPanel(Section):
         self.body.addWidget(self.options_row)
         self.body.addWidget(self.effect)
         self.body.addWidget(self.add_button)
-        self.button.toggled.connect(controller.set_finding)
-        self.preview.toggled.connect(controller.hover.set_enabled)
+        self.button.toggled.connect(controller.prompts.set_finding)
+        self.preview.toggled.connect(controller.prompts.hover.set_enabled)
         self.clear_button.clicked.connect(self._clear)
         self.add_button.clicked.connect(self._add)
-        controller.finding_changed.connect(self._show_finding)
-        controller.prompts_changed.connect(self._show_counts)
-        controller.image_changed.connect(self._show_enabled)
-        controller.masks.changed.connect(self._show_effect)
-        controller.prompts_changed.connect(self._show_effect)
+        controller.prompts.finding_changed.connect(self._show_finding)
+        controller.prompts.changed.connect(self._show_counts)
+        controller.workspace.plane_changed.connect(self._show_counts)
+        controller.workspace.image_changed.connect(self._show_enabled)
+        controller.mask.changed.connect(self._show_effect)
+        controller.prompts.changed.connect(self._show_effect)
+        controller.workspace.plane_changed.connect(self._show_effect)
         controller.writing.overwrite_changed.connect(self._show_effect)
         self._show_counts()
         self._show_enabled()
         self._show_effect()
 
     def _clear(self) -> None:
-        self._controller.clear_prompts()
+        self._controller.prompts.clear()
 
     def _add(self) -> None:
-        self._controller.writing.add_mask()
+        self._controller.prompts.add_mask()
 
     def _show_finding(self, finding: bool) -> None:
         self.button.setChecked(finding)
 
     def _show_counts(self) -> None:
-        prompts = self._controller.prompts
+        prompts = self._controller.prompts.points
         positive = sum(prompt.positive for prompt in prompts)
         self.counts.setText(f"+ {positive}    − {len(prompts) - positive}")
         self.clear_button.setEnabled(bool(prompts))
 
     def _show_enabled(self) -> None:
-        has_image = self._controller.image is not None
-        self.button.setEnabled(has_image or self._controller.is_finding)
+        has_image = self._controller.workspace.images.current is not None
+        self.button.setEnabled(has_image or self._controller.prompts.is_finding)
 
     def _show_effect(self) -> None:
-        masks, classes = self._controller.masks, self._controller.classes
+        masks, classes = self._controller.mask, self._controller.classes
         pixels = masks.pixels
         self.add_button.setEnabled(pixels > 0)
         if not pixels:
@@ -138,20 +140,20 @@ class MaskOptionsRow(QWidget):
         layout.addStretch()
         layout.addWidget(QLabel("Smallest"))
         layout.addWidget(self.minimum_size)
-        masks = controller.masks
-        self.connected.toggled.connect(lambda on: masks.set_options(connected=on))
-        self.smooth.toggled.connect(lambda on: masks.set_options(smooth=on))
+        prompts = controller.prompts
+        self.connected.toggled.connect(lambda on: prompts.set_options(connected=on))
+        self.smooth.toggled.connect(lambda on: prompts.set_options(smooth=on))
         self.minimum_size.valueChanged.connect(
-            lambda size: masks.set_options(minimum_size=int(size))
+            lambda size: prompts.set_options(minimum_size=int(size))
         )
-        masks.changed.connect(self._show)
-        controller.prompts_changed.connect(self._show)
-        controller.image_changed.connect(self._show)
+        controller.mask.changed.connect(self._show)
+        controller.prompts.changed.connect(self._show)
+        controller.workspace.plane_changed.connect(self._show)
         self._show()
 
     def _show(self) -> None:
-        options = self._controller.masks.options
-        self.setEnabled(self._controller.image is not None)
+        options = self._controller.prompts.options
+        self.setEnabled(self._controller.workspace.images.current is not None)
         widgets = self.connected, self.smooth, self.minimum_size
         blockers = [QSignalBlocker(widget) for widget in widgets]
         self.connected.setChecked(options.connected)
@@ -195,30 +197,30 @@ class ThresholdRow(QWidget):
         self.slider.valueChanged.connect(self._on_value)
         self.slider.sliderReleased.connect(self._write)
         self.automatic.clicked.connect(self._on_automatic)
-        controller.masks.changed.connect(self._show)
-        controller.prompts_changed.connect(self._show)
-        controller.image_changed.connect(self._show)
+        controller.mask.changed.connect(self._show)
+        controller.prompts.changed.connect(self._show)
+        controller.workspace.plane_changed.connect(self._show)
         self._show()
 
     def _on_value(self, value: float) -> None:
         if self.slider.isSliderDown():
-            self._controller.masks.preview_threshold(value)
+            self._controller.mask.preview_threshold(value)
         else:
             self._write()
 
     def _write(self) -> None:
         value = round(float(self.slider.value()), DECIMALS)
-        self._controller.masks.set_options(threshold=value)
+        self._controller.prompts.set_options(threshold=value)
 
     def _on_automatic(self, wanted: bool) -> None:
-        threshold = None if wanted else self._controller.masks.threshold
-        self._controller.masks.set_options(threshold=threshold)
+        threshold = None if wanted else self._controller.mask.threshold
+        self._controller.prompts.set_options(threshold=threshold)
 
     def _show(self) -> None:
-        masks = self._controller.masks
+        masks, prompts = self._controller.mask, self._controller.prompts
         threshold = masks.threshold
         self.setEnabled(threshold is not None)
-        self.automatic.setChecked(masks.options.threshold is None)
+        self.automatic.setChecked(prompts.options.threshold is None)
         if threshold is not None and not self.slider.isSliderDown():
             blocker = QSignalBlocker(self.slider)
             self.slider.setValue(threshold)

@@ -54,12 +54,12 @@ class StrokesPanel(Section):
         self.add_button.clicked.connect(self._add)
         Pointing(self.add_button, strokes.preview, controller.writing.preview.hide)
         strokes.changed.connect(self._show_enabled)
-        controller.image_changed.connect(self._show_enabled)
-        controller.prompts_changed.connect(self._show_enabled)
+        controller.prompts.changed.connect(self._show_enabled)
+        controller.workspace.plane_changed.connect(self._show_enabled)
         self._show_enabled()
 
     def _paint(self) -> None:
-        self._controller.set_finding(False)
+        self._controller.prompts.set_finding(False)
         self._controller.strokes.start()
 
     def _where_next(self) -> None:
@@ -69,7 +69,9 @@ class StrokesPanel(Section):
         self._controller.strokes.accept()
 
     def _show_enabled(self) -> None:
-        self.paint_button.setEnabled(self._controller.image is not None)
+        self.paint_button.setEnabled(
+            self._controller.workspace.images.current is not None
+        )
         has_learned = self._controller.strokes.learned is not None
         self.next_button.setEnabled(has_learned)
         self.add_button.setEnabled(has_learned)

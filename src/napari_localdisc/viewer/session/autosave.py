@@ -144,10 +144,10 @@ class Autosaver:
             self.save()
 
     def _on_annotation(self) -> None:
-        layer = self._controller.image
-        if layer is None:
+        document = self._controller.classes.document
+        if document is None:
             return
-        log = self._controller.annotations.of(layer).history.log
+        log = document.history.log
         writes = [entry for entry in log if entry.kind in _WRITES]
         count, last = self._writes
         newest = writes[-1] if writes else None

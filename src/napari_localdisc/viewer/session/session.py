@@ -21,7 +21,8 @@ from napari_localdisc.io.session import (
     read_session,
     write_session,
 )
-from napari_localdisc.viewer.work import Job
+from napari_localdisc.layers.plane import show_point
+from napari_localdisc.viewer.work import run_beside
 
 from . import layers
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from napari_localdisc.core.work import Steps
     from napari_localdisc.viewer.controller import Controller
     from napari_localdisc.viewer.embeddings import Embedded
+    from napari_localdisc.viewer.shown import Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,42 +69,41 @@ class Sessions:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._jobs = 0
 
     # Saving
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was done yet."""
-        controller = self._controller
+        workspace = self._controller.workspace
         return not any(
-            isinstance(layer, Labels) for layer in controller.viewer.layers
-        ) and not any(map(self._was_annotated, controller.images))
+            isinstance(layer, Labels) for layer in workspace.viewer.layers
+        ) and not any(map(self._was_annotated, workspace.images.images))
 
     def _was_annotated(self, layer: Image) -> bool:
-        return self._controller.annotations.describe(layer, None) != ImageAnnotation()
+        annotations = self._controller.workspace.annotations
+        return annotations.of(layer).describe() != ImageAnnotation()
 
     def draft(self) -> Draft:
         """Take down what is there now; later changes are not in it."""
-        controller = self._controller
-        viewer = controller.viewer
-        chosen = controller.image
+        workspace = self._controller.workspace
+        chosen = workspace.images.current
         images = [
             layer
-            for layer in controller.images
+            for layer in workspace.images.images
             if layer is chosen or self._was_annotated(layer)
         ]
         remade = self._remade(images)
         labels = [
             layer
-            for layer in viewer.layers
+            for layer in workspace.viewer.layers
             if isinstance(layer, Labels) and layer not in remade
         ]
-        known = controller.known_here()
+        known = workspace.known(workspace.place_or_none())
         session = Session(
-            model=controller.model,
+            model=workspace.models.name,
             model_hash=None if known is None else known.model.hash,
-            structures=controller.number_of_structures,
+            structures=self._controller.clusters.number,
             chosen=images.index(chosen) if chosen is not None else None,
             images=tuple(self._describe(image, labels) for image in images),
             labels=tuple(layers.describe_labels(layer) for layer in labels),
@@ -112,23 +113,22 @@ class Sessions:
 
     def _remade(self, images: list[Image]) -> set[Labels]:
         """Return the layers that come again by themselves."""
-        viewer = self._controller.viewer
-        found = []
-        for image in images:
-            for state in self._controller.annotations.planes(image):
-                found.append(state.mask)
-                found.append(state.strokes.prediction if state.strokes else None)
-        made = [derived.layer(viewer) for derived in found if derived is not None]
+        made = [
+            shown.layer(what)
+            for image in images
+            for shown in self._controller.workspace.shown_of(image).values()
+            for what in ("mask", "prediction")
+        ]
         made.append(self._controller.writing.preview.layer)
         return {layer for layer in made if layer is not None}
 
     def _describe(self, image: Image, labels: list[Labels]) -> SavedImage:
-        controller = self._controller
-        state = controller.annotations.of(image)
-        own = state.labels() if state.labels is not None else None
+        workspace = self._controller.workspace
+        document = workspace.annotations.of(image)
+        own = document.labels() if document.labels is not None else None
         strokes = []
-        for key, plane in state.planes.items():
-            layer = plane.strokes and plane.strokes.strokes_in(controller.viewer)
+        for key, shown in workspace.shown_of(image).items():
+            layer = shown.layer("strokes")
             if layer in labels:
                 strokes.append([list(key), labels.index(layer)])
         name = index = None
@@ -136,7 +136,7 @@ class Sessions:
             name, index = own.name, labels.index(own)
         return replace(
             layers.describe_image(image),
-            annotation=controller.annotations.describe(image, name).to_json(),
+            annotation=document.describe(name).to_json(),
             labels=index,
             strokes=strokes,
         )
@@ -150,35 +150,32 @@ class Sessions:
             Its name gets the ending ``.localdisc`` unless it has it.
         """
         draft = self.draft()
-        controller = self._controller
+        workspace = self._controller.workspace
 
         def work() -> Steps[Path]:
             yield 0, 0
             return write_session(draft.finish(), path)
 
         def done(written: Path) -> None:
-            controller.say(f"The session is saved in {written}.")
+            workspace.status.say(f"The session is saved in {written}.")
             self.saved.emit(written)
 
-        self.run(work, done, controller.report)
+        self.run(work, done, workspace.report)
 
     def run(
         self,
         work: Callable[[], Steps[Any]],
         done: Callable[[Any], None],
         failed: Callable[[Exception], None],
-    ) -> Job:
+    ) -> None:
         """Run work on files off the GUI thread; once closed, nothing is done after."""
-        self._jobs += 1
-        job = Job(self._jobs)
-        controller = self._controller
+        workspace = self._controller.workspace
 
         def finished(result: Any) -> None:
-            if not controller.is_closed:
+            if not workspace.is_closed:
                 done(result)
 
-        controller.runner.start(job, work, lambda progress: None, finished, failed)
-        return job
+        run_beside(workspace.runner, work, finished, failed)
 
     # Restoring
 
@@ -199,7 +196,7 @@ class Sessions:
         def done(session: Session) -> None:
             self.restore(session, path.parent)
 
-        self.run(work, done, self._controller.report)
+        self.run(work, done, self._controller.workspace.report)
 
     def restore(self, session: Session, folder: Path) -> list[str]:
         """Put a session back into the viewer, beside what is in it.
@@ -216,7 +213,7 @@ class Sessions:
         list of str
             What is not as it was, in sentences.  Labels are restored in any case.
         """
-        controller = self._controller
+        workspace = self._controller.workspace
         troubles = self._restore_model(session)
         restored: dict[int, Image] = {}
         used: set[int] = set()
@@ -236,13 +233,13 @@ class Sessions:
                 troubles.append(f"“{saved.name}”: {error}")
         if session.chosen in restored:
             image = restored[session.chosen]
-            controller.set_image(image)
+            workspace.images.choose(image)
             if layers.fits(image, session.images[session.chosen]):
                 try:
                     self._check_hash(session)
                 except LocalDiscError as error:
                     troubles.append(str(error))
-        controller.say("The session is restored.")
+        workspace.status.say("The session is restored.")
         self.opened.emit(troubles)
         return troubles
 
@@ -250,22 +247,23 @@ class Sessions:
         controller = self._controller
         if session.model is None:
             return []
-        if session.model not in controller.models:
+        if session.model not in controller.workspace.models.names:
             return [
                 f"The model {session.model!r} is not installed here: labels are as "
                 "they were, but what prompts show comes from another model."
             ]
         controller.set_model(session.model)
-        controller.set_number_of_structures(session.structures)
+        controller.clusters.set_number(session.structures)
         return []
 
     def _find_or_open(
         self, saved: SavedImage, folder: Path
     ) -> tuple[Image | None, str]:
-        image = layers.find_open(self._controller.viewer, saved)
+        viewer = self._controller.workspace.viewer
+        image = layers.find_open(viewer, saved)
         if image is not None:
             return image, ""
-        return layers.open_image(self._controller.viewer, saved, folder)
+        return layers.open_image(viewer, saved, folder)
 
     def _add_labels(
         self, session: Session, restored: dict[int, Image], used: set[int]
@@ -279,7 +277,7 @@ class Sessions:
         for index, entry in enumerate(session.labels):
             if index not in used:
                 layer = layers.make_labels(entry)
-                self._controller.viewer.add_layer(layer)
+                self._controller.workspace.viewer.add_layer(layer)
                 added[index] = layer
         return added
 
@@ -292,25 +290,26 @@ class Sessions:
     ) -> None:
         if not layers.fits(image, saved):
             return
-        controller = self._controller
-        controller.set_image(image)
+        controller, workspace = self._controller, self._controller.workspace
+        workspace.images.choose(image)
         annotation = ImageAnnotation.from_json(saved.annotation)
         controller.restore_annotation(annotation, labels)
         for key, index in saved.strokes:
-            plane = controller.plane_of(image, tuple(key))
-            controller.look_at(image, plane)
-            controller.strokes.put(all_labels[index].data.reshape(plane.shape))
+            place = workspace.place_of(image, tuple(key))
+            show_point(workspace.viewer, image, place.plane)
+            pixels = all_labels[index].data.reshape(place.plane.shape)
+            controller.strokes.put(place, pixels)
 
     def _check_hash(self, session: Session) -> None:
         """Say so where the model's weights are others than they were."""
         wanted = session.model_hash
-        controller = self._controller
-        if wanted is None or controller.model != session.model:
+        workspace = self._controller.workspace
+        if wanted is None or workspace.models.name != session.model:
             return
 
-        def check(layer: Image, plane: Any, known: Embedded) -> None:
+        def check(place: Place, known: Embedded) -> None:
             if known.model.hash != wanted:
-                controller.report(
+                workspace.report(
                     ModelError(
                         f"The model {session.model!r} is another one than when the "
                         "session was saved: labels are as they were, but what prompts "
@@ -318,4 +317,4 @@ class Sessions:
                     )
                 )
 
-        controller.request("session", check)
+        workspace.do("session", check)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.core.errors import ImageError, LocalDiscError, TrainingError
-from napari_localdisc.layers.ours import DerivedLabels
+from napari_localdisc.layers.ours import Look, OurLayers
 from napari_localdisc.layers.plane import Plane, displayed_plane
+from napari_localdisc.viewer import status
 from napari_localdisc.viewer.chosen import ImageChoice
 from napari_localdisc.viewer.work import disconnect_all, raise_error
 
@@ -255,7 +256,10 @@ class TrainingControl:
         elif isinstance(message, Stepped):
             self.progressed.emit(message.share)
             if not self._is_stopping:
-                self._say(_progress_text(message))
+                loss = message.losses["total"]
+                self._say(
+                    status.training(message.step, loss, message.seconds, message.share)
+                )
             self.stepped.emit(message)
         elif isinstance(message, Pictured) and self._preview is not None:
             labels = job.read(message.file)["labels"]
@@ -268,14 +272,11 @@ class TrainingControl:
                 self.noted.emit(message.text)
 
     def _show_preparing(self, message: Preparing) -> None:
-        if 0 < message.total == message.done:
-            self.progressed.emit(-1.0)
-            self._say("The images are read; getting ready to train…")
-        elif message.total:
-            self.progressed.emit(message.done / message.total)
-            self._say(f"Reading images: {message.done} of {message.total}.")
-        else:
-            self.progressed.emit(-1.0)
+        is_reading = message.done < message.total
+        share = message.done / message.total if is_reading else -1.0
+        self.progressed.emit(share)
+        if message.total:
+            self._say(status.reading_images(message.done, message.total))
 
     def _end(self, job: TrainingJob, message: Message) -> None:
         choices = self._choices
@@ -319,20 +320,6 @@ class TrainingControl:
             self.status_changed.emit(text)
 
 
-def _progress_text(message: Stepped) -> str:
-    left = message.seconds * (1 / max(message.share, 1e-6) - 1)
-    loss = message.losses["total"]
-    return f"Step {message.step}, loss {loss:.3f}; {_duration(left)} left."
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} seconds"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:.1f} hours"
-
-
 class TrainingPreview:
     """The clusters of one plane while a network learns.
 
@@ -350,12 +337,12 @@ class TrainingPreview:
         self._viewer = viewer
         self._image = weakref.ref(layer)
         self._plane = plane
-        self._labels: DerivedLabels | None = None
+        self._shown = OurLayers(viewer)
 
     @property
     def layer(self) -> Any | None:
         """The labels while they are in the viewer."""
-        return self._labels.layer(self._viewer) if self._labels is not None else None
+        return self._shown.layer("training")
 
     def show(
         self, labels: NDArray[np.uint8], colours: NDArray[np.floating], step: int
@@ -364,31 +351,19 @@ class TrainingPreview:
         image = self._image()
         if image is None or image not in self._viewer.layers:
             return
-        if self._labels is not None and self.layer is None:
+        if "training" in self._shown.ours and self.layer is None:
             return
-        picture = self._plane.expand(labels)
-        placement = self._plane.placement(image)
-        metadata = {"training_step": step}
-        if self._labels is not None and self._labels.update(
-            self._viewer, picture, colours, placement, metadata
-        ):
-            return
-        selected = self._viewer.layers.selection.active
-        self._labels = DerivedLabels(
-            self._viewer,
-            picture,
-            colours,
-            placement,
+        self._shown.show(
+            "training",
+            self._plane.expand(labels),
+            Look(colours),
+            self._plane.placement(image),
             f"{image.name} in training",
-            metadata,
+            {"training_step": step},
         )
-        if selected is not None:
-            self._viewer.layers.selection.active = selected
 
     def finish(self, keep: bool) -> None:
         """Take the labels away, unless they are wanted, painted on or renamed."""
-        if keep or self._labels is None:
-            return
-        if self._labels.intact(self._viewer) is not None:
-            self._labels.remove(self._viewer)
-        self._labels = None
+        if not keep and not self._shown.edited("training"):
+            self._shown.remove("training")
+        self._shown.forget("training")

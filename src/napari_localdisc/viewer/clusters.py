@@ -1,0 +1,153 @@
+"""Clusters of what is shown, and structures that the model knows by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_localdisc.core.model.card import FEWEST, MOST
+from napari_localdisc.layers.colours import structure_colormap
+from napari_localdisc.layers.ours import Look
+
+from .large import is_large
+from .work import disconnect_all
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from .embeddings import Embedded
+    from .shown import Place
+    from .workspace import Workspace
+    from .writing import LabelWriting
+
+DEFAULT_NUMBER = 8
+
+
+class Clusters:
+    """Labels what looks alike, and maps what the model's card names.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Image, model and embeddings.
+    writing : LabelWriting
+        Writes clusters into the labels.
+    """
+
+    number_changed = Signal(int)
+    """Another number of clusters."""
+    changed = Signal()
+    """Cluster labels were written."""
+
+    def __init__(self, workspace: Workspace, writing: LabelWriting) -> None:
+        self._workspace = workspace
+        self._writing = writing
+        self._wanted = self._last = DEFAULT_NUMBER
+        workspace.model_changed.connect(self._on_number)
+        workspace.large.shown.connect(self._on_large)
+
+    def close(self) -> None:
+        """Let go of all listeners."""
+        disconnect_all(self)
+
+    @property
+    def layer(self) -> Labels | None:
+        """The cluster labels of the plane that is shown, if they are in the viewer."""
+        return self._workspace.layer("structures")
+
+    @property
+    def number(self) -> int:
+        """How many clusters an image is shown in."""
+        return min(self._wanted, self._workspace.models.most_structures)
+
+    def set_number(self, number: int) -> None:
+        """Show more or fewer clusters; those that are shown follow at once.
+
+        They follow after new work only if the embedding is no longer in memory.
+        """
+        self._wanted = max(
+            FEWEST, min(int(number), self._workspace.models.most_structures)
+        )
+        if self._on_number() and self.layer is not None:
+            self.show()
+
+    def _on_number(self) -> bool:
+        changed = self.number != self._last
+        self._last = self.number
+        if changed:
+            self.number_changed.emit(self.number)
+        return changed
+
+    def show(self) -> None:
+        """Label the clusters of the plane that is shown.
+
+        Lazy planes of more than 67 megapixels are read, labelled and shown block by
+        block, from the disk.
+        """
+        with self._workspace.reporting():
+            place, workspace = self._workspace.place(), self._workspace
+            if is_large(place.plane):
+                workspace.large.label(place, workspace.models.file, self.number)
+            else:
+                workspace.request(place, "clusters", self._show)
+
+    def _show(self, place: Place, known: Embedded) -> None:
+        from napari_localdisc.core.embedding.clusters import cluster_colours
+
+        most = min(MOST, len(known.model.centres))
+        number = min(self.number, most)
+        edited = place.shown.edited("structures")
+        place.show(
+            "structures",
+            known.embedding.clusters(number),
+            Look(cluster_colours(known.model, most), selects=True),
+            known.provenance(structures=number),
+        )
+        self.changed.emit()
+        if edited:
+            text = "You painted on the labels, so new ones are in their own layer."
+        else:
+            text = (
+                f"{self.number} structures. Move the slider for more or fewer; a "
+                "colour means the same in every image."
+            )
+        self._workspace.status.say(text)
+
+    def _on_large(self, labels: Labels) -> None:
+        self.changed.emit()
+        self._workspace.status.say(
+            f"“{labels.name}”: the labels of so large an image are on the disk; export "
+            "them to keep them."
+        )
+
+    def add(self, clusters: Sequence[int]) -> None:
+        """Write clusters that are shown, merged, into the labels as a class."""
+        self._writing.add_clusters(clusters, self.number)
+
+    def preview(self, clusters: Sequence[int]) -> None:
+        """Show what `add` would do, until ``writing.preview.hide``."""
+        self._writing.preview_clusters(clusters, self.number)
+
+    def show_structure(self, name: str) -> None:
+        """Lay the probability of a structure that the model names over the image.
+
+        Over planes that `show` labels block by block, the mask at 0.5 is laid.
+        """
+
+        def show(place: Place, known: Embedded) -> None:
+            place.show(
+                f"{name} probability",
+                known.embedding.structure(name),
+                Look(structure_colormap()),
+                known.provenance(structure=name),
+            )
+            self._workspace.status.say(f"The brighter, the more probably {name}.")
+
+        with self._workspace.reporting():
+            place, workspace = self._workspace.place(), self._workspace
+            if is_large(place.plane):
+                workspace.large.label(place, workspace.models.file, name)
+            else:
+                workspace.request(place, f"structure {name}", show)

@@ -1,0 +1,92 @@
+"""The line that says what was done, what to do next, and how far long work is."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+
+
+class Status:
+    """A line of text; what is said aside gives way to what is said."""
+
+    changed = Signal(str)
+    """Another text is shown."""
+
+    def __init__(self) -> None:
+        self._said = ""
+        self._aside: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What is shown."""
+        return self._aside or self._said
+
+    def say(self, text: str) -> None:
+        """Show a text; nothing more is said aside until `begin_aside`."""
+        self._show(text, None)
+
+    def begin_aside(self) -> None:
+        """Let `say_aside` speak."""
+        self._aside = self._aside or ""
+
+    def say_aside(self, text: str) -> None:
+        """Show a text until `end_aside`, unless something was said meanwhile."""
+        if self._aside is not None:
+            self._show(self._said, text)
+
+    def end_aside(self) -> None:
+        """Show again what was said before."""
+        self._show(self._said, None)
+
+    def _show(self, said: str, aside: str | None) -> None:
+        before = self.text
+        self._said, self._aside = said, aside
+        if self.text != before:
+            self.changed.emit(self.text)
+
+
+def looking(tiles: int, total: int) -> str:
+    """Say how far the network is with an image."""
+    if total == 0:
+        return "Getting ready to look at the image…"
+    return f"Looking at the image: {tiles} of {total} tiles."
+
+
+def looking_by_blocks(blocks: int, total: int) -> str:
+    """Say how far a large image is labelled, or made smaller."""
+    return f"Looking at a large image, block by block: {blocks} of {total}."
+
+
+def reading_images(done: int, total: int) -> str:
+    """Say how far the images are read that a network is to learn from."""
+    if 0 < total == done:
+        return "The images are read; getting ready to train…"
+    return f"Reading images: {done} of {total}."
+
+
+def training(step: int, loss: float, seconds: float, share: float) -> str:
+    """Say how far a training is, and how long the rest takes.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    loss : float
+        Of the last one.
+    seconds : float
+        Since it began.
+    share : float
+        Of the whole that is done.
+    """
+    left = seconds * (1 / max(share, 1e-6) - 1)
+    if left < 90:
+        rest = f"{max(1, round(left))} seconds"
+    elif left < 5400:
+        rest = f"{round(left / 60)} minutes"
+    else:
+        rest = f"{left / 3600:.1f} hours"
+    return f"Step {step}, loss {loss:.3f}; {rest} left."
+
+
+def working_on_folder(done: int, total: int) -> str:
+    """Say how far a folder is."""
+    return f"{done} of {total} images."
