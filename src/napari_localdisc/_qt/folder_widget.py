@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, Container, SpinBox
+from magicgui.widgets import CheckBox, SpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -61,16 +61,14 @@ class FolderWidget(Docked):
         )
         self.purposes = Choice(
             lambda: [CLUSTERS, *control.structures, CONCEPT],
+            label="What to find",
             tooltip="What to make of every image",
         )
-        self.number = SpinBox(min=2, tooltip="How many structures to tell apart")
-        find = Container(
-            widgets=[self.purposes, self.number],
-            layout="horizontal",
-            labels=False,
-            label="Find",
+        self.number = SpinBox(
+            min=2, label="How many", tooltip="How many structures to tell apart"
         )
-        find.margins = (0, 0, 0, 0)
+        find = form(self.purposes, self.number, layout="horizontal", labels=False)
+        find.label = "Find"
         self.concept = path_field(
             "Concept", "A saved concept", "Concepts (*.safetensors)"
         )

@@ -59,13 +59,13 @@ class MainWidget(Docked):
         self.progress_row = ProgressRow(
             controller, "Stop; everything stays as it was before"
         )
+        self.similar_page = page(self.similar_panel)
+        files = page(self.session_section, self.concept_section, self.export_section)
         self.tabs = QTabWidget()
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
-        self.similar_page = page(self.similar_panel)
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
         self.tabs.addTab(page(self.training_section), "Models")
-        files = page(self.session_section, self.concept_section, self.export_section)
         self.tabs.addTab(files, "Files")
         layout = QVBoxLayout(self)
         layout.addWidget(self.crash_notice)

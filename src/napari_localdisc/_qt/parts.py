@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit
-from magicgui.widgets.bases import Widget
+from magicgui.widgets.bases import ButtonWidget, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import (
@@ -63,18 +63,27 @@ class Section(QFrame):
             self.add(small_print(explanation))
 
     def add(self, *parts: QWidget | Widget | None) -> None:
-        """Put a `row` below what there is."""
-        self.body.addLayout(row(*parts))
+        """Put a widget, or a `row` of several, below what there is."""
+        if len(parts) == 1 and parts[0] is not None:
+            self.body.addWidget(native(parts[0]))
+        else:
+            self.body.addLayout(row(*parts))
+
+
+def native(part: QWidget | Widget) -> QWidget:
+    """Return a widget of Qt's or magicgui's as one of Qt's."""
+    qt: QWidget = part.native if isinstance(part, Widget) else part
+    return qt
 
 
 def row(*parts: QWidget | Widget | None) -> QHBoxLayout:
-    """Return Qt's and magicgui's widgets beside each other; None is free room."""
+    """Return widgets beside each other; None is free room."""
     layout = QHBoxLayout()
     for part in parts:
         if part is None:
             layout.addStretch()
         else:
-            layout.addWidget(part.native if isinstance(part, Widget) else part)
+            layout.addWidget(native(part))
     return layout
 
 
@@ -97,30 +106,28 @@ def button(
     return made
 
 
-def form(*fields: Widget, layout: str = "vertical") -> Container[Widget]:
+def form(
+    *fields: Widget, layout: str = "vertical", labels: bool = True
+) -> Container[Widget]:
     """Return fields, each after its label, which screen readers say as well."""
-    made: Container[Widget] = Container(widgets=fields, layout=layout)
+    made: Container[Widget] = Container(layout=layout, labels=labels)
+    made.extend(fields)  # one by one, else labels are not made equally wide
     made.margins = (0, 0, 0, 0)
     for field in fields:
-        field.native.setAccessibleName(field.label)
+        if not isinstance(field, ButtonWidget):  # these say their text
+            field.native.setAccessibleName(field.label)
+    if layout == "vertical":  # magicgui does not ask for the width in napari's font
+        width = 0.6 * max(len(field.label) for field in fields)
+        made.native.setStyleSheet(f"QLabel {{ min-width: {width}em; }}")
     return made
 
 
 def path_field(
     label: str, what: str, kinds: str | None = None, tooltip: str = ""
 ) -> FileEdit:
-    """Return a field for a path, with a small button that opens a dialog.
+    """Return a field for a path with a small button for “what” to choose.
 
-    Parameters
-    ----------
-    label : str
-        Stands before it in a form.
-    what : str
-        What to choose, for the button's tooltip.
-    kinds : str, optional
-        Kinds of files, as Qt's dialogs take them; without, it asks for a folder.
-    tooltip : str
-        Of the field.
+    It asks for a file of some kinds, given as Qt's dialogs take them, or for a folder.
     """
     mode = FileDialogMode("d" if kinds is None else "r")
     field = FileEdit(mode, kinds, label=label, tooltip=tooltip, nullable=True)
@@ -164,7 +171,7 @@ class Choice(ComboBox):
         super().__init__(**options)
         narrow(self)
         self.native.setPlaceholderText(placeholder)
-        Pointing(self.native, self.reset_choices, lambda: None)
+        Pointing(self.native, self.reset_choices)
 
     def reset_choices(self, *_: Any) -> None:
         """Look again at what there is; nobody is told."""
@@ -218,20 +225,14 @@ class Docked(QWidget):
         raise NotImplementedError
 
     def event(self, event: Any) -> bool:
-        """End the work when napari takes the widget out of its dock."""
+        """End the work when there is no more window around it."""
         handled = bool(super().event(event))
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._leave()
+        kind = event.type()
+        undocked = kind == QEvent.Type.ParentChange and self.parent() is None
+        if undocked or kind == QEvent.Type.Close:
+            self.leave()
+            self.setEnabled(False)
         return handled
-
-    def closeEvent(self, event: Any) -> None:
-        """End the work when the widget is closed by itself."""
-        self._leave()
-        super().closeEvent(event)
-
-    def _leave(self) -> None:
-        self.leave()
-        self.setEnabled(False)
 
 
 _BY_KEYS = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
@@ -250,7 +251,10 @@ class Pointing(QObject):
     """
 
     def __init__(
-        self, widget: QWidget, begin: Callable[[], None], end: Callable[[], None]
+        self,
+        widget: QWidget,
+        begin: Callable[[], None],
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(widget)
         self._widget, self._begin, self._end = widget, begin, end
@@ -258,12 +262,11 @@ class Pointing(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Listen only."""
-        if event is None:
-            return False
-        kind = event.type()
-        begins = kind == QEvent.Type.Enter
+        kind = event.type() if event is not None else None
         if kind == QEvent.Type.FocusIn and isinstance(event, QFocusEvent):
             begins = event.reason() in _BY_KEYS
+        else:
+            begins = kind == QEvent.Type.Enter
         if kind in _END:
             self._end()
         elif begins and self._widget.isEnabled():
@@ -272,13 +275,7 @@ class Pointing(QObject):
 
 
 class Scrolling(QScrollArea):
-    """As high as its content where there is room, and as wide in any case.
-
-    Parameters
-    ----------
-    content : QWidget
-        What may be scrolled, up and down.
-    """
+    """As high as its content where there is room, and as wide in any case."""
 
     def __init__(self, content: QWidget) -> None:
         super().__init__()

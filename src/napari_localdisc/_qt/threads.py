@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,56 +26,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass
-class _Run:
-    """What a run needs; forgotten when it is over, as napari keeps its workers."""
-
-    job: Job
-    work: Callable[[], Steps[Any]] | None
-    on_progress: Callable[[Progress], None]
-    on_result: Callable[[Any], None]
-    on_error: Callable[[Exception], None]
-
-    def deliver_progress(self, progress: Progress) -> None:
-        if not self.job.cancelled:
-            self.on_progress(progress)
-
-    def deliver(self, call: Callable[[], None]) -> None:
-        self.forget()
-        if not self.job.cancelled:
-            call()
-
-    def forget(self) -> None:
-        self.work = None
-        self.on_progress = self.on_result = self.on_error = _ignore
-
-
-def _ignore(anything: object) -> None:
-    """Take the place of a callback that is not wanted any more."""
-
-
-def _local_discrimination(run: _Run) -> Generator[Progress, None, Callable[[], None]]:
-    """Do a run's work; return the call that says how it ended.
+def _local_discrimination(
+    job: Job, needed: dict[str, Callable[..., Any]]
+) -> Generator[Progress, None, tuple[str, Any]]:
+    """Do the work; return what is to be called with what.
 
     Errors are not raised: napari's workers take every RuntimeError, such as torch's,
     for their own deletion and would never finish.
     """
-    if run.work is None:
-        return lambda: None
-    steps = run.work()
+    steps = needed["work"]()
     try:
-        while not run.job.cancelled:
+        while not job.cancelled:
             try:
                 progress = next(steps)
             except StopIteration as end:
-                return partial(run.on_result, end.value)
+                return "on_result", end.value
             yield progress
     # Whatever it is, it is not lost: `on_error` gets it
     except Exception as error:
-        return partial(run.on_error, error)
+        return "on_error", error
     finally:
         steps.close()
-    return lambda: None
+    return "cancelled", None
 
 
 class QtRunner:
@@ -91,12 +62,22 @@ class QtRunner:
         on_error: Callable[[Exception], None],
     ) -> None:
         """Start ``work`` in a thread; after ``job`` is cancelled nothing comes back."""
-        run = _Run(job, work, on_progress, on_result, on_error)
-        worker = create_worker(_local_discrimination, run)
-        # Qt would hold a bound method weakly, and nothing else holds the run
-        worker.yielded.connect(lambda progress: run.deliver_progress(progress))
-        worker.returned.connect(lambda call: run.deliver(call))
-        worker.finished.connect(lambda: run.forget())
+        # napari keeps its workers: what they need is forgotten when they have ended
+        needed: dict[str, Callable[..., Any]] = {
+            "work": work,
+            "on_progress": on_progress,
+            "on_result": on_result,
+            "on_error": on_error,
+        }
+
+        def call(name: str, value: Any) -> None:
+            if not job.cancelled:
+                needed[name](value)
+
+        worker = create_worker(_local_discrimination, job, needed)
+        worker.yielded.connect(lambda progress: call("on_progress", progress))
+        worker.returned.connect(lambda outcome: call(*outcome))
+        worker.finished.connect(lambda: needed.clear())
         worker.start()
 
 

@@ -46,13 +46,7 @@ SESSION_FILTER = f"Session (*{SUFFIX})"
 
 
 class ExportSection(Section):
-    """Writes a Labels layer in another program's format; opens such files.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Whose layers.
-    """
+    """Writes a Labels layer in another program's format; opens such files."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__("Files")
@@ -119,15 +113,7 @@ class ExportSection(Section):
 
 
 class ConceptSection(Section):
-    """Two buttons with menus: what to save, and where to look for it.
-
-    Parameters
-    ----------
-    controller : Controller
-        Says when there is something to save.
-    concepts : Concepts
-        Saves and applies.
-    """
+    """Two buttons with menus: what to save, and where to look for it."""
 
     def __init__(self, controller: Controller, concepts: Concepts) -> None:
         super().__init__("The same on other images")
@@ -140,31 +126,35 @@ class ConceptSection(Section):
         self.save_classes = QAction("What the strokes taught…", self)
         self.apply_here = QAction("To this image…", self)
         self.apply_to_all = QAction("To all open images…", self)
-        save_menu, apply_menu = QMenu(self), QMenu(self)
-        save_menu.setToolTipsVisible(True)
-        save_menu.addActions([self.save_prompts, self.save_classes])
-        apply_menu.addActions([self.apply_here, self.apply_to_all])
         self.save_button = button(
             "Save concept",
             "Save what you look for as a small file, for other images of this model",
         )
-        self.save_button.setMenu(save_menu)
         self.apply_button = button(
             "Apply concept", "Find what was saved; it becomes a labels layer"
         )
-        self.apply_button.setMenu(apply_menu)
+        for opener, actions in (
+            (self.save_button, [self.save_prompts, self.save_classes]),
+            (self.apply_button, [self.apply_here, self.apply_to_all]),
+        ):
+            menu = QMenu(self)
+            menu.setToolTipsVisible(True)
+            menu.addActions(actions)
+            menu.aboutToShow.connect(self._show_kinds)
+            opener.setMenu(menu)
         self.add(self.save_button, self.apply_button)
         self.save_prompts.triggered.connect(lambda: self._save(concepts.save_prompts))
         self.save_classes.triggered.connect(lambda: self._save(concepts.save_classes))
         self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
         self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
-        save_menu.aboutToShow.connect(self._show_enabled)
-        follow(self._show_enabled, controller.image_changed, controller.prompts_changed)
+        follow(self._show_enabled, controller.image_changed)
 
-    def _show_enabled(self) -> None:
+    def _show_kinds(self) -> None:
         kinds = self._concepts.kinds
         self.save_prompts.setEnabled("prompts" in kinds)
         self.save_classes.setEnabled("classifier" in kinds)
+
+    def _show_enabled(self) -> None:
         has_image = self._controller.image is not None
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
@@ -187,15 +177,7 @@ class ConceptSection(Section):
 
 
 class SessionSection(Section):
-    """Buttons for what was done in the viewer as a whole.
-
-    Parameters
-    ----------
-    sessions : Sessions
-        Saves and opens them.
-    scripts : Scripts
-        Writes scripts.
-    """
+    """Buttons for what was done in the viewer as a whole."""
 
     def __init__(self, sessions: Sessions, scripts: Scripts) -> None:
         super().__init__("Session")
@@ -245,13 +227,7 @@ class SessionSection(Section):
 
 
 class CrashNotice(QWidget):
-    """Offers what a crash left behind; hidden when there is nothing.
-
-    Parameters
-    ----------
-    autosaver : Autosaver
-        Finds, restores and discards it.
-    """
+    """Offers what a crash left behind; hidden when there is nothing."""
 
     def __init__(self, autosaver: Autosaver) -> None:
         super().__init__()

@@ -25,15 +25,7 @@ FILES = (
 
 
 class LabelsPanel(Section):
-    """What masks, clusters, structures and predictions are written to.
-
-    Parameters
-    ----------
-    controller : Controller
-        Of the viewer.
-    export : ExportControl
-        Saves the labels, off the GUI thread.
-    """
+    """What masks, clusters, structures and predictions are written to."""
 
     def __init__(self, controller: Controller, export: ExportControl) -> None:
         super().__init__("Labels")
