@@ -112,9 +112,8 @@ class FolderWidget(Docked):
     def _show_model(self) -> None:
         self.models.reset_choices()
         self.purposes.reset_choices()
-        most = self.control.most_clusters
-        self.number.value = min(8, most)
-        self.number.max = most
+        self.number.max = self.control.most_clusters
+        self.number.value = min(8, self.number.max)
         self._show_fields()
 
     def _show_fields(self) -> None:

@@ -19,7 +19,6 @@ from napari_localdisc.core.work import Progress, Steps, without_collections
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
-    from superqt.utils._throttler import ThrottledCallable
 
     from napari_localdisc.viewer.work import Job
 
@@ -86,7 +85,7 @@ class QtPacer:
 
     def __init__(self) -> None:
         self._calls: dict[str, Callable[[], None]] = {}
-        self._throttled: dict[str, ThrottledCallable[[], None]] = {}
+        self._throttled: dict[str, Any] = {}
 
     def soon(self, purpose: str, milliseconds: int, call: Callable[[], None]) -> None:
         """Call in some milliseconds; a call that waits is replaced, not put off."""
@@ -117,13 +116,7 @@ def report(error: Exception) -> None:
 
 
 class QtTimer:
-    """Calls back again and again, in the GUI thread.
-
-    Parameters
-    ----------
-    parent : QObject
-        With which it ends.
-    """
+    """Calls back again and again, in the GUI thread, while its parent lives."""
 
     def __init__(self, parent: QObject) -> None:
         self._timer = QTimer(parent)

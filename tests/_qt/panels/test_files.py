@@ -59,7 +59,11 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     for name in ("a", "b"):
         Image.fromarray((picture * 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Work on a folder")
+    assert widget.number.value == 8
+    widget.models.value = "other"
+    assert widget.number.value == widget.number.max == 6
     widget.models.value = "tiny"
+    assert widget.number.value == min(8, widget.control.most_clusters)
     widget.source.value = tmp_path
     widget.number.value = 3
     widget.start_button.click()

@@ -6,6 +6,8 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_localdisc.annotation.state import MaskOptions
+
 ALL = {
     "scale": (1.5, 2),
     "translate": (-7, 11),
@@ -122,8 +124,8 @@ def test_options_and_the_preview_of_what_is_overwritten(viewer, eye, finding):
     controller.add_prompt((12, 30))
     panel.options_form.minimum_size.value = 3
     panel.options_form.connected.value = True
-    assert controller.masks.options.minimum_size == 3
-    assert controller.masks.options.connected
+    assert controller.masks.options == MaskOptions(connected=True, minimum_size=3)
+    assert isinstance(controller.masks.options.minimum_size, int)
     panel.add_button.click()
     assert controller.labels_layer.data.any()
     assert panel.effect.text() == "No mask yet."

@@ -244,10 +244,10 @@ class CrashNotice(QWidget):
         layout.addWidget(self.text)
         layout.addLayout(row(self.restore_button, self.discard_button))
         autosaver.failed.connect(show_warning)
-        self._show(autosaver.crashed())
+        self._show()
 
-    def _show(self, crashed: list[Crashed]) -> None:
-        self._crashed = crashed[0] if crashed else None
+    def _show(self) -> None:
+        self._crashed = next(iter(self._autosaver.crashed()), None)
         if self._crashed is None:  # not shown here: it is shown with its parent
             self.hide()
             return
@@ -262,4 +262,4 @@ class CrashNotice(QWidget):
     def _discard(self) -> None:
         if self._crashed is not None:
             self._autosaver.discard(self._crashed)
-        self._show(self._autosaver.crashed())
+        self._show()

@@ -144,11 +144,10 @@ class MaskOptionsForm:
         )
 
     def _write(self) -> None:
-        masks = self._controller.masks
-        wanted = self.fields.asdict().items()
-        changes = {
-            name: to for name, to in wanted if to != getattr(masks.options, name)
-        }
+        masks, size = self._controller.masks, int(self.minimum_size.value)
+        wanted = self.fields.asdict() | {"minimum_size": size}
+        shown = vars(masks.options)
+        changes = {name: to for name, to in wanted.items() if to != shown[name]}
         if changes:
             masks.set_options(**changes)
 
