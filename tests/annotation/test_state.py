@@ -11,7 +11,6 @@ from napari_localdisc.annotation.history import STEPS, History, Snapshot, Step
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     ImageAnnotation,
-    MaskOptions,
     Operation,
     PlaneAnnotation,
     Prompt,
@@ -21,6 +20,7 @@ from napari_localdisc.annotation.state import (
     split,
     within,
 )
+from napari_localdisc.core.embedding.prompts import MaskOptions
 
 numbers = st.floats(0, 2000, allow_nan=False)
 prompts = st.builds(Prompt, numbers, numbers, st.booleans())

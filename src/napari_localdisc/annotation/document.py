@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from .state import (
     PlaneAnnotation,
     PlaneKey,
     Prompt,
-    prompts_to_json,
+    to_json,
     within,
 )
 
@@ -97,9 +97,9 @@ class Annotations:
             after = replace(wanted, prompts=inside)
             if after != state.committed:
                 parameters: dict[str, Any] = (
-                    {"prompts": prompts_to_json(inside)}
+                    {"prompts": to_json(inside)}
                     if kind == "prompts"
-                    else {"options": asdict(after.options)}
+                    else {"options": to_json(after.options)}
                 )
                 self._push(
                     image,

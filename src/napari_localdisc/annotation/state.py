@@ -27,44 +27,39 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
 
-  A ``write`` can be repeated from its parameters alone, with the public API: with
-  ``labels`` the plane's pixels before it and ``mask`` what the source stands for, ::
-
-      free = True if overwrite else (labels == 0) | (labels == value)
-      labels[mask & free] = value
-
-  ``source["kind"]`` is one of
-
-  * ``"prompts"``: ``embedding.mask(positive, negative, threshold=…, connected=…,
-    smooth=…, minimum_size=…)`` with the source's other items as arguments;
-  * ``"clusters"``: ``np.isin(embedding.clusters(number), clusters)``;
-  * ``"structure"``: ``embedding.structure(name) >= threshold``;
-  * ``"strokes"``: ``learn(embedding, strokes).predict(embedding)``, where ``strokes``
-    lists ``(value, start, stop)`` runs of the flat (H, W) strokes (`from_runs`);
-    ``value`` is None: each class of the prediction but those in ``background`` is
-    written as itself.
+  A ``write`` can be repeated from its parameters alone, with the public API: `sources`
+  makes labels of its ``source``, and `merge_classes` writes them.  ``value`` is None
+  where each class of a prediction is written as itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
 
-if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
+from napari_localdisc.core.embedding.prompts import MaskOptions
 
 Point = tuple[float, float]
 PlaneKey = tuple[int | None, ...]
 Json = dict[str, Any]
 
+Run = tuple[int, int, int]
+"""(value, start, stop) of flattened labels."""
+
 LARGEST_CLASS = 65535
 
+STRICT = ConfigDict(extra="forbid")
+"""What a later version added is not left out in silence."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=STRICT)
 class Prompt:
     """A point (row, column) of an image that is, or is not, like what is looked for."""
 
@@ -95,29 +90,7 @@ def within(prompts: Iterable[Prompt], mask: NDArray[np.bool_]) -> tuple[Prompt, 
     )
 
 
-@dataclass(frozen=True)
-class MaskOptions:
-    """How prompts become a mask.
-
-    Attributes
-    ----------
-    threshold : float or None
-        Similarity from which a pixel belongs to it; None: chosen automatically.
-    connected : bool
-        Only what is connected to a positive prompt.
-    smooth : bool
-        Round the outline.
-    minimum_size : int
-        Pixels of the image below which a piece is left out.
-    """
-
-    threshold: float | None = None
-    connected: bool = False
-    smooth: bool = False
-    minimum_size: int = 0
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class AnnotationClass:
     """One class of the labels.
 
@@ -143,12 +116,12 @@ class AnnotationClass:
     background: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class PlaneAnnotation:
     """Prompts and mask options of one plane."""
 
     prompts: tuple[Prompt, ...] = ()
-    options: MaskOptions = MaskOptions()
+    options: MaskOptions = field(default_factory=MaskOptions)
 
     @property
     def is_empty(self) -> bool:
@@ -156,7 +129,7 @@ class PlaneAnnotation:
         return self == PlaneAnnotation()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Operation:
     """Something that was done; see this module's docstring for kinds and parameters.
 
@@ -177,24 +150,8 @@ class Operation:
     plane: PlaneKey
     parameters: Mapping[str, Any]
 
-    def to_json(self) -> Json:
-        """Return JSON values."""
-        return {
-            "kind": self.kind,
-            "text": self.text,
-            "plane": list(self.plane),
-            "parameters": dict(self.parameters),
-        }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Operation:
-        """Take back what `to_json` gave."""
-        return cls(
-            values["kind"], values["text"], tuple(values["plane"]), values["parameters"]
-        )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ImageAnnotation:
     """Everything about one image layer but pixels.
 
@@ -220,20 +177,8 @@ class ImageAnnotation:
 
     def to_json(self) -> Json:
         """Return JSON values."""
-        return {
-            "planes": [
-                {
-                    "plane": list(key),
-                    "prompts": prompts_to_json(plane.prompts),
-                    "options": asdict(plane.options),
-                }
-                for key, plane in self.planes.items()
-            ],
-            "classes": classes_to_json(self.classes),
-            "chosen": self.chosen,
-            "labels_name": self.labels_name,
-            "log": [operation.to_json() for operation in self.log],
-        }
+        planes = [{"plane": key, **vars(plane)} for key, plane in self.planes.items()]
+        return dict(to_json({**vars(self), "planes": planes}))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ImageAnnotation:
@@ -244,41 +189,16 @@ class ImageAnnotation:
         KeyError, TypeError, ValueError
             If the values are not of that form.
         """
-        return cls(
-            planes={
-                tuple(plane["plane"]): PlaneAnnotation(
-                    prompts_from_json(plane["prompts"]),
-                    MaskOptions(**plane["options"]),
-                )
-                for plane in values["planes"]
-            },
-            classes=classes_from_json(values["classes"]),
-            chosen=values["chosen"],
-            labels_name=values["labels_name"],
-            log=tuple(Operation.from_json(entry) for entry in values["log"]),
-        )
+        planes = {
+            tuple(plane["plane"]): PlaneAnnotation(plane["prompts"], plane["options"])
+            for plane in values["planes"]
+        }
+        return cls(**{**values, "planes": planes})
 
 
-def prompts_to_json(prompts: Iterable[Prompt]) -> list[Json]:
-    """Return a list of {row, column, positive}."""
-    return [asdict(prompt) for prompt in prompts]
-
-
-def prompts_from_json(values: Iterable[Mapping[str, Any]]) -> tuple[Prompt, ...]:
-    """Take back what `prompts_to_json` gave."""
-    return tuple(Prompt(**entry) for entry in values)
-
-
-def classes_to_json(classes: Iterable[AnnotationClass]) -> list[Json]:
-    """Return a list of {value, name, colour, visible, background}."""
-    return [asdict(entry) for entry in classes]
-
-
-def classes_from_json(
-    values: Iterable[Mapping[str, Any]],
-) -> tuple[AnnotationClass, ...]:
-    """Take back what `classes_to_json` gave."""
-    return tuple(AnnotationClass(**entry) for entry in values)
+def to_json(value: Any) -> Any:
+    """Turn values of this module, also within tuples and dicts, into JSON values."""
+    return to_jsonable_python(value)
 
 
 def changed_class(
@@ -296,22 +216,20 @@ def background_values(classes: Iterable[AnnotationClass]) -> tuple[int, ...]:
     return tuple(entry.value for entry in classes if entry.background)
 
 
-def runs(labels: NDArray[np.integer]) -> list[list[int]]:
-    """Write an (H, W) array of few labelled pixels as (value, start, stop) runs."""
+def runs(labels: NDArray[np.integer]) -> list[Run]:
+    """Write an (H, W) array of few labelled pixels as runs."""
     flat = np.asarray(labels).ravel()
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     starts = np.concatenate([[0], edges])
     stops = np.concatenate([edges, [flat.size]])
     return [
-        [int(flat[start]), int(start), int(stop)]
+        (int(flat[start]), int(start), int(stop))
         for start, stop in zip(starts, stops, strict=True)
         if stop > start and flat[start]
     ]
 
 
-def from_runs(
-    entries: Iterable[Sequence[int]], shape: Sequence[int]
-) -> NDArray[np.uint16]:
+def from_runs(entries: Iterable[Run], shape: Sequence[int]) -> NDArray[np.uint16]:
     """Take back what `runs` gave."""
     labels = np.zeros(int(np.prod(shape)), np.uint16)
     for value, start, stop in entries:
@@ -319,29 +237,23 @@ def from_runs(
     return labels.reshape(tuple(shape))
 
 
-def mask_of(
-    embedding: Embedding, annotation: PlaneAnnotation
-) -> tuple[NDArray[np.bool_], float]:
-    """Make the mask of prompts.
+def merge_classes(
+    before: NDArray[np.integer],
+    wanted: NDArray[np.integer],
+    overwrite: bool,
+) -> NDArray[np.integer]:
+    """Write labels into labels.
 
-    Returns
-    -------
-    mask : ndarray
-        (H, W) bool.
-    threshold : float
-        The similarity that it was cut at.
+    Parameters
+    ----------
+    before : ndarray
+        (H, W) labels.
+    wanted : ndarray
+        (H, W) labels to write where they are not 0.
+    overwrite : bool
+        Whether pixels of other classes are written to, too.
     """
-    positive, negative = split(annotation.prompts)
-    options = annotation.options
-    threshold = options.threshold
-    if threshold is None:
-        threshold = embedding.automatic_threshold(positive, negative)
-    mask = embedding.mask(
-        positive,
-        negative,
-        threshold,
-        options.connected,
-        options.smooth,
-        options.minimum_size,
-    )
-    return mask, threshold
+    written = wanted > 0
+    if not overwrite:
+        written &= (before == 0) | (before == wanted)
+    return np.where(written, wanted, before).astype(before.dtype)

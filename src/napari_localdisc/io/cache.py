@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     import torch
 
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.model.model import Model, ModelCard
+    from napari_localdisc.core.model.card import ModelCard
+    from napari_localdisc.core.model.model import Model
 
 FORMAT_VERSION = 3
 SIZE_LIMIT = 4 << 30

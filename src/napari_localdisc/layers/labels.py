@@ -236,28 +236,6 @@ def check_value(labels: Labels, value: int) -> None:
         )
 
 
-def merge_classes(
-    before: NDArray[np.integer],
-    wanted: NDArray[np.integer],
-    overwrite: bool,
-) -> NDArray[np.integer]:
-    """Write labels into labels.
-
-    Parameters
-    ----------
-    before : ndarray
-        (H, W) labels.
-    wanted : ndarray
-        (H, W) labels to write where they are not 0.
-    overwrite : bool
-        Whether pixels of other classes are written to, too.
-    """
-    written = wanted > 0
-    if not overwrite:
-        written &= (before == 0) | (before == wanted)
-    return np.where(written, wanted, before).astype(before.dtype)
-
-
 def taken_pixels(
     before: NDArray[np.integer], wanted: NDArray[np.integer]
 ) -> NDArray[np.bool_]:

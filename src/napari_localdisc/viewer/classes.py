@@ -15,7 +15,7 @@ from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
     AnnotationClass,
     changed_class,
-    classes_to_json,
+    to_json,
 )
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.layers.labels import (
@@ -200,7 +200,7 @@ class Classes:
             key,
             "erase",
             f"remove class “{entry.name}”",
-            {"value": value, "classes": classes_to_json(left)},
+            {"value": value, "classes": to_json(left)},
             classes=left,
             chosen=None if chosen is None or chosen.value == value else chosen.value,
             edit=edits,
@@ -226,7 +226,7 @@ class Classes:
             plane.key,
             "classes",
             text,
-            {"classes": classes_to_json(classes)},
+            {"classes": to_json(classes)},
             classes=classes,
             chosen=chosen,
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import split
-from napari_localdisc.core.colours import from_hex
+from napari_localdisc.annotation.sources import Prompts, prompts_written
+from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
 from napari_localdisc.layers.ours import DerivedLabels
@@ -61,29 +60,18 @@ class Concepts:
             kinds.append("classifier")
         return tuple(kinds)
 
-    def _source(self) -> dict[str, Any] | None:
-        """Return prompts and the mask's options; those added to the labels last."""
+    def _source(self) -> Prompts | None:
+        """Return the prompts of the plane; those added to the labels last."""
         controller = self._controller
         image, plane = controller.image, controller.plane_here()
         if image is None or plane is None:
             return None
-        positive, negative = split(controller.prompts)
-        if positive:
-            options = controller.masks.options
-            return {
-                "positive": positive,
-                "negative": negative,
-                "threshold": controller.masks.threshold,
-                "smooth": options.smooth,
-                "minimum_size": options.minimum_size,
-            }
-        for entry in reversed(controller.annotations.of(image).history.log):
-            source = entry.parameters.get("source", {})
-            here = entry.plane == plane.key
-            if entry.kind == "write" and here and source["kind"] == "prompts":
-                kept = ("positive", "negative", "threshold", "smooth", "minimum_size")
-                return {key: source[key] for key in kept}
-        return None
+        masks = controller.masks
+        options = replace(masks.options, threshold=masks.threshold)
+        source = Prompts.of(controller.prompts, options)
+        if source.positive:
+            return source
+        return prompts_written(controller.annotations.of(image).history.log, plane.key)
 
     def save_prompts(self, name: str, path: str | Path) -> None:
         """Save what the prompts on the image mean, with the mask's options.
@@ -106,11 +94,19 @@ class Concepts:
                 raise PromptError(
                     "Click on what the concept is first: “Find similar”, then save it."
                 )
-            if chosen is not None:
-                source["colour"] = chosen.colour
+            colour = {"colour": chosen.colour} if chosen is not None else {}
 
             def save(layer: Image, plane: Plane, known: Embedded) -> None:
-                concept = Concept.from_prompts(name, known.embedding, **source)
+                concept = Concept.from_prompts(
+                    name,
+                    known.embedding,
+                    source.positive,
+                    source.negative,
+                    threshold=source.threshold,
+                    smooth=source.smooth,
+                    minimum_size=source.minimum_size,
+                    **colour,
+                )
                 self._write(concept, path)
 
             controller.request("concept", save)
@@ -175,7 +171,7 @@ class Concepts:
             return load_concept(path)
 
         def done(concept: Concept) -> None:
-            self._apply(concept, wanted)
+            self.apply(concept, [each for image in wanted if (each := image())])
 
         self._sessions.run(work, done, self._controller.report)
 
@@ -189,13 +185,11 @@ class Concepts:
         images : iterable of Image
             Layers of the viewer.
         """
-        self._apply(concept, [weakref.ref(image) for image in images])
-
-    def _apply(self, concept: Concept, waiting: list[weakref.ref[Image]]) -> None:
+        waiting = [weakref.ref(image) for image in images]
         with self._controller.reporting():
             if not waiting:
                 raise PromptError("There is no image to find the concept in: open one.")
-        self._next(concept, waiting, 0, len(waiting))
+            self._next(concept, waiting, 0, len(waiting))
 
     def _next(
         self,
@@ -222,16 +216,15 @@ class Concepts:
                 controller.report(error)
                 continue
             return
-        if total:
-            noun = "image" if total == 1 else "images"
-            controller.say(f"“{concept.name}” was looked for in {done} {noun}.")
+        noun = "image" if total == 1 else "images"
+        controller.say(f"“{concept.name}” was looked for in {done} {noun}.")
 
     def _show(
         self, concept: Concept, layer: Image, plane: Plane, known: Embedded
     ) -> None:
         labels = concept.labels(known.embedding)
         shown = [entry for entry in concept.classes if not entry.background]
-        colours = _colours({entry.value: entry.colour for entry in shown})
+        colours = colour_rows({entry.value: entry.colour for entry in shown})
         metadata = {
             "concept": concept.name,
             "model": known.model.card.name,
@@ -249,12 +242,3 @@ class Concepts:
             metadata,
         )
         self.applied.emit(derived.layer(viewer))
-
-
-def _colours(table: dict[int, str]) -> NDArray[np.float64]:
-    """(n + 1, 4) RGBA rows, from label 0 on; white between the classes."""
-    rows = np.ones((max(table, default=0) + 1, 4))
-    rows[0] = 0
-    for value, colour in table.items():
-        rows[value, :3] = from_hex(colour)
-    return rows

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from .chosen import FEWEST
+from napari_localdisc.core.model.card import FEWEST
+
 from .keys import KeyBindings
 from .large import is_large
 from .prompts import Finding

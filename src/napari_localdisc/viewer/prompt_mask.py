@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import LARGEST_CLASS, MaskOptions, mask_of, split
+from napari_localdisc.annotation.sources import Prompts
+from napari_localdisc.annotation.state import LARGEST_CLASS, split
+from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.layers.colours import THRESHOLD_WIDTH, mask_colours
 from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_pixels
@@ -155,10 +157,12 @@ class Masks:
     def show(self, layer: Image, plane: Plane, known: Embedded) -> None:
         """Make and show the mask of a plane's prompts."""
         state = self._workspace.annotations.on(layer, plane)
-        if not split(state.committed.prompts)[0]:
+        source = Prompts.of(state.committed.prompts, state.committed.options)
+        if not source.positive:
             self.clear(state)
             return
-        state.wanted, state.threshold = mask_of(known.embedding, state.committed)
+        reading = source.read(known.embedding)
+        state.wanted, state.threshold = reading.mask, reading.threshold
         self._paint(layer, plane, state, known)
         self._end_preview(state)
         self.changed.emit()

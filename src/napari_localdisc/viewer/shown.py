@@ -65,7 +65,8 @@ def show_clusters(
     bool
         Whether they went to a new layer because the user edited the previous one.
     """
-    from napari_localdisc.core.embedding.clusters import MOST, cluster_colours
+    from napari_localdisc.core.embedding.clusters import cluster_colours
+    from napari_localdisc.core.model.card import MOST
 
     model = known.model
     most = min(MOST, len(model.centres))

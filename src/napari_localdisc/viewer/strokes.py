@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import background_values, runs
+from napari_localdisc.annotation import sources
+from napari_localdisc.annotation.state import background_values
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.labels import class_colormap
 from napari_localdisc.layers.strokes import Learned, StrokeLayers, make_strokes
@@ -355,13 +356,8 @@ class Strokes:
         if learned.classifier.model_hash != known.model.hash:
             raise PromptError("Paint one more stroke: the model is another one.")
         background = background_values(self._classes.entries)
-        wanted = np.where(np.isin(learned.labels, background), 0, learned.labels)
-        source = {
-            "kind": "strokes",
-            "strokes": runs(learned.strokes),
-            "background": list(background),
-        }
-        return Writing(wanted, source, "add the prediction")
+        source = sources.Strokes.of(learned.strokes, background)
+        return Writing(source.kept(learned.labels), source, "add the prediction")
 
     # What happens elsewhere
 

@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_localdisc.annotation.sources import (
+    Clusters,
+    Prompts,
+    Source,
+    Structure,
+)
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
-    mask_of,
-    split,
+    merge_classes,
 )
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import LocalDiscError, PromptError
@@ -22,7 +27,6 @@ from napari_localdisc.layers.colours import overlap_colours
 from napari_localdisc.layers.labels import (
     LabelsEdit,
     check_value,
-    merge_classes,
     overlap_by_class,
     read_plane,
     taken_pixels,
@@ -37,9 +41,6 @@ if TYPE_CHECKING:
     from .classes import Classes
     from .embeddings import Embedded
     from .workspace import Workspace
-
-STRUCTURE_THRESHOLD = 0.5
-"""A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
 
 
 class LabelWriting:
@@ -93,26 +94,17 @@ class LabelWriting:
                 layer, plane, known.embedding.field_of_view
             )
             annotation = state.committed
-            positive, negative = split(annotation.prompts)
-            if not positive:
+            source = Prompts.of(annotation.prompts, annotation.options)
+            if not source.positive:
                 raise PromptError(
                     "There is no mask yet: turn on Find similar and click on what you "
                     "look for."
                 )
-            mask, threshold = mask_of(known.embedding, annotation)
-            options = annotation.options
+            reading = source.read(known.embedding)
+            source = replace(source, threshold=reading.threshold)
             entry = self._classes.chosen or self._classes.new()
-            done = PlaneAnnotation((), replace(options, threshold=None))
-            source = {
-                "kind": "prompts",
-                "positive": [list(point) for point in positive],
-                "negative": [list(point) for point in negative],
-                "threshold": threshold,
-                "connected": options.connected,
-                "smooth": options.smooth,
-                "minimum_size": options.minimum_size,
-            }
-            writing = _of_mask(mask, source, "add the mask", entry)
+            done = PlaneAnnotation((), replace(annotation.options, threshold=None))
+            writing = _of_source(known, source, "add the mask", entry, reading.mask)
             self.write(layer, plane, known, writing, done)
             said = self._workspace.status
             self._workspace.refresh_plane(layer, plane)
@@ -142,16 +134,16 @@ class LabelWriting:
         def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
             if not chosen:
                 raise PromptError("Choose structures first: click their colours.")
-            from napari_localdisc.core.embedding.clusters import MOST, cluster_colours
+            from napari_localdisc.core.embedding.clusters import cluster_colours
+            from napari_localdisc.core.model.card import MOST
 
             most = min(MOST, len(known.model.centres))
-            mask = np.isin(known.embedding.clusters(min(number, most)), chosen)
+            source = Clusters(min(number, most), tuple(chosen))
             one = "structure" if len(chosen) == 1 else "structures"
             name = f"{one} {' + '.join(map(str, chosen))}"
             colour = cluster_colours(known.model, most)[chosen[0]]
-            source = {"kind": "clusters", "number": min(number, most)}
-            source["clusters"] = chosen
-            return _of_mask(mask, source, f"add {name}", self._named(name, colour))
+            entry = self._named(name, colour)
+            return _of_source(known, source, f"add {name}", entry)
 
         return make
 
@@ -165,10 +157,8 @@ class LabelWriting:
 
     def _structure(self, name: str) -> Make:
         def make(layer: Image, plane: Plane, known: Embedded) -> Writing:
-            threshold = STRUCTURE_THRESHOLD
-            mask = known.embedding.structure(name) >= threshold
-            source = {"kind": "structure", "name": name, "threshold": threshold}
-            return _of_mask(mask, source, f"add {name}", self._named(name))
+            source, entry = Structure(name), self._named(name)
+            return _of_source(known, source, f"add {name}", entry)
 
         return make
 
@@ -228,7 +218,7 @@ class LabelWriting:
             if annotation is not None:
                 changes["annotation"] = annotation
             parameters = {
-                "source": writing.source,
+                "source": writing.source.to_json(),
                 "value": value,
                 "overwrite": self.overwrite,
                 "model": known.model.card.name,
@@ -254,17 +244,22 @@ class LabelWriting:
         return text
 
 
-def _of_mask(
-    mask: NDArray[np.bool_],
-    source: dict[str, Any],
+def _of_source(
+    known: Embedded,
+    source: Source,
     text: str,
     entry: AnnotationClass,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Writing:
     if entry.background:
         raise PromptError(
             f"“{entry.name}” only says what is no class: choose another class."
         )
-    wanted = np.where(mask, entry.value, 0).astype(np.uint16)
+    wanted = (
+        source.labels(known.embedding, entry.value)
+        if mask is None
+        else np.where(mask, entry.value, 0).astype(np.uint16)
+    )
     return Writing(wanted, source, text, entry)
 
 
@@ -281,8 +276,8 @@ class Writing:
     ----------
     wanted : ndarray
         (H, W) labels, 0 = nothing.
-    source : dict
-        As in `Operation`.
+    source : Source
+        What it was made from.
     text : str
         What it is, for people.
     entry : AnnotationClass or None
@@ -290,7 +285,7 @@ class Writing:
     """
 
     wanted: NDArray[np.integer]
-    source: dict[str, Any]
+    source: Source
     text: str
     entry: AnnotationClass | None = None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import napari_localdisc as ld
 from napari_localdisc.core.embedding.correction import cut_at_half, mix
 from napari_localdisc.core.embedding.embedding import Embedding
-from napari_localdisc.core.embedding.meaning import Extent, Prompts, weigh
+from napari_localdisc.core.embedding.meaning import Clicks, Extent, weigh
 from napari_localdisc.core.embedding.similarity import Likeness, nearness
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.model.model import Model
@@ -103,11 +103,11 @@ def test_corrections_are_those_of_a_gaussian_process(embedding):
     shifted = odds + kernel(places, embedding.vectors) @ strength
     clipped = 1 / (1 + np.exp(-odds))
     expected = (mixed + 1 / (1 + np.exp(-shifted)) - clipped).clip(0, 1)
-    prompts = Prompts.at(vectors, points, 2, (SIDE, SIDE))
+    clicks = Clicks.at(vectors, points, 2, (SIDE, SIDE))
     compared = list(nearness(embedding.matrix, torch.from_numpy(vectors)))
     likeness = Likeness(compared[:2], compared[2:])
     known = [cut_at_half(disc.view(-1), 0.3)]
-    found = mix(likeness, 0.5, known, np.array([1, 0]), (SIDE, SIDE), prompts)
+    found = mix(likeness, 0.5, known, np.array([1, 0]), (SIDE, SIDE), clicks)
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
@@ -141,8 +141,8 @@ def test_similarity_is_between_0_and_1_and_clicks_come_out_right(data):
 
 def test_the_weights_sum_to_one():
     maps = [presence(TREE), presence(DISC)]
-    prompts = Prompts(np.ones((2, D), np.float32), np.array([[12, 20], [50, 50]]), 1)
-    weights = weigh(maps, extents(maps), prompts)
+    clicks = Clicks(np.ones((2, D), np.float32), np.array([[12, 20], [50, 50]]), 1)
+    weights = weigh(maps, extents(maps), clicks)
     assert weights.sum() == pytest.approx(1)
     assert weights.argmax() == 1
 
@@ -157,8 +157,8 @@ def test_a_correction_near_a_border_is_no_reason_to_mean_something_else():
         # On the disc, then on the tree some way beyond the disc
         beside = round(150 + (50 + outside) / np.sqrt(2))
         clicks = np.array([first, (beside, beside)])
-        prompts = Prompts(np.ones((2, D), np.float32), clicks, 2)
-        return weigh(maps, extents(maps), prompts)[0]
+        clicks = Clicks(np.ones((2, D), np.float32), clicks, 2)
+        return weigh(maps, extents(maps), clicks)[0]
 
     assert weight_of_disc(3) > weight_of_disc(60) + 0.05
     assert weight_of_disc(3) > 0.6
@@ -175,8 +175,8 @@ def test_everything_is_near_a_border_of_a_thin_structure():
 
     def weight_of_tree(second):
         clicks = np.array([(150, 150), second])
-        prompts = Prompts(np.ones((2, D), np.float32), clicks, 2)
-        return weigh([tree], [extent], prompts)[0]
+        clicks = Clicks(np.ones((2, D), np.float32), clicks, 2)
+        return weigh([tree], [extent], clicks)[0]
 
     on, near, beside, far = ((300, 300 + by) for by in (0, 7, 20, 60))
     assert weight_of_tree(on) > weight_of_tree(near) > weight_of_tree(beside)
@@ -185,8 +185,8 @@ def test_everything_is_near_a_border_of_a_thin_structure():
 
 def test_a_structure_that_is_everywhere_explains_nothing():
     maps = [torch.full((64, 64), 0.55), presence(DISC)]
-    prompts = Prompts(np.ones((1, D), np.float32), np.array([[2, 60]]), 1)
-    weights = weigh(maps, extents(maps), prompts)
+    clicks = Clicks(np.ones((1, D), np.float32), np.array([[2, 60]]), 1)
+    weights = weigh(maps, extents(maps), clicks)
     assert weights[0] == 0
     assert weights.sum() == pytest.approx(1)
 

@@ -11,7 +11,7 @@ from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import Pointing, Section, button, follow
-from napari_localdisc.viewer.chosen import FEWEST
+from napari_localdisc.core.model.card import FEWEST
 
 from .legend import Legend
 

@@ -85,13 +85,13 @@ def _list(as_json: bool) -> None:
 
 
 def _row(name: str, path: Path) -> dict[str, Any]:
-    from napari_localdisc.core.model.card import summarise_model
+    from napari_localdisc.core.model.card import read_card
 
-    summary = summarise_model(path)
+    card = read_card(path)
     return {
         "name": name,
-        "modality": summary.modality,
-        "clusters": summary.clusters,
-        "structures": list(summary.structures),
+        "modality": card.modality,
+        "clusters": card.clusters,
+        "structures": list(card.structures),
         "file": str(path),
     }

@@ -118,11 +118,11 @@ def _structure_recipe(
     structure: str, model: str, threshold: float | None, flips: int
 ) -> "Recipe":
     from napari_localdisc.batch.recipes import StructureRecipe
-    from napari_localdisc.core.model.card import list_models, summarise_model
+    from napari_localdisc.core.model.card import list_models, read_card
     from napari_localdisc.core.names import find_name
 
     file = list_models().get(model, Path(model))
-    known = summarise_model(file).structures if file.is_file() else ()
+    known = read_card(file).structures if file.is_file() else ()
     name = find_name(known, structure) or structure
     return StructureRecipe(name, 0.5 if threshold is None else threshold, flips)
 

@@ -8,7 +8,7 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.image.field_of_view import Modality
+    from napari_localdisc.core.names import Modality
 
 POSITION = 50
 

@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_localdisc.core.colours import PALETTE, from_hex
+from napari_localdisc.core.colours import PALETTE, colour_rows
 from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.model.card import FEWEST, MOST
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.model import Model, ModelCard
-
-FEWEST, MOST = 2, 16
-"""Range of the number of clusters that an image can be shown in."""
+    from napari_localdisc.core.model.card import ModelCard
+    from napari_localdisc.core.model.model import Model
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -146,10 +145,7 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
         If ``n`` is out of range.
     """
     number = check_number(n, len(model.centres))
-    colours = np.ones((number + 1, 4), np.float32)
-    colours[0] = 0
-    colours[1:, :3] = [from_hex(colour) for colour in PALETTE[:number]]
-    return colours
+    return colour_rows(dict(enumerate(PALETTE[:number], 1))).astype(np.float32)
 
 
 @torch.no_grad()
@@ -225,8 +221,8 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
 class ClusterMaps:
     """M cluster probabilities per pixel of the working grid, and what follows of them.
 
-    Made by `map_clusters`, which runs the clustering branch alone; part of every
-    `Embedding`.
+    Made by `map_clusters`, which runs the clustering branch alone; every `Embedding`
+    has them.
 
     Parameters
     ----------
@@ -254,15 +250,40 @@ class ClusterMaps:
         centres: FloatImage,
         presence: Mapping[str, Tensor],
     ) -> None:
-        self.probability = probability
+        self.cluster_probability = probability
         self.field_of_view = field_of_view
         self.grid = grid
         self.card = card
         self.centres = centres
-        self.presence = presence
+        self.presence = dict(presence)
+
+    @property
+    def probability(self) -> FloatImage:
+        """(M, h, w) float32 cluster probabilities on the working grid."""
+        return np.asarray(self.cluster_probability.cpu().numpy())
 
     def clusters(self, n: int) -> NDArray[np.uint8]:
-        """Label every pixel with one of ``n`` clusters; see `Embedding.clusters`."""
+        """Label every pixel with one of ``n`` clusters.
+
+        The model's clusters are merged by the cosine of their region embeddings
+        (average linkage), so labels mean the same in every image of a model, and
+        label k keeps its meaning and colour when ``n`` grows or shrinks.
+
+        Parameters
+        ----------
+        n : int
+            2 to 16 (or the model's number of clusters, if that is less).
+
+        Returns
+        -------
+        ndarray
+            (H, W) uint8: 1..n inside the field of view, 0 outside.
+
+        Raises
+        ------
+        LocalDiscError
+            If ``n`` is out of range.
+        """
         table = merge_table(self.centres, n, self.card.structures)
         return np.take(np.concatenate([[0], table]).astype(np.uint8), self._dominant)
 
@@ -273,7 +294,7 @@ class ClusterMaps:
         channel = structure_channel(self.card, name)
         if readout == "presence" and name in self.presence:
             return self.on_image(self.presence[name], self.interior)
-        return self.on_image(self.probability[channel], self.interior)
+        return self.on_image(self.cluster_probability[channel], self.interior)
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
         """Bring an (h, w) map in [0, 1] to the image's pixels; 0 where not inside."""
@@ -282,21 +303,29 @@ class ClusterMaps:
         return np.asarray(spread.cpu().numpy())
 
     @cached_property
+    def inside(self) -> Mask:
+        """(h, w) bool: the field of view on the working grid."""
+        return self.grid.to_working(self.field_of_view) >= 0.5
+
+    @cached_property
     def visible(self) -> Tensor:
         """(H, W) bool: the field of view, on the maps' device."""
-        return torch.from_numpy(self.field_of_view).to(self.probability.device)
+        return torch.from_numpy(self.field_of_view).to(self.cluster_probability.device)
 
     @cached_property
     def interior(self) -> Tensor:
-        """(H, W) bool: where structures are looked for."""
+        """(H, W) bool: where structures are looked for.
+
+        In a round field of view without the outermost 6/540 of its diameter.
+        """
         if self.card.modality == "frame":
             return self.visible
-        inside = self.grid.to_working(self.field_of_view) >= 0.5
-        return interior(inside, self.grid, self.visible)
+        deep = self.grid.spread(deep_inside(self.inside))
+        return (deep.to(self.visible.device) >= 0.5) & self.visible
 
     @cached_property
     def _dominant(self) -> NDArray[np.uint8]:
-        return dominant_cluster(self.probability, self.grid, self.field_of_view)
+        return dominant_cluster(self.cluster_probability, self.grid, self.field_of_view)
 
 
 MARGIN = 6 / 540
@@ -352,26 +381,6 @@ def nearest_region(matrix: Tensor, regions: FloatImage, channel: int) -> Tensor:
         for start in range(0, matrix.shape[1], _CHUNK)
     ]
     return torch.cat(pieces)
-
-
-def interior(inside: Mask, grid: WorkingGrid, visible: Tensor) -> Tensor:
-    """Leave out the outermost 6/540 of the field of view's diameter.
-
-    Parameters
-    ----------
-    inside : ndarray
-        (h, w) bool: the field of view on the working grid.
-    grid : WorkingGrid
-        To the image's grid.
-    visible : Tensor
-        (H, W) bool: the field of view on the image's grid.
-
-    Returns
-    -------
-    Tensor
-        (H, W) bool.
-    """
-    return (grid.spread(deep_inside(inside)).to(visible.device) >= 0.5) & visible
 
 
 def deep_inside(inside: Mask) -> Tensor:

@@ -1,6 +1,6 @@
 """From what clicks mean to a map: the second and third step of reading them.
 
-1. **Meaning**, see `prompt_meaning`: weights of named structures and of likeness.
+1. **Meaning**, see the module ``meaning``: weights of named structures and of likeness.
 2. **Mixture.**  Each map is brought to a scale on which it is cut at 0.5, and the maps
    are averaged by their weights.
 3. **Corrections.**  Where one of several clicks still disagrees, the map is moved in
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .meaning import Prompts
+    from .meaning import Clicks
     from .similarity import Likeness
 
 CUT = 0.5
@@ -55,7 +55,7 @@ def mix(
     structures: Sequence[Tensor],
     weights: NDArray[np.float64],
     shape: tuple[int, int],
-    prompts: Prompts | None = None,
+    clicks: Clicks | None = None,
 ) -> Tensor:
     """Turn likeness to prompts into similarity to what is meant by them.
 
@@ -71,8 +71,8 @@ def mix(
         (K + 1,) from `weigh`.
     shape : tuple of int
         (h, w) of the working grid.
-    prompts : Prompts, optional
-        Clicks on this very image, the ones that ``likeness`` compares with, which
+    clicks : Clicks, optional
+        Those on this very image, the ones that ``likeness`` compares with, which
         correct the map around them.
 
     Returns
@@ -89,10 +89,10 @@ def mix(
         cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
         parts.append((float(weights[-1]), lambda at: cut_at_half(likeness.at(at), cut)))
     mixed = _mixture(parts, slice(None)).view(shape)
-    if prompts is not None and likeness is not None and len(prompts.pixels) > 1:
+    if clicks is not None and likeness is not None and len(clicks.pixels) > 1:
         nearness = [*likeness.positive, *likeness.negative]
-        strengths = _strengths(nearness, parts, prompts, shape)
-        _correct(mixed, nearness, prompts, strengths)
+        strengths = _strengths(nearness, parts, clicks, shape)
+        _correct(mixed, nearness, clicks, strengths)
     return mixed.clamp_(0, 1)
 
 
@@ -112,19 +112,19 @@ def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
 def _strengths(
     nearness: Sequence[Tensor],
     parts: Sequence[_Part],
-    prompts: Prompts,
+    clicks: Clicks,
     shape: tuple[int, int],
 ) -> NDArray[np.float64]:
     """Find what each click adds to the log odds so that all are right by a margin."""
-    rows, columns = torch.from_numpy(prompts.pixels.T)
+    rows, columns = torch.from_numpy(clicks.pixels.T)
     places = (rows * shape[1] + columns).to(nearness[0].device)
     before = _mixture(parts, places).clamp_(_FLOOR, 1 - _FLOOR)
     now = torch.logit(before).cpu().numpy()
-    missing = prompts.signs * np.maximum(0, _MARGIN - prompts.signs * now)
+    missing = clicks.signs * np.maximum(0, _MARGIN - clicks.signs * now)
     if not missing.any():
         return np.zeros(len(missing))
     near = torch.stack([values[places] for values in nearness]).cpu().numpy()
-    points = prompts.pixels / (REACH * max(shape))
+    points = clicks.pixels / (REACH * max(shape))
     distance = np.square(points[:, None] - points[None]).sum(-1)
     kernel = np.minimum(near, 1) * np.exp(-distance / 2)
     return np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
@@ -133,7 +133,7 @@ def _strengths(
 def _correct(
     mixed: Tensor,
     nearness: Sequence[Tensor],
-    prompts: Prompts,
+    clicks: Clicks,
     strengths: NDArray[np.float64],
 ) -> None:
     """Add to the log odds around clicks, in place."""
@@ -143,7 +143,7 @@ def _correct(
     shape = mixed.shape
     reach = REACH * max(shape)
     extent = round(_EXTENT * reach)
-    pixels = prompts.pixels[strong]
+    pixels = clicks.pixels[strong]
     top, left = np.maximum(pixels.min(0) - extent, 0).tolist()
     bottom, right = np.minimum(pixels.max(0) + extent + 1, shape).tolist()
     shift = mixed.new_zeros(bottom - top, right - left)
@@ -151,7 +151,7 @@ def _correct(
     profile = torch.exp(-away.square() / 2).to(mixed)
     decay = torch.outer(profile, profile)
     for number in np.flatnonzero(strong).tolist():
-        row, column = prompts.pixels[number].tolist()
+        row, column = clicks.pixels[number].tolist()
         rows = slice(max(row - extent, 0), min(row + extent + 1, shape[0]))
         columns = slice(max(column - extent, 0), min(column + extent + 1, shape[1]))
         part = shift[_moved(rows, -top), _moved(columns, -left)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -14,178 +16,21 @@ from torch import Tensor
 from napari_localdisc.core.image.appearance import picture_features
 from napari_localdisc.core.model.network import region_embedding
 
-from . import clusters, correction, masks, meaning, similarity
+from . import clusters, correction, masks, similarity
 from .clusters import ClusterMaps
-from .correction import CUT
-from .similarity import RememberedNearness
+from .meaning import STRUCTURE_CUT, Clicks, Extent, weigh
+from .prompts import MaskOptions, Prompts
+from .similarity import Likeness, RememberedNearness
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.model import ModelCard
+    from napari_localdisc.core.model.card import ModelCard
+
+_AS_IT_IS = MaskOptions()
 
 
-class PromptedPixels:
-    """What `Embedding` needs to answer prompts on the working grid.
-
-    Parameters
-    ----------
-    matrix : Tensor
-        (D, h·w) float32 unit vectors.
-    field_of_view : ndarray
-        (H, W) bool, on the image's grid.
-    grid : WorkingGrid
-        Between the image's pixels and the working grid.
-    presence : mapping of str to Tensor
-        (h, w) float32 in [0, 1] of each named structure.
-    """
-
-    def __init__(
-        self,
-        matrix: Tensor,
-        field_of_view: Mask,
-        grid: WorkingGrid,
-        presence: Mapping[str, Tensor],
-    ) -> None:
-        self.matrix = matrix
-        self.field_of_view = field_of_view
-        self.grid = grid
-        self.presence = dict(presence)
-
-    @cached_property
-    def inside(self) -> Mask:
-        """(h, w) bool: the field of view on the working grid."""
-        return self.grid.to_working(self.field_of_view) >= 0.5
-
-    def vectors_at(self, points: ArrayLike) -> FloatImage:
-        """Return the unit vectors at points of the image.
-
-        Parameters
-        ----------
-        points : array_like
-            (k, 2) (row, column) in the image's pixels, inside the field of view;
-            between pixels of the working grid vectors are interpolated.
-
-        Returns
-        -------
-        ndarray
-            (k, D) float32 unit vectors.
-
-        Raises
-        ------
-        PromptError
-            If a point lies outside the image or its field of view.
-        """
-        checked = similarity.check_points(points, self.field_of_view)
-        return self._vectors(self.grid.points_to_working(checked))
-
-    def _vectors(self, on_grid: NDArray[np.float64]) -> FloatImage:
-        """(k, D) vectors at (k, 2) points of the working grid."""
-        return similarity.sample_vectors(self.matrix, self.grid.shape, on_grid)
-
-    def _likeness(
-        self, positive: ArrayLike, negative: ArrayLike
-    ) -> similarity.Likeness:
-        likes, dislikes = (
-            similarity.as_rows(vectors, len(self.matrix))
-            for vectors in (positive, negative)
-        )
-        if len(likes) == 0:
-            similarity.require_positive(())
-        every = self._nearness(np.concatenate([likes, dislikes]))
-        return similarity.Likeness(every[: len(likes)], every[len(likes) :])
-
-    @cached_property
-    def _nearness(self) -> RememberedNearness:
-        return RememberedNearness(self.matrix)
-
-    @property
-    def _means_more(self) -> bool:
-        """Whether prompts are read as `prompt_meaning` says, not as likeness alone."""
-        return bool(self.presence)
-
-    def _prompted(self, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        prompts = self._prompts(positive, negative)
-        vectors = np.split(prompts.vectors, [prompts.positives])
-        if not self._means_more:
-            return self._likeness(*vectors).at().clamp(0, 1).view(self.grid.shape)
-        weights = self._weigh(prompts)
-        # For nothing but a structure's map a pass over memory would be in vain
-        several = len(prompts.pixels) > 1
-        likeness = self._likeness(*vectors) if several or weights[-1] > 0 else None
-        return self._mix(likeness, weights, prompts)
-
-    def _weigh(self, prompts: meaning.Prompts) -> NDArray[np.float64]:
-        return meaning.weigh(list(self.presence.values()), self._extents, prompts)
-
-    @cached_property
-    def _extents(self) -> list[meaning.Extent]:
-        """Where each named structure is seen."""
-        return [
-            meaning.Extent.of(values, self.inside) for values in self.presence.values()
-        ]
-
-    def _prompts(self, positive: ArrayLike, negative: ArrayLike) -> meaning.Prompts:
-        similarity.require_positive(positive)
-        kinds = [
-            similarity.check_points(points, self.field_of_view)
-            for points in (positive, negative)
-        ]
-        points = self.grid.points_to_working(np.concatenate(kinds))
-        vectors = self._vectors(points)
-        return meaning.Prompts.at(vectors, points, len(kinds[0]), self.grid.shape)
-
-    def _mix(
-        self,
-        likeness: similarity.Likeness | None,
-        weights: NDArray[np.float64],
-        prompts: meaning.Prompts | None = None,
-    ) -> Tensor:
-        cut = correction.CUT
-        if likeness is not None and weights[-1] > 0:
-            seen = likeness.at(self._few_inside).cpu().numpy()
-            cut = similarity.otsu_threshold(seen)
-        maps = self._structures
-        return correction.mix(likeness, cut, maps, weights, self.grid.shape, prompts)
-
-    @cached_property
-    def _structures(self) -> list[Tensor]:
-        """(h·w,) presence of each named structure, to be cut at 0.5."""
-        cut = meaning.STRUCTURE_CUT
-        maps = (values.reshape(-1) for values in self.presence.values())
-        return [correction.cut_at_half(values, cut) for values in maps]
-
-    @cached_property
-    def _few_inside(self) -> Tensor:
-        """Pixels of the working grid within the field of view, some ten thousand."""
-        step = max(1, min(self.grid.shape) // 110)
-        few = np.zeros(self.grid.shape, bool)
-        few[::step, ::step] = self.inside[::step, ::step]
-        return torch.from_numpy(np.flatnonzero(few)).to(self.matrix.device)
-
-    def meaning(
-        self, positive: ArrayLike, negative: ArrayLike = ()
-    ) -> dict[str, float]:
-        """Say what points most likely mean: a named structure, or pixels like these.
-
-        Parameters
-        ----------
-        positive, negative : array_like
-            As for `similarity`.
-
-        Returns
-        -------
-        dict
-            Structure → weight, those above 0; what is missing to 1 is the weight of
-            likeness to the points.
-        """
-        prompts = self._prompts(positive, negative)
-        weights = self._weigh(prompts)
-        named = zip(self.presence, weights.tolist(), strict=False)
-        return {name: weight for name, weight in named if weight > 0}
-
-
-class Embedding(PromptedPixels):
-    """One unit vector and M cluster probabilities per pixel of the working grid.
+class Embedding(ClusterMaps):
+    """One unit vector per pixel of the working grid, beside its `ClusterMaps`.
 
     Made by `embed`; everything that a hand does afterwards is a method of it.
 
@@ -194,21 +39,10 @@ class Embedding(PromptedPixels):
     matrix : Tensor
         (D, h·w) float32 unit vectors, one column a pixel, C-contiguous: a prompt then
         costs one pass over memory.  May be on a GPU.
-    probability : Tensor
-        (M, h, w) float32, summing to 1 over M; same device.
-    field_of_view : ndarray
-        (H, W) bool, on the image's grid.
-    grid : WorkingGrid
-        Between the image's pixels and the working grid.
-    card : ModelCard
-        The model's card.
-    centres : ndarray
-        (M, D) float32 unit vectors: the model's clusters.
+    probability, field_of_view, grid, card, centres, presence
+        As of `ClusterMaps`.
     model_hash : str
         Of the model's weights.
-    presence : dict of str to Tensor, optional
-        (h, w) float32 for each structure that the card names: the sigmoid of its
-        channel in the clustering branch, before the normalisation over clusters.
     colour : Tensor, optional
         (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
         the working grid, for `learn`; same device.
@@ -226,14 +60,11 @@ class Embedding(PromptedPixels):
         presence: Mapping[str, Tensor] | None = None,
         colour: Tensor | None = None,
     ) -> None:
-        super().__init__(matrix, field_of_view, grid, presence or {})
-        self.cluster_probability = probability
-        self.card = card
-        self.centres = centres
-        self.model_hash = model_hash
-        self._maps = ClusterMaps(
-            probability, field_of_view, grid, card, centres, self.presence
+        super().__init__(
+            probability, field_of_view, grid, card, centres, presence or {}
         )
+        self.matrix = matrix
+        self.model_hash = model_hash
         self.colour = colour
 
     @property
@@ -255,16 +86,17 @@ class Embedding(PromptedPixels):
         remembered = made["_nearness"].nbytes if "_nearness" in made else 0
         return int(remembered + sum(t.nbytes for t in tensors))
 
+    def fresh(self) -> Embedding:
+        """Return the same without what it remembers of prompts, on the same memory."""
+        other = copy.copy(self)
+        vars(other).pop("_nearness", None)
+        return other
+
     @property
     def vectors(self) -> FloatImage:
         """(h, w, D) float32 unit vectors on the working grid: a view, channel last."""
         planes = self.matrix.view(-1, *self.grid.shape)
         return np.asarray(planes.permute(1, 2, 0).cpu().numpy())
-
-    @property
-    def probability(self) -> FloatImage:
-        """(M, h, w) float32 cluster probabilities on the working grid."""
-        return np.asarray(self.cluster_probability.cpu().numpy())
 
     @cached_property
     def appearance(self) -> Tensor | None:
@@ -273,34 +105,6 @@ class Embedding(PromptedPixels):
             return None
         inside = torch.from_numpy(self.inside).to(self.matrix)
         return picture_features(self.colour, inside).half()
-
-    @property
-    def _visible(self) -> Tensor:
-        return self._maps.visible
-
-    def clusters(self, n: int) -> NDArray[np.uint8]:
-        """Label every pixel with one of ``n`` clusters.
-
-        The model's clusters are merged by the cosine of their region embeddings
-        (average linkage), so labels mean the same in every image of a model, and
-        label k keeps its meaning and colour when ``n`` grows or shrinks.
-
-        Parameters
-        ----------
-        n : int
-            2 to 16 (or the model's number of clusters, if that is less).
-
-        Returns
-        -------
-        ndarray
-            (H, W) uint8: 1..n inside the field of view, 0 outside.
-
-        Raises
-        ------
-        LocalDiscError
-            If ``n`` is out of range.
-        """
-        return self._maps.clusters(n)
 
     def region_vectors(self) -> FloatImage:
         """(M, D) float32 unit vectors: this image's own region embeddings.
@@ -346,25 +150,55 @@ class Embedding(PromptedPixels):
             If the card does not name the structure.
         """
         if readout in ("presence", "probability"):
-            return self._maps.structure(name, readout)
+            return super().structure(name, readout)
         channel = clusters.structure_channel(self.card, name)
         regions = self.centres if centres == "model" else self.region_vectors()
         values = clusters.nearest_region(self.matrix, regions, channel)
-        return self._on_image(values.view(self.grid.shape), self._maps.interior)
+        return self.on_image(values.view(self.grid.shape), self.interior)
 
-    def similarity_on_grid(
-        self, positive: ArrayLike, negative: ArrayLike = ()
-    ) -> FloatImage:
-        """Like `similarity`, but (h, w) on the working grid: one pass over memory."""
-        return np.asarray(self._prompted(positive, negative).cpu().numpy())
+    def read(self, prompts: Prompts, options: MaskOptions = _AS_IT_IS) -> Reading:
+        """Ask once what a few points find: a map, a threshold, a mask, a meaning.
 
-    def similarity_to(
+        Parameters
+        ----------
+        prompts : Prompts
+            The points.
+        options : MaskOptions
+            How they become a mask.
+
+        Returns
+        -------
+        Reading
+
+        Raises
+        ------
+        PromptError
+            If there is no positive point, or a point lies outside the image or its
+            field of view.
+        """
+        similarity.require_positive(prompts.positive)
+        kinds = [
+            similarity.check_points(points, self.field_of_view)
+            for points in (prompts.positive, prompts.negative)
+        ]
+        points = self.grid.points_to_working(np.concatenate(kinds))
+        vectors = self._vectors(points)
+        clicks = Clicks.at(vectors, points, len(kinds[0]), self.grid.shape)
+        weights = None
+        if self._means_more:
+            maps = list(self.presence.values())
+            weights = weigh(maps, self._extents, clicks)
+        likes, dislikes = np.split(vectors, [clicks.positives])
+        return Reading(self, prompts, options, likes, dislikes, weights, clicks)
+
+    def read_vectors(
         self,
         positive: ArrayLike,
         negative: ArrayLike = (),
         meaning: Mapping[str, float] | None = None,
-    ) -> FloatImage:
-        """Similarity to given vectors, for instance those of another image's prompts.
+        options: MaskOptions = _AS_IT_IS,
+    ) -> Reading:
+        """Ask what given vectors find, for instance those of another image's prompts.
 
         Parameters
         ----------
@@ -373,19 +207,28 @@ class Embedding(PromptedPixels):
         meaning : mapping of str to float, optional
             What `meaning` said of the prompts there; empty if they meant no structure.
             Without it likeness to the vectors is all there is, see `Likeness`.
+        options : MaskOptions
+            How they become a mask; nothing is connected to vectors.
 
         Returns
         -------
-        ndarray
-            (h, w) float32 in [0, 1], on the working grid.
+        Reading
+
+        Raises
+        ------
+        PromptError
+            If there is no positive vector, or they come from another model.
         """
-        likeness = self._likeness(positive, negative)
+        likes, dislikes = (
+            similarity.as_rows(vectors, len(self.matrix))
+            for vectors in (positive, negative)
+        )
+        similarity.require_positive(likes)
+        weights = None
         if meaning is not None and self._means_more:
             named = [meaning.get(name, 0.0) for name in self.presence]
-            values = self._mix(likeness, np.array([*named, 1 - sum(named)]))
-        else:
-            values = likeness.at().clamp(0, 1).view(self.grid.shape)
-        return np.asarray(values.cpu().numpy())
+            weights = np.array([*named, 1 - sum(named)])
+        return Reading(self, Prompts(()), options, likes, dislikes, weights)
 
     def similarity(self, positive: ArrayLike, negative: ArrayLike = ()) -> FloatImage:
         """How similar each pixel is to the positive and not to the negative points.
@@ -399,32 +242,46 @@ class Embedding(PromptedPixels):
         -------
         ndarray
             (H, W) float32 in [0, 1], 0 outside the field of view.  See
-            `Likeness` for the formula, and `prompt_meaning` for what is added
+            `Likeness` for the formula, and the module ``meaning`` for what is added
             where the model's card names structures: the points may mean one of them,
             see `meaning`, and every point corrects the map around itself.
 
         Raises
         ------
         PromptError
-            If there is no positive point, or a point lies outside the image or its
-            field of view.
+            As `read`.
         """
-        on_grid = self._prompted(positive, negative)
-        return self._on_image(on_grid, self._visible)
+        return self.read(Prompts(positive, negative)).map
 
-    def to_image(self, on_grid: FloatImage) -> FloatImage:
-        """Bring an (h, w) map in [0, 1] from the working grid to the image's pixels.
+    def similarity_on_grid(
+        self, positive: ArrayLike, negative: ArrayLike = ()
+    ) -> FloatImage:
+        """Like `similarity`, but (h, w) on the working grid: one pass over memory."""
+        return self.read(Prompts(positive, negative)).map_on_grid
+
+    def similarity_to(
+        self,
+        positive: ArrayLike,
+        negative: ArrayLike = (),
+        meaning: Mapping[str, float] | None = None,
+    ) -> FloatImage:
+        """Return the (h, w) map, on the working grid, of what `read_vectors` finds."""
+        return self.read_vectors(positive, negative, meaning).map_on_grid
+
+    def meaning(
+        self, positive: ArrayLike, negative: ArrayLike = ()
+    ) -> dict[str, float]:
+        """Say what points most likely mean: a named structure, or pixels like these.
+
+        Parameters are as for `similarity`.
 
         Returns
         -------
-        ndarray
-            (H, W) float32, 0 outside the field of view.
+        dict
+            Structure → weight, those above 0; what is missing to 1 is the weight of
+            likeness to the points.
         """
-        values = torch.from_numpy(np.ascontiguousarray(on_grid)).to(self.matrix)
-        return self._on_image(values, self._visible)
-
-    def _on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
-        return self._maps.on_image(on_grid, inside)
+        return self.read(Prompts(positive, negative)).weights
 
     def automatic_threshold(
         self, positive: ArrayLike, negative: ArrayLike = ()
@@ -435,24 +292,7 @@ class Embedding(PromptedPixels):
         similarity within the field of view; moved as little as needed for every
         positive point to be in the mask and every negative one out.
         """
-        on_grid = self._prompted(positive, negative)
-        values = self._on_image(on_grid, self._visible)
-        return self._threshold(on_grid, values, positive, negative)
-
-    def _threshold(
-        self,
-        on_grid: Tensor,
-        values: FloatImage,
-        positive: ArrayLike,
-        negative: ArrayLike,
-    ) -> float:
-        wanted, unwanted = (
-            similarity.values_at(values, points) for points in (positive, negative)
-        )
-        if self._means_more:
-            return similarity.moved_threshold(CUT, wanted, unwanted)
-        seen = on_grid[torch.from_numpy(self.inside).to(on_grid.device)]
-        return similarity.automatic_threshold(seen.cpu().numpy(), wanted, unwanted)
+        return self.read(Prompts(positive, negative)).threshold
 
     def mask(
         self,
@@ -469,15 +309,8 @@ class Embedding(PromptedPixels):
         ----------
         positive, negative : array_like
             (k, 2) points (row, column) in the image's pixels; at least one positive.
-        threshold : float, optional
-            Similarity from which a pixel belongs to the mask; by default
-            `automatic_threshold`.
-        connected : bool
-            Keep only what is connected to a positive point.
-        smooth : bool
-            Round the outline, over 0.75 pixels of the working grid.
-        minimum_size : int
-            Pixels of the image below which a connected piece is left out.
+        threshold, connected, smooth, minimum_size
+            As of `MaskOptions`; the threshold is `automatic_threshold` by default.
 
         Returns
         -------
@@ -487,20 +320,187 @@ class Embedding(PromptedPixels):
         Raises
         ------
         PromptError
-            As `similarity`.
+            As `read`, or if the minimum size is negative.
         """
-        on_grid = self._prompted(positive, negative)
-        values = self._on_image(on_grid, self._visible)
-        if threshold is None:
-            threshold = self._threshold(on_grid, values, positive, negative)
-        mask = (values >= threshold) & self.field_of_view
-        sigma = (
-            tuple(masks.SMOOTHING / side for side in self.grid.scale)
-            if smooth
-            else None
+        options = MaskOptions(threshold, connected, smooth, minimum_size)
+        return self.read(Prompts(positive, negative), options).mask
+
+    def vectors_at(self, points: ArrayLike) -> FloatImage:
+        """Return the unit vectors at points of the image.
+
+        Parameters
+        ----------
+        points : array_like
+            (k, 2) (row, column) in the image's pixels, inside the field of view;
+            between pixels of the working grid vectors are interpolated.
+
+        Returns
+        -------
+        ndarray
+            (k, D) float32 unit vectors.
+
+        Raises
+        ------
+        PromptError
+            If a point lies outside the image or its field of view.
+        """
+        checked = similarity.check_points(points, self.field_of_view)
+        return self._vectors(self.grid.points_to_working(checked))
+
+    def to_image(self, on_grid: FloatImage) -> FloatImage:
+        """Bring an (h, w) map in [0, 1] from the working grid to the image's pixels.
+
+        Returns
+        -------
+        ndarray
+            (H, W) float32, 0 outside the field of view.
+        """
+        values = torch.from_numpy(np.ascontiguousarray(on_grid)).to(self.matrix)
+        return self.on_image(values, self.visible)
+
+    # What readings share
+
+    @property
+    def _means_more(self) -> bool:
+        """Whether prompts are read by their meaning, not as likeness alone."""
+        return bool(self.presence)
+
+    def _vectors(self, on_grid: NDArray[np.float64]) -> FloatImage:
+        """(k, D) vectors at (k, 2) points of the working grid."""
+        return similarity.sample_vectors(self.matrix, self.grid.shape, on_grid)
+
+    @cached_property
+    def _nearness(self) -> RememberedNearness:
+        return RememberedNearness(self.matrix)
+
+    @cached_property
+    def _extents(self) -> list[Extent]:
+        """Where each named structure is seen."""
+        return [Extent.of(values, self.inside) for values in self.presence.values()]
+
+    @cached_property
+    def _structures(self) -> list[Tensor]:
+        """(h·w,) presence of each named structure, to be cut at 0.5."""
+        cut = STRUCTURE_CUT
+        maps = (values.reshape(-1) for values in self.presence.values())
+        return [correction.cut_at_half(values, cut) for values in maps]
+
+    @cached_property
+    def _few_inside(self) -> Tensor:
+        """Pixels of the working grid within the field of view, some ten thousand."""
+        step = max(1, min(self.grid.shape) // 110)
+        few = np.zeros(self.grid.shape, bool)
+        few[::step, ::step] = self.inside[::step, ::step]
+        return torch.from_numpy(np.flatnonzero(few)).to(self.matrix.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What an image shows of what prompts mean.
+
+    Each part is made once, when it is first asked for; arrays are not to be changed.
+
+    Attributes
+    ----------
+    embedding : Embedding
+        Of the image.
+    prompts : Prompts
+        The points; without any where vectors were given.
+    options : MaskOptions
+        How they become a mask.
+    likes, dislikes : ndarray
+        (k, D) unit vectors that pixels are, and are not, to be like.
+    """
+
+    embedding: Embedding
+    prompts: Prompts
+    options: MaskOptions
+    likes: FloatImage
+    dislikes: FloatImage
+    _weights: NDArray[np.float64] | None = None
+    _clicks: Clicks | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each structure that may be meant, see `Embedding.meaning`."""
+        weights = [] if self._weights is None else self._weights.tolist()
+        named = zip(self.embedding.presence, weights, strict=False)
+        return {name: weight for name, weight in named if weight > 0}
+
+    @property
+    def meaning(self) -> str:
+        """The structure that is most likely meant; empty: pixels like these."""
+        likeness = 1 - sum(self.weights.values())
+        every = {"": likeness, **self.weights}
+        return max(every, key=every.__getitem__)
+
+    @property
+    def map_on_grid(self) -> FloatImage:
+        """(h, w) float32 similarity in [0, 1] on the working grid."""
+        return np.asarray(self._on_grid.cpu().numpy())
+
+    @cached_property
+    def map(self) -> FloatImage:
+        """(H, W) float32 similarity in [0, 1], 0 outside the field of view."""
+        return self.embedding.on_image(self._on_grid, self.embedding.visible)
+
+    @cached_property
+    def threshold(self) -> float:
+        """The similarity that the mask is cut at."""
+        if self.options.threshold is not None:
+            return self.options.threshold
+        wanted, unwanted = (
+            similarity.values_at(self.map, points)
+            for points in (self.prompts.positive, self.prompts.negative)
         )
-        mask = masks.refine(mask, positive, connected, sigma, minimum_size)
-        return mask & self.field_of_view if smooth else mask
+        if self._weights is not None:
+            return similarity.moved_threshold(correction.CUT, wanted, unwanted)
+        inside = torch.from_numpy(self.embedding.inside).to(self._on_grid.device)
+        seen = self._on_grid[inside].cpu().numpy()
+        return similarity.automatic_threshold(seen, wanted, unwanted)
+
+    @cached_property
+    def mask(self) -> Mask:
+        """(H, W) bool: what the prompts find, refined as the options say.
+
+        Raises
+        ------
+        PromptError
+            If the minimum size is negative.
+        """
+        options, seen = self.options, self.embedding.field_of_view
+        scale = self.embedding.grid.scale
+        sigma = [masks.SMOOTHING / side for side in scale] if options.smooth else None
+        mask = masks.refine(
+            (self.map >= self.threshold) & seen,
+            self.prompts.positive,
+            options.connected,
+            sigma,
+            options.minimum_size,
+        )
+        return mask & seen if options.smooth else mask
+
+    @cached_property
+    def _on_grid(self) -> Tensor:
+        """(h, w) similarity on the embedding's device."""
+        known, weights, clicks = self.embedding, self._weights, self._clicks
+        if weights is None:
+            return self._likeness().at().clamp(0, 1).view(known.grid.shape)
+        likeness, cut = None, correction.CUT
+        # For nothing but a structure's map a pass over memory would be in vain
+        if clicks is None or len(clicks.pixels) > 1 or weights[-1] > 0:
+            likeness = self._likeness()
+        if likeness is not None and weights[-1] > 0:
+            seen = likeness.at(known._few_inside).cpu().numpy()
+            cut = similarity.otsu_threshold(seen)
+        return correction.mix(
+            likeness, cut, known._structures, weights, known.grid.shape, clicks
+        )
+
+    def _likeness(self) -> Likeness:
+        every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))
+        count = len(self.likes)
+        return Likeness(every[:count], every[count:])
 
 
 def on_grid(embedding: Embedding, points: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -61,7 +61,7 @@ _USUAL_SHARE, _LEAST_SHARE = 0.05, 0.005
 
 
 @dataclass(frozen=True)
-class Prompts:
+class Clicks:
     """Clicks on the working grid, positive ones first, in the order they were made.
 
     Attributes
@@ -85,7 +85,7 @@ class Prompts:
         points: NDArray[np.float64],
         positives: int,
         shape: tuple[int, int],
-    ) -> Prompts:
+    ) -> Clicks:
         """Make them of (k, 2) points on the working grid, whose shape is (h, w)."""
         pixels = np.clip(np.rint(points), 0, np.array(shape) - 1).astype(np.intp)
         return cls(vectors, pixels, positives)
@@ -127,7 +127,7 @@ class Extent:
 
 
 def weigh(
-    presence: Sequence[Tensor], extents: Sequence[Extent], prompts: Prompts
+    presence: Sequence[Tensor], extents: Sequence[Extent], clicks: Clicks
 ) -> NDArray[np.float64]:
     """Say how well each structure, and likeness to the prompts, explains them.
 
@@ -137,21 +137,21 @@ def weigh(
         (h, w) float32 of each of K named structures.
     extents : sequence of Extent
         Where each of them is seen.
-    prompts : Prompts
-        The clicks.
+    clicks : Clicks
+        Their places and vectors.
 
     Returns
     -------
     ndarray
         (K + 1,) weights that sum to 1; the last is that of likeness.
     """
-    later = len(prompts.pixels) - 1
+    later = len(clicks.pixels) - 1
     likeness = math.log(_LIKENESS) + later * math.log(_LATER_LIKENESS)
-    evidence = _evidence(presence, extents, prompts) if presence else []
+    evidence = _evidence(presence, extents, clicks) if presence else []
     for structure, extent in enumerate(extents):
         if extent.share > LARGEST_SHARE:
             evidence[structure] = -math.inf
-        evidence[structure] += _preference(extent.share) / len(prompts.pixels)
+        evidence[structure] += _preference(extent.share) / len(clicks.pixels)
     every = np.array([*evidence, likeness])
     weights = np.exp(every - every.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
@@ -164,13 +164,13 @@ def _preference(share: float) -> float:
 
 
 def _evidence(
-    presence: Sequence[Tensor], extents: Sequence[Extent], prompts: Prompts
+    presence: Sequence[Tensor], extents: Sequence[Extent], clicks: Clicks
 ) -> list[float]:
     """Logarithm of how well each structure explains the prompts."""
-    agreement = _agreement(presence, prompts)
-    if len(prompts.pixels) > 1:
+    agreement = _agreement(presence, clicks)
+    if len(clicks.pixels) > 1:
         border = [
-            _at_border(values, extent, prompts)
+            _at_border(values, extent, clicks)
             for values, extent in zip(presence, extents, strict=True)
         ]
         agreement[:, 1:] = np.maximum(agreement[:, 1:], border)
@@ -179,23 +179,21 @@ def _evidence(
     return list(np.log(trust).sum(1).tolist())
 
 
-def _agreement(presence: Sequence[Tensor], prompts: Prompts) -> NDArray[np.float64]:
+def _agreement(presence: Sequence[Tensor], clicks: Clicks) -> NDArray[np.float64]:
     """(K, k) presence at clicks, or absence; some may be a little beside a click."""
-    positive = prompts.signs > 0
-    windows = _windows(presence, prompts.pixels, _NEARBY)
+    positive = clicks.signs > 0
+    windows = _windows(presence, clicks.pixels, _NEARBY)
     here = windows[:, :, windows.shape[2] // 2]
     beside = np.where(positive, windows.max(2), windows.min(2))
     present = (1 - _BESIDE) * here + _BESIDE * beside
     return np.asarray(np.where(positive, present, 1 - present), np.float64)
 
 
-def _at_border(
-    presence: Tensor, extent: Extent, prompts: Prompts
-) -> NDArray[np.float64]:
+def _at_border(presence: Tensor, extent: Extent, clicks: Clicks) -> NDArray[np.float64]:
     """(k - 1,) how well an error at a structure's border explains later clicks."""
     reach = round(min(_BORDER_REACH * max(presence.shape), extent.thickness))
-    (around,) = _windows([presence], prompts.pixels[1:], reach)
-    wanted = prompts.signs[1:] > 0
+    (around,) = _windows([presence], clicks.pixels[1:], reach)
+    wanted = clicks.signs[1:] > 0
     found = np.where(wanted, around.max(1), 1 - around.min(1))
     return np.asarray(_BORDER * found, np.float64)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from .field_of_view import (
     DARK,
     ONE_COLOUR,
     CoarseRegion,
-    Modality,
     brightness_of,
     check_brightness,
     frame_brightness,
@@ -29,6 +28,9 @@ from .field_of_view import (
 )
 from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, axis_weights
 from .rgb import ValueScale
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.names import Modality
 
 BLOCK_PIXELS = 1 << 22
 """Pixels of the source that are in memory at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from napari_localdisc.core.errors import ImageError
 
 from .grid import FloatImage, Mask, as_tensor
 
-Modality = Literal["fundus", "frame"]
+if TYPE_CHECKING:
+    from napari_localdisc.core.names import Modality
 
 DARK = 20 / 255
 """Brightness that separates a fundus image from its dark frame (released code)."""
@@ -25,9 +26,7 @@ _SEARCH_SIZE = 512
 _CORNER_NOISE = 3 / 255
 
 
-def find_field_of_view(
-    rgb: FloatImage, modality: Literal["fundus", "frame"] = "fundus"
-) -> Mask:
+def find_field_of_view(rgb: FloatImage, modality: Modality = "fundus") -> Mask:
     """Find the pixels that show the subject.
 
     Parameters

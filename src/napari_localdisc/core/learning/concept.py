@@ -19,9 +19,7 @@ import safetensors
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file, save_file
 
-from napari_localdisc.core.embedding import masks
-from napari_localdisc.core.embedding.correction import CUT
-from napari_localdisc.core.embedding.similarity import automatic_threshold
+from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import atomic_path
 
@@ -433,17 +431,8 @@ class PromptRule:
 
     def mask(self, embedding: Embedding) -> Mask:
         """Return (H, W) bool."""
-        on_grid = embedding.similarity_to(self.positive, self.negative, self.meaning)
-        threshold = self.threshold
-        if threshold is None and embedding.presence:
-            threshold = CUT
-        elif threshold is None:
-            nothing = np.zeros(0, np.float32)
-            seen = on_grid[embedding.inside]
-            threshold = automatic_threshold(seen, nothing, nothing)
-        mask = (embedding.to_image(on_grid) >= threshold) & embedding.field_of_view
-        scale = np.asarray(embedding.grid.scale)
-        smallest = round(self.minimum_area / float(np.prod(scale)))
-        sigma = tuple(masks.SMOOTHING / scale) if self.smooth else None
-        refined = masks.refine(mask, (), False, sigma, smallest)
-        return refined & embedding.field_of_view
+        smallest = round(self.minimum_area / float(np.prod(embedding.grid.scale)))
+        options = MaskOptions(self.threshold, False, self.smooth, smallest)
+        return embedding.read_vectors(
+            self.positive, self.negative, self.meaning, options
+        ).mask

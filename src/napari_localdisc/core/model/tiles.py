@@ -21,7 +21,8 @@ from .network import STRIDE
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask
 
-    from .model import Model, ModelCard
+    from .card import ModelCard
+    from .model import Model
 
 Window = tuple[slice, slice]
 Maps = tuple[Tensor, Tensor, Tensor]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.image.background import clean_background
-from napari_localdisc.core.image.field_of_view import Modality, find_field_of_view
+from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
-from napari_localdisc.core.names import owner
+from napari_localdisc.core.names import Modality, owner
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
 VERSION = 2

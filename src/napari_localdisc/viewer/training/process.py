@@ -23,11 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.colours import STRUCTURE_RGB
-from napari_localdisc.core.embedding.clusters import (
-    MOST,
-    cluster_colours,
-    dominant_cluster,
-)
+from napari_localdisc.core.embedding.clusters import cluster_colours, dominant_cluster
 from napari_localdisc.core.embedding.embed import embed, map_clusters
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.image.files import read_image
@@ -295,9 +291,6 @@ def _claim_output() -> TextIO:
     return output
 
 
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
-
 CLUSTERS = "clusters"
 """Name of the view that shows clusters."""
 
@@ -337,8 +330,8 @@ def cluster_picture(
         If the image cannot be used.
     """
     seen = map_clusters(image, model)
-    labels = dominant_cluster(seen.probability, seen.grid, seen.field_of_view)
-    number = min(MOST, model.card.clusters)
+    labels = dominant_cluster(seen.cluster_probability, seen.grid, seen.field_of_view)
+    number = model.card.most_clusters
     again = (labels.astype(int) - 1) % number + 1
     labels = np.where(labels > 0, again, 0).astype(np.uint8)
     return labels, cluster_colours(model, number)
@@ -429,3 +422,7 @@ def _with_clusters(photograph: Picture, seen: Embedding, model: Model) -> Pictur
     colours = cluster_colours(model, number)[:, :3]
     opacity = _CLUSTER_OPACITY * (labels > 0)[..., None]
     return _blend(photograph, colours[labels], opacity)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

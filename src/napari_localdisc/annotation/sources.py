@@ -1,0 +1,251 @@
+"""What labels are made from: each source makes them, and says how in Python and JSON.
+
+A fifth source is a class here and its name in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
+
+from napari_localdisc.core.embedding.prompts import MaskOptions
+from napari_localdisc.core.embedding.prompts import Prompts as Points
+from napari_localdisc.core.errors import FileError
+
+from .state import (
+    STRICT,
+    Json,
+    Operation,
+    PlaneKey,
+    Point,
+    Prompt,
+    Run,
+    from_runs,
+    runs,
+    split,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.embedding import Embedding, Reading
+
+STRUCTURE_THRESHOLD = 0.5
+"""A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
+
+_WIDTH = 88
+
+
+class Source(ABC):
+    """What labels of one image are made from."""
+
+    kind: ClassVar[str]
+    """Tells it from other sources in JSON."""
+
+    @abstractmethod
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Make (H, W) labels: ``value``, or each class of a prediction as itself."""
+
+    @abstractmethod
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say the same, and that it is written to ``labels``, as lines of a script.
+
+        They use its ``write``, ``paint``, ``image`` and the variable ``embedding``.
+        """
+
+    def to_json(self) -> Json:
+        """Return JSON values: the kind and all attributes."""
+        return {"kind": self.kind, **to_json(vars(self))}
+
+
+def _labels(mask: NDArray[np.bool_], value: int | None) -> NDArray[np.integer]:
+    return np.where(mask, value or 0, 0).astype(np.uint16)
+
+
+def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
+    return f"write(labels, {mask}, {value}, overwrite={overwrite})\n"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Prompts(Source):
+    """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
+
+    kind: ClassVar[str] = "prompts"
+
+    positive: tuple[Point, ...]
+    negative: tuple[Point, ...] = ()
+    threshold: float | None = None
+    connected: bool = False
+    smooth: bool = False
+    minimum_size: int = 0
+
+    @classmethod
+    def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:
+        """Take prompts and options as they are."""
+        positive, negative = split(prompts)
+        return cls(tuple(positive), tuple(negative), **asdict(options))
+
+    def read(self, embedding: Embedding) -> Reading:
+        """Ask the embedding once what the points find."""
+        options = MaskOptions(
+            self.threshold, self.connected, self.smooth, self.minimum_size
+        )
+        return embedding.read(Points(self.positive, self.negative), options)
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give the mask to a class."""
+        return _labels(self.read(embedding).mask, value)
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say it with all arguments by name."""
+        given = [
+            f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+            for name, value in vars(self).items()
+        ]
+        mask = call(f"mask = {embedding}.mask", given)
+        return mask + _write("mask", value, overwrite)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Clusters(Source):
+    """Some of ``number`` clusters, merged."""
+
+    kind: ClassVar[str] = "clusters"
+
+    number: int
+    clusters: tuple[int, ...]
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give all of the clusters to a class."""
+        found = np.isin(embedding.clusters(self.number), self.clusters)
+        return _labels(found, value)
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say which of how many."""
+        found = f"{embedding}.clusters({self.number}), {list(self.clusters)}"
+        return f"mask = np.isin({found})\n" + _write("mask", value, overwrite)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Structure(Source):
+    """A structure that the model names, from a probability on."""
+
+    kind: ClassVar[str] = "structure"
+
+    name: str
+    threshold: float = STRUCTURE_THRESHOLD
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Give what is probable enough to a class."""
+        return _labels(embedding.structure(self.name) >= self.threshold, value)
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say how probable."""
+        found = f"{embedding}.structure({self.name!r}) >= {self.threshold!r}"
+        return f"mask = {found}\n" + _write("mask", value, overwrite)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Strokes(Source):
+    """What is predicted from painted strokes, but for the classes of the background."""
+
+    kind: ClassVar[str] = "strokes"
+
+    strokes: tuple[Run, ...]
+    background: tuple[int, ...]
+
+    @classmethod
+    def of(cls, strokes: NDArray[np.integer], background: Iterable[int]) -> Strokes:
+        """Take (H, W) strokes as they were painted."""
+        return cls(tuple(runs(strokes)), tuple(background))
+
+    def kept(self, prediction: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Leave the background out of what is predicted."""
+        return np.where(np.isin(prediction, self.background), 0, prediction)
+
+    def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
+        """Learn from the strokes anew, and predict."""
+        from napari_localdisc.core.learning.classifier import learn
+
+        strokes = from_runs(self.strokes, embedding.shape)
+        return self.kept(learn(embedding, strokes).predict(embedding))
+
+    def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
+        """Say that it is learned, predicted and written class by class."""
+        return (
+            "strokes = np.zeros(image.shape[:2], np.uint16)\n"
+            + paint_code("strokes", self.strokes)
+            + f"prediction = ld.learn({embedding}, strokes).predict({embedding})\n"
+            "for value in np.unique(prediction):\n"
+            f"    if value not in {sorted({0, *self.background})}:\n"
+            f"        {_write('prediction == value', 'value', overwrite)}"
+        )
+
+
+SOURCES: Mapping[str, type[Source]] = {
+    source.kind: source for source in (Prompts, Clusters, Structure, Strokes)
+}
+
+
+def source_from_json(values: Mapping[str, Any]) -> Source:
+    """Take back what `Source.to_json` gave.
+
+    Raises
+    ------
+    FileError
+        If a later version added the kind, or values are missing or of another form.
+    """
+    given = dict(values)
+    kind = str(given.pop("kind", None))
+    if kind not in SOURCES:
+        raise FileError(
+            f"Labels were made from {kind!r}, which a later version added: install a "
+            "newer napari-localdisc."
+        )
+    try:
+        return SOURCES[kind](**given)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+        raise FileError(
+            f"How labels were made from {kind} is not described whole ({wrong})."
+        ) from error
+
+
+def prompts_written(log: Sequence[Operation], plane: PlaneKey) -> Prompts | None:
+    """Return the prompts whose mask was written to a plane last."""
+    made_from = (
+        entry.parameters["source"]
+        for entry in reversed(log)
+        if entry.kind == "write" and entry.plane == plane
+    )
+    last = next((each for each in made_from if each["kind"] == Prompts.kind), None)
+    source = None if last is None else source_from_json(last)
+    return source if isinstance(source, Prompts) else None
+
+
+# Python in lines of a script's width
+
+
+def call(function: str, arguments: Sequence[str]) -> str:
+    """Return a call, on one line or with a line for each argument."""
+    line = f"{function}({', '.join(arguments)})"
+    if len(line) <= _WIDTH:
+        return line + "\n"
+    inner = "\n".join(textwrap.indent(entry, "    ") + "," for entry in arguments)
+    return f"{function}(\n{inner}\n)\n"
+
+
+def paint_code(target: str, entries: Iterable[Run]) -> str:
+    """Return the call of ``paint`` that writes runs to ``target``."""
+    text = str([tuple(int(number) for number in entry) for entry in entries])
+    if len(text) >= _WIDTH - 20:
+        lines = textwrap.wrap(text[1:-1] + ",", _WIDTH - 8, break_long_words=False)
+        text = "[\n" + textwrap.indent("\n".join(lines), "    ") + "\n]"
+    return call("paint", [target, text])
