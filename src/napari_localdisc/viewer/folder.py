@@ -23,6 +23,7 @@ from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
 from .chosen import ModelChoice
+from .status import Status, working_on_folder
 from .work import Runner, Slot, SynchronousRunner, disconnect_all, raise_error
 
 if TYPE_CHECKING:
@@ -68,16 +69,21 @@ class FolderControl:
         Runs the work; by default at once.
     report : callable, optional
         Gets every error; by default it is raised.
+
+    Attributes
+    ----------
+    work : Slot
+        The run.
+    status : Status
+        What was done.
+    models : ModelChoice
+        What it is done with.
     """
 
-    busy_changed = Signal(bool)
-    progressed = Signal(int, int)
-    """Images done, and in all."""
     row_added = Signal(object)
     """A `Row`."""
     cleared = Signal()
     """The rows of an earlier run are gone."""
-    status_changed = Signal(str)
     model_changed = Signal()
 
     def __init__(
@@ -88,51 +94,27 @@ class FolderControl:
     ) -> None:
         self.viewer = viewer
         self._report = report
-        self._slot = Slot(runner or SynchronousRunner(), report)
-        self._slot.busy_changed.connect(self.busy_changed.emit)
-        self._models = ModelChoice()
+        self.work = Slot(runner or SynchronousRunner(), report)
+        self.status = Status()
+        self.status.say("Choose a folder of images.")
+        self.models = ModelChoice()
         self._arrived: deque[Row] = deque()
         self.rows: list[Row] = []
         self.table: Path | None = None
 
     # What is chosen
 
-    @property
-    def models(self) -> list[str]:
-        """Names of the models there are now."""
-        return self._models.names
-
-    @property
-    def model(self) -> str | None:
-        """Name of the chosen model."""
-        return self._models.name
-
-    @property
-    def structures(self) -> tuple[str, ...]:
-        """Structures that the chosen model's card names."""
-        return self._models.structures
-
-    @property
-    def most_clusters(self) -> int:
-        """The largest number of clusters that the chosen model can tell apart."""
-        return self._models.most_structures
-
     def set_model(self, name: str) -> None:
         """Choose a model, for instance a fine-tuned one."""
-        if name == self.model:
+        if name == self.models.name:
             return
         try:
-            self._models.choose(name)
+            self.models.choose(name)
         except LocalDiscError as error:
             self._report(error)
         self.model_changed.emit()
 
     # Work
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a folder is being worked on."""
-        return self._slot.is_busy
 
     def cluster(
         self, source: str | Path, out: str | Path, number: int, **options: Any
@@ -180,7 +162,7 @@ class FolderControl:
             Address or file of the scheduler of a dask cluster that shall do the work;
             empty: this machine.
         """
-        if self.is_busy:
+        if self.work.is_busy:
             return
         source, out, scheduler = (
             str(source).strip(),
@@ -189,7 +171,7 @@ class FolderControl:
         )
         try:
             _check(source, out, scheduler)
-            file = self._models.file
+            file = self.models.file
         except LocalDiscError as error:
             self._report(error)
             return
@@ -200,8 +182,8 @@ class FolderControl:
         work = partial(
             _work, self._arrived, source, Path(out), recipe, file, overwrite, scheduler
         )
-        self._say("Getting ready…")
-        self._slot.run(
+        self.status.say("Getting ready…")
+        self.work.run(
             work,
             self._on_end,
             failed=self._on_error,
@@ -211,34 +193,35 @@ class FolderControl:
 
     def cancel(self) -> None:
         """Stop; what is done stays, and the next run goes on from there."""
-        self._slot.cancel()
+        self.work.cancel()
 
     def close(self) -> None:
         """Stop all work and tell nobody any more."""
-        disconnect_all(self)
+        disconnect_all(self, self.work, self.status)
         self.cancel()
 
     def _on_progress(self, done: int, total: int) -> None:
         self._collect()
         if total:
-            self.progressed.emit(done, total)
-            self._say(f"{done} of {total} images.")
+            self.status.say(working_on_folder(done, total))
 
     def _on_end(self, result: None) -> None:
         self._collect()
         self._save_table()
         said = count_states(row.outcome for row in self.rows)
-        self._say(f"Done: {said}. Areas are in {self.table}.")
+        self.status.say(f"Done: {said}. Areas are in {self.table}.")
 
     def _on_error(self, error: Exception) -> None:
         self._collect()
         self._save_table()
-        self._say("Stopped by an error.")
+        self.status.say("Stopped by an error.")
         self._report(error)
 
     def _on_cancelled(self) -> None:
         self._save_table()
-        self._say(f"Stopped after {len(self.rows)} images; Start goes on from there.")
+        self.status.say(
+            f"Stopped after {len(self.rows)} images; Start goes on from there."
+        )
 
     def _collect(self) -> None:
         while self._arrived:
@@ -282,20 +265,6 @@ class FolderControl:
         for layer in layers:
             self.viewer.add_layer(layer)
         return layers
-
-    # What is said
-
-    @property
-    def status(self) -> str:
-        """What is being done."""
-        return self._status
-
-    _status = "Choose a folder of images."
-
-    def _say(self, text: str) -> None:
-        if text != self._status:
-            self._status = text
-            self.status_changed.emit(text)
 
 
 def _concept_recipe(path: str | Path) -> Recipe:
