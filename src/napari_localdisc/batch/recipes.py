@@ -95,11 +95,10 @@ class ClusterRecipe:
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
         """Label an image that is not whole in memory, block by block."""
-        from napari_localdisc.core.embedding.large import cluster_large_steps
+        from napari_localdisc.core.embedding.large import ClusterPaint, paint_large
 
-        return cluster_large_steps(
-            array, model, self.clusters, target, detail=self.detail
-        )
+        paint = ClusterPaint.of(model, self.clusters)
+        return paint_large(array, model, paint, target, self.detail)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the colours that the clusters have in napari."""
@@ -158,11 +157,10 @@ class StructureRecipe:
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
         """Make the mask of an image that is not whole in memory, block by block."""
-        from napari_localdisc.core.embedding.large import find_large_steps
+        from napari_localdisc.core.embedding.large import StructurePaint, paint_large
 
-        return find_large_steps(
-            array, model, self.structure, target, threshold=self.threshold
-        )
+        paint = StructurePaint.of(model, self.structure, self.threshold)
+        return paint_large(array, model, paint, target)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the structure's name; it is label 1."""

@@ -291,7 +291,7 @@ def label_file_steps(
         From `open_large`, or any other lazy array.
     label : callable
         Gets an (H, W) uint8 target that can be written to by slices, and labels it
-        step by step, as `cluster_large_steps` and `find_large_steps` do.
+        step by step, as `paint_large` does.
     path : Path
         Ends with ``.ome.zarr``; appears whole or not at all.
     names, colours, placement, image, made_by

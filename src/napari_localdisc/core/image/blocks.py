@@ -7,7 +7,7 @@ array, with the same results.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +26,15 @@ from .field_of_view import (
     frame_brightness,
     search_step,
 )
-from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, axis_weights
+from .grid import SMALLEST_SIDE, FloatImage, Mask, Window, WorkingGrid, axis_weights
 from .rgb import ValueScale
 
 if TYPE_CHECKING:
     from napari_localdisc.core.names import Modality
+    from napari_localdisc.core.work import Steps
 
 BLOCK_PIXELS = 1 << 22
 """Pixels of the source that are in memory at once."""
-
-Window = tuple[slice, slice]
-Steps = Generator[tuple[int, int], None, Any]
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class BlockSource:
             colour = np.repeat(colour, 3, axis=2)
         return np.ascontiguousarray(colour)
 
-    def survey(self) -> Steps:
+    def survey(self) -> Steps[None]:
         """Find the range of the values and the field of view, in passes over the image.
 
         Yields

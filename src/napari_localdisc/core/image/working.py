@@ -6,18 +6,69 @@ without a dark frame) has ``working_diameter`` pixels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_localdisc.core.errors import ImageError
 
+from .field_of_view import find_field_of_view
 from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, as_tensor, resize
 from .rgb import ValueScale
 
+if TYPE_CHECKING:
+    from napari_localdisc.core.names import Modality
+
 _FEW_TONES = 0.3
 """Share of the range of tones; an image that uses less is spread over all of it."""
+
+
+class Seen(NamedTuple):
+    """An image as the network's input is made of it.
+
+    Attributes
+    ----------
+    colour : ndarray
+        (h, w, 3) float32 in [0, 1] on the working grid, 0 outside the field of view.
+    inside : ndarray
+        (h, w) bool: the field of view there.
+    field_of_view : ndarray
+        (H, W) bool, on the image's grid.
+    grid : WorkingGrid
+        Between the two.
+    """
+
+    colour: FloatImage
+    inside: Mask
+    field_of_view: Mask
+    grid: WorkingGrid
+
+
+def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
+    """Find an image's field of view and bring it to the working grid.
+
+    Parameters
+    ----------
+    image : array_like
+        As for `as_rgb`.
+    modality : {"fundus", "frame"}
+        As for `find_field_of_view`; tones of a frame are spread, see `spread_tones`.
+    working_diameter : int
+        Pixels of the grid along the longer side of the field of view.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be used; the message says why.
+    """
+    rgb = as_rgb(image)
+    field_of_view = find_field_of_view(rgb, modality)
+    grid = WorkingGrid.around(field_of_view, working_diameter)
+    colour, inside = working_image(rgb, field_of_view, grid)
+    if modality == "frame":
+        colour = spread_tones(colour, inside)
+    return Seen(colour, inside, field_of_view, grid)
 
 
 def as_rgb(image: ArrayLike) -> FloatImage:
