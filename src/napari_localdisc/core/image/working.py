@@ -6,16 +6,16 @@ without a dark frame) has ``working_diameter`` pixels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import ImageError
 
 from .field_of_view import find_field_of_view
-from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, as_tensor, resize
-from .rgb import ValueScale
+from .grid import FloatImage, Mask, WorkingGrid, as_tensor, resize
+from .rgb import RangeSearch, check_layout
 
 if TYPE_CHECKING:
     from napari_localdisc.core.names import Modality
@@ -100,47 +100,10 @@ def as_rgb(image: ArrayLike) -> FloatImage:
         raise ImageError(
             "An image must hold real numbers in rows of equal length."
         ) from error
-    _check_layout(array)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    channels = array.shape[2]
-    colour = _unit_range(array[:, :, :3])
-    if channels == 4:
-        colour *= _unit_range(array[:, :, 3:], is_alpha=True)
-    if channels == 1:
-        colour = np.repeat(colour, 3, axis=2)
-    return np.ascontiguousarray(colour)
-
-
-def _check_layout(array: NDArray[Any]) -> None:
-    if array.dtype.kind not in "buif":
-        raise ImageError(
-            f"An image must hold real numbers, not values of type {array.dtype}."
-        )
-    shape = "×".join(str(side) for side in array.shape)
-    if array.ndim < 2:
-        raise ImageError(
-            f"An image has two dimensions, but this array's shape is ({shape})."
-        )
-    if array.ndim > 3 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(
-            f"An array of shape {shape} is not a 2-D image: choose one slice of the "
-            "stack (for colour the last dimension must be 3 or 4)."
-        )
-    if min(array.shape[:2]) < SMALLEST_SIDE:
-        raise ImageError(
-            f"The image has {array.shape[0]}×{array.shape[1]} pixels; at least "
-            f"{SMALLEST_SIDE}×{SMALLEST_SIDE} are needed."
-        )
-
-
-def _unit_range(array: NDArray[Any], *, is_alpha: bool = False) -> FloatImage:
-    """Return a new float32 array scaled as `as_rgb` says."""
-    low, high = (0, 0) if array.dtype == np.uint8 else (array.min(), array.max())
-    scale = ValueScale.of(
-        array.dtype, low, high, lambda: not (array % 257).any(), is_alpha=is_alpha
-    )
-    return scale.apply(array)
+    check_layout(array.shape, array.dtype)
+    search = RangeSearch(array.dtype)
+    search.see(array)
+    return search.scale().rgb(array)
 
 
 def working_image(
