@@ -144,7 +144,7 @@ def as_batch(
 ) -> tuple[Tensor, Tensor]:
     """Bring (h, w, 3) colours and an (h, w) field of view to a device, as batches."""
     return (
-        torch.from_numpy(rgb).permute(2, 0, 1)[None].contiguous().to(device),
+        torch.from_numpy(rgb).permute(2, 0, 1)[None].to(device),
         torch.from_numpy(inside)[None, None].to(device, torch.float32),
     )
 

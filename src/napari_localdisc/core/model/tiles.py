@@ -198,9 +198,8 @@ def _padded_input(
 ) -> Tensor:
     """(1, C, h', w') input on the device, padded as if outside the image."""
     height, width = inside.shape
-    x = network_input(
-        *as_batch(colour, inside, device), card.working_diameter, card.in_channels
-    )
+    rgb, seen = as_batch(colour, inside, device)
+    x = network_input(rgb.contiguous(), seen, card.working_diameter, card.in_channels)
     shape = (padded_size(side + 2 * margin) for side in (height, width))
     padded = torch.empty(
         (1, card.in_channels, *shape),
