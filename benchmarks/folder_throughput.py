@@ -28,14 +28,13 @@ from PIL import Image
 from napari_localdisc.batch.recipes import ClusterRecipe
 from napari_localdisc.batch.run import run_tasks, torch_threads
 from napari_localdisc.batch.tasks import Job, plan_tasks
-from napari_localdisc.core.embedding.embed import SURROUND
 from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.image.working import as_rgb
 from napari_localdisc.core.model.inference import FastNetwork
 from napari_localdisc.core.model.model import Model, load_model
-from napari_localdisc.core.model.tiles import padded_size
+from napari_localdisc.core.model.tiles import SURROUND, padded_size
 from napari_localdisc.core.work import reused_memory
 
 from .machine import peak_bytes, retina, table, verdict

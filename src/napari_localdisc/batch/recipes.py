@@ -114,12 +114,11 @@ class ClusterRecipe(Recipe):
         return (maps.clusters(self.clusters),)
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
-        """As `cluster_large` does."""
-        from napari_localdisc.core.embedding.large import cluster_large_steps
+        """Label an image block by block."""
+        from napari_localdisc.core.embedding.large import ClusterPaint, paint_large
 
-        return cluster_large_steps(
-            array, model, self.clusters, target, detail=self.detail
-        )
+        paint = ClusterPaint.of(model, self.clusters)
+        return paint_large(array, model, paint, target, self.detail)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the colours that the clusters have in napari."""
@@ -177,12 +176,11 @@ class StructureRecipe(Recipe):
         return probability >= self.threshold, probability
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
-        """As `find_large` does."""
-        from napari_localdisc.core.embedding.large import find_large_steps
+        """Make an image's mask block by block."""
+        from napari_localdisc.core.embedding.large import StructurePaint, paint_large
 
-        return find_large_steps(
-            array, model, self.structure, target, threshold=self.threshold
-        )
+        paint = StructurePaint.of(model, self.structure, self.threshold)
+        return paint_large(array, model, paint, target)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the structure's name; it is label 1."""

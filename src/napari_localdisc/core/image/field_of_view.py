@@ -60,7 +60,7 @@ def find_field_of_view(rgb: FloatImage, modality: Modality = "fundus") -> Mask:
     corners = [brightness[a, b] for a in _ends(side) for b in _ends(side)]
     middle = brightness[_middle(brightness.shape[0]), _middle(brightness.shape[1])]
     frame = frame_brightness(torch.stack(corners), lambda: float(middle.median()))
-    region = CoarseRegion.of(_block_mean(brightness, step), step, frame + DARK)
+    region = CoarseRegion.of(block_mean(brightness, step), step, frame + DARK)
     return region.refine(brightness, (slice(0, rgb.shape[0]), slice(0, rgb.shape[1])))
 
 
@@ -150,7 +150,7 @@ class CoarseRegion:
         return np.asarray(fine)
 
 
-def _block_mean(brightness: Tensor, step: int) -> FloatImage:
+def block_mean(brightness: Tensor, step: int) -> FloatImage:
     """Average over step×step blocks, or over 3×3 neighbours where step is 1."""
     if step == 1:
         # In double precision the mean of equal values is that value

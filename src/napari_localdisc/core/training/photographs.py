@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.image.background import clean_background
-from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.files import image_files, is_zarr
-from napari_localdisc.core.image.grid import WorkingGrid
-from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
+from napari_localdisc.core.image.working import look
 from napari_localdisc.core.names import Modality, owner
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
@@ -184,13 +182,8 @@ def _on_working_grid(
         from napari_localdisc.core.image.files import read_image
 
         source = read_image(source)
-    rgb = as_rgb(source)
-    field_of_view = find_field_of_view(rgb, modality)
-    grid = WorkingGrid.around(field_of_view, working_diameter)
-    colour, inside = working_image(rgb, field_of_view, grid)
-    if modality == "frame":
-        colour = spread_tones(colour, inside)
-    return colour, inside
+    seen = look(source, modality, working_diameter)
+    return seen.colour, seen.inside
 
 
 def _prepare(
