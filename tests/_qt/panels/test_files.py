@@ -63,7 +63,7 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     widget.models.value = "other"
     assert widget.number.value == widget.number.max == 6
     widget.models.value = "tiny"
-    assert widget.number.value == min(8, widget.control.most_clusters)
+    assert widget.number.value == min(8, widget.control.models.most_structures)
     widget.source.value = tmp_path
     widget.number.value = 3
     widget.start_button.click()
