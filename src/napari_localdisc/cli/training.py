@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.training import Progress
+    from napari_localdisc.core.training.progress import Progress
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 """What Fabric, torchrun and batch systems number processes and nodes by."""

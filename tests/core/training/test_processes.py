@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 import napari_localdisc as ld
-from napari_localdisc.core.training import LossWeights, TrainingSettings
+from napari_localdisc.core.training.settings import LossWeights, TrainingSettings
 
 torch.set_num_threads(1)
 y, x = np.mgrid[:180, :180] - 89.5

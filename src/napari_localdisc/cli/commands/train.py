@@ -123,9 +123,9 @@ def train(
         report_model,
         training_progress,
     )
-    from napari_localdisc.core.training import TrainingSettings
-    from napari_localdisc.core.training import train as run
     from napari_localdisc.core.training.devices import check_nodes
+    from napari_localdisc.core.training.settings import TrainingSettings
+    from napari_localdisc.core.training.train import train as run
 
     kind: Modality = "frame" if modality == "frame" else "fundus"
     if kind != modality:

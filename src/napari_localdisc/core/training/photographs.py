@@ -19,6 +19,7 @@ from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingErro
 from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.image.background import clean_background
 from napari_localdisc.core.image.field_of_view import Modality, find_field_of_view
+from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
 from napari_localdisc.core.names import owner
@@ -145,7 +146,8 @@ def prepare_photographs(
         try:
             file = cache / f"{_signature(source, recipe)}.npy"
             if not file.exists():
-                rgb, inside = _on_working_grid(source, working_diameter, modality)
+                image = source if isinstance(source, np.ndarray) else read_image(source)
+                rgb, inside, _ = on_working_grid(image, working_diameter, modality)
                 array = _prepare(rgb, inside, size, working_diameter, drawn, fitted)
                 with atomic_path(file) as temporary, open(temporary, "wb") as stream:
                     np.save(stream, array)
@@ -157,13 +159,10 @@ def prepare_photographs(
         if progress is not None:
             progress(number + 1, len(sources))
     if len(result) < fewest:
+        unread = len(result.skipped)
         raise TrainingError(
             f"Training needs at least {fewest} images and got {len(result)}"
-            + (
-                f" ({len(result.skipped)} could not be read)."
-                if result.skipped
-                else "."
-            )
+            f"{f' ({unread} could not be read)' if unread else ''}."
         )
     return result
 
@@ -178,20 +177,17 @@ def _signature(source: Source, recipe: str) -> str:
     return digest.hexdigest()[:24]
 
 
-def _on_working_grid(
-    source: Source, working_diameter: int, modality: Modality
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    if isinstance(source, str | Path):
-        from napari_localdisc.core.image.files import read_image
-
-        source = read_image(source)
-    rgb = as_rgb(source)
+def on_working_grid(
+    image: NDArray[np.generic], working_diameter: int, modality: Modality
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], WorkingGrid]:
+    """Return colours, field of view and grid of an image as a network learns it."""
+    rgb = as_rgb(image)
     field_of_view = find_field_of_view(rgb, modality)
     grid = WorkingGrid.around(field_of_view, working_diameter)
     colour, inside = working_image(rgb, field_of_view, grid)
     if modality == "frame":
         colour = spread_tones(colour, inside)
-    return colour, inside
+    return colour, inside, grid
 
 
 def _prepare(
