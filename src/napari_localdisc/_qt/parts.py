@@ -1,16 +1,36 @@
-"""A titled part of the dock widget."""
+"""What panels are made of: sections, rows, forms, buttons and lists of layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from magicgui.types import FileDialogMode
+from magicgui.widgets import ComboBox, Container, FileEdit
+from magicgui.widgets.bases import Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFocusEvent
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_localdisc.viewer.preferences import PLUGIN
 
 if TYPE_CHECKING:
     import napari.viewer
+    from psygnal import SignalInstance
+
+CHARACTERS = 12
+"""Least width of a list; longer names are shown when it is opened."""
 
 
 class Section(QFrame):
@@ -38,9 +58,24 @@ class Section(QFrame):
         font = heading.font()
         font.setBold(True)
         heading.setFont(font)
-        self.body.addWidget(heading)
+        self.add(heading)
         if explanation:
-            self.body.addWidget(small_print(explanation))
+            self.add(small_print(explanation))
+
+    def add(self, *parts: QWidget | Widget | None) -> None:
+        """Put a `row` below what there is."""
+        self.body.addLayout(row(*parts))
+
+
+def row(*parts: QWidget | Widget | None) -> QHBoxLayout:
+    """Return Qt's and magicgui's widgets beside each other; None is free room."""
+    layout = QHBoxLayout()
+    for part in parts:
+        if part is None:
+            layout.addStretch()
+        else:
+            layout.addWidget(part.native if isinstance(part, Widget) else part)
+    return layout
 
 
 def small_print(text: str) -> QLabel:
@@ -51,9 +86,128 @@ def small_print(text: str) -> QLabel:
     return label
 
 
+def button(
+    text: str, tooltip: str, press: Callable[[], object] | None = None
+) -> QPushButton:
+    """Return a button that calls ``press``, if anything."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    if press is not None:
+        made.clicked.connect(lambda: press())
+    return made
+
+
+def form(*fields: Widget, layout: str = "vertical") -> Container[Widget]:
+    """Return fields, each after its label, which screen readers say as well."""
+    made: Container[Widget] = Container(widgets=fields, layout=layout)
+    made.margins = (0, 0, 0, 0)
+    for field in fields:
+        field.native.setAccessibleName(field.label)
+    return made
+
+
+def path_field(
+    label: str, what: str, kinds: str | None = None, tooltip: str = ""
+) -> FileEdit:
+    """Return a field for a path, with a small button that opens a dialog.
+
+    Parameters
+    ----------
+    label : str
+        Stands before it in a form.
+    what : str
+        What to choose, for the button's tooltip.
+    kinds : str, optional
+        Kinds of files, as Qt's dialogs take them; without, it asks for a folder.
+    tooltip : str
+        Of the field.
+    """
+    mode = FileDialogMode("d" if kinds is None else "r")
+    field = FileEdit(mode, kinds, label=label, tooltip=tooltip, nullable=True)
+    field.choose_btn.text = "…"
+    field.choose_btn.max_width = 32
+    field.choose_btn.tooltip = what
+    field.line_edit.native.setAccessibleName(what)
+    return field
+
+
+def path_text(field: FileEdit) -> str:
+    """Return what is written in a path's field: an address is no path."""
+    return field.line_edit.value.strip()
+
+
+class Choice(ComboBox):
+    """A list to choose from that is made anew by `reset_choices`, and when pointed at.
+
+    magicgui's own lists of layers take all of a type, also those that we made.
+
+    Parameters
+    ----------
+    offered : callable
+        Returns what there is now: layers or texts.
+    current : callable, optional
+        Returns which of it is chosen; by default what was, else the first.
+    placeholder : str
+        Shown while nothing is chosen.
+    **options
+        Of magicgui's widget, such as ``label`` and ``tooltip``.
+    """
+
+    def __init__(
+        self,
+        offered: Callable[[], Iterable[Any]],
+        current: Callable[[], Any] | None = None,
+        placeholder: str = "",
+        **options: Any,
+    ) -> None:
+        self._offered, self._chosen = offered, current
+        super().__init__(**options)
+        narrow(self)
+        self.native.setPlaceholderText(placeholder)
+        Pointing(self.native, self.reset_choices, lambda: None)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Look again at what there is; nobody is told."""
+        offered = list(self._offered())
+        chosen = self._chosen() if self._chosen is not None else self.value
+        at = offered.index(chosen) if chosen in offered else -1
+        if at < 0 and self._chosen is None:
+            at = min(0, len(offered) - 1)
+        with self.changed.blocked():
+            self.native.clear()
+            for choice in offered:
+                self.native.addItem(str(choice), choice)
+            self.native.setCurrentIndex(at)
+        self.enabled = bool(offered)
+
+
+def narrow(box: ComboBox) -> None:
+    """Let a list be narrower than its longest text, and as wide as there is room."""
+    box.native.setSizeAdjustPolicy(
+        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    )
+    box.native.setMinimumContentsLength(CHARACTERS)
+    box.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+def follow(show: Callable[..., None], *signals: SignalInstance) -> None:
+    """Show something now, and again after each of some signals."""
+    for signal in signals:
+        signal.connect(show)
+    show()
+
+
 def viewer_of(napari_viewer: napari.viewer.Viewer) -> Any:
     """Return the viewer behind napari's proxy, whose layers are those of events."""
     return getattr(napari_viewer, "__wrapped__", napari_viewer)
+
+
+def open_widget(viewer: Any, name: str) -> Any:
+    """Open a widget of this plugin in a dock, in front of the others; return it."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    dock.show()
+    dock.raise_()
+    return widget
 
 
 class Docked(QWidget):

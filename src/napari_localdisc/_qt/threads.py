@@ -7,27 +7,24 @@ import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QObject, QTimer
+from superqt.utils import qthrottled
 
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.work import Progress, Steps, without_collections
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
+    from superqt.utils._throttler import ThrottledCallable
 
     from napari_localdisc.viewer.work import Job
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    result: Any = None
-    error: Exception | None = None
 
 
 @dataclass
@@ -44,15 +41,10 @@ class _Run:
         if not self.job.cancelled:
             self.on_progress(progress)
 
-    def deliver(self, outcome: _Outcome) -> None:
-        on_result, on_error = self.on_result, self.on_error
+    def deliver(self, call: Callable[[], None]) -> None:
         self.forget()
-        if self.job.cancelled:
-            return
-        if outcome.error is not None:
-            on_error(outcome.error)
-        else:
-            on_result(outcome.result)
+        if not self.job.cancelled:
+            call()
 
     def forget(self) -> None:
         self.work = None
@@ -63,28 +55,28 @@ def _ignore(anything: object) -> None:
     """Take the place of a callback that is not wanted any more."""
 
 
-def _local_discrimination(run: _Run) -> Generator[Progress, None, _Outcome]:
-    """Do a run's work; errors are returned, not raised.
+def _local_discrimination(run: _Run) -> Generator[Progress, None, Callable[[], None]]:
+    """Do a run's work; return the call that says how it ended.
 
-    napari's workers take every RuntimeError, such as torch's, for their own deletion
-    and would never finish.
+    Errors are not raised: napari's workers take every RuntimeError, such as torch's,
+    for their own deletion and would never finish.
     """
     if run.work is None:
-        return _Outcome()
+        return lambda: None
     steps = run.work()
     try:
         while not run.job.cancelled:
             try:
                 progress = next(steps)
             except StopIteration as end:
-                return _Outcome(end.value)
+                return partial(run.on_result, end.value)
             yield progress
-    # Whatever it is, it is not lost: the outcome carries it to `on_error`
+    # Whatever it is, it is not lost: `on_error` gets it
     except Exception as error:
-        return _Outcome(error=error)
+        return partial(run.on_error, error)
     finally:
         steps.close()
-    return _Outcome()
+    return lambda: None
 
 
 class QtRunner:
@@ -103,7 +95,7 @@ class QtRunner:
         worker = create_worker(_local_discrimination, run)
         # Qt would hold a bound method weakly, and nothing else holds the run
         worker.yielded.connect(lambda progress: run.deliver_progress(progress))
-        worker.returned.connect(lambda outcome: run.deliver(outcome))
+        worker.returned.connect(lambda call: run.deliver(call))
         worker.finished.connect(lambda: run.forget())
         worker.start()
 
@@ -112,30 +104,24 @@ class QtPacer:
     """Calls back from the event loop; the last call for a purpose counts."""
 
     def __init__(self) -> None:
-        self._timers: dict[str, QTimer] = {}
         self._calls: dict[str, Callable[[], None]] = {}
+        self._throttled: dict[str, ThrottledCallable[[], None]] = {}
 
     def soon(self, purpose: str, milliseconds: int, call: Callable[[], None]) -> None:
         """Call in some milliseconds; a call that waits is replaced, not put off."""
+        if purpose not in self._throttled:
+            fire = partial(self._fire, purpose)
+            self._throttled[purpose] = qthrottled(fire, leading=False)
+        if purpose not in self._calls:
+            self._throttled[purpose].setTimeout(milliseconds)
         self._calls[purpose] = call
-        timer = self._timers.get(purpose)
-        if timer is None:
-            timer = self._timers[purpose] = QTimer()
-            timer.setSingleShot(True)
-            timer.timeout.connect(lambda: self._fire(purpose))
-        if not timer.isActive():
-            timer.start(milliseconds)
+        self._throttled[purpose]()
 
     def _fire(self, purpose: str) -> None:
-        call = self._calls.pop(purpose, None)
-        if call is not None:
-            call()
+        self._calls.pop(purpose, lambda: None)()
 
     def stop(self) -> None:
         """Forget all calls that wait."""
-        for timer in self._timers.values():
-            timer.stop()
-        self._timers.clear()
         self._calls.clear()
 
 
@@ -160,26 +146,15 @@ class QtTimer:
 
     def __init__(self, parent: QObject) -> None:
         self._timer = QTimer(parent)
-        self._call: Callable[[], None] = lambda: None
-        self._timer.timeout.connect(self._on_timeout)
-
-    @property
-    def seconds(self) -> float:
-        """The time between two calls; 0 while it is stopped."""
-        return self._timer.interval() / 1000 if self._timer.isActive() else 0.0
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
         """Call every so many seconds, the first time after that many."""
-        self._call = call
+        self._timer.timeout.connect(call)
         self._timer.start(round(seconds * 1000))
 
     def stop(self) -> None:
         """Call no longer."""
-        self._call = lambda: None
         self._timer.stop()
-
-    def _on_timeout(self) -> None:
-        self._call()
 
 
 STAGES = {
@@ -197,16 +172,14 @@ STAGES = {
 def warm_up_soon(widget: QWidget) -> None:
     """Import torch and the rest in threads, unless the widget is gone by then."""
     for delay, modules in STAGES.items():
+        # No daemon: libraries that are being loaded when Python ends may crash it
+        thread = threading.Thread(
+            target=_load, args=(modules,), name="localdisc warm-up"
+        )
         timer = QTimer(widget)
         timer.setSingleShot(True)
-        timer.timeout.connect(lambda modules=modules: _start(modules))
+        timer.timeout.connect(lambda thread=thread: thread.start())
         timer.start(delay)
-
-
-def _start(modules: Iterable[str]) -> None:
-    # No daemon: libraries that are being loaded when Python ends may crash it
-    thread = threading.Thread(target=_load, args=(modules,), name="localdisc warm-up")
-    thread.start()
 
 
 def _load(modules: Iterable[str]) -> None:

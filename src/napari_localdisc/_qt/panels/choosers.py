@@ -1,136 +1,78 @@
-"""Drop-down lists of the viewer's images and of the models."""
+"""Lists of the viewer's images and of the models, and how far the work is."""
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+
+from napari_localdisc._qt.parts import Choice, button, follow, row
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     from napari_localdisc.viewer.controller import Controller
-
-CHARACTERS = 12
-"""Least width of a list; longer names are shown when it is opened."""
+    from napari_localdisc.viewer.folder import FolderControl
 
 
-class _Chooser(QComboBox):
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
-        self.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.setMinimumContentsLength(CHARACTERS)
-
-    def _fill(self, names: list[str], index: int) -> None:
-        blocker = QSignalBlocker(self)
-        self.clear()
-        self.addItems(names)
-        self.setCurrentIndex(index)
-        blocker.unblock()
-        self.setEnabled(bool(names))
+def image_choice(controller: Controller) -> Choice:
+    """Return the viewer's image layers; renames, removals and insertions show."""
+    choice = Choice(
+        lambda: controller.images,
+        lambda: controller.image,
+        "no image is open",
+        label="Image",
+        tooltip="The image to work on.\nOf a stack the slice that is shown counts, of "
+        "a multiscale image the finest level.",
+    )
+    choice.changed.connect(controller.set_image)
+    follow(choice.reset_choices, controller.images_changed, controller.image_changed)
+    return choice
 
 
-class ImageChooser(_Chooser):
-    """The viewer's image layers; follows renames, removals and insertions."""
-
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(controller, parent)
-        self._layers: list[weakref.ref[Image]] = []
-        self.setPlaceholderText("no image is open")
-        self.setToolTip(
-            "The image to work on.\nOf a stack the slice that is shown counts, of a "
-            "multiscale image the finest level."
-        )
-        controller.images_changed.connect(self._refresh)
-        controller.image_changed.connect(self._refresh)
-        self.currentIndexChanged.connect(self._choose)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        images = self._controller.images
-        current = self._controller.image
-        self._layers = [weakref.ref(layer) for layer in images]
-        index = images.index(current) if current in images else -1
-        self._fill([layer.name for layer in images], index)
-
-    def _choose(self, index: int) -> None:
-        self._controller.set_image(self._layers[index]() if index >= 0 else None)
-
-
-class ModelChooser(_Chooser):
-    """The models; looks for new ones when it is opened."""
-
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(controller, parent)
-        self.setPlaceholderText("no model is installed")
-        self.setToolTip(
-            "The network that looks at the image.\nBundled models come first, then "
-            "your own."
-        )
-        controller.model_changed.connect(self._refresh)
-        controller.models_changed.connect(self._refresh)
-        self.currentTextChanged.connect(self._choose)
-        self._refresh()
-
-    def showPopup(self) -> None:
-        """Look for models before the list opens."""
-        self._refresh()
-        super().showPopup()
-
-    def _refresh(self) -> None:
-        names = self._controller.models
-        current = self._controller.model
-        self._fill(names, names.index(current) if current in names else -1)
-
-    def _choose(self, name: str) -> None:
-        if name:
-            self._controller.set_model(name)
+def model_choice(controller: Controller) -> Choice:
+    """Return the models that there are."""
+    choice = Choice(
+        lambda: controller.models,
+        lambda: controller.model,
+        "no model is installed",
+        label="Model",
+        tooltip="The network that looks at the image.\nBundled models come first, "
+        "then your own.",
+    )
+    choice.changed.connect(controller.set_model)
+    follow(choice.reset_choices, controller.model_changed, controller.models_changed)
+    return choice
 
 
 class ProgressRow(QWidget):
-    """Progress bar and Cancel, seen only while there is work, above the status."""
+    """Progress bar and Cancel, seen only while there is work, below the status.
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
+    Parameters
+    ----------
+    work : Controller or FolderControl
+        What is done.
+    tooltip : str
+        What Cancel does.
+    """
+
+    def __init__(self, work: Controller | FolderControl, tooltip: str) -> None:
+        super().__init__()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop; everything stays as it was before")
-        self.status = QLabel(controller.status)
+        self.cancel_button = button("Cancel", tooltip, work.cancel)
+        self.status = QLabel(work.status)
         self.status.setWordWrap(True)
         self.status.setToolTip("What was done, and what can be done next")
-        row = QHBoxLayout()
-        row.addWidget(self.bar, stretch=1)
-        row.addWidget(self.cancel_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.status)
-        layout.addLayout(row)
-        self.cancel_button.clicked.connect(self._cancel)
-        controller.busy_changed.connect(self._show_busy)
-        controller.progressed.connect(self._show_progress)
-        controller.status_changed.connect(self._show_status)
-        self._show_busy(controller.is_busy)
-
-    def _cancel(self) -> None:
-        self._controller.cancel()
+        layout.addLayout(row(self.bar, self.cancel_button))
+        work.busy_changed.connect(self._show_busy)
+        work.progressed.connect(self._show_progress)
+        work.status_changed.connect(self._show_status)
+        self._show_busy(work.is_busy)
 
     def _show_busy(self, busy: bool) -> None:
-        self.bar.setRange(0, 0)  # moves to and fro until the number of tiles is known
+        self.bar.setRange(0, 0)  # moves to and fro until the number of steps is known
         self.bar.setVisible(busy)
         self.cancel_button.setVisible(busy)
 

@@ -43,8 +43,8 @@ class Legend(QWidget):
 
     chosen_changed = QtSignal()
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
         self._controller = controller
         self.chips: list[tuple[int, float, QColor]] = []
         self.chosen: set[int] = set()
