@@ -11,7 +11,7 @@ from napari_localdisc.annotation.document import Annotations, PlaneState
 from napari_localdisc.core.errors import ImageError, ModelError
 from napari_localdisc.layers.plane import Plane, displayed_plane, show_point
 
-from .chosen import ImageChoice, ModelChoice
+from .chosen import ImageChoice, ModelChoice, model_wanted, models_changed
 from .embeddings import Embedded, Embedder, Then
 from .large import LargeImages, is_large
 from .preferences import ClearTick, preferred_cache
@@ -87,6 +87,8 @@ class Workspace:
         self._images.touched.connect(self._embedder.suspect)
         for event in self._dims_events():
             event.connect(self._on_dims)
+        models_changed.connect(self.refresh_models)
+        model_wanted.connect(self._on_model_wanted)
         self._clear_tick = ClearTick(self._clear_disk)
 
     def _dims_events(self) -> list[Any]:
@@ -105,6 +107,8 @@ class Workspace:
         self._embedder.cancel()
         self._large.cancel()
         self._images.close()
+        models_changed.disconnect(self.refresh_models)
+        model_wanted.disconnect(self._on_model_wanted)
         for event in self._dims_events():
             event.disconnect(self._on_dims)
 
@@ -155,6 +159,10 @@ class Workspace:
         if self.model is None and self.models:
             self.set_model(self.models[0])
         self.models_changed.emit()
+
+    def _on_model_wanted(self, viewer: ViewerModel, name: str) -> None:
+        if viewer is self.viewer:
+            self.set_model(name)
 
     @property
     def structures(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import pytest
 from tests.tiny_training import PATIENCE, TINY, Photograph, listen
 
 from napari_localdisc.core.model.card import summarise_model
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.training.job import (
     Compared,
     Failed,
@@ -19,7 +20,6 @@ from napari_localdisc.viewer.training.job import (
     Noted,
     Pictured,
     Preparing,
-    Stepped,
     Stopped,
     TrainingJob,
     from_line,
@@ -68,7 +68,7 @@ def test_trains_to_the_end_and_shows_the_current_image(start):
     heard = listen(job)
     assert heard[0] == Preparing(0, 0)
     assert of_kind(heard, Preparing)[-1] == Preparing(2, 2)
-    steps = of_kind(heard, Stepped)
+    steps = of_kind(heard, Progress)
     assert [step.step for step in steps][-1] == steps[-1].step == TINY["steps"]
     assert steps[-1].share == 1
     assert steps[-1].losses["total"] > 0
@@ -88,7 +88,7 @@ def test_trains_to_the_end_and_shows_the_current_image(start):
 
 def test_stop_keeps_the_best_and_resume_goes_on(start):
     job = start(settings=LONG)
-    listen(job, until=lambda message: isinstance(message, Stepped))
+    listen(job, until=lambda message: isinstance(message, Progress))
     job.stop()
     last = listen(job)[-1]
     assert isinstance(last, Finished)
@@ -98,7 +98,7 @@ def test_stop_keeps_the_best_and_resume_goes_on(start):
     first = out.read_bytes()
     more = start(settings=TINY | {"steps": last.steps + 2}, resume=True)
     heard = listen(more)
-    assert of_kind(heard, Stepped)[0].step == last.steps + 1
+    assert of_kind(heard, Progress)[0].step == last.steps + 1
     assert heard[-1] == Finished(str(out), last.steps + 2, stopped=False)
     assert out.read_bytes() != first
 
@@ -149,7 +149,7 @@ def test_a_crash_of_the_process_is_told(start):
 ORPHAN = """
 import sys, time
 from napari_localdisc.viewer.training.job import TrainingJob
-from napari_localdisc.viewer.training.job import Stepped
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.training.request import TrainingRequest
 from tests.tiny_training import TINY, Photograph, listen
 
@@ -158,7 +158,7 @@ settings = TINY | {"steps": 100_000}
 asked = TrainingRequest(out=out, settings=settings, device="cpu", cache=cache)
 job = TrainingJob(asked, [Photograph(0), Photograph(1)])
 job.start()
-listen(job, until=lambda message: isinstance(message, Stepped))
+listen(job, until=lambda message: isinstance(message, Progress))
 print(job.process_id, job.folder, flush=True)
 time.sleep(1000)
 """
@@ -195,7 +195,7 @@ def test_the_process_ends_itself_when_napari_dies(tmp_path):
 
 
 def test_messages_survive_the_pipe_and_other_lines_do_not():
-    step = Stepped(3, 0.5, 1.5, {"total": 2.0}, {"score": 0.5})
+    step = Progress(3, 6, 0.5, 1.5, {"total": 2.0}, {"score": 0.5})
     assert from_line(to_line(step)) == step
     for line in ("", "hello", "[1]", '{"message": "Unknown"}', '{"message": "Failed"}'):
         assert from_line(line) is None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.core.priors import PRIORS
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.field_of_view import Modality
@@ -40,8 +41,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="NAME|FOLDER",
-            help="A structure's shape: vessel-tree, disc, bright-lesion, dark-lesion, "
-            "lungs, heart or a folder of binary masks. The first steers cluster 1, …",
+            help=f"A structure's shape: {', '.join(PRIORS)} or a folder of binary "
+            "masks. The first steers cluster 1, …",
             show_default=False,
         ),
     ] = None,
