@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from numpy.typing import NDArray
 
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_localdisc.core.embedding.embedding import Embedding
 
 POSITION = 40
