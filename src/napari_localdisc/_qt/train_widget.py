@@ -15,10 +15,9 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QProgressBar, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.core.errors import TrainingError
-from napari_localdisc.viewer.training.control import TrainingControl
+from napari_localdisc.viewer.training.control import Comparison, TrainingControl
 from napari_localdisc.viewer.training.request import (
     PICTURE_SECONDS,
-    Comparison,
     TrainingRequest,
     can_resume,
 )

@@ -10,7 +10,11 @@ from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.chosen import model_wanted, models_changed
 from napari_localdisc.viewer.training import control as training_control
-from napari_localdisc.viewer.training.control import TrainingControl
+from napari_localdisc.viewer.training.control import (
+    MOST_SLICES,
+    TrainingControl,
+    all_planes,
+)
 from napari_localdisc.viewer.training.job import (
     Compared,
     Failed,
@@ -21,9 +25,7 @@ from napari_localdisc.viewer.training.job import (
     Stopped,
 )
 from napari_localdisc.viewer.training.request import (
-    MOST_SLICES,
     TrainingRequest,
-    all_planes,
     can_resume,
     free_name,
     model_file,

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from napari_localdisc.core.training.progress import Progress
-    from napari_localdisc.viewer.training.control import TrainingControl
-    from napari_localdisc.viewer.training.request import Comparison
+    from napari_localdisc.viewer.training.control import Comparison, TrainingControl
 
 HEIGHT = 230
 _SMALL = 8

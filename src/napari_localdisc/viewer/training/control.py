@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,7 @@ from .job import (
     TrainingJob,
 )
 from .request import (
-    Comparison,
     TrainingRequest,
-    all_planes,
     delete_model,
     model_file,
 )
@@ -42,8 +41,28 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+MOST_SLICES = 500
+"""Of a stack; of a longer one slices at equal distances are taken."""
+
 _MOST_NOTES = 3
 """All of them are in the log."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a model and its adapted copy see in an image.
+
+    Attributes
+    ----------
+    old, new : str
+        The models' names.
+    views : dict of str to (ndarray, ndarray)
+        Structure or ``clusters`` → before and after, (h, w, 3) uint8.
+    """
+
+    old: str
+    new: str
+    views: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
 class TrainingControl:
@@ -283,6 +302,18 @@ def _duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def all_planes(layer: Image) -> list[Plane]:
+    """Return every slice of a layer's last two axes, at most `MOST_SLICES`."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    hidden = tuple(int(side) for side in data.shape[: layer.ndim - 2])
+    count = int(np.prod(hidden, dtype=int))
+    chosen = np.linspace(0, count - 1, min(count, MOST_SLICES)).round().astype(int)
+    return [
+        Plane(data, (*(int(at) for at in np.unravel_index(k, hidden)), None, None))
+        for k in chosen
+    ]
 
 
 class TrainingPreview:

@@ -9,21 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.model.card import SUFFIX, list_models, user_model_folder
-from napari_localdisc.layers.plane import Plane
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     from napari_localdisc.core.image.field_of_view import Modality
 
 PICTURE_SECONDS = 30.0
-MOST_SLICES = 500
-"""Of a stack; of a longer one slices at equal distances are taken."""
 
 _BESIDE = (".md", ".csv", ".checkpoint", ".log")
 _PICTURES = ("_losses.png", "_clusters.png")
@@ -152,32 +144,3 @@ def delete_model(file: Path) -> None:
         file.with_suffix(suffix).unlink(missing_ok=True)
     for ending in _PICTURES:
         file.with_name(file.stem + ending).unlink(missing_ok=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """What a model and its adapted copy see in an image.
-
-    Attributes
-    ----------
-    old, new : str
-        The models' names.
-    views : dict of str to (ndarray, ndarray)
-        Structure or ``clusters`` → before and after, (h, w, 3) uint8.
-    """
-
-    old: str
-    new: str
-    views: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-
-
-def all_planes(layer: Image) -> list[Plane]:
-    """Return every slice of a layer's last two axes, at most `MOST_SLICES`."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    hidden = tuple(int(side) for side in data.shape[: layer.ndim - 2])
-    count = int(np.prod(hidden, dtype=int))
-    chosen = np.linspace(0, count - 1, min(count, MOST_SLICES)).round().astype(int)
-    return [
-        Plane(data, (*(int(at) for at in np.unravel_index(k, hidden)), None, None))
-        for k in chosen
-    ]
