@@ -146,14 +146,7 @@ def train(
         "data": data or str(folder.resolve().name),
         "licence": licence or "not said",
     }
-    if not plan_model(
-        folder,
-        output,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-        resume=resume,
-    ):
+    if not plan_model(folder, output, overwrite or resume, dry_run, as_json):
         return
     with training_progress() as callbacks:
         model = run(
@@ -168,4 +161,4 @@ def train(
             details=said,
             **callbacks,
         )
-    report_model(model, str(output.with_suffix(".safetensors")), as_json)
+    report_model(model, output, as_json)
