@@ -30,7 +30,7 @@ from napari_localdisc.core.training.batches import WindowDataset, make_batch
 from napari_localdisc.core.training.losses import (
     ClusterEntropy,
     MixupDiscrimination,
-    PatchDiscrimination,
+    PairDiscrimination,
     RegionDiscrimination,
 )
 from napari_localdisc.core.training.photographs import prepare_photographs
@@ -55,7 +55,7 @@ class ReleasedStep:
         self.network = ReleasedNet()
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3)
         self.x = torch.randn(IMAGES, 3, side, side)
-        self.patch, self.mixup = PatchDiscrimination(), MixupDiscrimination()
+        self.patch, self.mixup = PairDiscrimination(), MixupDiscrimination()
         self.region, self.entropy = RegionDiscrimination(), ClusterEntropy()
 
     def __call__(self) -> Tensor:
@@ -67,9 +67,10 @@ class ReleasedStep:
         first, second, third = (
             patches[start : start + half] for start in (0, half, views)
         )
+        rows = patches[:views].permute(0, 2, 3, 1).flatten(0, 2)
         weight = torch.full((half,), 0.5)
         loss = (
-            self.patch(patches[:PHOTOGRAPHS], patches[PHOTOGRAPHS:views])
+            self.patch(rows)
             + self.mixup(third, first, second, weight)
             + 10 * self.region(regions[:views])
             + 0.1 * self.entropy(probability[:views])

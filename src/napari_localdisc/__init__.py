@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .core.learning.concept import Concept, load_concept
     from .core.model.card import list_models
     from .core.model.model import Model, load_model
-    from .core.training import train
     from .core.training.adapt import adapt
     from .core.training.finetune import finetune
+    from .core.training.train import train
     from .io.cache import content_hash
 
 __version__ = "0.1.0"
@@ -59,7 +59,7 @@ _MODULES = {
     "load_concept": ".core.learning.concept",
     "load_model": ".core.model.model",
     "read_image": ".core.image.files",
-    "train": ".core.training",
+    "train": ".core.training.train",
 }
 
 

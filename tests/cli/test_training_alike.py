@@ -9,13 +9,11 @@ from tests.tiny_training import fundus_like
 from typer.testing import CliRunner
 
 from napari_localdisc.cli.app import build_app
-from napari_localdisc.core import training
 from napari_localdisc.core.model.model import load_model
-from napari_localdisc.core.training import adapt as adaptation
 from napari_localdisc.viewer.training import control as training_control
 from napari_localdisc.viewer.training.control import TrainingControl
 from napari_localdisc.viewer.training.process import Orders, Reporter, run
-from napari_localdisc.viewer.training.request import TrainingChoices, TrainingRequest
+from napari_localdisc.viewer.training.request import TrainingRequest, model_file
 
 
 class TrainingAskedForError(Exception):
@@ -32,8 +30,12 @@ def asked(monkeypatch):
         heard.update(options, images=images)
         raise TrainingAskedForError
 
-    monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(adaptation, "train", train)
+    for module in (
+        "core.training.train",
+        "core.training.adapt",
+        "viewer.training.process",
+    ):
+        monkeypatch.setattr(f"napari_localdisc.{module}.train", train)
     return heard
 
 
@@ -53,7 +55,7 @@ def in_the_panel(asked, tmp_path, monkeypatch):
     requests = []
 
     class Job:
-        def __init__(self, request, pictures, current):
+        def __init__(self, request, planes, current):
             requests.append(request)
 
         def start(self):
@@ -61,8 +63,9 @@ def in_the_panel(asked, tmp_path, monkeypatch):
 
     monkeypatch.setattr(training_control, "TrainingJob", Job)
 
-    def done(choices):
-        TrainingControl(ViewerModel()).start(choices)
+    def done(name, folder, **fields):
+        wanted = TrainingRequest(str(model_file(name)), str(folder), **fields)
+        TrainingControl(ViewerModel()).start(wanted)
         request = TrainingRequest.from_json(requests[-1].to_json())
         reporter = Reporter(None, tmp_path, Orders(tmp_path), 30)
         with pytest.raises(TrainingAskedForError):
@@ -98,7 +101,7 @@ def test_a_new_model_is_trained_alike(
     named = [part for prior in priors for part in ("--prior", prior)]
     there = on_the_command_line("train", scans, "--modality", modality, *named)
     here = in_the_panel(
-        TrainingChoices("mine", folder=scans, priors=priors, modality=modality)
+        "mine", scans, modality=modality, settings={"priors": list(priors)}
     )
     assert settings_of(here) == settings_of(there)
     assert here["settings"].modality == modality
@@ -106,8 +109,8 @@ def test_a_new_model_is_trained_alike(
 
 
 def test_a_chest_is_neither_mirrored_nor_turned_in_the_panel(in_the_panel, scans):
-    choices = TrainingChoices("thorax", folder=scans, modality="frame", minutes=12)
-    settings = in_the_panel(choices)["settings"]
+    asked = in_the_panel("thorax", scans, modality="frame", minutes=12)
+    settings = asked["settings"]
     assert settings.working_diameter == settings.crop_size == 256
     assert settings.augmentation.radiographs
     assert not settings.augmentation.mirror
@@ -118,10 +121,8 @@ def test_a_chest_is_neither_mirrored_nor_turned_in_the_panel(in_the_panel, scans
 
 def test_settings_of_a_request_change_those_of_its_modality(in_the_panel, scans):
     changes = {"working_diameter": 128, "weights": {"fitted": 2.0}}
-    choices = TrainingChoices(
-        "thorax", folder=scans, modality="frame", settings=changes
-    )
-    settings = in_the_panel(choices)["settings"]
+    asked = in_the_panel("thorax", scans, modality="frame", settings=changes)
+    settings = asked["settings"]
     assert settings.crop_size == 128
     assert settings.weights.fitted == 2
     assert settings.augmentation.radiographs
@@ -130,7 +131,7 @@ def test_settings_of_a_request_change_those_of_its_modality(in_the_panel, scans)
 @pytest.mark.parametrize("model", ["chest", "fundus"])
 def test_a_model_is_adapted_alike(in_the_panel, on_the_command_line, scans, model):
     there = on_the_command_line("adapt", scans, "--model", model, "--minutes", "7")
-    here = in_the_panel(TrainingChoices("mine", folder=scans, model=model, minutes=7))
+    here = in_the_panel("mine", scans, model=model, minutes=7)
     assert here["settings"] == there["settings"]
     assert here["details"] == there["details"]
     trained = load_model(model, "cpu").card.details["settings"]

@@ -47,7 +47,7 @@ PLACES = {
     "EmbeddingCache": "napari_localdisc.io.cache",
     "Scripts": "napari_localdisc.viewer.script",
     "Sessions": "napari_localdisc.viewer.session.session",
-    "TrainingSettings": "napari_localdisc.core.training",
+    "TrainingSettings": "napari_localdisc.core.training.settings",
     "WorkingGrid": "napari_localdisc.core.image.grid",
     "save_model": "napari_localdisc.core.model.model",
 }

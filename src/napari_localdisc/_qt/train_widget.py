@@ -8,40 +8,28 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from magicgui.widgets import CheckBox, ComboBox
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QProgressBar, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.core.errors import TrainingError
-from napari_localdisc.viewer.training.control import TrainingControl
+from napari_localdisc.viewer.training.control import Comparison, TrainingControl
 from napari_localdisc.viewer.training.request import (
     PICTURE_SECONDS,
-    Comparison,
-    TrainingChoices,
+    TrainingRequest,
     can_resume,
 )
 
-from .main_widget import MainWidget
-from .parts import Docked, Scrolling, viewer_of
+from .parts import Docked, Scrolling, button, form, row, viewer_of
 from .threads import report
 from .training.forms import AdaptForm, ImagePicker, TrainForm
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_localdisc.viewer.training.job import Stepped
+    from napari_localdisc.core.training.progress import Progress
 
     from .training.plots import ComparisonDialog, LossPlot
 
@@ -67,8 +55,9 @@ class TrainWidget(Docked):
         picture_seconds: float = PICTURE_SECONDS,
     ) -> None:
         super().__init__()
-        control = TrainingControl(viewer_of(napari_viewer), report, picture_seconds)
+        control = TrainingControl(viewer_of(napari_viewer), report)
         self.control = control
+        self.picture_seconds = picture_seconds
         self.dialog: ComparisonDialog | None = None
         self.plot: LossPlot | None = None
         self._polls = 0
@@ -77,72 +66,63 @@ class TrainWidget(Docked):
         self.tabs = QTabWidget()
         self.tabs.addTab(self.train_form, "Train a new model")
         self.tabs.addTab(self.adapt_form, "Adapt a model")
-        self.device = QComboBox()
-        self.device.addItems(devices())
-        self.device.setToolTip("Where to train; auto takes a GPU if there is one")
-        self.start_button = QPushButton("Train")
-        self.stop_button = QPushButton("Stop")
-        self.stop_button.setToolTip("End now; the best model so far is kept")
-        self.resume_button = QPushButton("Resume")
-        self.resume_button.setToolTip(
-            "Go on with the model of this name, which was stopped or broke off.\n"
-            "The time is the time in all."
+        self.device = ComboBox(
+            choices=devices(),
+            label="Device",
+            tooltip="Where to train; auto takes a GPU if there is one",
         )
-        self.keep_preview = QCheckBox("Keep the clusters shown when it ends")
-        self.keep_preview.setToolTip(
-            "While a network learns, a layer shows its clusters of the selected image"
+        self.start_button = button("Train", "", lambda: self._start(resume=False))
+        self.stop_button = button(
+            "Stop", "End now; the best model so far is kept", self._stop
+        )
+        self.resume_button = button(
+            "Resume",
+            "Go on with the model of this name, which was stopped or broke off.\n"
+            "The time is the time in all.",
+            lambda: self._start(resume=True),
         )
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.status = QLabel(control.status)
         self.status.setWordWrap(True)
-        self._lay_out()
+        self.keep_preview = CheckBox(
+            text="Keep the clusters shown when it ends",
+            tooltip="While a network learns, a layer shows its clusters of the "
+            "selected image",
+        )
+        content = QWidget()
+        self._layout = QVBoxLayout(content)
+        for part in (self.picker, self.tabs, form(self.device).native):
+            self._layout.addWidget(part)
+        self._layout.addLayout(
+            row(self.start_button, self.stop_button, self.resume_button)
+        )
+        for part in (self.bar, self.status, self.keep_preview.native):
+            self._layout.addWidget(part)
+        self._layout.addStretch()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(Scrolling(content))
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MILLISECONDS)
         self._connect()
         self._show_running(False)
         threading.Thread(target=_warm_up, daemon=True).start()
 
-    def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.addRow("Device", self.device)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        buttons = QHBoxLayout()
-        for button in (self.start_button, self.stop_button, self.resume_button):
-            buttons.addWidget(button)
-        content = QWidget()
-        self._layout = QVBoxLayout(content)
-        self._layout.addWidget(self.picker)
-        self._layout.addWidget(self.tabs)
-        self._layout.addLayout(form)
-        self._layout.addLayout(buttons)
-        self._layout.addWidget(self.bar)
-        self._layout.addWidget(self.status)
-        self._layout.addWidget(self.keep_preview)
-        self._layout.addStretch()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Scrolling(content))
-
     def _connect(self) -> None:
         control = self.control
-        self.start_button.clicked.connect(self._start)
-        self.stop_button.clicked.connect(self._stop)
-        self.resume_button.clicked.connect(self._resume)
-        self.keep_preview.toggled.connect(self._set_keeps_preview)
+        self.keep_preview.changed.connect(self._set_keeps_preview)
         self.tabs.currentChanged.connect(self._show_idle)
-        for form in (self.train_form, self.adapt_form):
-            form.name.textChanged.connect(self._show_idle)
+        for tab in (self.train_form, self.adapt_form):
+            tab.name.changed.connect(self._show_idle)
         self._timer.timeout.connect(self._poll)
         control.running_changed.connect(self._show_running)
         control.progressed.connect(self._show_progress)
         control.status_changed.connect(self._show_status)
         control.stepped.connect(self._show_step)
         control.noted.connect(show_warning)
-        control.finished.connect(self._on_finished)
         control.compared.connect(self._on_compared)
-        control.kept.connect(self._on_kept)
-        control.dropped.connect(self._on_dropped)
+        control.models_changed.connect(self._on_models_changed)
         # The window may be destroyed without this widget being told first
         self.destroyed.connect(control.close)
 
@@ -154,13 +134,20 @@ class TrainWidget(Docked):
         adapting = self.tabs.currentWidget() is self.adapt_form
         return self.adapt_form if adapting else self.train_form
 
-    def choices(self) -> TrainingChoices:
-        """Read what the user chose."""
-        return TrainingChoices(
-            layers=self.picker.chosen_layers,
+    def request(self, resume: bool = False) -> TrainingRequest:
+        """Read what the user chose.
+
+        Raises
+        ------
+        TrainingError
+            If something is missing.
+        """
+        return TrainingRequest(
             folder=self.picker.chosen_folder,
-            device=self.device.currentText(),
-            **self.form.choices(),
+            device=self.device.value,
+            resume=resume,
+            picture_seconds=self.picture_seconds,
+            **self.form.asked(),
         )
 
     def show_adapting(self, model: str | None) -> None:
@@ -173,19 +160,13 @@ class TrainWidget(Docked):
         """Offer to train a new model."""
         self.tabs.setCurrentWidget(self.train_form)
 
-    def _start(self) -> None:
-        self._begin(resume=False)
-
-    def _resume(self) -> None:
-        self._begin(resume=True)
-
-    def _begin(self, resume: bool) -> None:
+    def _start(self, resume: bool) -> None:
         try:
-            choices = self.choices()
+            request = self.request(resume)
         except TrainingError as error:
             report(error)
             return
-        self.control.start(choices, resume)
+        self.control.start(request, self.picker.layers)
         if self.control.is_running:
             self._ready_plot(clear=not resume)
 
@@ -218,7 +199,8 @@ class TrainWidget(Docked):
         return theme.background.as_hex(), theme.text.as_hex()
 
     def _show_running(self, running: bool) -> None:
-        for widget in (self.picker, self.tabs, self.device, self.start_button):
+        fields = (self.picker, self.tabs, self.device.native, self.start_button)
+        for widget in fields:
             widget.setEnabled(not running)
         self.stop_button.setEnabled(running)
         self.bar.setVisible(running)
@@ -233,9 +215,8 @@ class TrainWidget(Docked):
 
     def _show_idle(self) -> None:
         idle = not self.control.is_running
-        name = self.form.name.text()
         self.start_button.setText("Adapt" if self.form is self.adapt_form else "Train")
-        self.resume_button.setEnabled(idle and can_resume(name))
+        self.resume_button.setEnabled(idle and can_resume(self.form.name.value))
 
     def _show_progress(self, share: float) -> None:
         self.bar.setRange(0, 0 if share < 0 else 1000)
@@ -244,15 +225,11 @@ class TrainWidget(Docked):
     def _show_status(self, text: str) -> None:
         self.status.setText(text)
 
-    def _show_step(self, state: Stepped) -> None:
+    def _show_step(self, state: Progress) -> None:
         if self.plot is not None:
             self.plot.add(state)
 
     # What became of it
-
-    def _on_finished(self, name: str) -> None:
-        self._models_changed()
-        self._show_idle()
 
     def _on_compared(self, comparison: Comparison) -> None:
         from .training.plots import ComparisonDialog
@@ -266,27 +243,11 @@ class TrainWidget(Docked):
     def _on_decided(self) -> None:
         self.dialog = None
 
-    def _on_kept(self, name: str) -> None:
-        self._models_changed()
-        for widget in self._main_widgets():
-            widget.controller.set_model(name)
-
-    def _on_dropped(self, name: str) -> None:
-        self._models_changed()
-
-    def _models_changed(self) -> None:
-        """Let every list of models in this window look again."""
-        name = self.form.name.text()
-        self.adapt_form.refresh()
-        self.form.name.setText(name)  # so that Resume goes on with it
-        for widget in self._main_widgets():
-            widget.controller.refresh_models()
-
-    def _main_widgets(self) -> list[MainWidget]:
-        top: QWidget = self
-        while (parent := top.parentWidget()) is not None:
-            top = parent
-        return list(top.findChildren(MainWidget))
+    def _on_models_changed(self) -> None:
+        name = self.form.name.value
+        self.adapt_form.set_model(self.adapt_form.model.value)
+        self.form.name.value = name  # so that Resume goes on with it
+        self._show_idle()
 
     # The end
 

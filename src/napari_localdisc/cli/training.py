@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.training import Progress
+    from napari_localdisc.core.training.progress import Progress
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 """What Fabric, torchrun and batch systems number processes and nodes by."""
@@ -91,13 +91,7 @@ def _shown_progress() -> Iterator[dict[str, Any]]:
 
 
 def plan_model(
-    folder: Path,
-    output: Path,
-    *,
-    overwrite: bool,
-    dry_run: bool,
-    as_json: bool,
-    resume: bool = False,
+    folder: Path, output: Path, replace: bool, dry_run: bool, as_json: bool
 ) -> bool:
     """Make sure that no model is replaced unasked; say what a dry run would write.
 
@@ -118,7 +112,7 @@ def plan_model(
     from .output import print_json, say
 
     file = output.with_suffix(".safetensors")
-    if file.exists() and not (overwrite or resume):
+    if file.exists() and not replace:
         raise FileError(
             f"{file} is there already: --overwrite replaces it, or give another name."
         )
@@ -132,7 +126,7 @@ def plan_model(
     return False
 
 
-def report_model(model: "Model", file: str, as_json: bool) -> None:
+def report_model(model: "Model", output: Path, as_json: bool) -> None:
     """Say where a model went and what it is."""
     if not _speaks():
         return
@@ -140,6 +134,7 @@ def report_model(model: "Model", file: str, as_json: bool) -> None:
 
     from .output import print_json, say
 
+    file = str(output.with_suffix(".safetensors"))
     if as_json:
         about = {"file": file, "hash": model.hash}
         print_json(about | dataclasses.asdict(model.card))

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from psygnal import Signal
+from psygnal import Signal, SignalInstance
 
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.model.card import (
@@ -120,6 +120,11 @@ class ImageChoice:
     def _on_set_data(self, event: Any) -> None:
         self.touched.emit(event.source)
 
+
+models_changed = SignalInstance(())
+"""There may be other models than before; tells everybody, as their folder is one."""
+model_wanted = SignalInstance((object, str))
+"""Who uses this viewer wants to go on with the model of this name."""
 
 DEFAULT_MODEL = "fundus"
 

@@ -9,6 +9,7 @@ from psygnal import Signal
 
 from napari_localdisc.layers.plane import show_point
 
+from .chosen import model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
 from .keys import KeyBindings
@@ -98,6 +99,8 @@ class Controller:
             "higher threshold": lambda: self.prompts.move_threshold(1),
         }
         self.keys = KeyBindings(viewer, actions)
+        models_changed.connect(self.refresh_models)
+        model_wanted.connect(self._on_model_wanted)
         self.prompts.invite()
 
     def close(self) -> None:
@@ -105,6 +108,8 @@ class Controller:
         if self.workspace.is_closed:
             return
         self.keys.unbind()
+        models_changed.disconnect(self.refresh_models)
+        model_wanted.disconnect(self._on_model_wanted)
         for part in (
             self.strokes,
             self.prompts,
@@ -138,6 +143,10 @@ class Controller:
         if models.name is None and models.names:
             self.set_model(models.names[0])
         models.listed.emit()
+
+    def _on_model_wanted(self, viewer: ViewerModel, name: str) -> None:
+        if viewer is self.workspace.viewer:
+            self.set_model(name)
 
     # What was done on the image
 

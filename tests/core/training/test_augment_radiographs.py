@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import torch
 
-from napari_localdisc.core.training import TrainingSettings
 from napari_localdisc.core.training.augment import (
     Augmentation,
     ColourJitter,
     RadiographJitter,
     view_jitter,
 )
+from napari_localdisc.core.training.settings import TrainingSettings
 
 
 def jitter(seed: int, count: int = 3, strength: float = 1.0) -> RadiographJitter:

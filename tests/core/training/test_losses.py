@@ -14,7 +14,6 @@ from napari_localdisc.core.training.losses import (
     ClusterEntropy,
     MixupDiscrimination,
     PairDiscrimination,
-    PatchDiscrimination,
     RegionDiscrimination,
     ShapeDiscriminator,
     ShapePrior,
@@ -52,7 +51,8 @@ def test_patch_discrimination_equals_the_released_code():
     second1 = turned_back(second1, figures["flip1"], figures["rot1"])
     second2 = turned_back(second2, figures["flip2"], figures["rot2"])
     first, second = torch.cat([first1, first2]), torch.cat([second1, second2])
-    loss = PatchDiscrimination()(first, second)
+    rows = [patches.permute(0, 2, 3, 1).flatten(0, 2) for patches in (first, second)]
+    loss = PairDiscrimination()(torch.cat(rows))
     loss.backward()
     assert_close(loss.detach(), figures["loss/patch"])
     assert_close(patches.grad, figures["grad/patch"])

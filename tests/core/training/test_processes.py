@@ -7,11 +7,20 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
+from lightning_fabric import Fabric
+from tests.core.training.joint import fresh_network, joint_batch, total_loss
 
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.model.model import load_model
-from napari_localdisc.core.training.devices import make_fabric
+from napari_localdisc.core.training.devices import (
+    gather_with_gradient,
+    group_ended_after,
+    make_fabric,
+    process_count,
+)
 from napari_localdisc.core.training.log import read_log
 
 SCRIPT = """
@@ -22,7 +31,7 @@ import numpy as np
 import torch
 
 import napari_localdisc as ld
-from napari_localdisc.core.training import LossWeights, TrainingSettings
+from napari_localdisc.core.training.settings import LossWeights, TrainingSettings
 
 torch.set_num_threads(1)
 y, x = np.mgrid[:180, :180] - 89.5
@@ -44,23 +53,83 @@ guided = dataclasses.replace(
 )
 folder, shared, *names = sys.argv[1:]
 for name in names:
-    settings = {"plain": plain, "guided": guided}[name]
+    settings = {"plain": plain, "guided": guided, "stopped": plain}[name]
     out, cache = f"{folder}/{name}", f"{folder}/cache-{os.environ.get('NODE_RANK')}"
+    done = []
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
     ld.train(
-        images, out, settings=settings, device="cpu", cache=cache, **{shared: 2}
+        images, out, settings=settings, device="cpu", cache=cache, keep_best=True,
+        progress=done.append,
+        cancel=lambda: name == "stopped" and first and len(done) == 1,
+        **{shared: 2},
     )
+if shared == "devices":
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+    from napari_localdisc.core.training.devices import group_ended_after
+    from tests.core.training.joint import train_on_a_share
+
+    fabric = Fabric(accelerator="cpu", devices=2)
+    with group_ended_after(fabric):
+        fabric.launch()
+        train_on_a_share(fabric, Path(folder))
 """
 
 
-@pytest.mark.slow
-def test_two_trainings_with_both_stages_on_two_processes(tmp_path):
-    script = tmp_path / "script.py"
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What two processes did one after the other, and what they said."""
+    folder = tmp_path_factory.mktemp("together")
+    script = folder / "script.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, script, tmp_path, "devices", "plain", "guided"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    check(tmp_path, "plain", [done.stderr], [done.returncode])
-    rows = check(tmp_path, "guided", [done.stderr], [done.returncode])
+    names = ("plain", "guided", "stopped")
+    done = subprocess.run(
+        [sys.executable, script, folder, "devices", *names],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return folder, done
+
+
+@pytest.mark.slow
+def test_two_trainings_with_both_stages_on_two_processes(together):
+    folder, done = together
+    check(folder, "plain", [done.stderr], [done.returncode])
+    rows = check(folder, "guided", [done.stderr], [done.returncode])
     assert rows[-1]["adversarial"]
+
+
+@pytest.mark.slow
+def test_the_first_process_stops_them_all(together):
+    folder, done = together
+    assert not done.returncode, done.stderr
+    model = load_model(folder / "stopped.safetensors", "cpu")
+    assert model.card.details["steps"] == 1
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_with_the_joint_batch(together):
+    folder, done = together
+    assert not done.returncode, done.stderr
+    net = fresh_network()
+    loss = total_loss(net, *joint_batch())
+    loss.backward()
+    with np.load(folder / "rank0.npz") as found:
+        np.testing.assert_allclose(found["loss"], loss.detach(), rtol=1e-4)
+        for name, parameter in net.named_parameters():
+            scale = max(1e-6, float(parameter.grad.abs().max()))
+            difference = np.abs(found[name] - parameter.grad.numpy()).max()
+            assert difference <= 1e-4 * scale + 1e-7, name
+
+
+def test_alone_everything_is_as_it_was():
+    x = torch.randn(3, 2, requires_grad=True)
+    assert gather_with_gradient(x) is x
+    with group_ended_after(Fabric(accelerator="cpu", devices=1)):
+        assert process_count() == 1
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ from PIL import Image
 
 from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.model.model import Model, load_model
-from napari_localdisc.core.training import TrainingSettings, train
 from napari_localdisc.core.training.adapt import adapt, adaptation_settings
 from napari_localdisc.core.training.augment import Augmentation
 from napari_localdisc.core.training.log import read_log
+from napari_localdisc.core.training.settings import TrainingSettings
+from napari_localdisc.core.training.train import train
 
 SMALL = TrainingSettings(
     steps=6,
@@ -230,8 +231,11 @@ def test_unknown_prior_folder_device_and_checkpoint(folder, cache, tmp_path):
         run(folder, tmp_path / "m", cache, priors=("nonsense",))
     with pytest.raises(TrainingError, match="no folder"):
         run(tmp_path / "nowhere", tmp_path / "m", cache)
-    with pytest.raises(TrainingError, match="train without --resume first"):
-        run(folder, tmp_path / "m", cache, resume=True)
+    for content in (None, b"", b"no checkpoint", b"PK\x05\x06" + bytes(18)):
+        if content is not None:
+            (tmp_path / "m.checkpoint").write_bytes(content)
+        with pytest.raises(TrainingError, match="train without --resume first"):
+            run(folder, tmp_path / "m", cache, resume=True)
     with pytest.raises(TrainingError, match="device"):
         train(folder, tmp_path / "m", settings=SMALL, device="abacus", cache=cache)
 

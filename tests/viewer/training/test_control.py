@@ -7,8 +7,14 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.training.progress import Progress
+from napari_localdisc.viewer.chosen import model_wanted, models_changed
 from napari_localdisc.viewer.training import control as training_control
-from napari_localdisc.viewer.training.control import TrainingControl
+from napari_localdisc.viewer.training.control import (
+    MOST_SLICES,
+    TrainingControl,
+    all_planes,
+)
 from napari_localdisc.viewer.training.job import (
     Compared,
     Failed,
@@ -16,18 +22,13 @@ from napari_localdisc.viewer.training.job import (
     Noted,
     Pictured,
     Preparing,
-    Stepped,
     Stopped,
 )
 from napari_localdisc.viewer.training.request import (
-    MOST_SLICES,
-    TrainingChoices,
     TrainingRequest,
-    all_planes,
     can_resume,
     free_name,
     model_file,
-    new_model_file,
 )
 
 COLOURS = [[0, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
@@ -36,8 +37,8 @@ COLOURS = [[0, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
 class PlayedJob:
     """A job whose messages and files come from the test."""
 
-    def __init__(self, request, pictures, current):
-        self.request, self.pictures, self.current = request, pictures, current
+    def __init__(self, request, planes, current):
+        self.request, self.planes, self.current = request, planes, current
         self.messages, self.files, self.calls = [], {}, []
 
     def poll(self):
@@ -85,30 +86,41 @@ def play(control):
     return said
 
 
-def step(number=1, **changes):
-    fields = {"share": 0.5, "seconds": 60.0, "losses": {"total": 2.0}}
-    return Stepped(number, **(fields | changes))
+def step(number=1):
+    return Progress(number, 10, share=0.5, seconds=60.0, losses={"total": 2.0})
 
 
-def test_a_training_from_start_to_end(control, images, folder, play):
+def asked(name, **fields):
+    return TrainingRequest(str(model_file(name)), **fields)
+
+
+@pytest.fixture
+def told():
+    """What everybody is told of models."""
     heard = []
-    control.running_changed.connect(lambda running: heard.append(running))
-    control.finished.connect(lambda name: heard.append(name))
-    control.start(TrainingChoices("mine", tuple(images), priors=("disc",), minutes=7))
+    models_changed.connect(one := lambda: heard.append("models changed"))
+    model_wanted.connect(other := lambda viewer, name: heard.append((viewer, name)))
+    yield heard
+    models_changed.disconnect(one)
+    model_wanted.disconnect(other)
+
+
+def test_a_training_from_start_to_end(control, images, folder, play, told):
+    control.running_changed.connect(lambda running: told.append(running))
+    control.start(asked("mine", minutes=7), images)
     job = control._job
     assert job.calls == ["start"]
-    assert job.request.out == str(folder / "mine.safetensors")
-    assert job.request.settings["priors"] == ["disc"]
+    assert job.request.out == str(folder.resolve() / "mine.safetensors")
     assert job.request.minutes == 7
-    assert len(job.pictures) == 2
+    assert len(job.planes) == 2
     assert job.current.read() is not None
     play(Preparing(1, 2))
     assert control.status == "Reading images: 1 of 2."
     play(step(3))
     assert control.status == "Step 3, loss 2.000; 60 seconds left."
     play(Finished(job.request.out, 9, stopped=False))
-    assert heard == [True, False, "mine"]
-    assert "9 steps" in control.status
+    assert told == [True, False, "models changed"]
+    assert control.status == "“mine” is done after 9 steps and saved."
     assert "discard" in job.calls
     assert not control.is_running
 
@@ -116,7 +128,7 @@ def test_a_training_from_start_to_end(control, images, folder, play):
 def test_clusters_of_the_selected_image_follow_and_go(control, viewer, images, play):
     images[0].scale = (2, 3)
     viewer.layers.selection.active = images[0]
-    control.start(TrainingChoices("mine", tuple(images)))
+    control.start(asked("mine"), images)
     labels = np.ones((48, 40), np.uint8)
     control._job.files = {"a": {"labels": labels}, "b": {"labels": 2 * labels}}
     play(Pictured("a", 5, COLOURS))
@@ -134,7 +146,7 @@ def test_clusters_of_the_selected_image_follow_and_go(control, viewer, images, p
 def test_clusters_stay_if_wanted_or_painted_on(control, viewer, images, play):
     kept = []
     for keep, paint in ((True, False), (False, True)):
-        control.start(TrainingChoices("mine", tuple(images)))
+        control.start(asked("mine"), images)
         control._job.files = {"a": {"labels": np.ones((48, 40), np.uint8)}}
         play(Pictured("a", 5, COLOURS))
         kept.append(control.preview_layer)
@@ -146,7 +158,7 @@ def test_clusters_stay_if_wanted_or_painted_on(control, viewer, images, play):
 
 
 def test_clusters_do_not_come_back_once_deleted(control, viewer, images, play):
-    control.start(TrainingChoices("mine", tuple(images)))
+    control.start(asked("mine"), images)
     control._job.files = {"a": {"labels": np.ones((48, 40), np.uint8)}}
     play(Pictured("a", 5, COLOURS))
     viewer.layers.remove(control.preview_layer)
@@ -156,7 +168,7 @@ def test_clusters_do_not_come_back_once_deleted(control, viewer, images, play):
 
 
 def test_images_are_renamed_and_removed_in_the_middle(control, viewer, images, play):
-    control.start(TrainingChoices("mine", tuple(images)))
+    control.start(asked("mine"), images)
     job = control._job
     assert job.current.read() is not None
     job.files = {"a": {"labels": np.ones((48, 40), np.uint8)}}
@@ -174,34 +186,40 @@ def test_images_are_renamed_and_removed_in_the_middle(control, viewer, images, p
 
 
 def test_what_cannot_work_is_refused_at_once(control, images, folder):
-    one = (images[0],)
     (folder / "there.safetensors").write_bytes(b"")
-    for choices, resume, sentence in (
-        (TrainingChoices("mine", one), False, "At least 2 images are needed"),
-        (TrainingChoices("mine", model="fundus"), False, "At least one image is"),
-        (TrainingChoices("a/b", one * 2), False, "letters, digits"),
-        (TrainingChoices("", one * 2), False, "letters, digits"),
-        (TrainingChoices("there", one * 2), False, "There is a model “there” already"),
-        (TrainingChoices("mine", one * 2), True, "no training “mine” to go on with"),
-        (TrainingChoices("mine", folder=folder / "x"), False, "There is no folder"),
+    for request, layers, sentence in (
+        (asked("mine"), images[:1], "At least 2 images are needed"),
+        (asked("mine", model="fundus"), [], "At least one image is"),
+        (asked("there"), images, "There is a model “there” already"),
+        (asked("mine", resume=True), images, "no training “mine” to go on with"),
+        (asked("mine", folder=str(folder / "x")), [], "There is no folder"),
     ):
         with pytest.raises(TrainingError, match=sentence):
-            control.start(choices, resume)
+            control.start(request, layers)
         assert not control.is_running
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("a/b", "letters, digits"), ("", "letters, digits"), ("fundus", "comes with")],
+)
+def test_names_that_no_model_can_have(folder, name, sentence):
+    with pytest.raises(TrainingError, match=sentence):
+        model_file(name)
 
 
 def test_resume_needs_its_checkpoint_and_keeps_the_file(control, images, folder):
     (folder / "mine.safetensors").write_bytes(b"")
     (folder / "mine.checkpoint").write_bytes(b"")
     assert can_resume("mine")
-    control.start(TrainingChoices("mine", tuple(images)), resume=True)
+    control.start(asked("mine", resume=True), images)
     assert control._job.request.resume
 
 
 def test_failures_are_reported_and_notes_are_few(control, images, play):
     notes = []
     control.noted.connect(lambda text: notes.append(text))
-    control.start(TrainingChoices("mine", tuple(images)))
+    control.start(asked("mine"), images)
     play(*(Noted(f"{number} is left out") for number in range(9)))
     assert len(notes) == 3
     with pytest.raises(TrainingError, match="no memory"):
@@ -210,7 +228,7 @@ def test_failures_are_reported_and_notes_are_few(control, images, play):
 
 
 def test_stop_is_said_until_it_has_stopped(control, images, play):
-    control.start(TrainingChoices("mine", tuple(images)))
+    control.start(asked("mine"), images)
     control.stop()
     assert "stop" in control._job.calls
     play(step(4))
@@ -222,7 +240,7 @@ def compared(control, images, folder, play):
     """Adapt, and return what is to be compared."""
     heard = []
     control.compared.connect(lambda comparison: heard.append(comparison))
-    control.start(TrainingChoices("mine", tuple(images[:1]), model="fundus"))
+    control.start(asked("mine", model="fundus"), images[:1])
     (folder / "mine.safetensors").write_bytes(b"")
     (folder / "mine.md").write_text("")
     pair = {"before0": np.zeros((4, 4, 3)), "after0": np.ones((4, 4, 3))}
@@ -231,23 +249,22 @@ def compared(control, images, folder, play):
     return heard[0]
 
 
-def test_the_adapted_model_is_kept(control, compared, folder):
-    kept = []
-    control.kept.connect(lambda name: kept.append(name))
+def test_the_adapted_model_is_kept(control, viewer, compared, folder, told):
     assert (compared.old, compared.new) == ("fundus", "mine")
     assert compared.views["vessel"][1].max() == 1
     control.keep_new(compared)
-    assert kept == ["mine"]
+    assert told == [(viewer, "mine")]
     assert (folder / "mine.safetensors").exists()
 
 
-def test_the_old_model_is_kept(control, compared, folder):
+def test_the_old_model_is_kept(control, compared, folder, told):
     control.keep_old(compared)
     assert list(folder.iterdir()) == []
+    assert told == ["models changed"]
 
 
 def test_closing_stops(control, images):
-    control.start(TrainingChoices("mine", tuple(images)))
+    control.start(asked("mine"), images)
     job = control._job
     control.close()
     control.close()
@@ -269,7 +286,7 @@ def test_every_slice_of_a_stack_counts():
 
 def test_names_that_are_free(folder):
     assert free_name("mine") == "mine"
-    new_model_file("mine").write_bytes(b"")
+    model_file("mine").write_bytes(b"")
     assert free_name("mine") == "mine 2"
     assert model_file(" mine ") == folder.resolve() / "mine.safetensors"
 

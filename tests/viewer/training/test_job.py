@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.tiny_training import PATIENCE, TINY, Photograph, listen
 
 from napari_localdisc.core.model.card import read_card
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.training.job import (
     Compared,
     Failed,
@@ -19,7 +22,6 @@ from napari_localdisc.viewer.training.job import (
     Noted,
     Pictured,
     Preparing,
-    Stepped,
     Stopped,
     TrainingJob,
     from_line,
@@ -29,29 +31,31 @@ from napari_localdisc.viewer.training.request import TrainingRequest
 
 LONG = TINY | {"steps": 100_000}
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+KILL = signal.SIGTERM if os.name == "nt" else signal.SIGKILL
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("jobs")
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Start jobs; none outlives its test."""
+@pytest.fixture(scope="module")
+def start(place):
+    """Start jobs on one thread each; none outlives its tests."""
     jobs = []
 
-    def started(pictures=2, **request):
-        fields = {"settings": TINY, "device": "cpu", "cache": str(tmp_path / "cache")}
-        asked = TrainingRequest(
-            out=str(tmp_path / "models" / "small.safetensors"), **(fields | request)
-        )
-        photographs = [Photograph(seed) for seed in range(pictures)]
-        jobs.append(TrainingJob(asked, photographs, photographs[0]))
+    def started(name, photographs=2, **request):
+        fields = {"settings": TINY, "device": "cpu", "cache": str(place / "cache")}
+        out = str(place / "models" / f"{name}.safetensors")
+        planes = [Photograph(seed) for seed in range(photographs)]
+        asked = TrainingRequest(out, **(fields | request))
+        jobs.append(TrainingJob(asked, planes, planes[0]))
         jobs[-1].start()
         return jobs[-1]
 
-    yield started
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield started
     for job in jobs:
         job.close()
         if not job.wait(PATIENCE) and job.process_id:
@@ -59,76 +63,157 @@ def start(tmp_path):
         job.discard()
 
 
-def of_kind(heard, kind):
-    return [message for message in heard if isinstance(message, kind)]
+@dataclass
+class Run:
+    """A job that has ended: what it said, and the model's bytes."""
+
+    job: TrainingJob
+    heard: list
+
+    def __post_init__(self):
+        out = Path(self.job.request.out)
+        self.model = out.read_bytes() if out.exists() else None
+
+    def said(self, kind):
+        return [message for message in self.heard if isinstance(message, kind)]
 
 
-def test_trains_to_the_end_and_shows_the_current_image(start):
-    job = start(picture_seconds=0)
-    heard = listen(job)
-    assert heard[0] == Preparing(0, 0)
-    assert of_kind(heard, Preparing)[-1] == Preparing(2, 2)
-    steps = of_kind(heard, Stepped)
-    assert [step.step for step in steps][-1] == steps[-1].step == TINY["steps"]
+@pytest.fixture(scope="module")
+def stopped(start):
+    """A training that was stopped after its first message about a step."""
+    job = start("small", settings=LONG)
+    heard = listen(job, until=lambda message: isinstance(message, Progress))
+    job.stop()
+    return Run(job, heard + listen(job))
+
+
+@pytest.fixture(scope="module")
+def resumed(start, stopped):
+    """The same, gone on with to its end, with pictures."""
+    settings = TINY | {"steps": stopped.heard[-1].steps + 2}
+    job = start("small", settings=settings, resume=True, picture_seconds=0)
+    return Run(job, listen(job))
+
+
+@pytest.fixture(scope="module")
+def scans(place):
+    """A folder of one image and one file that says it is one."""
+    folder = place / "scans"
+    folder.mkdir()
+    Image.fromarray(Photograph(2).pixels).save(folder / "eye.png")
+    (folder / "broken.png").write_text("no image")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def adapted(start, resumed, scans):
+    """An adaptation to a folder, with every import in its log."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+        job = start(
+            "fitted",
+            model=resumed.job.request.out,
+            folder=scans,
+            steps=2,
+            picture_seconds=0,
+        )
+        return Run(job, listen(job))
+
+
+@pytest.fixture(scope="module")
+def failed(start, scans):
+    """Three trainings that fail, side by side."""
+    jobs = {
+        "sentence": start("sentence", folder=scans),
+        "error": start("error", settings={"nonsense": 1}),
+        "crash": start("crash", settings=LONG),
+    }
+    crash = jobs["crash"]
+    heard = listen(crash, until=lambda said: isinstance(said, Preparing) and said.total)
+    os.kill(crash.process_id, KILL)
+    return {
+        name: Run(job, (heard if job is crash else []) + listen(job))
+        for name, job in jobs.items()
+    }
+
+
+def test_stop_keeps_the_best_so_far(stopped):
+    last = stopped.heard[-1]
+    assert stopped.heard[0] == Preparing(0, 0)
+    assert last == Finished(stopped.job.request.out, last.steps, stopped=True)
+    assert stopped.model is not None
+
+
+def test_a_stopped_training_goes_on_to_its_end(stopped, resumed):
+    heard, last = resumed.heard, stopped.heard[-1].steps
+    assert resumed.said(Preparing)[-1] == Preparing(2, 2)
+    steps = resumed.said(Progress)
+    assert steps[0].step == last + 1
+    assert steps[-1].step == steps[-1].steps == last + 2
     assert steps[-1].share == 1
     assert steps[-1].losses["total"] > 0
-    assert 0 <= steps[-1].validation["score"] <= 1
-    assert heard[-1] == Finished(job.request.out, TINY["steps"], stopped=False)
-    summary = read_card(Path(job.request.out))
+    assert heard[-1] == Finished(resumed.job.request.out, last + 2, stopped=False)
+    assert resumed.model != stopped.model
+    summary = read_card(Path(resumed.job.request.out))
     assert summary.structures == ("optic disc",)
-    pictured = of_kind(heard, Pictured)[-1]
-    labels = job.read(pictured.file)["labels"]
+    assert summary.clusters == TINY["clusters"]
+
+
+def test_what_a_validation_measured_is_told(stopped, resumed):
+    told = [
+        step.validation for step in (*stopped.said(Progress), *resumed.said(Progress))
+    ]
+    assert all(0 <= measured["score"] <= 1 for measured in told if measured)
+    assert any(told)
+
+
+def test_the_current_image_is_shown(resumed):
+    pictured = resumed.said(Pictured)[-1]
+    labels = resumed.job.read(pictured.file)["labels"]
     assert labels.shape == (120, 120)
     assert labels[0, 0] == 0
     assert 1 <= labels[60, 60] <= TINY["clusters"]
     assert np.shape(pictured.colours) == (TINY["clusters"] + 1, 4)
-    job.discard()
-    assert not job.folder.exists()
+    resumed.job.discard()
+    assert not resumed.job.folder.exists()
 
 
-def test_stop_keeps_the_best_and_resume_goes_on(start):
-    job = start(settings=LONG)
-    listen(job, until=lambda message: isinstance(message, Stepped))
-    job.stop()
-    last = listen(job)[-1]
-    assert isinstance(last, Finished)
-    assert last.stopped
-    out = Path(last.file)
-    assert read_card(out).clusters == TINY["clusters"]
-    first = out.read_bytes()
-    more = start(settings=TINY | {"steps": last.steps + 2}, resume=True)
-    heard = listen(more)
-    assert of_kind(heard, Stepped)[0].step == last.steps + 1
-    assert heard[-1] == Finished(str(out), last.steps + 2, stopped=False)
-    assert out.read_bytes() != first
+def test_an_adaptation_shows_before_and_after(adapted, resumed):
+    assert isinstance(adapted.heard[-1], Finished), adapted.heard
+    assert adapted.said(Compared)[0].views == ["optic disc", "clusters"]
+    assert adapted.model != resumed.model
+
+
+def test_images_that_cannot_be_read_are_named(adapted):
+    said = adapted.said(Noted)[0].text
+    assert said.startswith("Left out: ")
+    assert "broken.png is not an image" in said
+
+
+def test_the_process_does_without_napari_and_qt(adapted):
+    """Training, adapting and pictures need none of it."""
+    assert adapted.said(Pictured)
+    assert adapted.said(Compared)
+    lines = adapted.job.log.read_text().splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert {"torch", "napari_localdisc.core.training.adapt"} <= imported
+    assert not {"napari", "vispy", "qtpy", "magicgui"} & imported
 
 
 def test_stop_before_the_first_step_leaves_nothing(start):
-    job = start()
+    job = start("never")
     job.stop()
     assert listen(job)[-1] == Stopped()
     assert not Path(job.request.out).exists()
 
 
-def test_what_the_user_can_put_right_is_one_sentence(start):
-    job = start(pictures=1)
-    last = listen(job)[-1]
-    assert last == Failed("Training needs at least 2 images and got 1.")
+def test_what_the_user_can_put_right_is_one_sentence(failed):
+    sentence = "Training needs at least 2 images and got 1 (1 could not be read)."
+    assert failed["sentence"].heard[-1] == Failed(sentence)
 
 
-def test_images_that_cannot_be_read_are_named(start, tmp_path):
-    (tmp_path / "scans").mkdir()
-    (tmp_path / "scans" / "broken.png").write_text("no image")
-    heard = listen(start(folder=str(tmp_path / "scans")))
-    said = of_kind(heard, Noted)[0].text
-    assert said.startswith("Left out: ")
-    assert "broken.png is not an image" in said
-    assert isinstance(heard[-1], Failed)
-
-
-def test_an_error_of_the_process_is_told_with_its_log(start):
-    job = start(settings={"nonsense": 1})
-    last = listen(job)[-1]
+def test_an_error_of_the_process_is_told_with_its_log(failed):
+    job, last = failed["error"].job, failed["error"].heard[-1]
     assert isinstance(last, Failed)
     assert "TypeError" in last.reason
     assert str(job.log) in last.reason
@@ -136,20 +221,17 @@ def test_an_error_of_the_process_is_told_with_its_log(start):
 
 
 @needs_signals
-def test_a_crash_of_the_process_is_told(start):
-    job = start(settings=LONG)
-    listen(job, until=lambda message: isinstance(message, Preparing) and message.total)
-    os.kill(job.process_id, signal.SIGKILL)
-    last = listen(job)[-1]
+def test_a_crash_of_the_process_is_told(failed):
+    last = failed["crash"].heard[-1]
     assert isinstance(last, Failed)
     assert "SIGKILL" in last.reason
-    assert not Path(job.request.out).exists()
+    assert failed["crash"].model is None
 
 
 ORPHAN = """
 import sys, time
 from napari_localdisc.viewer.training.job import TrainingJob
-from napari_localdisc.viewer.training.job import Stepped
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.training.request import TrainingRequest
 from tests.tiny_training import TINY, Photograph, listen
 
@@ -158,7 +240,7 @@ settings = TINY | {"steps": 100_000}
 asked = TrainingRequest(out=out, settings=settings, device="cpu", cache=cache)
 job = TrainingJob(asked, [Photograph(0), Photograph(1)])
 job.start()
-listen(job, until=lambda message: isinstance(message, Stepped))
+listen(job, until=lambda message: isinstance(message, Progress))
 print(job.process_id, job.folder, flush=True)
 time.sleep(1000)
 """
@@ -195,46 +277,7 @@ def test_the_process_ends_itself_when_napari_dies(tmp_path):
 
 
 def test_messages_survive_the_pipe_and_other_lines_do_not():
-    step = Stepped(3, 0.5, 1.5, {"total": 2.0}, {"score": 0.5})
+    step = Progress(3, 6, 0.5, 1.5, {"total": 2.0}, {"score": 0.5})
     assert from_line(to_line(step)) == step
     for line in ("", "hello", "[1]", '{"message": "Unknown"}', '{"message": "Failed"}'):
         assert from_line(line) is None
-
-
-def test_the_process_does_without_napari_and_qt(tmp_path):
-    """It imports what it trains, adapts and shows pictures with."""
-    code = f"""
-import sys
-from pathlib import Path
-import numpy as np
-from napari_localdisc import training_process as process
-from napari_localdisc.core import adaptation, training
-from napari_localdisc.core.model.model import Model, load_model
-from napari_localdisc.viewer.training.request import TrainingRequest
-
-class Trainer:
-    step = 1
-    def snapshot(self):
-        return load_model("fundus", "cpu")
-
-def adapt(model, images, out, *, watch, **options):
-    watch(Trainer())
-    return model
-
-adaptation.adapt = adapt
-folder = Path({str(tmp_path)!r})
-np.save(folder / "current.npy", np.load(folder / "eye.npy"))
-reporter = process.Reporter(sys.stdout, folder, process.Orders(folder), 0)
-request = TrainingRequest("new.safetensors", model="fundus")
-process.run(request, folder, reporter)
-unwanted = ("napari", "vispy", "qtpy", "magicgui")
-print([name for name in unwanted if name in sys.modules])
-"""
-    np.save(tmp_path / "eye.npy", Photograph(0).pixels)
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    *messages, imported = result.stdout.splitlines()
-    kinds = {type(from_line(line)) for line in messages}
-    assert {Pictured, Compared} <= kinds, result.stdout
-    assert imported == "[]"

@@ -12,19 +12,18 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_localdisc._qt.parts import button, row
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from napari_localdisc.viewer.training.control import TrainingControl
-    from napari_localdisc.viewer.training.job import Stepped
-    from napari_localdisc.viewer.training.request import Comparison
+    from napari_localdisc.core.training.progress import Progress
+    from napari_localdisc.viewer.training.control import Comparison, TrainingControl
 
 HEIGHT = 230
 _SMALL = 8
@@ -58,9 +57,9 @@ class LossPlot(FigureCanvasQTAgg):
         self.smooth: list[float] = []
         self._terms: set[str] = set()
         self.validation: dict[str, Curve] = defaultdict(lambda: ([], []))
-        self._draw()
+        self.refresh()
 
-    def add(self, state: Stepped) -> None:
+    def add(self, state: Progress) -> None:
         """Take in a step."""
         total = state.losses["total"]
         # Where a stage adds terms to the sum, the curve begins anew
@@ -79,9 +78,6 @@ class LossPlot(FigureCanvasQTAgg):
 
     def refresh(self) -> None:
         """Draw what was added."""
-        self._draw()
-
-    def _draw(self) -> None:
         self.figure.set_facecolor(self._background)
         for axes, title in ((self.losses, "loss"), (self.measures, "validation")):
             axes.clear()
@@ -150,8 +146,8 @@ class ComparisonDialog(QDialog):
         What to show.
     background, text : str
         Colours of the theme.
-    parent : QWidget, optional
-        As for every dialog.
+    parent : QWidget
+        The widget that it stays in front of.
     """
 
     def __init__(
@@ -160,7 +156,7 @@ class ComparisonDialog(QDialog):
         comparison: Comparison,
         background: str,
         text: str,
-        parent: QWidget | None = None,
+        parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self._control, self._comparison = control, comparison
@@ -174,22 +170,16 @@ class ComparisonDialog(QDialog):
         self.view = QComboBox()
         self.view.addItems(list(comparison.views))
         self.view.setToolTip("What to compare")
-        self.keep_old_button = QPushButton("Keep the old one")
-        self.keep_old_button.setToolTip(f"Delete “{comparison.new}”")
-        self.keep_new_button = QPushButton("Keep adapted")
-        self.keep_new_button.setToolTip(f"Go on with “{comparison.new}”")
-        top = QHBoxLayout()
-        top.addWidget(QLabel("Show"))
-        top.addWidget(self.view)
-        top.addStretch()
-        top.addWidget(toolbar)
-        bottom = QHBoxLayout()
-        bottom.addWidget(self.keep_old_button, stretch=1)
-        bottom.addWidget(self.keep_new_button, stretch=1)
+        self.keep_old_button = button(
+            "Keep the old one", f"Delete “{comparison.new}”", self._keep_old
+        )
+        self.keep_new_button = button(
+            "Keep adapted", f"Go on with “{comparison.new}”", self._keep_new
+        )
         layout = QVBoxLayout(self)
-        layout.addLayout(top)
+        layout.addLayout(row(QLabel("Show"), self.view, None, toolbar))
         layout.addWidget(canvas, stretch=1)
-        layout.addLayout(bottom)
+        layout.addLayout(row(self.keep_old_button, self.keep_new_button))
         self._pictures = []
         names = (f"before: {comparison.old}", f"after: {comparison.new}")
         before, after = self.figure.subplots(1, 2, sharex=True, sharey=True)
@@ -199,8 +189,6 @@ class ComparisonDialog(QDialog):
             axes.set_title(name, color=text, fontsize=11)
             self._pictures.append(axes.imshow(picture))
         self.view.currentTextChanged.connect(self._show_view)
-        self.keep_old_button.clicked.connect(self._keep_old)
-        self.keep_new_button.clicked.connect(self._keep_new)
 
     def _show_view(self, name: str) -> None:
         pair = self._comparison.views[name]

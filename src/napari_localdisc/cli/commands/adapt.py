@@ -43,14 +43,7 @@ def adapt(
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.core.training.adapt import adapt as run
 
-    if not plan_model(
-        folder,
-        output,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-        resume=resume,
-    ):
+    if not plan_model(folder, output, overwrite or resume, dry_run, as_json):
         return
     with training_progress() as callbacks:
         adapted = run(
@@ -62,4 +55,4 @@ def adapt(
             device=device or "auto",
             **callbacks,
         )
-    report_model(adapted, str(output.with_suffix(".safetensors")), as_json)
+    report_model(adapted, output, as_json)

@@ -66,13 +66,7 @@ def finetune(
     from napari_localdisc.core.training.finetune import finetune as run
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
-    if not plan_model(
-        folder,
-        output,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-    ):
+    if not plan_model(folder, output, overwrite, dry_run, as_json):
         return
     chosen = with_structure(labelled_images(folder), structure, folder)[:limit]
     cases = [image.case(structure) for image in chosen]
@@ -89,4 +83,4 @@ def finetune(
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
             progress=lambda step, _, loss: show(step, f"Dice loss {loss:.3f}"),
         )
-    report_model(tuned, str(output.with_suffix(".safetensors")), as_json)
+    report_model(tuned, output, as_json)

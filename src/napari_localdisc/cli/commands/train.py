@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.core.priors import PRIORS
 
 if TYPE_CHECKING:
     from napari_localdisc.core.names import Modality
@@ -33,8 +34,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="NAME|FOLDER",
-            help="A structure's shape: vessel-tree, disc, bright-lesion, dark-lesion, "
-            "lungs, heart or a folder of binary masks. The first steers cluster 1, …",
+            help=f"A structure's shape: {', '.join(PRIORS)} or a folder of binary "
+            "masks. The first steers cluster 1, …",
             show_default=False,
         ),
     ] = None,
@@ -116,9 +117,9 @@ def train(
         report_model,
         training_progress,
     )
-    from napari_localdisc.core.training import TrainingSettings
-    from napari_localdisc.core.training import train as run
     from napari_localdisc.core.training.devices import check_nodes
+    from napari_localdisc.core.training.settings import TrainingSettings
+    from napari_localdisc.core.training.train import train as run
 
     kind: Modality = "frame" if modality == "frame" else "fundus"
     if kind != modality:
@@ -138,14 +139,7 @@ def train(
         "data": data or str(folder.resolve().name),
         "licence": licence or "not said",
     }
-    if not plan_model(
-        folder,
-        output,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-        resume=resume,
-    ):
+    if not plan_model(folder, output, overwrite or resume, dry_run, as_json):
         return
     with training_progress() as callbacks:
         model = run(
@@ -160,4 +154,4 @@ def train(
             details=said,
             **callbacks,
         )
-    report_model(model, str(output.with_suffix(".safetensors")), as_json)
+    report_model(model, output, as_json)

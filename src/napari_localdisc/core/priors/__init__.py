@@ -2,32 +2,31 @@
 
 A prior either *draws* simulated shapes into photographs that had theirs taken out, or
 *fits* a shape to each photograph.  Both give the network masks to learn from without a
-single manual label.  To add one, write its module and enter it in `PRIORS`.
+single manual label.  To add one, write its module and enter it in `PRIORS`: panel and
+command line offer what is there.  Modules are imported when a prior is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import TrainingError
 
-from .disc import fit_disc
-from .lesions import simulate_spots
-from .lungs import heart_map, lungs_map
-from .masks import drawn_mask, read_masks
-from .vessel_tree import simulate_vessel_trees
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
+    from napari_localdisc.core.names import Modality
+
+    Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 UNKNOWN = 127
 """Value of a fitted prior's map where it does not say."""
-
-_DOUBTFUL_CONFIDENCE = 1.3
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,10 @@ class DrawnPrior:
         Lowest and highest share of the depth in red, green and blue light.
     brightens : bool
         Whether the structure is brighter than its surroundings.
+    explanation : str
+        What it looks like, for who is to choose it.
+    modality : {"fundus", "frame"}
+        Images that it is for, as in the model card.
     """
 
     name: str
@@ -53,6 +56,8 @@ class DrawnPrior:
     draw: Callable[[int, int, np.random.Generator], Drawing]
     tint: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     brightens: bool = False
+    explanation: str = ""
+    modality: Modality = "fundus"
 
 
 @dataclass(frozen=True)
@@ -68,36 +73,77 @@ class FittedPrior:
         127 unknown.
     version : int
         Of the fit: what was prepared with another one is prepared again.
+    explanation, modality : str
+        As for `DrawnPrior`.
     """
 
     name: str
     structure: str
     fit: Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
     version: int = 1
+    explanation: str = ""
+    modality: Modality = "fundus"
 
 
 Prior = DrawnPrior | FittedPrior
 
 
-def _disc_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    fit = fit_disc(rgb, inside)
-    if fit.confidence < _DOUBTFUL_CONFIDENCE:
-        return np.full(inside.shape, UNKNOWN, np.uint8)
-    return fit.mask.astype(np.uint8) * np.uint8(255)
+def _of(module: str, function: str, *given: Any) -> Any:
+    """Call a function of a module of this package, which is imported only now."""
+    return getattr(import_module(f".{module}", __name__), function)(*given)
 
 
 _BLOOD = ((0.15, 0.7), (1.0, 1.0), (0.4, 1.1))
 _LIPID = ((0.5, 1.0), (0.8, 1.0), (0.1, 0.7))
 
+_trees = partial(_of, "vessel_tree", "simulate_vessel_trees")
+_spots = partial(_of, "lesions", "simulate_spots")
+_disc = partial(_of, "disc", "disc_map")
+_lungs, _heart = partial(_of, "lungs", "lungs_map"), partial(_of, "lungs", "heart_map")
+
 PRIORS: dict[str, Prior] = {
     prior.name: prior
     for prior in (
-        DrawnPrior("vessel-tree", "vessel", simulate_vessel_trees, _BLOOD),
-        FittedPrior("disc", "optic disc", _disc_map),
-        DrawnPrior("bright-lesion", "bright lesion", simulate_spots, _LIPID, True),
-        DrawnPrior("dark-lesion", "dark lesion", simulate_spots, _BLOOD),
-        FittedPrior("lungs", "lung", lungs_map, version=2),
-        FittedPrior("heart", "heart", heart_map),
+        DrawnPrior(
+            "vessel-tree",
+            "vessel",
+            _trees,
+            _BLOOD,
+            explanation="Dark branching lines; trees are simulated",
+        ),
+        FittedPrior(
+            "disc", "optic disc", _disc, explanation="The one bright disc of a retina"
+        ),
+        DrawnPrior(
+            "bright-lesion",
+            "bright lesion",
+            _spots,
+            _LIPID,
+            brightens=True,
+            explanation="Small bright spots",
+        ),
+        DrawnPrior(
+            "dark-lesion",
+            "dark lesion",
+            _spots,
+            _BLOOD,
+            explanation="Small dark spots",
+        ),
+        FittedPrior(
+            "lungs",
+            "lung",
+            _lungs,
+            version=2,
+            explanation="The pair of dark fields of a chest radiograph",
+            modality="frame",
+        ),
+        FittedPrior(
+            "heart",
+            "heart",
+            _heart,
+            explanation="What lies between the lungs of a chest radiograph",
+            modality="frame",
+        ),
     )
 }
 
@@ -118,6 +164,8 @@ def get_prior(name: str) -> Prior:
             f"There is no prior {name!r}: give one of {', '.join(PRIORS)} or a folder "
             "of binary masks."
         )
+    from .masks import drawn_mask, read_masks
+
     masks = read_masks(folder)
 
     def draw(size: int, working_diameter: int, rng: np.random.Generator) -> Drawing:

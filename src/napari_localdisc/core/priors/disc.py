@@ -18,6 +18,8 @@ from scipy import ndimage
 from napari_localdisc.core.image.background import ridge_strength
 from napari_localdisc.core.image.contrast import gaussian_blur
 
+from . import UNKNOWN
+
 _RADII = (0.055, 0.065, 0.075, 0.088)
 """Radii tried, as fractions of the field of view's diameter."""
 
@@ -25,6 +27,7 @@ _SEARCH_DIAMETER = 288
 _ANGLES = 64
 _RADIAL_STEPS = 48
 _ROUGHEST_HARMONIC = 3
+_DOUBTFUL_CONFIDENCE = 1.3
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class DiscFit:
     column: float
     radius: float
     confidence: float
+
+
+def disc_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return 255 on the disc, 0 beside it, or `UNKNOWN` all over."""
+    fit = fit_disc(rgb, inside)
+    if fit.confidence < _DOUBTFUL_CONFIDENCE:
+        return np.full(inside.shape, UNKNOWN, np.uint8)
+    return fit.mask.astype(np.uint8) * np.uint8(255)
 
 
 def fit_disc(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> DiscFit:

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
+from . import UNKNOWN
 from .lung_shapes import MODES, Floats, fill, lung_grid, outline_places
-
-UNKNOWN = 127
 
 _SEARCH_SIDE = 192
 _DRAWS, _REDRAWS, _ROUNDS, _ELITE = 1500, 200, 10, 30

@@ -1,12 +1,5 @@
 """Training: both stages of the method, resumable, without labels.
 
-`train` does it all; `TrainingSettings` says what can be chosen.
+`train.train` does it all, `settings.TrainingSettings` says what can be chosen; `adapt`
+and `finetune` go on from a model.
 """
-
-from __future__ import annotations
-
-from .settings import LossWeights, TrainingSettings
-from .train import train
-from .trainer import Progress, Trainer
-
-__all__ = ["LossWeights", "Progress", "Trainer", "TrainingSettings", "train"]

@@ -21,14 +21,16 @@ from .settings import TrainingSettings
 from .train import Images, train
 
 if TYPE_CHECKING:
-    from .trainer import Progress, Trainer
+    from .progress import Progress
+    from .trainer import Trainer
 
 DEFAULT_MINUTES = 5.0
 _LEARNING_RATE = 2e-4
 _AVERAGING = 0.99
 _START_SHARE = 0.5
 _DRAWINGS = 200
-_MOST_STEPS = 100_000
+MOST_STEPS = 100_000
+"""The time budget ends a training earlier."""
 
 
 def adapt(
@@ -132,7 +134,7 @@ def adaptation_settings(
     settings = TrainingSettings.from_dict(kept)
     return dataclasses.replace(
         settings,
-        steps=steps or _MOST_STEPS,
+        steps=steps or MOST_STEPS,
         minutes=None if steps else minutes,
         learning_rate=_LEARNING_RATE,
         averaging=_AVERAGING,

@@ -1,4 +1,6 @@
-"""The adversarial shape prior of the paper (section 2.3).
+"""The adversarial shape prior of the paper (section 2.3), for scripts that want it.
+
+`LossWeights.adversarial` switches it on; neither panel nor command offers it.
 
 A discriminator learns to tell a cluster's probability map from masks of the prior; the
 network learns to be taken for them.  Noise that fades out keeps the game open at the

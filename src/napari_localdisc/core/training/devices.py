@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -85,9 +85,6 @@ def check_nodes(nodes: int) -> None:
         )
 
 
-T = TypeVar("T")
-
-
 def process_count() -> int:
     """Return the number of processes that train together; 1 without a group."""
     if dist.is_available() and dist.is_initialized():
@@ -103,27 +100,9 @@ def gather_with_gradient(x: Tensor) -> Tensor:
     return gathered
 
 
-def mean_over_processes(x: Tensor) -> Tensor:
-    """Average ``x`` over the processes, with gradient."""
-    return x if process_count() == 1 else gather_with_gradient(x[None]).mean(0)
-
-
-def agreed(value: T) -> T:
-    """Return the first process's ``value`` in all of them.
-
-    What ends a training must be one decision: a process that goes on alone waits for
-    the others for ever.
-    """
-    if process_count() == 1:
-        return value
-    shared = [value]
-    dist.broadcast_object_list(shared, src=0)
-    return shared[0]
-
-
 @contextmanager
-def group_ended_after(*, inside: bool = False) -> Iterator[None]:
-    """End the group of processes that the block enters.
+def group_ended_after(fabric: Fabric, *, inside: bool = False) -> Iterator[None]:
+    """End the group of processes that the block enters with a Fabric.
 
     A process that exits inside a group leaves threads of the group behind, which may
     abort it; so all of them meet at the end and leave first.  They agree on
@@ -138,26 +117,18 @@ def group_ended_after(*, inside: bool = False) -> Iterator[None]:
     try:
         yield
         if ours and process_count() > 1:
-            _agree_on_port()
-            dist.barrier()
+            with socket.socket() as probe:
+                probe.bind(("", 0))
+                port = fabric.broadcast(probe.getsockname()[1])
+            os.environ["MASTER_PORT"] = str(port)
+            fabric.barrier()
     finally:
         if ours and process_count() > 1:
             dist.destroy_process_group()
 
 
-def _agree_on_port() -> None:
-    """Let all processes take a port that is free for the first one."""
-    port: list[int] = [0]
-    if dist.get_rank() == 0:
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            port = [int(probe.getsockname()[1])]
-    dist.broadcast_object_list(port)
-    os.environ["MASTER_PORT"] = str(port[0])
-
-
 class _Gather(torch.autograd.Function):
-    """What `torch.distributed.nn.functional.all_gather` did; that is deprecated."""
+    """`Fabric.all_gather` with gradients; that warns of torch's deprecation."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -116,12 +116,12 @@ def finetune(
         If ``cancel`` says so.
     """
     settings = settings or FinetuneSettings()
-    prepared = _prepare(model, images, masks, settings.crop_size)
+    crops = _Crops(model, images, masks, settings)
     torch.manual_seed(settings.seed)
     network = model.card.network()
     if not settings.from_scratch:
         network.load_state_dict(model.network.state_dict())
-        _start_channel(network, prepared, model, settings)
+        _start_channel(network, crops)
     network = channels_last(network).to(device)
     rate = settings.learning_rate or _RATES[settings.from_scratch]
     optimizer = torch.optim.Adam(network.parameters(), rate)
@@ -134,7 +134,7 @@ def finetune(
         frozen = not settings.from_scratch and step < settings.steps // 2
         network.encoder.requires_grad_(not frozen)
         network.train(settings.from_scratch)
-        loss = _step(network, prepared, model, settings, step)
+        loss = _dice_loss(*crops.look(network, step, purpose=3))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -161,54 +161,92 @@ def finetune(
     return tuned
 
 
-def _prepare(
-    model: Model,
-    images: Sequence[NDArray[np.generic]],
-    masks: Sequence[NDArray[np.bool_]],
-    crop_size: int,
-) -> list[Tensor]:
-    """Bring images and masks to the working grid: (5, h, w): RGB, inside, mask."""
-    if not images or len(images) != len(masks):
-        raise TrainingError(
-            "Fine-tuning needs at least one image and a mask for each; got "
-            f"{len(images)} images and {len(masks)} masks."
-        )
-    prepared = []
-    for image, mask in zip(images, masks, strict=True):
+class _Crops:
+    """Augmented crops of labelled images, brought to the model's working grid.
+
+    An image is held as (5, h, w): RGB, inside, mask.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        images: Sequence[NDArray[np.generic]],
+        masks: Sequence[NDArray[np.bool_]],
+        settings: FinetuneSettings,
+    ) -> None:
+        if not images or len(images) != len(masks):
+            raise TrainingError(
+                "Fine-tuning needs at least one image and a mask for each; got "
+                f"{len(images)} images and {len(masks)} masks."
+            )
+        self.card, self.settings = model.card, settings
+        self.images = [
+            self._prepared(image, mask)
+            for image, mask in zip(images, masks, strict=True)
+        ]
+        if not any(bool((image[4] > 0.5).any()) for image in self.images):
+            raise TrainingError("All masks are empty: there is nothing to learn from.")
+
+    def _prepared(self, image: NDArray[np.generic], mask: NDArray[np.bool_]) -> Tensor:
         if mask.shape != image.shape[:2]:
             raise TrainingError(
                 f"A mask of shape {mask.shape} does not fit its image of shape "
                 f"{image.shape[:2]}."
             )
-        card = model.card
+        card = self.card
         colour, inside, _, grid = look(image, card.modality, card.working_diameter)
         truth = grid.to_working(mask.astype(np.float32))
         stacked = np.concatenate(
             [colour.transpose(2, 0, 1), inside[None], truth[None]], dtype=np.float32
         )
-        missing = (max(0, crop_size - side) for side in inside.shape)
-        bottom, right = missing
-        prepared.append(
-            torch.from_numpy(np.pad(stacked, ((0, 0), (0, bottom), (0, right))))
+        missing = [(0, max(0, self.settings.crop_size - side)) for side in inside.shape]
+        return torch.from_numpy(np.pad(stacked, ((0, 0), *missing)))
+
+    def look(
+        self, network: LocalDiscriminationNet, step: int, purpose: int
+    ) -> tuple[Tensor, Tensor]:
+        """See a batch with a network: (B, M, s, s) presence, (B, s, s) truth."""
+        settings, card = self.settings, self.card
+        generator = step_generator(settings.seed, step, rank=0, purpose=purpose)
+        index = torch.randint(
+            len(self.images), (settings.crops_per_step,), generator=generator
         )
-    if not any(bool((p[4] > 0.5).any()) for p in prepared):
-        raise TrainingError("All masks are empty: there is nothing to learn from.")
-    return prepared
+        size = settings.crop_size
+        crops, thumbnails = [], []
+        jitter = ColourJitter(len(index), settings.augmentation.jitter, generator)
+        for k in index.tolist():
+            source = self.images[k]
+            centre = _centre(source, size, generator)
+            maps = crop_maps(centre[None], size, settings.augmentation, generator)
+            crops.append(warp(source[None], maps, size))
+            thumbnails.append(source[:4, ::12, ::12])
+        batch = torch.cat(crops)
+        inside = (batch[:, 3:4] > 0.99).float()
+        rgb = jitter.optics(jitter.colours(batch[:, :3])) * inside
+        small = _stacked(thumbnails)
+        seen = network_input(
+            rgb,
+            inside,
+            card.working_diameter,
+            card.in_channels,
+            jitter.statistics(small[:, :3], small[:, 3:]),
+        )
+        device = next(network.parameters()).device
+        fast = choose_precision(device) is torch.bfloat16
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            seen = seen.to(device).contiguous(memory_format=torch.channels_last)
+            logits = network.logits(seen)
+        found = torch.sigmoid(logits.float()) * inside.to(device)
+        return found, (batch[:, 4] * inside[:, 0]).to(device)
 
 
 @torch.no_grad()
-def _start_channel(
-    network: LocalDiscriminationNet,
-    prepared: list[Tensor],
-    model: Model,
-    settings: FinetuneSettings,
-) -> None:
+def _start_channel(network: LocalDiscriminationNet, crops: _Crops) -> None:
     """Start the structure's channel from the cluster that shows the structure best."""
     network.eval()
-    overlap = total = torch.zeros(model.card.clusters)
+    overlap = total = torch.zeros(crops.card.clusters)
     for step in range(_STARTING_CROPS):
-        generator = step_generator(settings.seed, step, rank=0, purpose=4)
-        found, truth = _crops(network, prepared, model, settings, generator)
+        found, truth = crops.look(network, step, purpose=4)
         overlap = overlap + (found * truth[:, None]).sum((0, 2, 3))
         total = total + found.sum((0, 2, 3)) + truth.sum()
     score, best = (2 * overlap / total.clamp_min(_SMOOTH)).max(0)
@@ -220,74 +258,26 @@ def _start_channel(
         last.bias[_CHANNEL] = last.bias[best].clone()
     else:
         # The channel's former meaning must not be in the way.
-        torch.nn.init.normal_(last.weight[_CHANNEL], std=0.02)
+        nn.init.normal_(last.weight[_CHANNEL], std=0.02)
         last.bias[_CHANNEL] = 0
 
 
-def _step(
-    network: LocalDiscriminationNet,
-    prepared: list[Tensor],
-    model: Model,
-    settings: FinetuneSettings,
-    step: int,
-) -> Tensor:
-    """Return the Dice loss of a batch of augmented crops."""
-    generator = step_generator(settings.seed, step, rank=0, purpose=3)
-    found, truth = _crops(network, prepared, model, settings, generator)
+def _dice_loss(found: Tensor, truth: Tensor) -> Tensor:
     found = found[:, _CHANNEL]
     overlap = (found * truth).sum()
     return 1 - (2 * overlap + _SMOOTH) / (found.sum() + truth.sum() + _SMOOTH)
 
 
-def _crops(
-    network: LocalDiscriminationNet,
-    prepared: list[Tensor],
-    model: Model,
-    settings: FinetuneSettings,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Look at a batch of augmented crops: (B, M, s, s) presence, (B, s, s) truth."""
-    index = torch.randint(
-        len(prepared), (settings.crops_per_step,), generator=generator
-    )
-    size = settings.crop_size
-    crops, statistics = [], []
-    jitter = ColourJitter(len(index), settings.augmentation.jitter, generator)
-    for k in index.tolist():
-        source = prepared[k]
-        centre = _centre(source, size, generator)
-        maps = crop_maps(centre[None], size, settings.augmentation, generator)
-        crops.append(warp(source[None], maps, size))
-        statistics.append(source[:4, ::12, ::12])
-    batch = torch.cat(crops)
-    inside = (batch[:, 3:4] > 0.99).float()
-    rgb = jitter.optics(jitter.colours(batch[:, :3])) * inside
-    stats = _statistics(jitter, statistics)
-    device = next(network.parameters()).device
-    seen = network_input(
-        rgb, inside, model.card.working_diameter, model.card.in_channels, stats
-    )
-    fast = choose_precision(device) is torch.bfloat16
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-        seen = seen.to(device).contiguous(memory_format=torch.channels_last)
-        logits = network.logits(seen)
-    found = torch.sigmoid(logits.float()) * inside.to(device)
-    return found, (batch[:, 4] * inside[:, 0]).to(device)
-
-
-def _statistics(
-    jitter: ColourJitter, thumbnails: list[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Colour statistics of the whole images, which may differ in size."""
+def _stacked(thumbnails: list[Tensor]) -> Tensor:
+    """Stack (C, h, w) thumbnails of whole images, which may differ in size."""
     height = max(t.shape[1] for t in thumbnails)
     width = max(t.shape[2] for t in thumbnails)
-    padded = torch.stack(
+    return torch.stack(
         [
-            torch.nn.functional.pad(t, (0, width - t.shape[2], 0, height - t.shape[1]))
+            nn.functional.pad(t, (0, width - t.shape[2], 0, height - t.shape[1]))
             for t in thumbnails
         ]
     )
-    return jitter.statistics(padded[:, :3], padded[:, 3:])
 
 
 def _centre(source: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -18,7 +18,7 @@ from .photographs import INSIDE, PHOTOGRAPH, Photographs
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
 
-    from .trainer import Progress
+    from .progress import Progress
 
 COLUMNS = (
     "step",

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .devices import gather_with_gradient, mean_over_processes
+from .devices import gather_with_gradient
 
 
 class PairDiscrimination(nn.Module):
@@ -96,25 +96,6 @@ def _log_one_minus_exp(log_p: Tensor) -> Tensor:
     return torch.where(
         log_p > -0.6931, torch.log(-torch.expm1(log_p)), torch.log1p(-torch.exp(log_p))
     )
-
-
-class PatchDiscrimination(nn.Module):
-    """Pair discrimination of patch embeddings (section 2.1).
-
-    Parameters
-    ----------
-    temperature : float
-        0.1 in the paper.
-    """
-
-    def __init__(self, temperature: float = 0.1) -> None:
-        super().__init__()
-        self.criterion = PairDiscrimination(temperature)
-
-    def forward(self, view1: Tensor, view2: Tensor) -> Tensor:
-        """Compare (B, D, g, g) patch embeddings; view 2 is turned back already."""
-        loss: Tensor = self.criterion(torch.cat([_rows(view1), _rows(view2)]))
-        return loss
 
 
 class MixupDiscrimination(nn.Module):
@@ -217,7 +198,7 @@ class ClusterBalance(nn.Module):
         if weight is None:
             weight = torch.ones_like(probability[:, :1])
         area = (probability * weight).sum((0, 2, 3)) / weight.sum().clamp_min(1)
-        area = mean_over_processes(area)
+        area = gather_with_gradient(area[None]).mean(0)
         area = area / area.sum().clamp_min(1e-7)
         entropy = -(area * area.clamp_min(1e-7).log2()).sum()
         return torch.log2(area.new_tensor(float(area.numel()))) - entropy

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.image.background import clean_background
-from napari_localdisc.core.image.files import image_files, is_zarr
+from napari_localdisc.core.image.files import image_files, is_zarr, read_image
 from napari_localdisc.core.image.working import look
 from napari_localdisc.core.names import Modality, owner
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
@@ -142,7 +142,9 @@ def prepare_photographs(
         try:
             file = cache / f"{_signature(source, recipe)}.npy"
             if not file.exists():
-                rgb, inside = _on_working_grid(source, working_diameter, modality)
+                image = source if isinstance(source, np.ndarray) else read_image(source)
+                seen = look(image, modality, working_diameter)
+                rgb, inside = seen.colour, seen.inside
                 array = _prepare(rgb, inside, size, working_diameter, drawn, fitted)
                 with atomic_path(file) as temporary, open(temporary, "wb") as stream:
                     np.save(stream, array)
@@ -154,13 +156,10 @@ def prepare_photographs(
         if progress is not None:
             progress(number + 1, len(sources))
     if len(result) < fewest:
+        unread = len(result.skipped)
         raise TrainingError(
             f"Training needs at least {fewest} images and got {len(result)}"
-            + (
-                f" ({len(result.skipped)} could not be read)."
-                if result.skipped
-                else "."
-            )
+            f"{f' ({unread} could not be read)' if unread else ''}."
         )
     return result
 
@@ -173,17 +172,6 @@ def _signature(source: Source, recipe: str) -> str:
         digest.update(f"{source.shape}{source.dtype}".encode())
         digest.update(np.ascontiguousarray(source).tobytes())
     return digest.hexdigest()[:24]
-
-
-def _on_working_grid(
-    source: Source, working_diameter: int, modality: Modality
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    if isinstance(source, str | Path):
-        from napari_localdisc.core.image.files import read_image
-
-        source = read_image(source)
-    seen = look(source, modality, working_diameter)
-    return seen.colour, seen.inside
 
 
 def _prepare(

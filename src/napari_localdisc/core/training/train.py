@@ -21,15 +21,17 @@ from napari_localdisc.core.model.model import Model, load_model, save_model
 from napari_localdisc.core.priors import get_prior
 from napari_localdisc.core.work import reused_memory
 
-from .checkpoint import read_state
+from .checkpoint import read_checkpoint
 from .devices import group_ended_after, make_fabric
 from .log import Log, draw_clusters, draw_losses
 from .photographs import Photographs, photograph_files, prepare_photographs
 from .settings import TrainingSettings
-from .trainer import Progress, Trainer
+from .trainer import Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+    from .progress import Progress
 
 Images = str | Path | Iterable[str | Path | NDArray[np.generic]]
 
@@ -115,8 +117,13 @@ def train(
     out = Path(out).with_suffix(SUFFIX)
     checkpoint = out.with_suffix(".checkpoint")
     settings = settings or TrainingSettings()
-    if resume:
-        settings = _resumed(checkpoint, settings)
+    kept = read_checkpoint(checkpoint) if resume else None
+    if kept is not None:
+        settings = dataclasses.replace(
+            TrainingSettings.from_dict(kept["settings"]),
+            steps=settings.steps,
+            minutes=settings.minutes,
+        )
     priors = [get_prior(name) for name in settings.priors]
     sources = (
         photograph_files(images) if isinstance(images, str | Path) else list(images)
@@ -134,11 +141,11 @@ def train(
         progress=preparing,
         cancel=cancel,
     )
-    with group_ended_after():
+    with group_ended_after(fabric):
         fabric.launch()  # other processes begin here and find all in the cache
         trainer = Trainer(settings, photographs, priors, fabric, start)
-        if resume:
-            trainer.load(checkpoint)
+        if kept is not None:
+            trainer.load(kept)
         out.parent.mkdir(parents=True, exist_ok=True)
         with reused_memory():
             _run(trainer, out, checkpoint, progress, cancel, keep_best, watch)
@@ -148,11 +155,6 @@ def train(
             save_model(model, out)
             draw_clusters(model, trainer.held_out, _beside(out, "_clusters.png"))
     return model
-
-
-def _resumed(checkpoint: Path, wanted: TrainingSettings) -> TrainingSettings:
-    kept = TrainingSettings.from_dict(read_state(checkpoint)["settings"])
-    return dataclasses.replace(kept, steps=wanted.steps, minutes=wanted.minutes)
 
 
 def _run(

@@ -7,9 +7,9 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
 from napari_localdisc.core.errors import Cancelled, TrainingError
+from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.network import (
@@ -34,9 +35,8 @@ from napari_localdisc.core.priors import DrawnPrior, Prior
 from .adversary import Adversary
 from .augment import undo_turn
 from .batches import Batch, WindowDataset, Windows, make_batch, step_generator
-from .checkpoint import load_checkpoint, save_checkpoint
-from .devices import agreed, process_count
 from .objective import STRIDE, Objective
+from .progress import Progress
 from .rendering import Drawings, Renderer
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ _VALIDATION_BATCHES = 4
 _CENTRE_BATCHES = 16
 _WARM_UP = 0.03
 _LOWEST_RATE = 0.01
+_KEPT = "step", "seconds", "best", "without_improvement"
+"""Of a trainer, what checkpoints hold as it is."""
 
 
 class BothBranches(nn.Module):
@@ -61,32 +63,6 @@ class BothBranches(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return `LocalDiscriminationNet.raw`."""
         return self.network.raw(x, self.vector_stride)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a training reports after each step.
-
-    Attributes
-    ----------
-    step, steps : int
-        Steps done and planned.
-    share : float
-        Progress in [0, 1], by steps or by time.
-    seconds : float
-        Time trained so far.
-    losses : dict of str to float
-        Each weighted term and ``total``.
-    validation : dict of str to float, optional
-        After a validation, what it measured.
-    """
-
-    step: int
-    steps: int
-    share: float
-    seconds: float
-    losses: dict[str, float]
-    validation: dict[str, float] | None = None
 
 
 class Trainer:
@@ -120,7 +96,7 @@ class Trainer:
         is_drawn = [isinstance(p, DrawnPrior) for p in priors]
         self.drawn = [k for k, drawn in enumerate(is_drawn) if drawn]
         self.fitted = [k for k, drawn in enumerate(is_drawn) if not drawn]
-        self.renderer = self._renderer(seed=settings.seed)
+        self.renderer = self._renderer()
         self.structures = {p.structure: k for k, p in enumerate(priors)}
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, float] = {}
@@ -130,7 +106,7 @@ class Trainer:
         network = start.card.network() if start else self._card("new").network()
         if start:
             network.load_state_dict(start.network.state_dict())
-        network = channels_last(network)
+        self._bare = network = channels_last(network)
         self.averaged = AveragedModel(
             network,
             multi_avg_fn=get_ema_multi_avg_fn(settings.averaging),  # type: ignore[no-untyped-call]
@@ -148,19 +124,16 @@ class Trainer:
         self.adversary: Adversary | None = None
         if self.renderer is not None and settings.weights.adversarial:
             self.adversary = Adversary(fabric, self.renderer, settings.learning_rate)
-        self._fixed: list[Batch] | None = None
 
-    def _renderer(self, seed: int) -> Renderer | None:
+    def _renderer(self) -> Renderer | None:
         drawn = [p for p in self.priors if isinstance(p, DrawnPrior)]
         if not drawn:
             return None
-        settings = self.settings
-        side = int(settings.crop_size * 1.75)
+        s, side = self.settings, int(self.settings.crop_size * 1.75)
         stocks = [
-            Drawings(p, settings.drawings, side, settings.working_diameter, seed)
-            for p in drawn
+            Drawings(p, s.drawings, side, s.working_diameter, s.seed) for p in drawn
         ]
-        return Renderer(drawn, stocks, settings.augmentation)
+        return Renderer(drawn, stocks, s.augmentation)
 
     def _card(self, name: str) -> ModelCard:
         s = self.settings
@@ -193,11 +166,15 @@ class Trainer:
     def run(self, cancel: Callable[[], bool] | None = None) -> Iterator[Progress]:
         """Train to the end, yielding after each step.
 
+        What ends a training is the first process's decision: one that went on alone
+        would wait for the others for ever.
+
         Raises
         ------
         Cancelled
             If ``cancel`` says so; the state is that after the last whole step.
         """
+        agreed = self.fabric.broadcast
         for windows in self._windows():
             if agreed(cancel is not None and cancel()):
                 raise Cancelled
@@ -216,7 +193,10 @@ class Trainer:
                 losses,
                 validation,
             )
-            if self.share >= 1 or self._stale():
+            patience = self.settings.patience
+            if self.share >= 1 or (
+                patience and agreed(self.without_improvement >= patience)
+            ):
                 break
 
     def _windows(self) -> Iterator[Windows]:
@@ -252,7 +232,9 @@ class Trainer:
                 * self.adversary.generator_loss(maps, self.share, generator)
             )
         loss = torch.stack(list(terms.values())).sum()
-        if process_count() > 1:  # DDP waits for the clustering branch in stage 1, too
+        if (
+            self.fabric.world_size > 1
+        ):  # DDP waits for the clustering branch in stage 1, too
             loss = loss + 0 * logits.sum()
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -264,18 +246,12 @@ class Trainer:
         self.optimizer.step()
         if self.adversary is not None:
             self.adversary.train_discriminator(maps, self.share, generator)
-        self.averaged.update_parameters(self._bare())
+        self.averaged.update_parameters(self._bare)
         return {"total": loss.item()} | {k: v.item() for k, v in terms.items()}
 
-    def _bare(self) -> LocalDiscriminationNet:
-        network = self.network.module.network
-        assert isinstance(network, LocalDiscriminationNet)
-        return network
-
+    @property
     def _mean(self) -> LocalDiscriminationNet:
-        network = self.averaged.module
-        assert isinstance(network, LocalDiscriminationNet)
-        return network
+        return cast("LocalDiscriminationNet", self.averaged.module)
 
     @torch.no_grad()
     def _teacher(self, images: Tensor, batch: Batch) -> Tensor | None:
@@ -283,38 +259,37 @@ class Trainer:
         late = self.share >= settings.self_training_from
         if not (late and self.drawn and settings.weights.self_training):
             return None
-        network = self._mean().eval()
         with self.fabric.autocast():
-            logits = network.logits(images[: batch.pairs])
+            logits = self._mean.eval().logits(images[: batch.pairs])
         return torch.sigmoid(logits[:, self.drawn].float())
 
     def _averaged_forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        network = self._mean().eval()
+        images = images.contiguous(memory_format=torch.channels_last)
         with self.fabric.autocast():
-            vectors, logits = network.raw(
-                images.contiguous(memory_format=torch.channels_last)
-            )
-        return vectors, logits
+            return self._mean.eval().raw(images)
 
+    @cached_property
     def _fixed_batches(self) -> list[Batch]:
-        if self._fixed is None:
-            fixed = dataclasses.replace(self.settings, seed=self.settings.seed + 104729)
-            fixed = dataclasses.replace(fixed, steps=_VALIDATION_BATCHES)
-            dataset = WindowDataset(self.held_out, fixed)
-            self._fixed = [
-                make_batch(dataset[k].to(self.fabric.device), fixed, self.renderer)
-                for k in range(_VALIDATION_BATCHES)
-            ]
-        return self._fixed
+        seed = self.settings.seed + 104729
+        fixed = dataclasses.replace(self.settings, seed=seed, steps=_VALIDATION_BATCHES)
+        return self._batches(self.held_out, fixed, self.renderer)
+
+    def _batches(
+        self,
+        photographs: Photographs,
+        settings: TrainingSettings,
+        renderer: Renderer | None,
+    ) -> list[Batch]:
+        dataset = WindowDataset(photographs, settings)
+        return [
+            make_batch(dataset[k].to(self.fabric.device), settings, renderer)
+            for k in range(settings.steps)
+        ]
 
     def validate(self) -> dict[str, float]:
         """Measure the averaged network; keep it if it is the best so far."""
         measured = validate(
-            self._mean(),
-            self._fixed_batches(),
-            self.drawn,
-            self.fitted,
-            self._averaged_forward,
+            self._fixed_batches, self.drawn, self.fitted, self._averaged_forward
         )
         if measured["score"] >= self.best.get("score", -math.inf):
             self.best, self.without_improvement = measured, 0
@@ -323,10 +298,6 @@ class Trainer:
             self.without_improvement += 1
         return measured
 
-    def _stale(self) -> bool:
-        patience = self.settings.patience
-        return patience > 0 and agreed(patience <= self.without_improvement)
-
     def snapshot(self) -> Model:
         """Return the averaged network as it is now, for a look at what it tells apart.
 
@@ -334,74 +305,72 @@ class Trainer:
         """
         s = self.settings
         centres = np.zeros((s.clusters, s.embedding_dim), np.float32)
-        return Model(self._card("snapshot"), copy.deepcopy(self._mean()), centres)
+        return Model(self._card("snapshot"), copy.deepcopy(self._mean), centres)
 
     def model(self, name: str, details: dict[str, Any]) -> Model:
-        """Return the best averaged network so far as a model."""
+        """Return the best averaged network so far as a model; the training is over."""
         if not self.best:
             self.validate()
-        latest = self.averaged.state_dict()
         self.averaged.load_state_dict(self.chosen.state_dict())
         if self._start is not None:
-            blend(self._mean(), self._start.network, self.settings.start_share)
+            blend(self._mean, self._start.network, self.settings.start_share)
         settings = dataclasses.replace(self.settings, steps=_CENTRE_BATCHES)
-        dataset = WindowDataset(self.training, settings)
-        batches = (
-            make_batch(dataset[k].to(self.fabric.device), settings, None)
-            for k in range(_CENTRE_BATCHES)
-        )
-        centres = cluster_centres(list(batches), self._averaged_forward)
+        batches = self._batches(self.training, settings, None)
+        centres = cluster_centres(batches, self._averaged_forward)
         network = self._card(name).network()
         network.load_state_dict(self.averaged.module.state_dict())
-        self.averaged.load_state_dict(latest)
         card = dataclasses.replace(self._card(name), details=details)
         return Model(card, network, centres.cpu().numpy())
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint that `load` goes on from."""
-        modules = self._modules()
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "without_improvement": self.without_improvement,
-            "settings": self.settings.as_dict(),
-        }
-        save_checkpoint(path, modules, self._optimizers(), state)
+        """Write a checkpoint that `load` goes on from; in the first process."""
+        state = self._parts() | {key: getattr(self, key) for key in _KEPT}
+        state["settings"] = self.settings.as_dict()
+        with atomic_path(path) as temporary:
+            # Not fabric.save, which waits for the others: they may be interrupted
+            self.fabric.strategy.save_checkpoint(temporary, state)
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state = load_checkpoint(path, self._modules(), self._optimizers())
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.best = state["best"]
-        self.without_improvement = state["without_improvement"]
+    def load(self, kept: dict[str, Any]) -> None:
+        """Go on from what `read_checkpoint` returned.
 
-    def _modules(self) -> dict[str, nn.Module]:
-        modules: dict[str, nn.Module] = {
-            "network": self._bare(),
+        Raises
+        ------
+        TrainingError
+            If it is of another network.
+        """
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(kept[name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(
+                "The checkpoint is of a network of another shape; choose another "
+                "output."
+            ) from error
+        for key in _KEPT:
+            setattr(self, key, kept[key])
+
+    def _parts(self) -> dict[str, Any]:
+        """Return everything that learns, under its names in a checkpoint."""
+        parts = {
+            "network": self._bare,
             "averaged": self.averaged,
             "chosen": self.chosen,
+            "adam": self.optimizer,
         }
         if self.adversary is not None:
-            modules["discriminator"] = self.adversary.discriminator.module
-        return modules
-
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        optimizers: dict[str, torch.optim.Optimizer] = {"adam": self.optimizer}
-        if self.adversary is not None:
-            optimizers["discriminator"] = self.adversary.optimizer
-        return optimizers
+            parts["discriminator"] = self.adversary.discriminator.module
+            parts["discriminator_adam"] = self.adversary.optimizer
+        return parts
 
 
 @torch.no_grad()
 def validate(
-    network: LocalDiscriminationNet,
     batches: list[Batch],
     drawn: list[int],
     fitted: list[int],
     forward: Callable[[Tensor], tuple[Tensor, Tensor]],
 ) -> dict[str, float]:
-    """Measure a network in evaluation mode on fixed batches.
+    """Measure a network by its raw outputs on fixed batches.
 
     Returns
     -------
@@ -410,7 +379,6 @@ def validate(
         share of pixels that both views put in one cluster; ``score``: their mean, by
         which models are chosen.
     """
-    network.eval()
     dice: dict[str, list[float]] = {"drawn": [], "fitted": []}
     agreement = []
     for batch in batches:
@@ -447,7 +415,7 @@ def cluster_centres(
     batches: list[Batch], forward: Callable[[Tensor], tuple[Tensor, Tensor]]
 ) -> Tensor:
     """Return the clusters' mean region embeddings over batches: (M, D) unit vectors."""
-    total: Tensor | None = None
+    total = torch.zeros(())
     for batch in batches:
         vectors, logits = forward(batch.images)
         real = slice(0, 2 * batch.pairs)
@@ -455,8 +423,5 @@ def cluster_centres(
         regions = region_embedding(
             vectors[real], cluster_probability(logits)[real], batch.inside[real]
         )
-        summed = regions.sum(0)
-        total = summed if total is None else total + summed
-    if total is None:
-        raise ValueError("There is no batch to compute the centres of.")
+        total = total.to(regions) + regions.sum(0)
     return torch.nn.functional.normalize(total, dim=1)

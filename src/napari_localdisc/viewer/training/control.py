@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.core.errors import ImageError, LocalDiscError, TrainingError
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.layers.ours import Look, OurLayers
 from napari_localdisc.layers.plane import Plane, displayed_plane
 from napari_localdisc.viewer import status
-from napari_localdisc.viewer.chosen import ImageChoice
+from napari_localdisc.viewer.chosen import ImageChoice, model_wanted, models_changed
 from napari_localdisc.viewer.work import disconnect_all, raise_error
 
 from .job import (
@@ -27,30 +29,41 @@ from .job import (
     Noted,
     Pictured,
     Preparing,
-    Stepped,
     Stopped,
     TrainingJob,
 )
 from .request import (
-    PICTURE_SECONDS,
-    Comparison,
-    TrainingChoices,
     TrainingRequest,
-    all_planes,
     delete_model,
     model_file,
-    new_model_file,
 )
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-_MOST_STEPS = 100_000
-"""The time budget ends a training earlier."""
+MOST_SLICES = 500
+"""Of a stack; of a longer one slices at equal distances are taken."""
 
 _MOST_NOTES = 3
 """All of them are in the log."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a model and its adapted copy see in an image.
+
+    Attributes
+    ----------
+    old, new : str
+        The models' names.
+    views : dict of str to (ndarray, ndarray)
+        Structure or ``clusters`` → before and after, (h, w, 3) uint8.
+    """
+
+    old: str
+    new: str
+    views: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
 class TrainingControl:
@@ -62,8 +75,6 @@ class TrainingControl:
         Its images can be learnt from, and shows the clusters meanwhile.
     report : callable, optional
         Gets every error; by default it is raised.
-    picture_seconds : float
-        Time between two pictures of the current image.
     """
 
     images_changed = Signal()
@@ -73,39 +84,33 @@ class TrainingControl:
     progressed = Signal(float)
     """Progress in [0, 1]; negative while it is unknown."""
     stepped = Signal(object)
-    """`Stepped`: the losses have news."""
+    """`Progress`: the losses have news."""
     status_changed = Signal(str)
     """A line that says what is going on."""
     noted = Signal(str)
     """Something to know that stops nothing, such as an image that was left out."""
-    finished = Signal(str)
-    """Name of a model that was saved."""
+    models_changed = Signal()
+    """There may be other models than before."""
     compared = Signal(object)
     """`Comparison` of a model with its adapted copy: the user is to keep one."""
-    kept = Signal(str)
-    """Name of an adapted model that the user wants to go on with."""
-    dropped = Signal(str)
-    """Name of an adapted model that the user did not want; it was deleted."""
 
     def __init__(
         self,
         viewer: ViewerModel,
         report: Callable[[Exception], None] = raise_error,
-        picture_seconds: float = PICTURE_SECONDS,
     ) -> None:
         self.viewer = viewer
         self.keeps_preview = False
         self.status = "Choose images and what to look for in them."
-        self._picture_seconds = picture_seconds
         self._report = report
         self._is_closed = self._is_stopping = False
         self._job: TrainingJob | None = None
         self._preview: TrainingPreview | None = None
-        self._choices: TrainingChoices | None = None
         self._compared: Compared | None = None
         self._notes = 0
         self._images = ImageChoice(viewer)
-        self._images.listed.connect(self._on_listed)
+        self._images.listed.connect(self.images_changed.emit)
+        models_changed.connect(self.models_changed.emit)
 
     def close(self) -> None:
         """Stop, which keeps the best model so far, and follow the viewer no longer."""
@@ -113,14 +118,12 @@ class TrainingControl:
             return
         self._is_closed = True
         disconnect_all(self)
+        models_changed.disconnect(self.models_changed.emit)
         if self._job is not None:
             self._job.close()
             self._job = None
         self._end_preview()
         self._images.close()
-
-    def _on_listed(self) -> None:
-        self.images_changed.emit()
 
     @property
     def images(self) -> list[Image]:
@@ -139,27 +142,28 @@ class TrainingControl:
 
     # What the user does
 
-    def start(self, choices: TrainingChoices, resume: bool = False) -> None:
+    def start(self, request: TrainingRequest, layers: Sequence[Image] = ()) -> None:
         """Train or adapt.
 
         Parameters
         ----------
-        choices : TrainingChoices
+        request : TrainingRequest
             What to do.
-        resume : bool
-            Go on with the training of this name that was stopped or broke off.
+        layers : sequence of Image
+            Images to learn from, unless the request names a folder; every slice of a
+            stack counts.
         """
         if self.is_running:
             return
         try:
-            planes = self._planes(choices)
-            request = self._request(choices, resume)
+            request.check()
+            planes = [] if request.folder else self._planes(request, layers)
         except LocalDiscError as error:
             self._report(error)
             return
-        current = self._current(choices)
+        current = self._current(layers)
         self._preview = TrainingPreview(self.viewer, *current) if current else None
-        self._choices, self._compared, self._notes = choices, None, 0
+        self._compared, self._notes = None, 0
         self._is_stopping = False
         self._job = TrainingJob(request, planes, current[1] if current else None)
         self._job.start()
@@ -176,49 +180,17 @@ class TrainingControl:
     def keep_new(self, comparison: Comparison) -> None:
         """Go on with an adapted model."""
         self._say(f"“{comparison.new}” is kept and chosen.")
-        self.kept.emit(comparison.new)
+        model_wanted.emit(self.viewer, comparison.new)
 
     def keep_old(self, comparison: Comparison) -> None:
         """Delete an adapted model; the one it came from was never changed."""
         delete_model(model_file(comparison.new))
         self._say(f"“{comparison.old}” stays; what was adapted is deleted.")
-        self.dropped.emit(comparison.new)
+        models_changed.emit()
 
-    def _request(self, choices: TrainingChoices, resume: bool) -> TrainingRequest:
-        name = choices.name
-        file = model_file(name) if resume else new_model_file(name)
-        if resume and not file.with_suffix(".checkpoint").is_file():
-            raise TrainingError(
-                f"There is no training “{name}” to go on with: start it first."
-            )
-        folder = choices.folder
-        if folder is not None and not folder.is_dir():
-            raise TrainingError(f"There is no folder {folder}.")
-        settings: dict[str, Any] = {}
-        if choices.model is None:
-            settings = {
-                "steps": _MOST_STEPS,
-                "priors": list(choices.priors),
-                **choices.settings,
-            }
-        return TrainingRequest(
-            out=str(file),
-            folder=None if folder is None else str(folder.resolve()),
-            model=choices.model,
-            minutes=choices.minutes,
-            steps=choices.steps,
-            modality=choices.modality,
-            settings=settings,
-            device=choices.device,
-            resume=resume,
-            picture_seconds=self._picture_seconds,
-        )
-
-    def _planes(self, choices: TrainingChoices) -> list[Plane]:
-        if choices.folder is not None:
-            return []
-        planes = [p for layer in choices.layers for p in all_planes(layer)]
-        fewest = 1 if choices.model is not None else 2
+    def _planes(self, request: TrainingRequest, layers: Sequence[Image]) -> list[Plane]:
+        planes = [plane for layer in layers for plane in all_planes(layer)]
+        fewest = 1 if request.model is not None else 2
         if len(planes) < fewest:
             needed = "one image is" if fewest == 1 else f"{fewest} images are"
             raise TrainingError(
@@ -226,11 +198,11 @@ class TrainingControl:
             )
         return planes
 
-    def _current(self, choices: TrainingChoices) -> tuple[Image, Plane] | None:
+    def _current(self, layers: Sequence[Image]) -> tuple[Image, Plane] | None:
         """Find the image to show: the selected one, else the first to learn from."""
         active = self.viewer.layers.selection.active
         wanted = [layer for layer in self.images if layer is active]
-        for layer in [*wanted, *choices.layers, *self.images]:
+        for layer in [*wanted, *layers, *self.images]:
             try:
                 return layer, displayed_plane(layer, self.viewer.dims)
             except ImageError:
@@ -253,7 +225,7 @@ class TrainingControl:
     def _take(self, job: TrainingJob, message: Message) -> None:
         if isinstance(message, Preparing):
             self._show_preparing(message)
-        elif isinstance(message, Stepped):
+        elif isinstance(message, Progress):
             self.progressed.emit(message.share)
             if not self._is_stopping:
                 loss = message.losses["total"]
@@ -279,7 +251,6 @@ class TrainingControl:
             self._say(status.reading_images(message.done, message.total))
 
     def _end(self, job: TrainingJob, message: Message) -> None:
-        choices = self._choices
         comparison = self._comparison(job)
         job.discard()
         self._job = None
@@ -289,8 +260,8 @@ class TrainingControl:
             name = Path(message.file).stem
             how = "stopped" if message.stopped else "done"
             self._say(f"“{name}” is {how} after {message.steps} steps and saved.")
-            self.finished.emit(name)
-            if comparison is not None and choices is not None:
+            models_changed.emit()
+            if comparison is not None:
                 self.compared.emit(comparison)
         elif isinstance(message, Stopped):
             self._say("Stopped before the first step: there is no model yet.")
@@ -299,15 +270,15 @@ class TrainingControl:
             self._report(TrainingError(message.reason))
 
     def _comparison(self, job: TrainingJob) -> Comparison | None:
-        choices, compared = self._choices, self._compared
-        if compared is None or choices is None or choices.model is None:
+        compared, request = self._compared, job.request
+        if compared is None or request.model is None:
             return None
         arrays = job.read(compared.file)
         views = {
             name: (arrays[f"before{k}"], arrays[f"after{k}"])
             for k, name in enumerate(compared.views)
         }
-        return Comparison(choices.model, choices.name.strip(), views)
+        return Comparison(request.model, request.name, views)
 
     def _end_preview(self) -> None:
         if self._preview is not None:
@@ -318,6 +289,18 @@ class TrainingControl:
         if text != self.status:
             self.status = text
             self.status_changed.emit(text)
+
+
+def all_planes(layer: Image) -> list[Plane]:
+    """Return every slice of a layer's last two axes, at most `MOST_SLICES`."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    hidden = tuple(int(side) for side in data.shape[: layer.ndim - 2])
+    count = int(np.prod(hidden, dtype=int))
+    chosen = np.linspace(0, count - 1, min(count, MOST_SLICES)).round().astype(int)
+    return [
+        Plane(data, (*(int(at) for at in np.unravel_index(k, hidden)), None, None))
+        for k in chosen
+    ]
 
 
 class TrainingPreview:

@@ -21,14 +21,17 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import LocalDiscError
+from napari_localdisc.core.training.progress import Progress
 
 if TYPE_CHECKING:
+    from napari_localdisc.layers.plane import Plane
+
     from .request import TrainingRequest
 
 REQUEST = "request.json"
@@ -42,13 +45,6 @@ STOP = "stop\n"
 _LONGEST_REASON = 200
 
 
-class Picture(Protocol):
-    """Something that gives pixels, such as a `Plane`."""
-
-    def read(self) -> NDArray[Any]:
-        """Return (H, W) or (H, W, C)."""
-
-
 class TrainingJob:
     """Runs one training; messages wait in a queue until they are asked for.
 
@@ -56,22 +52,22 @@ class TrainingJob:
     ----------
     request : TrainingRequest
         What to do.
-    pictures : sequence of Picture
+    planes : sequence of Plane
         Images to learn from, unless the request names a folder.
-    current : Picture, optional
+    current : Plane, optional
         Image whose clusters are shown while the training runs.
     """
 
     def __init__(
         self,
         request: TrainingRequest,
-        pictures: Sequence[Picture] = (),
-        current: Picture | None = None,
+        planes: Sequence[Plane] = (),
+        current: Plane | None = None,
     ) -> None:
         self.request = request
         self.folder = Path(tempfile.mkdtemp(prefix="localdisc-training-"))
         self.log = Path(request.out).with_suffix(".log")
-        self._pictures = list(pictures)
+        self._planes = list(planes)
         self._current = current
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
@@ -160,16 +156,16 @@ class TrainingJob:
     def _write_folder(self) -> None:
         (self.folder / IMAGES).mkdir()
         (self.folder / REQUEST).write_text(self.request.to_json(), encoding="utf-8")
-        for number, picture in enumerate(self._pictures, 1):
-            self._write(picture, f"{IMAGES}/{number:05}.npy")
+        for number, plane in enumerate(self._planes, 1):
+            self._write(plane, f"{IMAGES}/{number:05}.npy")
         if self._current is not None:
             self._write(self._current, CURRENT)
-        self._pictures, self._current = [], None
+        self._planes, self._current = [], None
         self.log.parent.mkdir(parents=True, exist_ok=True)
 
-    def _write(self, picture: Picture, name: str) -> None:
+    def _write(self, plane: Plane, name: str) -> None:
         try:
-            np.save(self.folder / name, picture.read(), allow_pickle=False)
+            np.save(self.folder / name, plane.read(), allow_pickle=False)
         except (LocalDiscError, ValueError) as error:
             self._messages.put(Noted(f"An image is left out: {error}"))
 
@@ -240,31 +236,6 @@ class Preparing:
 
     done: int
     total: int
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """Where the training is.
-
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    share : float
-        Progress in [0, 1], by steps or by time.
-    seconds : float
-        Time trained so far.
-    losses : dict of str to float
-        Each weighted term and ``total``, as means since the last message.
-    validation : dict of str to float, optional
-        After a validation, what it measured.
-    """
-
-    step: int
-    share: float
-    seconds: float
-    losses: dict[str, float]
-    validation: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -341,24 +312,12 @@ class Failed:
 
 
 Message = (
-    Preparing | Stepped | Pictured | Compared | Noted | Finished | Stopped | Failed
+    Preparing | Progress | Pictured | Compared | Noted | Finished | Stopped | Failed
 )
 LAST = (Finished, Stopped, Failed)
 """Messages after which no other comes."""
 
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (
-        Preparing,
-        Stepped,
-        Pictured,
-        Compared,
-        Noted,
-        Finished,
-        Stopped,
-        Failed,
-    )
-}
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def to_line(message: Message) -> str:

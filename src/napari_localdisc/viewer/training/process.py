@@ -9,6 +9,7 @@ that is closed because napari is gone; the best model so far is saved.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -25,10 +26,14 @@ from numpy.typing import NDArray
 from napari_localdisc.core.colours import STRUCTURE_RGB
 from napari_localdisc.core.embedding.clusters import cluster_colours, dominant_cluster
 from napari_localdisc.core.embedding.embed import embed, map_clusters
-from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
+from napari_localdisc.core.errors import Cancelled, LocalDiscError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.working import as_rgb
+from napari_localdisc.core.model.model import Model, load_model
+from napari_localdisc.core.training.adapt import DEFAULT_MINUTES, MOST_STEPS, adapt
 from napari_localdisc.core.training.photographs import photograph_files
+from napari_localdisc.core.training.settings import TrainingSettings
+from napari_localdisc.core.training.train import train
 
 from .job import (
     CURRENT,
@@ -42,7 +47,6 @@ from .job import (
     Noted,
     Pictured,
     Preparing,
-    Stepped,
     Stopped,
     to_line,
 )
@@ -50,15 +54,24 @@ from .request import TrainingRequest
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.training import Progress, Trainer
+    from napari_localdisc.core.training.progress import Progress
+    from napari_localdisc.core.training.trainer import Trainer
 
 ORPHAN_SECONDS = 180.0
 """How long the end may take when napari is gone."""
 
+CLUSTERS = "clusters"
+"""Name of the view that shows clusters."""
+
 _FIRST_PICTURE_SECONDS = 10.0
 _MESSAGE_SECONDS = 0.2
 _NICENESS = 5
+_LONGER_SIDE = 1000
+_COMPARED_CLUSTERS = 8
+_STRUCTURE_OPACITY = 0.85
+_CLUSTER_OPACITY = 0.6
+
+Picture = NDArray[np.uint8]
 
 
 class Orders:
@@ -110,10 +123,11 @@ class Reporter:
     ) -> None:
         self._output, self._folder, self._orders = output, folder, orders
         self._picture_seconds = picture_seconds
-        self._image = _load(folder / CURRENT)
+        current = folder / CURRENT
+        self._image = np.load(current, mmap_mode="r") if current.exists() else None
         self._said = 0.0
         self._next_picture: float | None = None
-        self._losses: dict[str, list[float]] = {}
+        self._losses: list[dict[str, float]] = []
 
     def say(self, message: Message) -> None:
         """Write a message; nobody may be there to read it."""
@@ -121,29 +135,30 @@ class Reporter:
             self._output.write(to_line(message))
             self._output.flush()
 
-    def preparing(self, done: int, total: int) -> None:
-        """Report photographs that were read."""
-        self.say(Preparing(done, total))
+    def callbacks(self) -> dict[str, Any]:
+        """Return what `train` asks and tells."""
+        return {
+            "preparing": lambda done, total: self.say(Preparing(done, total)),
+            "progress": self._on_step,
+            "cancel": lambda: self._orders.stop,
+            "watch": self._watch,
+        }
 
-    def cancelled(self) -> bool:
-        """Whether to stop."""
-        return self._orders.stop
-
-    def progress(self, state: Progress) -> None:
-        """Report a step, with those that were too quick to report."""
-        for name, value in state.losses.items():
-            self._losses.setdefault(name, []).append(value)
+    def _on_step(self, state: Progress) -> None:
+        """Report a step, with the mean losses of those that were too quick for it."""
+        self._losses.append(state.losses)
         now = time.monotonic()
         if now - self._said < _MESSAGE_SECONDS and not state.validation:
             return
-        self._said = now
-        losses = {k: sum(v) / len(v) for k, v in self._losses.items()}
-        self._losses = {}
-        self.say(
-            Stepped(state.step, state.share, state.seconds, losses, state.validation)
-        )
+        of_each: dict[str, list[float]] = {}
+        for losses in self._losses:
+            for name, value in losses.items():
+                of_each.setdefault(name, []).append(value)
+        self._said, self._losses = now, []
+        means = {name: sum(values) / len(values) for name, values in of_each.items()}
+        self.say(dataclasses.replace(state, losses=means))
 
-    def watch(self, trainer: Trainer) -> None:
+    def _watch(self, trainer: Trainer) -> None:
         """Make a picture of the current image when one is due."""
         now = time.monotonic()
         if self._next_picture is None:
@@ -151,8 +166,6 @@ class Reporter:
             self._next_picture = now + soon
         if self._image is None or now < self._next_picture or self._orders.stop:
             return
-        pass  # moved
-
         try:
             labels, colours = cluster_picture(trainer.snapshot(), self._image)
         except (LocalDiscError, RuntimeError) as error:
@@ -166,12 +179,10 @@ class Reporter:
 
     def compare(self, old: Model, new: Model, folder: str | None) -> None:
         """Show what both models see in the current image, or a folder's first."""
-        pass  # moved
-
         image = self._image
         try:
             if image is None and folder is not None:
-                image = first_image(folder)
+                image = read_image(photograph_files(folder)[0])
             if image is None:
                 return
             views = comparison(old, new, image)
@@ -200,12 +211,8 @@ class Reporter:
         sys.stderr.write(text)
 
 
-def _load(file: Path) -> NDArray[Any] | None:
-    return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
-
-
 def run(request: TrainingRequest, folder: Path, reporter: Reporter) -> Model:
-    """Do what is asked for.
+    """Do what is asked for; return the model, which is saved.
 
     Parameters
     ----------
@@ -216,11 +223,6 @@ def run(request: TrainingRequest, folder: Path, reporter: Reporter) -> Model:
     reporter : Reporter
         Gets progress and pictures.
 
-    Returns
-    -------
-    Model
-        The model; it is saved.
-
     Raises
     ------
     LocalDiscError
@@ -228,40 +230,40 @@ def run(request: TrainingRequest, folder: Path, reporter: Reporter) -> Model:
     Cancelled
         If it was stopped before its first step.
     """
-    from napari_localdisc.core.model.model import load_model
-    from napari_localdisc.core.training import TrainingSettings, train
-    from napari_localdisc.core.training.adapt import DEFAULT_MINUTES, adapt
-
     files = sorted((folder / IMAGES).glob("*.npy"))
-    images = request.folder or [image for f in files if (image := _load(f)) is not None]
-    options: dict[str, Any] = {
+    images = request.folder or [np.load(file, mmap_mode="r") for file in files]
+    options = reporter.callbacks() | {
         "resume": request.resume,
         "device": request.device,
         "cache": request.cache,
-        "progress": reporter.progress,
-        "preparing": reporter.preparing,
-        "cancel": reporter.cancelled,
         "keep_best": True,
-        "watch": reporter.watch,
     }
     if request.model is None:
-        wanted = TrainingSettings.for_modality(
-            request.modality, **request.settings, minutes=request.minutes
+        asked = {"steps": request.steps or MOST_STEPS, "minutes": request.minutes}
+        settings = TrainingSettings.for_modality(
+            request.modality, **asked | request.settings
         )
         about = Path(request.folder).name if request.folder else "images open in napari"
-        options["details"] = {"data": about, "licence": "not said"}
-        return train(images, request.out, settings=wanted, **options)
+        details = {"data": about, "licence": "not said"}
+        return train(images, request.out, settings=settings, details=details, **options)
     model = load_model(request.model, "cpu")
-    minutes = DEFAULT_MINUTES if request.minutes is None else request.minutes
-    options |= {"minutes": minutes, "steps": request.steps}
-    adapted = adapt(model, images, request.out, **options)
+    adapted = adapt(
+        model,
+        images,
+        request.out,
+        minutes=request.minutes or DEFAULT_MINUTES,
+        steps=request.steps,
+        **options,
+    )
     reporter.compare(model, adapted, request.folder)
     return adapted
 
 
 def main(folder: Path) -> int:
     """Run the job that a folder describes; return the exit status."""
-    output = _claim_output()
+    # Standard output is for messages; what others print goes to the log
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     request = TrainingRequest.from_json((folder / REQUEST).read_text(encoding="utf-8"))
     orders = Orders(folder)
     orders.listen()
@@ -284,38 +286,14 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _claim_output() -> TextIO:
-    """Keep standard output for messages; what others print goes to the log."""
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return output
-
-
-CLUSTERS = "clusters"
-"""Name of the view that shows clusters."""
-
-_LONGER_SIDE = 1000
-_COMPARED_CLUSTERS = 8
-_STRUCTURE_OPACITY = 0.85
-_CLUSTER_OPACITY = 0.6
-
-Picture = NDArray[np.uint8]
-
-
 def cluster_picture(
     model: Model, image: NDArray[Any]
 ) -> tuple[Picture, NDArray[np.float32]]:
     """Label each pixel with its cluster, numbered as in the network.
 
-    Clusters that the model has more than colours for begin again with the first.
-
-    Parameters
-    ----------
-    model : Model
-        Its centres are not looked at, so that a label stays what it is while the
-        network learns.
-    image : ndarray
-        (H, W[, C]), as for `embed`.
+    The model's centres are not looked at, so that a label stays what it is while the
+    network learns.  Clusters that it has more than colours for begin again with the
+    first.
 
     Returns
     -------
@@ -323,11 +301,6 @@ def cluster_picture(
         (H, W) uint8, 0 outside the field of view.
     colours : ndarray
         (n + 1, 4) float32 RGBA in [0, 1], of each label from 0 on.
-
-    Raises
-    ------
-    ImageError
-        If the image cannot be used.
     """
     seen = map_clusters(image, model)
     labels = dominant_cluster(seen.cluster_probability, seen.grid, seen.field_of_view)
@@ -340,68 +313,37 @@ def cluster_picture(
 def comparison(
     old: Model, new: Model, image: NDArray[Any]
 ) -> dict[str, tuple[Picture, Picture]]:
-    """Lay what two models see over an image.
-
-    Parameters
-    ----------
-    old, new : Model
-        New ones are adapted from old ones, so they know the same structures.
-    image : ndarray
-        (H, W[, C]), as for `embed`.
+    """Lay what a model and its adapted copy see over an image.
 
     Returns
     -------
     dict of str to (ndarray, ndarray)
         Structure, or ``"clusters"`` → what the old and the new model make of it, each
         (h, w, 3) uint8; at most 1000 pixels long.
-
-    Raises
-    ------
-    ImageError
-        If the image cannot be used.
     """
-    before, after = embed(image, old), embed(image, new)
+    both = (old, embed(image, old)), (new, embed(image, new))
     photograph = _shrunk(np.round(as_rgb(image) * 255).astype(np.uint8))
-    names = [name for name in old.card.structures if name in new.card.structures]
-    views = {
-        name: (
-            _with_structure(photograph, before, name),
-            _with_structure(photograph, after, name),
-        )
-        for name in names
-    }
-    views[CLUSTERS] = (
-        _with_clusters(photograph, before, old),
-        _with_clusters(photograph, after, new),
-    )
-    return views
-
-
-def first_image(folder: str) -> NDArray[Any]:
-    """Read a folder's first image.
-
-    Raises
-    ------
-    TrainingError, FileError
-        If there is none, or it cannot be read.
-    """
-    files = photograph_files(folder)
-    if not files:
-        raise TrainingError(f"There is no image in {folder}.")
-    return read_image(files[0])
+    views = {}
+    for name in old.card.structures:
+        if name in new.card.structures:
+            before, after = (
+                _with_structure(photograph, seen, name) for _, seen in both
+            )
+            views[name] = before, after
+    before, after = (_with_clusters(photograph, seen, model) for model, seen in both)
+    return views | {CLUSTERS: (before, after)}
 
 
 def _shrunk(array: Picture, smooth: bool = True) -> Picture:
     from PIL import Image
 
-    longer = max(array.shape[:2])
-    if longer <= _LONGER_SIDE:
+    picture = Image.fromarray(array)
+    share = _LONGER_SIDE / max(picture.size)
+    if share >= 1:
         return array
-    height, width = (
-        max(1, round(side * _LONGER_SIDE / longer)) for side in array.shape[:2]
-    )
+    width, height = (max(1, round(side * share)) for side in picture.size)
     how = Image.Resampling.BOX if smooth else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(array).resize((width, height), how))
+    return np.asarray(picture.resize((width, height), how))
 
 
 def _blend(photograph: Picture, rgb: Any, opacity: Any) -> Picture:

@@ -9,16 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.model.card import SUFFIX, list_models, user_model_folder
-from napari_localdisc.layers.plane import Plane
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     from napari_localdisc.core.names import Modality
 
 PICTURE_SECONDS = 30.0
@@ -29,24 +23,24 @@ _PICTURES = ("_losses.png", "_clusters.png")
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """A training or an adaptation.
+    """A training or an adaptation: what a form asks for and another process does.
 
     Attributes
     ----------
     out : str
-        The model file to write.
+        The model file to write, see `model_file`.
     folder : str, optional
-        Images to learn from; those of the job's own folder by default.
+        Images to learn from; by default those that are handed over with the request.
     model : str, optional
         A model to adapt: its name or file.  Without one, a new model is trained.
     minutes : float, optional
         Time budget.
     steps : int, optional
-        Steps of an adaptation instead of a time budget.
+        Steps instead of a time budget.
     modality : {"fundus", "frame"}
-        Of a new training: whose `TrainingSettings` it has.
+        Of a new model: whose `TrainingSettings` it has.
     settings : dict
-        Of a new training: its other fields of `TrainingSettings` that differ.
+        Of a new model: its other `TrainingSettings` that differ, such as the priors.
     device : str
         As for `train`.
     resume : bool
@@ -68,6 +62,31 @@ class TrainingRequest:
     resume: bool = False
     picture_seconds: float = PICTURE_SECONDS
     cache: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the model is to be called."""
+        return Path(self.out).stem
+
+    def check(self) -> None:
+        """Make sure that no model is replaced, and that there is what it goes on from.
+
+        Raises
+        ------
+        TrainingError
+            Saying what is wrong.
+        """
+        if self.resume and not can_resume(self.name):
+            raise TrainingError(
+                f"There is no training “{self.name}” to go on with: start it first."
+            )
+        if not self.resume and Path(self.out).exists():
+            raise TrainingError(
+                f"There is a model “{self.name}” already: choose another name, or "
+                "Resume to go on with it."
+            )
+        if self.folder is not None and not Path(self.folder).is_dir():
+            raise TrainingError(f"There is no folder {self.folder}.")
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
@@ -101,23 +120,6 @@ def model_file(name: str) -> Path:
     return file
 
 
-def new_model_file(name: str) -> Path:
-    """Return `model_file` if there is no model of this name yet.
-
-    Raises
-    ------
-    TrainingError
-        If there is, or the name cannot be one.
-    """
-    file = model_file(name)
-    if file.exists():
-        raise TrainingError(
-            f"There is a model “{name.strip()}” already: choose another name, or "
-            "Resume to go on with it."
-        )
-    return file
-
-
 def free_name(wanted: str) -> str:
     """Return a name that no model has yet: ``wanted``, or with a number after it."""
     name, number = wanted, 1
@@ -142,76 +144,3 @@ def delete_model(file: Path) -> None:
         file.with_suffix(suffix).unlink(missing_ok=True)
     for ending in _PICTURES:
         file.with_name(file.stem + ending).unlink(missing_ok=True)
-
-
-MOST_SLICES = 500
-"""Of a stack; of a longer one slices at equal distances are taken."""
-
-
-@dataclass(frozen=True)
-class TrainingChoices:
-    """What the user wants.
-
-    Attributes
-    ----------
-    name : str
-        Of the new model.
-    layers : tuple of Image
-        Images to learn from; every slice of a stack counts.
-    folder : Path, optional
-        Images to learn from instead.
-    minutes : float
-        Time budget.
-    device : str
-        As for `train`.
-    model : str, optional
-        The model to adapt; without one a new model is trained.
-    priors : tuple of str
-        Names and folders, for a new model.
-    modality : {"fundus", "frame"}
-        As in the model card, for a new model.
-    settings : dict
-        Further `TrainingSettings`, for a new model.
-    steps : int, optional
-        Steps of an adaptation instead of a time budget.
-    """
-
-    name: str
-    layers: tuple[Image, ...] = ()
-    folder: Path | None = None
-    minutes: float = 5.0
-    device: str = "auto"
-    model: str | None = None
-    priors: tuple[str, ...] = ()
-    modality: Modality = "fundus"
-    settings: dict[str, Any] = field(default_factory=dict)
-    steps: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """What a model and its adapted copy see in an image.
-
-    Attributes
-    ----------
-    old, new : str
-        The models' names.
-    views : dict of str to (ndarray, ndarray)
-        Structure or ``clusters`` → before and after, (h, w, 3) uint8.
-    """
-
-    old: str
-    new: str
-    views: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-
-
-def all_planes(layer: Image) -> list[Plane]:
-    """Return every slice of a layer's last two axes, at most `MOST_SLICES`."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    hidden = tuple(int(side) for side in data.shape[: layer.ndim - 2])
-    count = int(np.prod(hidden, dtype=int))
-    chosen = np.linspace(0, count - 1, min(count, MOST_SLICES)).round().astype(int)
-    return [
-        Plane(data, (*(int(at) for at in np.unravel_index(k, hidden)), None, None))
-        for k in chosen
-    ]
