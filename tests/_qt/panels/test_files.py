@@ -67,7 +67,7 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     widget.source.value = tmp_path
     widget.number.value = 3
     widget.start_button.click()
-    qtbot.waitUntil(lambda: not widget.control.is_busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not widget.control.work.is_busy, timeout=30_000)
     assert widget.output.value == tmp_path / "localdisc"
     assert widget.table.rowCount() == 2
     pixels = [
@@ -86,4 +86,4 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     widget.scheduler.value = None
     widget.start_button.click()
     widget.progress_row.cancel_button.click()
-    assert not widget.control.is_busy
+    assert not widget.control.work.is_busy
