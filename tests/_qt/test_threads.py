@@ -101,7 +101,7 @@ def test_what_a_run_made_is_not_kept(qtbot):
     def on_result(result):
         shown.append(type(result))
 
-    job = SimpleNamespace(cancelled=False)
+    job = SimpleNamespace(cancelled=False, must_finish=False)
     QtRunner().start(job, work, lambda _: None, on_result, pytest.fail)
     gone = weakref.ref(on_result)
     del on_result
@@ -122,7 +122,7 @@ def test_errors_come_back_and_a_cancelled_run_says_nothing(qtbot):
         go_on.wait(5)
         raise RuntimeError("not enough memory")
 
-    jobs = [SimpleNamespace(cancelled=False) for _ in range(2)]
+    jobs = [SimpleNamespace(cancelled=False, must_finish=False) for _ in range(2)]
     for job in jobs:
         QtRunner().start(job, broken, lambda _: None, heard.append, heard.append)
     jobs[1].cancelled = True

@@ -135,7 +135,8 @@ def literal_pair_criterion(v, temperature):
         share = weights / (weights.sum() - weights[i])
         partner = (i + rows // 2) % rows
         total += np.log(share[partner])
-        total += sum(np.log(1 - share[j]) for j in range(rows) if j not in (i, partner))
+        others = [j for j in range(rows) if j not in (i, partner)]
+        total += np.log(np.maximum(1 - share[others], 1e-6)).sum()
     return -total / rows
 
 

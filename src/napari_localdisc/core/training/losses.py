@@ -37,7 +37,8 @@ class PairDiscrimination(nn.Module):
     Notes
     -----
     With several processes the negatives, and the denominator, are the vectors of all
-    of them: the loss is that of the joint batch.
+    of them: the loss is that of the joint batch.  1 − P counts as 1e-6 at least, the
+    last that float32 tells from 0.
     """
 
     def __init__(self, temperature: float = 0.1) -> None:
