@@ -72,13 +72,15 @@ class PromptPoints(Ours):
         super().__init__(viewer, layer)
         layer.events.data.connect(self._on_data)
 
-    def show(self, prompts: Sequence[Prompt], placement: dict[str, Any]) -> None:
-        """Show other prompts."""
+    def show(self, prompts: Sequence[Prompt], placement: dict[str, Any]) -> bool:
+        """Show other prompts; false if the layer is gone."""
         layer = self.layer
-        if layer is not None:
-            if self._read(layer) != tuple(prompts):
-                self._write(layer, prompts)
-            place(layer, placement)
+        if layer is None:
+            return False
+        if self._read(layer) != tuple(prompts):
+            self._write(layer, prompts)
+        place(layer, placement)
+        return True
 
     def _write(self, layer: Points, prompts: Sequence[Prompt]) -> None:
         self._is_writing = True
@@ -99,7 +101,7 @@ class PromptPoints(Ours):
     def _coordinates(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         coordinates = np.zeros((len(prompts), self._ndim))
         for row, prompt in zip(coordinates, prompts, strict=True):
-            row[self._axes] = prompt.point
+            row[self._axes] = prompt.row, prompt.column
         return coordinates
 
     def _read(self, layer: Points) -> tuple[Prompt, ...]:

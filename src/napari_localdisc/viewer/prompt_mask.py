@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class PromptMask:
     def __init__(self, workspace: Workspace, classes: Classes) -> None:
         self._workspace = workspace
         self._classes = classes
+        self._shown: weakref.WeakSet[Shown] = weakref.WeakSet()
         classes.changed.connect(self._soon)
         classes.areas_changed.connect(self._soon)
 
@@ -116,6 +118,7 @@ class PromptMask:
             {**made, "threshold": reading.threshold},
             is_hidden=before is not None and before.is_hidden,
         )
+        self._shown.add(place.shown)
         self._paint(place, mask)
         self.end_preview(place.shown)
 
@@ -125,7 +128,7 @@ class PromptMask:
         shown.remove("mask")
 
     def _soon(self) -> None:
-        if self._mask is not None:
+        if any(shown.mask is not None for shown in self._shown):
             self._workspace.pacer.soon("mask colours", 100, self._repaint)
 
     def _repaint(self) -> None:

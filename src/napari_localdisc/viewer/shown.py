@@ -170,6 +170,6 @@ class Place:
             self.plane.expand(pixels),
             look,
             self.placement if grid is None else self.placed(grid),
-            self.name(name or what),
+            lambda: self.name(name or what),
             metadata,
         )
