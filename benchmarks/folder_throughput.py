@@ -19,26 +19,22 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from PIL import Image
 
-from napari_localdisc.batch import run as machines
 from napari_localdisc.batch.recipes import ClusterRecipe
-from napari_localdisc.batch.run import one_torch_thread_each, run_tasks
+from napari_localdisc.batch.run import run_tasks, torch_threads
 from napari_localdisc.batch.tasks import Job, plan_tasks
-from napari_localdisc.core.embedding.embed import SURROUND
 from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.image.working import as_rgb
 from napari_localdisc.core.model.inference import FastNetwork
 from napari_localdisc.core.model.model import Model, load_model
-from napari_localdisc.core.model.tiles import padded_size
+from napari_localdisc.core.model.tiles import SURROUND, padded_size
 from napari_localdisc.core.work import reused_memory
 
 from .machine import peak_bytes, retina, table, verdict
@@ -98,8 +94,7 @@ def bare(sizes: Sequence[tuple[int, int]], model: Model, workers: int) -> Second
         rows, columns = (slice(SURROUND, SURROUND + side) for side in size)
         network.logits(inputs[size], (rows, columns))
 
-    with one_torch_thread_each(workers) as pool:
-        assert isinstance(pool, ThreadPoolExecutor)
+    with torch_threads(workers) as pool:
         list(pool.map(work, sizes[:workers]))
         return timed(lambda: list(pool.map(work, sizes)))
 
@@ -110,12 +105,8 @@ def folder(files: Sequence[Path], out: Path, model: Model, workers: int) -> Seco
     job = Job(recipe, model.card.name, model.hash, "cpu")
     tasks = plan_tasks(files, out, recipe.endings)
     states: Counter[str] = Counter()
-    with patch.object(machines, "load_same_model", lambda job: model):
-        taken = timed(
-            lambda: run_tasks(
-                tasks, job, lambda done: states.update([done.state]), workers=workers
-            )
-        )
+    outcomes = filter(None, run_tasks(tasks, job, model=model, workers=workers))
+    taken = timed(lambda: states.update(done.state for done in outcomes))
     assert states == {"written": len(files)}, states
     return taken
 

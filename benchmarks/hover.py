@@ -6,11 +6,6 @@ The window opens on a virtual screen where there is no other.
 
 from __future__ import annotations
 
-import contextlib
-import os
-
-from napari_localdisc.cli.screen import has_screen, virtual_screen
-
 from . import machine
 from .machine import script, table, verdict
 
@@ -21,7 +16,7 @@ import numpy as np
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
-from napari_localdisc.cli.demo import open_demo
+from napari_localdisc._qt.demo import open_demo
 
 viewer, controller = open_demo()
 ready = []
@@ -85,11 +80,7 @@ print(preview + 1e6 * round(redraw))
 
 def run() -> str:
     """Move the mouse in circles over the retina, seven times two seconds."""
-    with contextlib.ExitStack() as stack:
-        environ = dict(os.environ)
-        if not has_screen():
-            environ = stack.enter_context(virtual_screen(1600, 900))
-        both = script(_CODE.replace("RUNS", str(machine.RUNS)), environ)
+    both = script(_CODE.replace("RUNS", str(machine.RUNS)), window=True)
     redraws, previews = divmod(both, 1e6)
     return table(
         "what | a second | value | claim | holds",

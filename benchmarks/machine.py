@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_localdisc.cli.screen import has_screen, on_virtual_screen
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -69,7 +71,7 @@ def matrix_product(dtype: torch.dtype, size: int = 2048) -> Callable[[], object]
 
 def retina() -> np.ndarray[Any, Any]:
     """Return the sample photograph, (1411, 1411, 3) uint8."""
-    from napari_localdisc.viewer.plugin import open_retina
+    from napari_localdisc.io.samples import open_retina
 
     image: np.ndarray[Any, Any] = open_retina()[0][0]
     return image
@@ -88,12 +90,20 @@ def verdict(value: float, limit: float, *, at_least: bool = False) -> str:
     return "yes" if (value >= limit if at_least else value <= limit) else "**no**"
 
 
-def script(code: str, environ: Mapping[str, str] | None = None) -> float:
-    """Run Python code in a process of its own; return the number it prints last."""
+def script(
+    code: str, environ: Mapping[str, str] | None = None, *, window: bool = False
+) -> float:
+    """Run Python code in a process of its own; return the number it prints last.
+
+    One with a window gets a virtual screen where there is no other.
+    """
+    command = [sys.executable, "-c", code]
+    if window and not has_screen():
+        command = on_virtual_screen(command, 1600, 900)
     given = dict(environ if environ is not None else os.environ)
     given.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have theirs
     finished = subprocess.run(
-        [sys.executable, "-c", code],
+        command,
         capture_output=True,
         text=True,
         check=False,

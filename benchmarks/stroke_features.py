@@ -16,7 +16,7 @@ import numpy as np
 
 import napari_localdisc as ld
 from napari_localdisc.core.embedding.embed import embed
-from napari_localdisc.core.evaluation.measures import dice
+from napari_localdisc.core.evaluation.agreement import dice
 from napari_localdisc.core.learning.features import FEATURES
 from napari_localdisc.io.labelled import FIELD_OF_VIEW, labelled_images
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 import debian  # noqa: E402
 import environment  # noqa: E402
-from napari_localdisc.cli.screen import has_screen, missing_packages  # noqa: E402
+from napari_localdisc.cli.screen import has_screen  # noqa: E402
 from napari_localdisc.core.errors import LocalDiscError  # noqa: E402
 
 STYLE_CHECKS = (
@@ -110,7 +110,7 @@ def run_tests(pytest_arguments: list[str]) -> int:
 
 def ensure_libraries(*, virtual_screen: bool) -> None:
     """Install the system libraries that are missing, or name them."""
-    packages = missing_packages(virtual_screen=virtual_screen)
+    packages = debian.missing_packages(virtual_screen=virtual_screen)
     if packages:
         debian.install(packages)
 

@@ -134,17 +134,17 @@ def _save(pixels: Any, path: Path) -> None:
 
 def main() -> int:
     """Draw on the screen there is, or on a virtual one."""
-    from napari_localdisc.cli.screen import has_screen, virtual_screen
+    from napari_localdisc.cli.screen import has_screen, on_virtual_screen
 
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images").absolute()
-    if has_screen() or not sys.platform.startswith("linux"):
+    if has_screen():
         draw(folder)
         return 0
-    with virtual_screen(*SIZE) as environ, tempfile.TemporaryDirectory() as settings:
+    command = on_virtual_screen([sys.executable, __file__, str(folder)], *SIZE)
+    with tempfile.TemporaryDirectory() as settings:
         # The user's own napari settings neither change a picture nor are changed
-        environ = {**environ, "NAPARI_CONFIG": str(Path(settings) / "settings.yaml")}
-        command = [sys.executable, __file__, str(folder)]
-        return subprocess.run(command, env={**os.environ, **environ}).returncode
+        environ = {**os.environ, "NAPARI_CONFIG": str(Path(settings) / "settings.yaml")}
+        return subprocess.run(command, env=environ).returncode
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ pytest.importorskip("benchmarks", reason="only in a check-out")
 from benchmarks import machine, training_step, ways
 from benchmarks.__main__ import put
 
-from napari_localdisc.viewer.plugin import open_retina
+from napari_localdisc.io.samples import open_retina
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,18 @@ def test_environment_of_another_python_does_not_work(tmp_path: Path):
     assert environment.works(Path(sys.executable))
 
 
+def test_missing_packages_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(debian.LIBRARIES, "libnone.so.9", "libnone9")
+    monkeypatch.setattr(debian, "FONT_FOLDERS", (str(tmp_path),))
+    expected = {"libnone9", "xvfb", "xauth", "fonts-dejavu-core"}
+    assert expected <= set(debian.missing_packages(virtual_screen=True))
+    assert "xvfb" not in debian.missing_packages(virtual_screen=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert debian.missing_packages(virtual_screen=True) == []
+
+
 def test_packages_are_named_where_they_cannot_be_installed(
     monkeypatch: pytest.MonkeyPatch,
 ):

@@ -5,6 +5,7 @@ from pathlib import Path
 from npe2 import PluginManifest
 
 import napari_localdisc
+from napari_localdisc.io.labels import FORMATS, format_of
 
 MANIFEST = Path(napari_localdisc.__file__).with_name("napari.yaml")
 
@@ -25,6 +26,20 @@ def test_widget_is_in_the_menus_of_its_purposes():
     for menu in ("napari/layers/segment", "napari/layers/annotate"):
         offered = [item.command for item in contributions.menus[menu]]
         assert commands["Local discrimination"] in offered
+
+
+def test_writers_are_the_formats_that_there_are():
+    contributions = PluginManifest.from_file(MANIFEST).contributions
+    offered = {
+        writer.display_name: writer.filename_extensions
+        for writer in contributions.writers
+        if writer.layer_types == ["labels"]
+    }
+    assert list(offered) == [form.title for form in FORMATS.values()]
+    for form in FORMATS.values():
+        endings = offered[form.title]
+        assert set(endings) >= set(form.endings)
+        assert {format_of(f"eye{ending}") for ending in endings} == {form}
 
 
 def test_manifest_at_the_top_is_the_package_s():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent, QWheelEvent
+from qtpy.QtGui import QEnterEvent, QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_localdisc._qt import MainWidget
@@ -136,3 +136,14 @@ def mouse(qtbot) -> Callable:
         return Mouse(qtbot, viewer)
 
     return made
+
+
+@pytest.fixture
+def point_at() -> Callable:
+    """Bring the mouse to a widget."""
+
+    def pointed(widget) -> None:
+        at = QPointF(widget.rect().center())
+        QApplication.sendEvent(widget, QEnterEvent(at, at, at))
+
+    return pointed

@@ -112,7 +112,7 @@ def test_named_structures(viewer, widget, wait):
     names = [layer.name for layer in viewer.layers]
     assert names == ["eye", "eye vessel probability", "eye labels"]
     assert widget.controller.classes.chosen.name == "vessel"
-    widget.models.setCurrentText("other")
+    widget.models.value = "other"
     assert not panel.isVisible()
 
 
@@ -120,7 +120,7 @@ def test_named_structures(viewer, widget, wait):
 
 
 def test_image_chooser_follows_the_layers(viewer, eye, widget, picture):
-    chooser = widget.images
+    chooser = widget.images.native
     assert texts(chooser) == ["eye"]
     other = viewer.add_image(picture, name="other")
     viewer.add_labels(np.zeros((9, 9), int))
@@ -145,8 +145,8 @@ def test_image_chooser_follows_the_layers(viewer, eye, widget, picture):
     assert widget.cluster_panel.button.isEnabled()
 
 
-def test_model_chooser_sees_new_models(widget, models, monkeypatch, tmp_path):
-    chooser = widget.models
+def test_model_chooser_sees_new_models(widget, models, monkeypatch, tmp_path, point_at):
+    chooser = widget.models.native
     assert {"tiny", "other"} <= set(texts(chooser))
     assert chooser.currentText() == "tiny"
     chooser.setCurrentText("other")
@@ -154,8 +154,7 @@ def test_model_chooser_sees_new_models(widget, models, monkeypatch, tmp_path):
     assert widget.cluster_panel.slider.maximum() == 6
     (tmp_path / "third.safetensors").write_bytes(b"nonsense")
     monkeypatch.setenv("LOCALDISC_MODELS", str(tmp_path))
-    chooser.showPopup()
-    chooser.hidePopup()
+    point_at(chooser)
     assert "third" in texts(chooser)
 
 
@@ -163,13 +162,12 @@ def test_model_chooser_sees_new_models(widget, models, monkeypatch, tmp_path):
 
 
 def test_a_damaged_model_is_a_sentence(
-    qtbot, viewer, widget, notifications, monkeypatch, tmp_path
+    qtbot, viewer, widget, notifications, monkeypatch, tmp_path, point_at
 ):
     (tmp_path / "third.safetensors").write_bytes(b"nonsense")
     monkeypatch.setenv("LOCALDISC_MODELS", str(tmp_path))
-    widget.models.showPopup()
-    widget.models.hidePopup()
-    widget.models.setCurrentText("third")
+    point_at(widget.models.native)
+    widget.models.value = "third"
     assert "damaged" in notifications[-1].message
     assert "Traceback" not in notifications[-1].message
     widget.cluster_panel.button.click()

@@ -1,12 +1,17 @@
-"""What the first clicks need is loaded while the window is looked at."""
+"""What is loaded early, what is done soon, and what is done in a thread."""
 
+import gc
 import importlib.util
 import threading
+import weakref
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_localdisc._qt import threads as warm_up
+from napari_localdisc._qt.threads import QtPacer, QtRunner
 
 
 @pytest.fixture
@@ -49,3 +54,79 @@ def test_what_is_loaded_is_there():
     for modules in warm_up.STAGES.values():
         for name in modules:
             assert importlib.util.find_spec(name)
+
+
+# The pacer
+
+
+def test_the_last_call_for_a_purpose_counts(qtbot):
+    pacer, called = QtPacer(), []
+    for number in range(3):
+        pacer.soon("draw", 30, partial(called.append, number))
+    pacer.soon("save", 60_000, partial(called.append, "save"))
+    assert called == []
+    qtbot.waitUntil(lambda: called == [2])
+    pacer.soon("draw", 0, partial(called.append, "at once"))
+    qtbot.waitUntil(lambda: called == [2, "at once"])
+    pacer.soon("draw", 20, partial(called.append, "never"))
+    pacer.stop()
+    qtbot.wait(100)
+    assert called == [2, "at once"]
+
+
+def test_a_call_that_waits_is_not_put_off(qtbot):
+    pacer, called = QtPacer(), []
+    for number in range(100):
+        pacer.soon("draw", 50, partial(called.append, number))
+        qtbot.wait(10)
+    assert len(called) > 3
+
+
+# The runner
+
+
+class Result:
+    """Something that is large."""
+
+
+def test_what_a_run_made_is_not_kept(qtbot):
+    made, shown = [], []
+
+    def work():
+        yield 1, 1
+        result = Result()
+        made.append(weakref.ref(result))
+        return result
+
+    def on_result(result):
+        shown.append(type(result))
+
+    job = SimpleNamespace(cancelled=False)
+    QtRunner().start(job, work, lambda _: None, on_result, pytest.fail)
+    gone = weakref.ref(on_result)
+    del on_result
+    qtbot.waitUntil(lambda: shown == [Result], timeout=5000)
+
+    def forgotten():
+        gc.collect()
+        return made[0]() is None and gone() is None
+
+    qtbot.waitUntil(forgotten, timeout=5000)
+
+
+def test_errors_come_back_and_a_cancelled_run_says_nothing(qtbot):
+    heard, go_on = [], threading.Event()
+
+    def broken():
+        yield 1, 2
+        go_on.wait(5)
+        raise RuntimeError("not enough memory")
+
+    jobs = [SimpleNamespace(cancelled=False) for _ in range(2)]
+    for job in jobs:
+        QtRunner().start(job, broken, lambda _: None, heard.append, heard.append)
+    jobs[1].cancelled = True
+    go_on.set()
+    qtbot.waitUntil(lambda: bool(heard), timeout=5000)
+    qtbot.wait(100)
+    assert [str(error) for error in heard] == ["not enough memory"]

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +20,8 @@ from PIL import Image
 from napari_localdisc.batch.dask_cluster import gpu_resources, own_device
 from napari_localdisc.batch.recipes import ClusterRecipe
 from napari_localdisc.batch.run import run_tasks
-from napari_localdisc.batch.tasks import Job, plan_tasks
-from napari_localdisc.core.errors import Cancelled, FileError, ModelError
+from napari_localdisc.batch.tasks import Job, Outcome, plan_tasks
+from napari_localdisc.core.errors import FileError, ModelError
 from napari_localdisc.core.model.model import load_model
 
 
@@ -27,12 +29,12 @@ from napari_localdisc.core.model.model import load_model
 def pictures(tmp_path):
     """Make a folder of small bright images that differ."""
 
-    def made(count: int) -> list[Path]:
+    def made(number_of_images: int) -> list[Path]:
         folder = tmp_path / "images"
         folder.mkdir()
         rng = np.random.default_rng(0)
         paths = []
-        for number in range(count):
+        for number in range(number_of_images):
             path = folder / f"{number:03}.png"
             noise = rng.integers(60, 255, (64, 64, 3)).astype(np.uint8)
             Image.fromarray(noise).save(path)
@@ -51,6 +53,10 @@ def planned(paths, folder, recipe):
     return plan_tasks(paths, folder, recipe.endings)
 
 
+def ended(outcomes) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
 def complete(tasks) -> bool:
     for task in tasks:
         labels = tifffile.imread(task.outputs[0])
@@ -64,27 +70,78 @@ def test_all_cores_write_every_image_once(pictures, job, tmp_path):
 
     before = torch.get_num_threads()
     tasks = planned(pictures(7), tmp_path / "out", job.recipe)
-    outcomes = []
-    run_tasks(tasks, job, outcomes.append, workers=3)
+    outcomes = ended(run_tasks(tasks, job, workers=3))
     assert Counter(outcome.state for outcome in outcomes) == {"written": 7}
     assert {outcome.task for outcome in outcomes} == set(tasks)
     assert complete(tasks)
     assert torch.get_num_threads() == before
-    again = []
-    run_tasks(tasks, job, again.append)
+    again = ended(run_tasks(tasks, job))
     assert Counter(outcome.state for outcome in again) == {"skipped": 7}
 
 
-def test_cancelling_keeps_what_is_done(pictures, job, tmp_path):
+def test_closing_keeps_what_is_done(pictures, job, tmp_path):
     tasks = planned(pictures(12), tmp_path / "out", job.recipe)
-    outcomes = []
-    with pytest.raises(Cancelled):
-        run_tasks(
-            tasks, job, outcomes.append, workers=1, cancel=lambda: len(outcomes) >= 3
-        )
-    done = [outcome.task for outcome in outcomes]
-    assert 3 <= len(done) < 12
-    assert complete(done)
+    outcomes = run_tasks(tasks, job, workers=1)
+    done = [outcome.task for outcome in islice(filter(None, outcomes), 3)]
+    outcomes.close()
+    written = [task for task in tasks if task.outputs[0].exists()]
+    assert set(done) <= set(written)
+    assert len(written) < 12
+    assert complete(written)
+
+
+def test_closing_stops_within_an_image(pictures, job, tmp_path, monkeypatch):
+    """The image that is being worked on is given up after its tile."""
+    asked = threading.Event()
+
+    def endless(self, image, model, progress=None):
+        for number in count():
+            asked.set()
+            time.sleep(0.01)
+            progress(number, number + 1)
+
+    monkeypatch.setattr(ClusterRecipe, "make", endless)
+    outcomes = run_tasks(planned(pictures(3), tmp_path / "out", job.recipe), job)
+    assert next(outcomes) is None  # nothing has ended, and the caller may stop it
+    assert asked.wait(10)
+    start = time.monotonic()
+    outcomes.close()
+    assert time.monotonic() - start < 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"),
+    [({}, 4), ({"spare_cores": 1}, 3), ({"spare_cores": 9}, 1), ({"workers": 2}, 2)],
+)
+def test_so_many_images_at_once(pictures, job, tmp_path, monkeypatch, options, at_once):
+    """One a core; a window may keep cores for itself."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    lock, busy, most = threading.Lock(), Counter(), Counter()
+    all_there = threading.Barrier(at_once)
+
+    def make(self, image, model, progress=None):
+        with lock:
+            busy["now"] += 1
+            most["ever"] = max(most["ever"], busy["now"])
+        all_there.wait(10)
+        with lock:
+            busy["now"] -= 1
+        return (np.ones(image.shape[:2], np.uint8),)
+
+    monkeypatch.setattr(ClusterRecipe, "make", make)
+    tasks = planned(pictures(12), tmp_path / "out", job.recipe)
+    outcomes = ended(run_tasks(tasks, job, **options))
+    assert [outcome.state for outcome in outcomes] == ["written"] * 12
+    assert most["ever"] == at_once
+
+
+def test_tiles_are_told(pictures, job, tmp_path):
+    tasks = planned(pictures(1), tmp_path / "out", job.recipe)
+    told = []
+    ended(run_tasks(tasks, job, on_tile=lambda *tile: told.append(tile)))
+    assert {task for task, _, _ in told} == set(tasks)
+    assert told[-1][1] == told[-1][2] > 0
 
 
 def test_what_may_pass_is_tried_again(pictures, job, tmp_path, monkeypatch):
@@ -99,15 +156,14 @@ def test_what_may_pass_is_tried_again(pictures, job, tmp_path, monkeypatch):
 
     monkeypatch.setattr(ClusterRecipe, "make", flaky)
     tasks = planned(pictures(2), tmp_path / "out", job.recipe)
-    outcomes = []
-    run_tasks(tasks, job, outcomes.append, workers=1)
+    outcomes = ended(run_tasks(tasks, job, workers=1))
     assert [outcome.state for outcome in outcomes] == ["written"] * 2
 
 
 def test_another_model_of_the_name_is_refused(pictures, job, tmp_path):
     wrong = Job(job.recipe, "tiny", "0" * 16)
     with pytest.raises(ModelError, match="another one here"):
-        run_tasks(planned(pictures(1), tmp_path, job.recipe), wrong, print)
+        next(run_tasks(planned(pictures(1), tmp_path, job.recipe), wrong))
 
 
 def test_what_killed_processes_left_is_removed(pictures, job, tmp_path):
@@ -118,7 +174,7 @@ def test_what_killed_processes_left_is_removed(pictures, job, tmp_path):
     for path in (left, other):
         path.write_text("half")
         os.utime(path, (time.time() - 60,) * 2)
-    run_tasks(tasks, job, lambda outcome: None)
+    ended(run_tasks(tasks, job))
     assert not left.exists()
     assert other.exists()
 
@@ -126,10 +182,10 @@ def test_what_killed_processes_left_is_removed(pictures, job, tmp_path):
 def test_no_scheduler_there_is_a_sentence(pictures, job, tmp_path, monkeypatch):
     tasks = planned(pictures(1), tmp_path / "out", job.recipe)
     with pytest.raises(FileError, match="no scheduler file"):
-        run_tasks(tasks, job, print, scheduler="gone")
+        next(run_tasks(tasks, job, scheduler="gone"))
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(FileError, match=r"napari-localdisc\[cluster\]"):
-        run_tasks(tasks, job, print, scheduler="tcp://127.0.0.1:1")
+        next(run_tasks(tasks, job, scheduler="tcp://127.0.0.1:1"))
 
 
 def start(module: str, *arguments: str) -> subprocess.Popen:
@@ -170,13 +226,10 @@ def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
     with Client(scheduler_file=file, timeout="60s") as client:
         client.wait_for_workers(2, timeout=60)
     outcomes = []
-
-    def tell(outcome) -> None:
+    for outcome in filter(None, run_tasks(tasks, job, scheduler=file)):
         outcomes.append(outcome)
         if len(outcomes) == 4:
             victim.send_signal(signal.SIGKILL)
-
-    run_tasks(tasks, job, tell, scheduler=file)
     assert victim.wait() == -signal.SIGKILL
     assert {outcome.worker for outcome in outcomes[:4]} == {"one"}
     assert {outcome.worker for outcome in outcomes[-4:]} == {"two"}
@@ -187,8 +240,7 @@ def test_a_lost_worker_loses_nothing(cluster, pictures, job, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == [
         task.outputs[0].name for task in tasks
     ]
-    again = []
-    run_tasks(tasks, job, again.append, scheduler=file)
+    again = ended(run_tasks(tasks, job, scheduler=file))
     assert {outcome.state for outcome in again} == {"skipped"}
 
 
@@ -232,8 +284,7 @@ def test_after_kill_9_the_command_goes_on(pictures, job, models, tmp_path):
     tasks = planned(paths, out, job.recipe)
     done = [task for task in tasks if task.outputs[0].exists()]
     assert complete(done)
-    outcomes = []
-    run_tasks(tasks, job, outcomes.append)
+    outcomes = ended(run_tasks(tasks, job))
     states = Counter(outcome.state for outcome in outcomes)
     assert states["skipped"] == len(done)
     assert states["skipped"] + states["written"] == 60

@@ -8,15 +8,20 @@ import tifffile
 from PIL import Image
 
 from napari_localdisc.batch.recipes import ClusterRecipe, StructureRecipe
-from napari_localdisc.batch.tasks import plan_tasks, run_task
+from napari_localdisc.batch.tasks import Job, Outcome, Task, plan_tasks, run_task
 from napari_localdisc.core.errors import Cancelled, FileError, LocalDiscError
 from napari_localdisc.core.model.model import load_model
-from napari_localdisc.io.labels.tiff import read_made_by
+from napari_localdisc.io.labels import read_made_by
 
 
 @pytest.fixture
 def model(models):
     return load_model("tiny", "cpu")
+
+
+def make(task: Task, recipe, model, progress=None, **options) -> Outcome:
+    job = Job(recipe, model.card.name, model.hash, **options)
+    return run_task(task, job, model, progress)
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def task(tmp_path, picture):
 def test_labels_are_written_with_what_made_them(task, model):
     seen = []
     recipe = ClusterRecipe(5)
-    outcome = run_task(task, recipe, model, progress=lambda *tile: seen.append(tile))
+    outcome = make(task, recipe, model, progress=lambda *tile: seen.append(tile))
     assert outcome.state == "written"
     assert seen[-1][0] == seen[-1][1]
     labels = tifffile.imread(task.outputs[0])
@@ -42,14 +47,14 @@ def test_labels_are_written_with_what_made_them(task, model):
 
 
 def test_done_is_skipped_and_other_settings_are_refused(task, model):
-    assert run_task(task, ClusterRecipe(5), model).state == "written"
+    assert make(task, ClusterRecipe(5), model).state == "written"
     before = task.outputs[0].stat().st_mtime_ns
-    assert run_task(task, ClusterRecipe(5), model).state == "skipped"
-    refused = run_task(task, ClusterRecipe(6), model)
+    assert make(task, ClusterRecipe(5), model).state == "skipped"
+    refused = make(task, ClusterRecipe(6), model)
     assert refused.state == "failed"
     assert "other settings" in refused.reason
     assert task.outputs[0].stat().st_mtime_ns == before
-    replaced = run_task(task, ClusterRecipe(6), model, overwrite=True)
+    replaced = make(task, ClusterRecipe(6), model, overwrite=True)
     assert replaced.state == "written"
     assert read_made_by(task.outputs[0])["clusters"] == 6
 
@@ -58,32 +63,32 @@ def test_a_file_of_another_program_is_not_touched(task, model):
     output = task.outputs[0]
     output.parent.mkdir()
     output.write_text("precious")
-    assert run_task(task, ClusterRecipe(), model).state == "failed"
+    assert make(task, ClusterRecipe(), model).state == "failed"
     assert output.read_text() == "precious"
 
 
 def test_a_dry_run_writes_nothing(task, model):
-    assert run_task(task, ClusterRecipe(), model, dry_run=True).state == "planned"
+    assert make(task, ClusterRecipe(), model, dry_run=True).state == "planned"
     assert not task.outputs[0].parent.exists()
 
 
 def test_a_half_done_structure_is_done_again(task, model, tmp_path):
     recipe = StructureRecipe("vessel")
     (pair,) = plan_tasks([task.source], tmp_path, recipe.endings)
-    assert run_task(pair, recipe, model).state == "written"
+    assert make(pair, recipe, model).state == "written"
     mask, probability = (tifffile.imread(path) for path in pair.outputs)
     assert mask.dtype == np.uint8
     assert probability.dtype == np.float32
     np.testing.assert_array_equal(mask, probability >= 0.5)
     pair.outputs[1].unlink()
-    assert run_task(pair, recipe, model).state == "written"
+    assert make(pair, recipe, model).state == "written"
 
 
 def test_trouble_is_an_outcome_that_names_the_image(model, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     sources = [tmp_path / "bad.png", tmp_path / "gone.png"]
     tasks = plan_tasks(sources, tmp_path / "out", ClusterRecipe().endings)
-    reasons = [run_task(task, ClusterRecipe(), model).reason for task in tasks]
+    reasons = [make(task, ClusterRecipe(), model).reason for task in tasks]
     assert "bad.png is not an image" in reasons[0]
     assert "There is no file" in reasons[1]
     assert not (tmp_path / "out").exists()
@@ -94,7 +99,7 @@ def test_even_a_fault_of_ours_is_an_outcome(task, model, monkeypatch):
         raise KeyError("oh")
 
     monkeypatch.setattr(ClusterRecipe, "make", fault)
-    outcome = run_task(task, ClusterRecipe(), model)
+    outcome = make(task, ClusterRecipe(), model)
     assert outcome.state == "failed"
     assert "a.png: unexpected KeyError" in outcome.reason
 
@@ -104,7 +109,7 @@ def test_cancelling_is_not_a_failure(task, model):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        run_task(task, ClusterRecipe(), model, progress=stop)
+        make(task, ClusterRecipe(), model, progress=stop)
 
 
 def test_recipes_check_the_model(model):
@@ -150,7 +155,7 @@ def test_an_ome_zarr_image_becomes_ome_zarr_labels(ome_zarr_image, model, tmp_pa
     assert sources == [ome_zarr_image]
     (task,) = plan_tasks(sources, tmp_path / "out", recipe.endings)
     assert task.outputs == (tmp_path / "out" / "slide_clusters.ome.zarr",)
-    outcome = run_task(task, recipe, model)
+    outcome = make(task, recipe, model)
     assert outcome.state == "written", outcome.reason
     (labels,) = read_labels(task.outputs[0])
     assert labels.placement["scale"] == [0.5, 0.25]
@@ -158,17 +163,17 @@ def test_an_ome_zarr_image_becomes_ome_zarr_labels(ome_zarr_image, model, tmp_pa
     assert labels.image == "slide.ome.zarr"
     expected = embed(read_image(ome_zarr_image), model).clusters(5)
     assert np.mean(labels.labels.compute() == expected) > 0.99
-    assert run_task(task, recipe, model).state == "skipped"
-    assert run_task(task, ClusterRecipe(6), model).state == "failed"
+    assert make(task, recipe, model).state == "skipped"
+    assert make(task, ClusterRecipe(6), model).state == "failed"
     structure = StructureRecipe("vessel")
     (task,) = plan_tasks(sources, tmp_path / "out", structure.endings)
     assert task.outputs == (tmp_path / "out" / "slide_vessel.ome.zarr",)
-    assert run_task(task, structure, model).state == "written"
+    assert make(task, structure, model).state == "written"
     (mask,) = read_labels(task.outputs[0])
     assert mask.names == {1: "vessel"}
     expected = embed(read_image(ome_zarr_image), model).structure("vessel") >= 0.5
     assert np.mean(mask.labels.compute() == expected) > 0.999
-    refused = run_task(task, StructureRecipe("vessel", flips=2), model, overwrite=True)
+    refused = make(task, StructureRecipe("vessel", flips=2), model, overwrite=True)
     assert "leave out --flips" in refused.reason
 
 
@@ -186,7 +191,7 @@ def test_a_very_large_tiff_is_read_by_blocks(model, tmp_path, monkeypatch):
     with pytest.raises(FileError, match="600×640 pixels and is not read whole"):
         large.check_fits(path)
     (task,) = plan_tasks([path], tmp_path / "out", ClusterRecipe().endings)
-    outcome = run_task(task, ClusterRecipe(), model)
+    outcome = make(task, ClusterRecipe(), model)
     assert outcome.state == "written", outcome.reason
     (labels,) = read_labels(task.outputs[0])
     expected = embed(noise, model).clusters(8)

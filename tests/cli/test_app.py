@@ -2,6 +2,7 @@
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_localdisc.cli import demo, main
+from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
@@ -61,6 +62,12 @@ def scans(folder, tmp_path):
     for name in ("a.jpg", "b.jpg"):
         (alone / name).write_bytes((folder / name).read_bytes())
     return alone
+
+
+def test_every_module_of_a_command_is_a_command():
+    assert {module.name for module in pkgutil.iter_modules(commands.__path__)} == {
+        *COMMANDS
+    }
 
 
 def test_help_lists_what_there_is(localdisc):
@@ -169,6 +176,32 @@ def test_similar_writes_floats_and_a_mask(localdisc, scans, tmp_path):
     assert refused.exit_code == 1
     assert "is there already" in refused.stderr
     assert localdisc(*given, "-m", "tiny", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (("--threshold", 0.4), {"threshold": 0.4}),
+        (("--connected",), {"connected": True}),
+        (("--smooth", "--minimum-size", 30), {"smooth": True, "minimum_size": 30}),
+    ],
+)
+def test_similar_shapes_the_mask_as_asked(localdisc, scans, tmp_path, options, asked):
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.model.model import load_model
+
+    given = ("similar", scans / "a.jpg", "--at", "80,60", "-m", "tiny")
+    given = (*given, "-o", tmp_path / "similar.tif", *options)
+    refused = localdisc(*given)
+    assert refused.exit_code == 2
+    assert "--mask FILE" in refused.stderr
+    result = localdisc(*given, "--mask", tmp_path / "mask.tif")
+    assert result.exit_code == 0, result.stderr
+    image = np.asarray(Image.open(scans / "a.jpg"))
+    embedding = embed(image, load_model("tiny", "cpu"))
+    mask = tifffile.imread(tmp_path / "mask.tif")
+    np.testing.assert_array_equal(mask, embedding.mask([(80, 60)], **asked))
+    assert not np.array_equal(mask, embedding.mask([(80, 60)]))
 
 
 @pytest.mark.parametrize(
@@ -365,14 +398,6 @@ def test_a_damaged_model_is_named_and_the_others_listed(
     assert result.exit_code == 1
     assert "bad.safetensors is damaged" in result.stderr
     assert "tiny" in result.stdout
-
-
-def test_demo_hands_on_to_the_demo(localdisc, monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(demo, "run", lambda screenshot=None: asked.append(screenshot))
-    assert localdisc("demo").exit_code == 0
-    assert localdisc("demo", "--screenshot", tmp_path / "x.png").exit_code == 0
-    assert asked == [None, tmp_path / "x.png"]
 
 
 def test_main_returns_the_exit_code(models, scans, tmp_path, capfd):

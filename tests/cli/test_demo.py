@@ -1,59 +1,99 @@
 """The demo: what it refuses, and the picture it draws."""
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
-from napari_localdisc.cli import demo
-from napari_localdisc.core.errors import LocalDiscError
-
-
-def test_no_screen_points_to_the_picture(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(demo, "has_screen", lambda: False)
-    with pytest.raises(LocalDiscError, match=r"no screen .*--screenshot demo\.png"):
-        demo.run()
+from napari_localdisc.cli.app import build_app
 
 
-def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(demo, "has_screen", lambda: True)
-    monkeypatch.setattr(demo, "missing_packages", lambda virtual_screen: ["libegl1"])
-    with pytest.raises(LocalDiscError, match="apt-get install libegl1"):
-        demo.run()
+def run(*arguments: object) -> Result:
+    given = ["demo", *(str(argument) for argument in arguments)]
+    return CliRunner().invoke(build_app(), given)
 
 
-def test_missing_qt_is_named(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Start a shell script in the place of Python."""
+
+    def written(*lines: str) -> None:
+        file = tmp_path / "python"
+        file.write_text("\n".join(["#!/bin/sh", *lines]))
+        file.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(file))
+
+    return written
+
+
+on_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="about X screens"
+)
+
+
+@on_linux
+def test_no_screen_points_to_the_picture(no_screen):
+    result = run()
+    assert result.exit_code == 1
+    assert "no screen" in result.stderr
+    assert "--screenshot demo.png" in result.stderr
+
+
+@on_linux
+def test_no_virtual_screen_names_what_to_install(no_screen, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    result = run("--screenshot", tmp_path / "demo.png")
+    assert result.exit_code == 1
+    assert "apt-get install xvfb xauth" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", ["napari", "qt"])
+def test_missing_qt_is_named(monkeypatch: pytest.MonkeyPatch, missing):
     known = importlib.util.find_spec
+    hidden = {"napari": ("napari",)}.get(missing, ("PyQt", "PySide"))
     monkeypatch.setattr(
         importlib.util,
         "find_spec",
-        lambda name: None if name in demo.BINDINGS else known(name),
+        lambda name: None if name.startswith(hidden) else known(name),
     )
-    with pytest.raises(LocalDiscError, match=r"napari-localdisc\[all\]"):
-        demo.run()
+    result = run()
+    assert result.exit_code == 1
+    assert "napari-localdisc[all]" in result.stderr
 
 
-def test_unwritable_pictures_are_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(demo, "virtual_screen", lambda: pytest.fail("too late"))
-    with pytest.raises(LocalDiscError, match=r"demo\.docx is no picture"):
-        demo.run(tmp_path / "demo.docx")
+def test_unwritable_pictures_are_refused_at_once(tmp_path: Path, python):
+    python(f"touch {tmp_path}/started")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(LocalDiscError, match=r"folder\.png is a folder"):
-        demo.run(tmp_path / "folder.png")
-    with pytest.raises(LocalDiscError, match=r"there is no folder .*nowhere"):
-        demo.run(tmp_path / "nowhere" / "demo.png")
+    for name, said in (
+        ("demo.docx", "demo.docx is no picture"),
+        ("folder.png", "folder.png is a folder"),
+        ("nowhere/demo.png", "there is no folder"),
+    ):
+        result = run("--screenshot", tmp_path / name)
+        assert result.exit_code == 1
+        assert said in result.stderr
+    assert not (tmp_path / "started").exists()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="draws on Xvfb")
-def test_picture_shows_the_photograph_and_its_structures(tmp_path: Path):
+@on_linux
+def test_picture_shows_the_photograph_and_its_structures(no_screen, tmp_path: Path):
     """The whole path, in the process and on the screen that the command uses."""
     target = tmp_path / "demo.png"
-    demo.run(target)
+    result = run("--screenshot", target)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{target}\n"
     picture = np.asarray(Image.open(target).convert("RGB"))
     assert picture.shape == (900, 1600, 3)
     left, right = picture[200:700, 340:800], picture[200:700, 800:1260]
@@ -65,17 +105,26 @@ def test_picture_shows_the_photograph_and_its_structures(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["demo.png"]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="draws on Xvfb")
-def test_failure_of_the_drawing_process_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho a warning >&2\necho no luck >&2\nexit 3\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(LocalDiscError, match=r"^no luck$"):
-        demo.run(tmp_path / "demo.png")
-    python.write_text("#!/bin/sh\nexit 3\n")
-    with pytest.raises(LocalDiscError, match="ended with status 3"):
-        demo.run(tmp_path / "demo.png")
+@on_linux
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("echo a warning >&2", "echo no luck >&2", "exit 1"), "no luck"),
+        (("echo no >&2", "echo luck >&2", "exit 134"), "no luck"),
+        (("exit 3",), "napari ended with status 3"),
+    ],
+)
+def test_failure_of_the_drawing_process_is_told(tmp_path: Path, python, lines, said):
+    python(*lines)
+    result = run("--screenshot", tmp_path / "demo.png")
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {said}\n"
     assert not (tmp_path / "demo.png").exists()
+
+
+@on_linux
+def test_the_window_is_a_process_whose_end_is_awaited(tmp_path: Path, python):
+    python(f'echo "$@" > {tmp_path}/asked', "exit 3")
+    result = run()
+    assert (tmp_path / "asked").read_text() == "-m napari_localdisc._qt.demo\n"
+    assert result.exit_code == 3

@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from napari_localdisc.cli.app import build_app
-from napari_localdisc.io.labels import LabelMap, read_labels, write_labels
+from napari_localdisc.io.labels import FORMATS, LabelMap, read_labels, write_labels
 from napari_localdisc.io.labels.tiff import write_tiff
 
 RED = (1.0, 0.0, 0.0, 1.0)
@@ -116,3 +116,9 @@ def test_help_has_examples():
     result = localdisc("export", "--help")
     assert result.exit_code == 0
     assert "localdisc export" in result.stdout.split("Examples")[1]
+
+
+def test_help_names_every_format():
+    said = localdisc("export", "--help").stdout
+    words = said.replace(",", " ").replace("(", " ").split()
+    assert set(FORMATS) <= set(words)

@@ -1,14 +1,14 @@
 """Is there a screen, and the virtual one where there is none."""
 
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from napari_localdisc.cli import screen as system_libraries
-from napari_localdisc.cli import screen as virtual_screen
-from napari_localdisc.cli.screen import has_screen
+from napari_localdisc.cli.screen import has_screen, on_virtual_screen
 from napari_localdisc.core.errors import LocalDiscError
 
 pytestmark = pytest.mark.skipif(
@@ -39,58 +39,36 @@ def test_wayland_screen_that_answers(tmp_path: Path):
         assert has_screen(environ)
 
 
-def test_virtual_screen_is_there_within_the_block_only():
-    with virtual_screen.virtual_screen(320, 240) as environ:
-        assert environ["QT_QPA_PLATFORM"] == "xcb"
-        assert has_screen(environ)
-        with virtual_screen.virtual_screen(320, 240) as other:
-            assert other["DISPLAY"] != environ["DISPLAY"]
-        assert not has_screen(other)
-    assert not has_screen(environ)
+def test_virtual_screen_is_there_for_the_command_only(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    code = (
+        "import os; from napari_localdisc.cli.screen import has_screen;"
+        "print(has_screen(), os.environ['DISPLAY'], os.environ['QT_QPA_PLATFORM'])"
+    )
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    command = on_virtual_screen([sys.executable, "-c", code], 320, 240)
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found, display, platform = said.split()
+    assert found == "True"
+    assert platform == "xcb"
+    end = time.monotonic() + 10  # it is told to end, and not awaited
+    while has_screen({"DISPLAY": display}) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not has_screen({"DISPLAY": display})
 
 
-def test_server_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    server = tmp_path / "Xvfb"
-    server.write_text("#!/bin/sh\necho no room on this ship >&2\nexit 1\n")
-    server.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with (
-        pytest.raises(LocalDiscError, match="did not start: no room on this ship"),
-        virtual_screen.virtual_screen(),
-    ):
-        pytest.fail("the block must not run")
+def test_the_status_of_the_command_is_passed_on():
+    command = on_virtual_screen([sys.executable, "-c", "raise SystemExit(7)"])
+    assert subprocess.run(command, check=False).returncode == 7
 
 
-def test_server_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    server = tmp_path / "Xvfb"
-    server.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/number\nexec sleep 60\n")
-    server.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(virtual_screen, "START_SECONDS", 0.5)
-    with (
-        pytest.raises(LocalDiscError, match="it gave no reason"),
-        virtual_screen.virtual_screen(),
-    ):
-        pytest.fail("the block must not run")
-    number = (tmp_path / "number").read_text().strip()
-    assert not Path("/proc", number).exists()
-
-
-def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(system_libraries.LIBRARIES, "libnone.so.9", "libnone9")
-    monkeypatch.setattr(system_libraries, "FONT_FOLDERS", (str(tmp_path),))
-    expected = {"libnone9", "xvfb", "xauth", "fonts-dejavu-core"}
-    assert expected <= set(system_libraries.missing_packages(virtual_screen=True))
-    assert "xvfb" not in system_libraries.missing_packages(virtual_screen=False)
-    with (
-        pytest.raises(LocalDiscError, match=r"apt-get install .*libnone9.* xvfb"),
-        virtual_screen.virtual_screen(),
-    ):
-        pytest.fail("the block must not run")
+    with pytest.raises(LocalDiscError, match="apt-get install xvfb xauth"):
+        on_virtual_screen(["true"])
 
 
-def test_nothing_is_missing_elsewhere(monkeypatch: pytest.MonkeyPatch):
+def test_there_is_always_a_screen_elsewhere(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "platform", "win32")
-    assert system_libraries.missing_packages(virtual_screen=True) == []
     assert has_screen({})

@@ -7,11 +7,12 @@ import threading
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.model.model import Model, load_model
-from napari_localdisc.io import cache as cache_entries
 from napari_localdisc.io import cache as caching
 from napari_localdisc.io.cache import EmbeddingCache, cached_embed, content_hash
 
@@ -32,7 +33,12 @@ def embedding(picture, model):
 
 
 def entries(cache):
-    return sorted(path for path in cache.folder.iterdir() if path.is_dir())
+    return sorted(cache.folder.glob("*.safetensors"))
+
+
+def making(cache):
+    """What is being made, or was when its program was killed."""
+    return sorted(cache.folder.glob(".making-*"))
 
 
 def test_hit_is_the_same_bit_for_bit(cache, picture, model, embedding):
@@ -112,28 +118,58 @@ def test_newest_stays_even_if_larger_than_the_limit(cache, picture, embedding, m
     assert tiny.load(picture, model) is not None
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "no chunk", "no metadata", "other"])
+@pytest.mark.parametrize(
+    "harm", ["flip", "cut", "empty", "header", "grid", "other", "no tensor"]
+)
 def test_damaged_entry_is_a_miss_and_goes(cache, picture, embedding, model, harm):
     cache.store(picture, embedding)
     (entry,) = entries(cache)
-    chunk = max(entry.rglob("*"), key=lambda path: path.stat().st_size)
-    content = bytearray(chunk.read_bytes())
+    content = entry.read_bytes()
+    with safe_open(entry, "pt") as file:
+        about, said = file.metadata()["about"], file.metadata()
+    height = f"{picture.shape[:2]}"[1:-1]
+    assert height in about
     if harm == "flip":
-        content[1000] ^= 1
-        chunk.write_bytes(content)
+        entry.write_bytes(content[:-1000] + b"?" + content[-999:])
     elif harm == "cut":
-        chunk.write_bytes(content[:1000])
-    elif harm == "no chunk":
-        chunk.unlink()
-    elif harm == "no metadata":
-        (entry / "zarr.json").write_text("{")
+        entry.write_bytes(content[:-1000])
+    elif harm == "empty":
+        entry.write_bytes(b"")
+    elif harm == "header":
+        entry.write_bytes(content[:20] + b"{" + content[21:])
+    elif harm == "grid":
+        wrong = height.translate(str.maketrans("0123456789", "1234567890"))
+        entry.write_bytes(content.replace(height.encode(), wrong.encode(), 1))
+    elif harm == "other":
+        entry.write_bytes(content.replace(model.hash.encode(), b"0" * 16))
     else:
-        file = entry / "zarr.json"
-        file.write_text(file.read_text().replace(model.hash, "0" * 16))
+        tensors = load_file(entry)
+        del tensors["probability"]
+        save_file(tensors, entry, said)
+    assert entry.read_bytes() != content
     assert cache.load(picture, model) is None
     assert entries(cache) == []
     cache.store(picture, embedding)
     assert cache.load(picture, model) is not None
+
+
+def zarr_entry(cache, name):
+    """What versions before this one kept: a folder."""
+    folder = cache.folder / name
+    (folder / "vectors" / "c").mkdir(parents=True)
+    (folder / "vectors" / "c" / "0").write_bytes(bytes(50_000))
+    return folder
+
+
+def test_entries_of_earlier_versions_are_counted_and_go(cache, picture, embedding):
+    old = zarr_entry(cache, "ab" * 20)
+    assert cache.total_size() == 50_000
+    cache.clear()
+    assert not old.exists()
+    old = zarr_entry(cache, "cd" * 20)
+    cache.store(picture, embedding)
+    assert not old.exists()
+    assert cache.total_size() == entries(cache)[0].stat().st_size
 
 
 def test_clear_spares_what_is_not_ours(cache, picture, embedding):
@@ -168,33 +204,64 @@ def test_writers_at_once(cache, picture, embedding, model):
     assert len(entries(cache)) == 1
 
 
-KILLED = """
-import os, signal, sys
+STORING = """
+import os, signal, sys, threading, time
 import numpy as np
+import safetensors.torch
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.model.model import load_model
-from napari_localdisc.io import cache, cache_entries
+from napari_localdisc.io.cache import EmbeddingCache
 
-def arrays(embedding, all_of_them=cache_entries._arrays):
-    for count, item in enumerate(all_of_them(embedding)):
-        if count == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield item
-
-cache_entries._arrays = arrays
 picture = np.load(sys.argv[1])
-folder = cache.EmbeddingCache(sys.argv[2])
-folder.store(picture, embed(picture, load_model("tiny", "cpu"), precision="float32"))
+embedding = embed(picture, load_model("tiny", "cpu"), precision="float32")
+cache = EmbeddingCache(sys.argv[2])
+save, begun = safetensors.torch.save_file, threading.Event()
+
+def save_half(tensors, path, said):
+    save(tensors, path, said)
+    os.truncate(path, os.path.getsize(path) // 2)
+    begun.set()
+    in_the_middle()
+
+safetensors.torch.save_file = save_half
+"""
+
+KILLED = """
+def in_the_middle():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+cache.store(picture, embedding)
+"""
+
+CLOSED = """
+def in_the_middle():
+    time.sleep(60)
+
+# As with threads of Qt, Python does not wait for it
+threading.Thread(target=cache.store, args=(picture, embedding), daemon=True).start()
+begun.wait()
 """
 
 
+@pytest.fixture
+def stopped(cache, picture, tmp_path):
+    """Run a program that ends while it writes an entry."""
+
+    def run(program):
+        np.save(tmp_path / "picture.npy", picture)
+        given = [tmp_path / "picture.npy", cache.folder]
+        command = [sys.executable, "-c", STORING + program, *map(str, given)]
+        return subprocess.run(command, timeout=120, capture_output=True, text=True)
+
+    return run
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL is for POSIX")
-def test_killed_in_the_middle(cache, picture, embedding, model, tmp_path, monkeypatch):
-    np.save(tmp_path / "picture.npy", picture)
-    given = [tmp_path / "picture.npy", cache.folder]
-    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, given)], timeout=120)
-    assert done.returncode == -9
-    (left,) = entries(cache)  # what was being made, under no entry's name
+def test_killed_in_the_middle(cache, picture, embedding, model, stopped, monkeypatch):
+    assert stopped(KILLED).returncode == -9
+    (left,) = making(cache)  # under no entry's name
+    assert entries(cache) == []
+    assert cache.total_size() > 0
     assert cache.load(picture, model) is None
     cache.store(picture, embedding)
     assert cache.load(picture, model) is not None
@@ -204,57 +271,40 @@ def test_killed_in_the_middle(cache, picture, embedding, model, tmp_path, monkey
     assert not left.exists()
 
 
-CLOSED = """
-import sys, threading, time
-import numpy as np
-from napari_localdisc.core.embedding.embed import embed
-from napari_localdisc.core.model.model import load_model
-from napari_localdisc.io import cache_entries
-from napari_localdisc.io.cache import EmbeddingCache
-
-picture = np.load(sys.argv[1])
-embedding = embed(picture, load_model("tiny", "cpu"), precision="float32")
-begun = threading.Event()
-
-def arrays(embedding, all_of_them=cache_entries._arrays):
-    for item in all_of_them(embedding):
-        begun.set()
-        time.sleep(0.2)  # the program ends meanwhile
-        yield item
-
-cache_entries._arrays = arrays
-cache = EmbeddingCache(sys.argv[2])
-# As with threads of Qt, Python does not wait for it
-threading.Thread(target=cache.store, args=(picture, embedding), daemon=True).start()
-begun.wait()
-"""
-
-
-def test_a_program_that_is_closed_meanwhile_ends(cache, picture, model, tmp_path):
-    np.save(tmp_path / "picture.npy", picture)
-    given = [tmp_path / "picture.npy", cache.folder]
-    command = [sys.executable, "-c", CLOSED, *map(str, given)]
-    done = subprocess.run(command, timeout=120, capture_output=True, text=True)
+def test_a_program_that_is_closed_meanwhile_ends(cache, picture, model, stopped):
+    done = stopped(CLOSED)
     assert done.returncode == 0
     assert done.stderr == ""
     assert entries(cache) == []
+    assert cache.load(picture, model) is None
 
 
 def test_cleared_while_an_entry_is_written(
     cache, picture, embedding, model, monkeypatch
 ):
-    def arrays(embedding, all_of_them=cache_entries._arrays):
-        for count, item in enumerate(all_of_them(embedding)):
-            if count == 2:
-                EmbeddingCache(cache.folder).clear()
-            yield item
+    def save_and_clear(tensors, path, said):
+        save_file(tensors, path, said)
+        EmbeddingCache(cache.folder).clear()
 
-    monkeypatch.setattr(cache_entries, "_arrays", arrays)
+    monkeypatch.setattr("safetensors.torch.save_file", save_and_clear)
     cache.store(picture, embedding)
     assert cache.load(picture, model) is None
+    assert list(cache.folder.iterdir()) == []
     monkeypatch.undo()
     cache.store(picture, embedding)
     assert cache.load(picture, model) is not None
+
+
+def test_a_full_disk_is_a_sentence(cache, picture, embedding, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*_):
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(FileError, match=r"cannot be used .*No space left"):
+        cache.store(picture, embedding)
+    assert list(cache.folder.iterdir()) == []
 
 
 def test_unwritable_folder_is_a_sentence(tmp_path, picture, embedding):

@@ -16,12 +16,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.io.session import (
     DOCUMENT,
+    Autosave,
     SavedImage,
     SavedLabels,
     Session,
     crashed_sessions,
-    new_autosave,
     read_session,
+    remove_autosave,
     write_session,
 )
 
@@ -187,28 +188,78 @@ def test_failed_write_leaves_what_was_there(session, tmp_path, monkeypatch):
 LEFT_BEHIND = """
 import os, signal, sys
 from pathlib import Path
-from napari_localdisc.io.session import crashed_sessions, new_autosave
-from napari_localdisc.io.session import Session, write_session
+from napari_localdisc.io.session import Autosave, Session, crashed_sessions
 
 folder = Path(sys.argv[1])
-mine = write_session(Session("fundus"), new_autosave(folder))
-assert mine not in [crashed.path for crashed in crashed_sessions(folder)]
+mine = Autosave(folder)
+mine.write(Session(sys.argv[2]))
+assert mine.path not in [crashed.path for crashed in crashed_sessions(folder)]
+if sys.argv[3] == "wait":
+    print("written", flush=True)
+    sys.stdin.read()
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+def left_behind(folder, model, *then, **options):
+    command = [sys.executable, "-c", LEFT_BEHIND, str(folder), model, *then]
+    return subprocess.Popen(command, text=True, **options)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
 def test_what_a_killed_process_left_is_found(tmp_path):
-    mine = write_session(Session("mine"), new_autosave(tmp_path))
+    mine = Autosave(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    mine.write(Session("mine"))
     (tmp_path / "autosave-x.localdisc").write_text("")
-    other = mine.with_name(f"autosave-{os.getpid()}-12345-abcdef00.localdisc")
-    write_session(Session("before"), other)  # a process number that was used again
-    os.utime(other, (1e9, 1e9))
-    command = [sys.executable, "-c", LEFT_BEHIND, str(tmp_path)]
-    process = subprocess.Popen(command)
-    assert process.wait(timeout=100) == -signal.SIGKILL
-    newest, oldest = crashed_sessions(tmp_path)
-    assert f"-{process.pid}-" in newest.path.name
-    assert read_session(newest.path).model == "fundus"
-    assert oldest.path == other
+    # Of an earlier version: with a process number, here one that was used again
+    before = tmp_path / f"autosave-{os.getpid()}-12345-abcdef00.localdisc"
+    write_session(Session("before"), before)
+    os.utime(before, (1e9, 1e9))
+    killed = left_behind(tmp_path, "fundus", "")
+    assert killed.wait(timeout=100) == -signal.SIGKILL
+    for _ in range(2):  # to ask changes nothing
+        newest, oldest = crashed_sessions(tmp_path)
+        assert read_session(newest.path).model == "fundus"
+        assert oldest.path == before
+        assert read_session(oldest.path).model == "before"
+    for crashed in (newest, oldest):
+        remove_autosave(crashed.path)
+    mine.end()
+    assert [path.name for path in tmp_path.iterdir()] == ["autosave-x.localdisc"]
     assert crashed_sessions(tmp_path / "absent") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
+def test_a_session_that_goes_on_is_not_called_crashed(tmp_path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with left_behind(tmp_path, "fundus", "wait", **pipes) as process:
+        assert process.stdout.readline() == "written\n"
+        assert crashed_sessions(tmp_path) == []
+        process.stdin.close()  # and it kills itself
+        process.wait(timeout=100)
+        assert len(crashed_sessions(tmp_path)) == 1
+
+
+def test_another_computer_s_session_is_never_called_crashed(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_localdisc.io.session._HOST", "their-host.of-old")
+    theirs = Autosave(tmp_path)
+    theirs.write(Session("theirs"))
+    theirs._lock.release()  # killed, for all that can be seen from here
+    monkeypatch.undo()
+    assert crashed_sessions(tmp_path) == []
+    monkeypatch.setattr("napari_localdisc.io.session._HOST", "their-host.of-old")
+    assert [crashed.path for crashed in crashed_sessions(tmp_path)] == [theirs.path]
+
+
+def test_where_nothing_can_be_locked_it_is_saved_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    saved = Autosave(tmp_path)
+    saved.write(Session("fundus"))
+    assert read_session(saved.path).model == "fundus"
+    assert crashed_sessions(tmp_path) == []
+    saved.end()
+    assert not saved.path.exists()

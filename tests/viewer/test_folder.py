@@ -1,6 +1,7 @@
 """A folder worked on from napari, without Qt."""
 
 import csv
+import os
 
 import dask.array
 import numpy as np
@@ -13,6 +14,12 @@ from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.io.areas import class_areas
 from napari_localdisc.io.labels import LabelMap
 from napari_localdisc.viewer.folder import FolderControl
+
+
+@pytest.fixture(autouse=True)
+def one_image_at_a_time(monkeypatch):
+    """Two cores: one is the window's."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
         rows = list(csv.DictReader(file))
     assert {row["image"] for row in rows} == {"a.png", "c.png"}
     assert sum(int(row["pixels"]) for row in rows) == 2 * 48 * 40
-    assert "2 written, 1 failed" in control.status
+    assert "2 written, 1 failed" in control.status.text
     control.cluster(folder, tmp_path / "out", 4)
     assert [row.outcome.state for row in control.rows] == [
         "skipped",
@@ -93,10 +100,10 @@ def test_a_concept_is_read_by_the_worker(models, folder, tmp_path, stepped):
     control = FolderControl(ViewerModel(), stepped)
     control.set_model("tiny")
     control.find_concept(folder, tmp_path / "out", tmp_path / "gone")
-    assert control.is_busy
+    assert control.work.is_busy
     with pytest.raises(LocalDiscError, match="gone"):
         stepped.finish()
-    assert not control.is_busy
+    assert not control.work.is_busy
 
 
 def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
@@ -124,20 +131,20 @@ def test_what_is_missing_is_said(control, folder, tmp_path, monkeypatch):
     ):
         with pytest.raises(FileError, match=said):
             control.cluster(folder, tmp_path, 4, scheduler=scheduler)
-    assert not control.is_busy
+    assert not control.work.is_busy
 
 
 def test_cancel_keeps_what_is_done(models, folder, tmp_path, stepped):
     control = FolderControl(ViewerModel(), stepped)
     control.set_model("tiny")
     control.cluster(folder, tmp_path / "out", 4)
-    for _ in range(3):  # get ready, count, first image
+    while not control.rows:
         stepped.step()
-    assert control.is_busy
+    assert control.work.is_busy
     assert len(control.rows) == 1
     control.cancel()
-    assert not control.is_busy
-    assert "after 1 images" in control.status
+    assert not control.work.is_busy
+    assert "after 1 images" in control.status.text
     assert not stepped.step()
     assert len(control.rows) == 1
     assert (tmp_path / "out" / "a_clusters.tif").exists()
@@ -150,7 +157,7 @@ def test_closing_keeps_what_is_done_and_says_no_more(models, folder, tmp_path, s
     control = FolderControl(viewer, stepped)
     control.set_model("tiny")
     heard = []
-    control.progressed.connect(lambda *done: heard.append(done))
+    control.work.progressed.connect(lambda *done: heard.append(done))
     control.cluster(folder, tmp_path / "out", 4)
     while not control.rows:
         stepped.step()
@@ -160,6 +167,6 @@ def test_closing_keeps_what_is_done_and_says_no_more(models, folder, tmp_path, s
     heard.clear()
     stepped.finish()
     assert not heard
-    assert not control.is_busy
+    assert not control.work.is_busy
     assert (tmp_path / "out" / "a_clusters.tif").exists()
     assert not (tmp_path / "out" / "c_clusters.tif").exists()

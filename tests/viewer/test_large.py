@@ -81,7 +81,8 @@ def test_a_structure_is_found_on_the_disk(controller, pixels):
 
 @pytest.mark.parametrize("kind", ["dask", "pyramid", "stack"])
 def test_prompts_go_to_a_smaller_copy(controller, pixels, monkeypatch, kind):
-    monkeypatch.setattr(smaller_copy, "LARGE_PIXELS", 50_000)
+    for limit in ("LARGE_PIXELS", "COPY_PIXELS"):
+        monkeypatch.setattr(smaller_copy, limit, 50_000)
     lazy = dask.array.from_array(pixels, chunks=(256, 256, 3))
     options = {"rgb": True, "scale": (2, 3), "translate": (5, 7), "name": "slide"}
     expected = pixels.reshape(200, 3, 220, 3, 3).mean(axis=(1, 3)).round()

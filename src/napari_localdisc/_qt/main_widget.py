@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFormLayout, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
@@ -12,14 +12,14 @@ from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.autosave import Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
-from .panels.choosers import ImageChooser, ModelChooser, ProgressRow
+from .panels.choosers import ProgressRow, image_choice, model_choice
 from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
 from .panels.labels import LabelsPanel
 from .panels.models import TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
-from .parts import Docked, Scrolling, viewer_of
+from .parts import Docked, Scrolling, form, viewer_of
 from .threads import QtPacer, QtRunner, QtTimer, report, warm_up_soon
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class MainWidget(Docked):
         self.scripts = Scripts(controller, self.sessions)
         self.autosaver = Autosaver(controller, self.sessions, QtTimer(self))
         self.crash_notice = CrashNotice(self.autosaver)
-        self.images = ImageChooser(controller)
-        self.models = ModelChooser(controller)
+        self.images = image_choice(controller)
+        self.models = model_choice(controller)
         self.cluster_panel = ClusterPanel(controller)
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
@@ -56,22 +56,20 @@ class MainWidget(Docked):
         self.concept_section = ConceptSection(controller, self.concepts)
         self.export_section = ExportSection(viewer)
         self.labels_panel = LabelsPanel(controller, self.export_section.control)
-        self.progress_row = ProgressRow(controller)
-        form = QFormLayout()
-        form.addRow("Image", self.images)
-        form.addRow("Model", self.models)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.progress_row = ProgressRow(
+            controller.workspace, "Stop; everything stays as it was before"
+        )
+        self.similar_page = page(self.similar_panel)
+        files = page(self.session_section, self.concept_section, self.export_section)
         self.tabs = QTabWidget()
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
-        self.similar_page = page(self.similar_panel)
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
         self.tabs.addTab(page(self.training_section), "Models")
-        files = page(self.session_section, self.concept_section, self.export_section)
         self.tabs.addTab(files, "Files")
         layout = QVBoxLayout(self)
         layout.addWidget(self.crash_notice)
-        layout.addLayout(form)
+        layout.addWidget(form(self.images, self.models).native)
         layout.addWidget(self.tabs)
         layout.addWidget(self.labels_panel)
         layout.addWidget(self.progress_row)
@@ -91,7 +89,7 @@ class MainWidget(Docked):
         """Stop all work; layers stay."""
         self.autosaver.close()
         self.controller.close()
-        self.export_section.close_control()
+        self.export_section.control.close()
 
 
 def page(*panels: QWidget) -> QWidget:

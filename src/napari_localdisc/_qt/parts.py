@@ -1,16 +1,36 @@
-"""A titled part of the dock widget."""
+"""What panels are made of: sections, rows, forms, buttons and lists of layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from magicgui.types import FileDialogMode
+from magicgui.widgets import ComboBox, Container, FileEdit
+from magicgui.widgets.bases import ButtonWidget, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFocusEvent
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_localdisc.viewer.preferences import PLUGIN
 
 if TYPE_CHECKING:
     import napari.viewer
+    from psygnal import SignalInstance
+
+CHARACTERS = 12
+"""Least width of a list; longer names are shown when it is opened."""
 
 
 class Section(QFrame):
@@ -38,9 +58,33 @@ class Section(QFrame):
         font = heading.font()
         font.setBold(True)
         heading.setFont(font)
-        self.body.addWidget(heading)
+        self.add(heading)
         if explanation:
-            self.body.addWidget(small_print(explanation))
+            self.add(small_print(explanation))
+
+    def add(self, *parts: QWidget | Widget | None) -> None:
+        """Put a widget, or a `row` of several, below what there is."""
+        if len(parts) == 1 and parts[0] is not None:
+            self.body.addWidget(native(parts[0]))
+        else:
+            self.body.addLayout(row(*parts))
+
+
+def native(part: QWidget | Widget) -> QWidget:
+    """Return a widget of Qt's or magicgui's as one of Qt's."""
+    qt: QWidget = part.native if isinstance(part, Widget) else part
+    return qt
+
+
+def row(*parts: QWidget | Widget | None) -> QHBoxLayout:
+    """Return widgets beside each other; None is free room."""
+    layout = QHBoxLayout()
+    for part in parts:
+        if part is None:
+            layout.addStretch()
+        else:
+            layout.addWidget(native(part))
+    return layout
 
 
 def small_print(text: str) -> QLabel:
@@ -51,9 +95,126 @@ def small_print(text: str) -> QLabel:
     return label
 
 
+def button(
+    text: str, tooltip: str, press: Callable[[], object] | None = None
+) -> QPushButton:
+    """Return a button that calls ``press``, if anything."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    if press is not None:
+        made.clicked.connect(lambda: press())
+    return made
+
+
+def form(
+    *fields: Widget, layout: str = "vertical", labels: bool = True
+) -> Container[Widget]:
+    """Return fields, each after its label, which screen readers say as well."""
+    made: Container[Widget] = Container(layout=layout, labels=labels)
+    made.extend(fields)  # one by one, else labels are not made equally wide
+    made.margins = (0, 0, 0, 0)
+    for field in fields:
+        if not isinstance(field, ButtonWidget):  # these say their text
+            field.native.setAccessibleName(field.label)
+    if layout == "vertical":  # magicgui does not ask for the width in napari's font
+        width = 0.6 * max(len(field.label) for field in fields)
+        made.native.setStyleSheet(f"QLabel {{ min-width: {width}em; }}")
+    return made
+
+
+def path_field(
+    label: str, what: str, kinds: str | None = None, tooltip: str = ""
+) -> FileEdit:
+    """Return a field for a path with a small button for “what” to choose.
+
+    It asks for a file of some kinds, given as Qt's dialogs take them, or for a folder.
+    """
+    mode = FileDialogMode("d" if kinds is None else "r")
+    field = FileEdit(mode, kinds, label=label, tooltip=tooltip, nullable=True)
+    field.choose_btn.text = "…"
+    field.choose_btn.max_width = 32
+    field.choose_btn.tooltip = what
+    field.line_edit.native.setAccessibleName(what)
+    return field
+
+
+def path_text(field: FileEdit) -> str:
+    """Return what is written in a path's field: an address is no path."""
+    return field.line_edit.value.strip()
+
+
+class Choice(ComboBox):
+    """A list to choose from that is made anew by `reset_choices`, and when pointed at.
+
+    magicgui's own lists of layers take all of a type, also those that we made.
+
+    Parameters
+    ----------
+    offered : callable
+        Returns what there is now: layers or texts.
+    current : callable, optional
+        Returns which of it is chosen; by default what was, else the first.
+    placeholder : str
+        Shown while nothing is chosen.
+    **options
+        Of magicgui's widget, such as ``label`` and ``tooltip``.
+    """
+
+    def __init__(
+        self,
+        offered: Callable[[], Iterable[Any]],
+        current: Callable[[], Any] | None = None,
+        placeholder: str = "",
+        **options: Any,
+    ) -> None:
+        self._offered, self._chosen = offered, current
+        super().__init__(**options)
+        narrow(self)
+        self.native.setPlaceholderText(placeholder)
+        Pointing(self.native, self.reset_choices)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Look again at what there is; nobody is told."""
+        offered = list(self._offered())
+        chosen = self._chosen() if self._chosen is not None else self.value
+        at = offered.index(chosen) if chosen in offered else -1
+        if at < 0 and self._chosen is None:
+            at = min(0, len(offered) - 1)
+        with self.changed.blocked():
+            self.native.clear()
+            for choice in offered:
+                self.native.addItem(str(choice), choice)
+            self.native.setCurrentIndex(at)
+        self.enabled = bool(offered)
+
+
+def narrow(box: ComboBox) -> None:
+    """Let a list be narrower than its longest text, and as wide as there is room."""
+    box.native.setSizeAdjustPolicy(
+        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    )
+    box.native.setMinimumContentsLength(CHARACTERS)
+    box.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+def follow(show: Callable[..., None], *signals: SignalInstance) -> None:
+    """Show something now, and again after each of some signals."""
+    for signal in signals:
+        signal.connect(show)
+    show()
+
+
 def viewer_of(napari_viewer: napari.viewer.Viewer) -> Any:
     """Return the viewer behind napari's proxy, whose layers are those of events."""
     return getattr(napari_viewer, "__wrapped__", napari_viewer)
+
+
+def open_widget(viewer: Any, name: str) -> Any:
+    """Open a widget of this plugin in a dock, in front of the others; return it."""
+    dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    dock.show()
+    dock.raise_()
+    return widget
 
 
 class Docked(QWidget):
@@ -64,20 +225,14 @@ class Docked(QWidget):
         raise NotImplementedError
 
     def event(self, event: Any) -> bool:
-        """End the work when napari takes the widget out of its dock."""
+        """End the work when there is no more window around it."""
         handled = bool(super().event(event))
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._leave()
+        kind = event.type()
+        undocked = kind == QEvent.Type.ParentChange and self.parent() is None
+        if undocked or kind == QEvent.Type.Close:
+            self.leave()
+            self.setEnabled(False)
         return handled
-
-    def closeEvent(self, event: Any) -> None:
-        """End the work when the widget is closed by itself."""
-        self._leave()
-        super().closeEvent(event)
-
-    def _leave(self) -> None:
-        self.leave()
-        self.setEnabled(False)
 
 
 _BY_KEYS = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
@@ -96,7 +251,10 @@ class Pointing(QObject):
     """
 
     def __init__(
-        self, widget: QWidget, begin: Callable[[], None], end: Callable[[], None]
+        self,
+        widget: QWidget,
+        begin: Callable[[], None],
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(widget)
         self._widget, self._begin, self._end = widget, begin, end
@@ -104,12 +262,11 @@ class Pointing(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Listen only."""
-        if event is None:
-            return False
-        kind = event.type()
-        begins = kind == QEvent.Type.Enter
+        kind = event.type() if event is not None else None
         if kind == QEvent.Type.FocusIn and isinstance(event, QFocusEvent):
             begins = event.reason() in _BY_KEYS
+        else:
+            begins = kind == QEvent.Type.Enter
         if kind in _END:
             self._end()
         elif begins and self._widget.isEnabled():
@@ -118,13 +275,7 @@ class Pointing(QObject):
 
 
 class Scrolling(QScrollArea):
-    """As high as its content where there is room, and as wide in any case.
-
-    Parameters
-    ----------
-    content : QWidget
-        What may be scrolled, up and down.
-    """
+    """As high as its content where there is room, and as wide in any case."""
 
     def __init__(self, content: QWidget) -> None:
         super().__init__()

@@ -6,12 +6,13 @@ import contextlib
 import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QObject, QTimer
+from superqt.utils import qthrottled
 
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.work import Progress, Steps, without_collections
@@ -24,67 +25,41 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    result: Any = None
-    error: Exception | None = None
+def _local_discrimination(
+    job: Job, needed: dict[str, Callable[..., Any]]
+) -> Generator[Progress, None, tuple[str, Any]]:
+    """Do the work; return what is to be called with what.
 
-
-@dataclass
-class _Run:
-    """What a run needs; forgotten when it is over, as napari keeps its workers."""
-
-    job: Job
-    work: Callable[[], Steps[Any]] | None
-    on_progress: Callable[[Progress], None]
-    on_result: Callable[[Any], None]
-    on_error: Callable[[Exception], None]
-
-    def deliver_progress(self, progress: Progress) -> None:
-        if not self.job.cancelled:
-            self.on_progress(progress)
-
-    def deliver(self, outcome: _Outcome) -> None:
-        on_result, on_error = self.on_result, self.on_error
-        self.forget()
-        if self.job.cancelled:
-            return
-        if outcome.error is not None:
-            on_error(outcome.error)
-        else:
-            on_result(outcome.result)
-
-    def forget(self) -> None:
-        self.work = None
-        self.on_progress = self.on_result = self.on_error = _ignore
-
-
-def _ignore(anything: object) -> None:
-    """Take the place of a callback that is not wanted any more."""
-
-
-def _local_discrimination(run: _Run) -> Generator[Progress, None, _Outcome]:
-    """Do a run's work; errors are returned, not raised.
-
-    napari's workers take every RuntimeError, such as torch's, for their own deletion
-    and would never finish.
+    Errors are not raised: napari's workers take every RuntimeError, such as torch's,
+    for their own deletion and would never finish.
     """
-    if run.work is None:
-        return _Outcome()
-    steps = run.work()
+    steps = needed["work"]()
     try:
-        while not run.job.cancelled:
+        while not job.cancelled:
             try:
                 progress = next(steps)
             except StopIteration as end:
-                return _Outcome(end.value)
+                return "on_result", end.value
             yield progress
-    # Whatever it is, it is not lost: the outcome carries it to `on_error`
+    # Whatever it is, it is not lost: `on_error` gets it
     except Exception as error:
-        return _Outcome(error=error)
+        return "on_error", error
     finally:
         steps.close()
-    return _Outcome()
+    return "cancelled", None
+
+
+def _local_discrimination_to_its_end(
+    job: Job, needed: dict[str, Callable[..., Any]]
+) -> tuple[str, Any]:
+    """Do all of it: quitting drops generators that did not begin, not functions."""
+    steps = _local_discrimination(job, needed)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            outcome: tuple[str, Any] = end.value
+            return outcome
 
 
 class QtRunner:
@@ -99,12 +74,25 @@ class QtRunner:
         on_error: Callable[[Exception], None],
     ) -> None:
         """Start ``work`` in a thread; after ``job`` is cancelled nothing comes back."""
-        run = _Run(job, work, on_progress, on_result, on_error)
-        worker = create_worker(_local_discrimination, run)
-        # Qt would hold a bound method weakly, and nothing else holds the run
-        worker.yielded.connect(lambda progress: run.deliver_progress(progress))
-        worker.returned.connect(lambda outcome: run.deliver(outcome))
-        worker.finished.connect(lambda: run.forget())
+        # napari keeps its workers: what they need is forgotten when they have ended
+        needed: dict[str, Callable[..., Any]] = {
+            "work": work,
+            "on_progress": on_progress,
+            "on_result": on_result,
+            "on_error": on_error,
+        }
+
+        def call(name: str, value: Any) -> None:
+            if not job.cancelled:
+                needed[name](value)
+
+        if job.must_finish:
+            worker = create_worker(_local_discrimination_to_its_end, job, needed)
+        else:
+            worker = create_worker(_local_discrimination, job, needed)
+            worker.yielded.connect(lambda progress: call("on_progress", progress))
+        worker.returned.connect(lambda outcome: call(*outcome))
+        worker.finished.connect(lambda: needed.clear())
         worker.start()
 
 
@@ -112,30 +100,24 @@ class QtPacer:
     """Calls back from the event loop; the last call for a purpose counts."""
 
     def __init__(self) -> None:
-        self._timers: dict[str, QTimer] = {}
         self._calls: dict[str, Callable[[], None]] = {}
+        self._throttled: dict[str, Any] = {}
 
     def soon(self, purpose: str, milliseconds: int, call: Callable[[], None]) -> None:
         """Call in some milliseconds; a call that waits is replaced, not put off."""
+        if purpose not in self._throttled:
+            fire = partial(self._fire, purpose)
+            self._throttled[purpose] = qthrottled(fire, leading=False)
+        if purpose not in self._calls:
+            self._throttled[purpose].setTimeout(milliseconds)
         self._calls[purpose] = call
-        timer = self._timers.get(purpose)
-        if timer is None:
-            timer = self._timers[purpose] = QTimer()
-            timer.setSingleShot(True)
-            timer.timeout.connect(lambda: self._fire(purpose))
-        if not timer.isActive():
-            timer.start(milliseconds)
+        self._throttled[purpose]()
 
     def _fire(self, purpose: str) -> None:
-        call = self._calls.pop(purpose, None)
-        if call is not None:
-            call()
+        self._calls.pop(purpose, lambda: None)()
 
     def stop(self) -> None:
         """Forget all calls that wait."""
-        for timer in self._timers.values():
-            timer.stop()
-        self._timers.clear()
         self._calls.clear()
 
 
@@ -150,36 +132,19 @@ def report(error: Exception) -> None:
 
 
 class QtTimer:
-    """Calls back again and again, in the GUI thread.
-
-    Parameters
-    ----------
-    parent : QObject
-        With which it ends.
-    """
+    """Calls back again and again, in the GUI thread, while its parent lives."""
 
     def __init__(self, parent: QObject) -> None:
         self._timer = QTimer(parent)
-        self._call: Callable[[], None] = lambda: None
-        self._timer.timeout.connect(self._on_timeout)
-
-    @property
-    def seconds(self) -> float:
-        """The time between two calls; 0 while it is stopped."""
-        return self._timer.interval() / 1000 if self._timer.isActive() else 0.0
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
         """Call every so many seconds, the first time after that many."""
-        self._call = call
+        self._timer.timeout.connect(call)
         self._timer.start(round(seconds * 1000))
 
     def stop(self) -> None:
         """Call no longer."""
-        self._call = lambda: None
         self._timer.stop()
-
-    def _on_timeout(self) -> None:
-        self._call()
 
 
 STAGES = {
@@ -188,7 +153,6 @@ STAGES = {
     6000: (
         "scipy.cluster.hierarchy",  # merges clusters
         "pandas",  # what napari makes Labels layers with
-        "zarr",  # reads what was embedded before
     ),
 }
 """Milliseconds after the widget was made, and so drawn → modules."""
@@ -197,16 +161,14 @@ STAGES = {
 def warm_up_soon(widget: QWidget) -> None:
     """Import torch and the rest in threads, unless the widget is gone by then."""
     for delay, modules in STAGES.items():
+        # No daemon: libraries that are being loaded when Python ends may crash it
+        thread = threading.Thread(
+            target=_load, args=(modules,), name="localdisc warm-up"
+        )
         timer = QTimer(widget)
         timer.setSingleShot(True)
-        timer.timeout.connect(lambda modules=modules: _start(modules))
+        timer.timeout.connect(lambda thread=thread: thread.start())
         timer.start(delay)
-
-
-def _start(modules: Iterable[str]) -> None:
-    # No daemon: libraries that are being loaded when Python ends may crash it
-    thread = threading.Thread(target=_load, args=(modules,), name="localdisc warm-up")
-    thread.start()
 
 
 def _load(modules: Iterable[str]) -> None:

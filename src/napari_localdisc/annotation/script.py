@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ModelKey = tuple[str, str]
 """A model's name and hash."""
 
-SAMPLE = "ld.read_image(sample_path())"
+SAMPLE = "ld.read_image(samples.sample_path())"
 """Reads the sample photograph."""
 
 _HEAD = '''\
@@ -55,12 +55,6 @@ def paint(labels, runs):
     for value, start, stop in runs:
         labels.reshape(-1)[start:stop] = value
 '''
-_MODEL = """
-{model} = ld.load_model({name!r})
-if {model}.hash != {hash!r}:
-    sys.exit({other})
-{embedding} = ld.embed(image, {model})
-"""
 _TAIL = """
 tifffile.imwrite(sys.argv[1] if len(sys.argv) > 1 else "labels.tif", labels)
 """
@@ -89,11 +83,6 @@ class Picture:
     index: PlaneKey
     content_hash: str
     shape: tuple[int, int]
-
-    @property
-    def is_slice(self) -> bool:
-        """Whether the image has more planes."""
-        return any(at is not None for at in self.index)
 
 
 def models_used(log: Iterable[Operation], plane: PlaneKey) -> list[ModelKey]:
@@ -201,7 +190,7 @@ def python_script(
     title = f"Repeats what was done on {picture.name}, with the same labels."
     head = _HEAD.format(title=_in_docstring(title), version=version("napari-localdisc"))
     if picture.code == SAMPLE:
-        head += "from napari_localdisc.core.image.files import sample_path\n"
+        head += "from napari_localdisc.io import samples\n"
     helpers = "".join(
         text for name, text in (("write(", _WRITE), ("paint(", _PAINT)) if name in code
     )
@@ -213,8 +202,7 @@ def _relevant(log: Iterable[Operation], plane: PlaneKey) -> list[Operation]:
     return [
         entry
         for entry in log
-        if entry.kind == "erase"
-        or (entry.kind == "write" and tuple(entry.plane) == tuple(plane))
+        if entry.kind == "erase" or (entry.kind == "write" and entry.plane == plane)
     ]
 
 
@@ -227,7 +215,7 @@ def _model_of(entry: Operation) -> ModelKey:
 
 def _read(picture: Picture) -> str:
     lines = [f"\nimage = {picture.code}\n"]
-    if picture.is_slice:
+    if any(at is not None for at in picture.index):
         index = ", ".join(":" if at is None else str(at) for at in picture.index)
         lines.append(f"image = np.asarray(image[{index}])\n")
     lines.append(
@@ -241,28 +229,27 @@ def _load(key: ModelKey, embedding: str) -> str:
     name, model_hash = key
     model = embedding.replace("embedding", "model")
     other = f"This is another model than the one that was used ({model_hash})."
-    return _MODEL.format(
-        model=model,
-        name=name,
-        hash=model_hash,
-        other=json.dumps(other, ensure_ascii=False),
-        embedding=embedding,
+    return (
+        f"\n{model} = ld.load_model({name!r})\n"
+        f"if {model}.hash != {model_hash!r}:\n"
+        f"    sys.exit({json.dumps(other, ensure_ascii=False)})\n"
+        f"{embedding} = ld.embed(image, {model})\n"
     )
 
 
 def _said(
     entry: Operation, variables: Mapping[ModelKey, str], names: Mapping[int, str]
 ) -> str:
-    parameters = entry.parameters
-    value = None if parameters["value"] is None else int(parameters["value"])
-    named = names.get(value, "") if value is not None else ""
-    comment = f"{entry.text}: {named}" if named else entry.text
-    head = f"\n# {' '.join(comment.split())}\n"
+    parameters, value = entry.parameters, entry.parameters["value"]
+    named = f": {names[value]}" if names.get(value) else ""
+    head = f"\n# {' '.join((entry.text + named).split())}\n"
     if entry.kind == "erase":
-        return f"{head}labels[labels == {value}] = 0\n"
+        return f"{head}labels[labels == {int(value)}] = 0\n"
     source = source_from_json(parameters["source"])
-    embedding = variables[_model_of(entry)]
-    return head + source.code(embedding, value, bool(parameters["overwrite"]))
+    embedding, overwrite = variables[_model_of(entry)], bool(parameters["overwrite"])
+    return head + source.code(
+        embedding, None if value is None else int(value), overwrite
+    )
 
 
 def _in_docstring(text: str) -> str:

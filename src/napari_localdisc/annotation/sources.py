@@ -50,10 +50,7 @@ class Source(ABC):
 
     @abstractmethod
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Make (H, W) labels: ``value`` where the source is, 0 elsewhere.
-
-        Without a value each class of a prediction is written as itself.
-        """
+        """Make (H, W) labels: ``value``, or each class of a prediction as itself."""
 
     @abstractmethod
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
@@ -163,7 +160,7 @@ class Strokes(Source):
     kind: ClassVar[str] = "strokes"
 
     strokes: tuple[Run, ...]
-    background: tuple[int, ...] = ()
+    background: tuple[int, ...]
 
     @classmethod
     def of(cls, strokes: NDArray[np.integer], background: Iterable[int]) -> Strokes:
@@ -179,24 +176,15 @@ class Strokes(Source):
         from napari_localdisc.core.learning.classifier import learn
 
         strokes = from_runs(self.strokes, embedding.shape)
-        prediction = learn(embedding, strokes).predict(embedding)
-        return (
-            self.kept(prediction)
-            if value is None
-            else prediction * (prediction == value)
-        )
+        return self.kept(learn(embedding, strokes).predict(embedding))
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
         """Say that it is learned, predicted and written class by class."""
-        learned = (
+        return (
             "strokes = np.zeros(image.shape[:2], np.uint16)\n"
             + paint_code("strokes", self.strokes)
             + f"prediction = ld.learn({embedding}, strokes).predict({embedding})\n"
-        )
-        if value is not None:
-            return learned + _write(f"prediction == {value}", value, overwrite)
-        return (
-            f"{learned}for value in np.unique(prediction):\n"
+            "for value in np.unique(prediction):\n"
             f"    if value not in {sorted({0, *self.background})}:\n"
             f"        {_write('prediction == value', 'value', overwrite)}"
         )
@@ -216,7 +204,7 @@ def source_from_json(values: Mapping[str, Any]) -> Source:
         If a later version added the kind, or values are missing or of another form.
     """
     given = dict(values)
-    kind = given.pop("kind", None)
+    kind = str(given.pop("kind", None))
     if kind not in SOURCES:
         raise FileError(
             f"Labels were made from {kind!r}, which a later version added: install a "

@@ -7,17 +7,19 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError, ModelError
 
-from .tasks import ATTEMPTS, Job, Outcome, Task, attempt, load_same_model
+from .tasks import ATTEMPTS, Job, Outcome, Task, run_task
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
+
+    from .run import Outcomes
 
 GPU = "GPU"
 """The resource that workers with a GPU name, one for each."""
@@ -26,26 +28,15 @@ CONNECT_SECONDS = 10
 """After which a scheduler that does not answer is given up."""
 
 _POLL_SECONDS = 0.5
+"""How often a cluster where nothing ended is looked at."""
 
 
-def outcomes_on_cluster(
-    tasks: Sequence[Task], job: Job, scheduler: str
-) -> Generator[Outcome | None, None, None]:
+def outcomes_on_cluster(tasks: Sequence[Task], job: Job, scheduler: str) -> Outcomes:
     """Make the files of many images on a cluster; see `run_tasks`.
 
     Where workers say that they have a GPU (``--resources GPU=1``), they get all the
     work, unless the job's device is the processor; when none of them is left, the
     others do the rest.  Closing the generator cancels what has not begun.
-
-    Yields
-    ------
-    Outcome or None
-        Of each task as it ends; None where nothing ended for a while.
-
-    Raises
-    ------
-    FileError, ModelError
-        As `run_tasks`.
     """
     client = _connect(scheduler)
     ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -53,14 +44,8 @@ def outcomes_on_cluster(
     def submit(
         tasks: list[Task], resources: dict[str, float] | None
     ) -> dict[Any, Task]:
-        futures = client.map(
-            work_on_a_worker,
-            tasks,
-            job=job,
-            pure=False,
-            retries=ATTEMPTS - 1,
-            resources=resources,
-        )
+        how = {"pure": False, "retries": ATTEMPTS - 1, "resources": resources}
+        futures = client.map(work_on_a_worker, tasks, job=job, **how)
         for future in futures:
             future.add_done_callback(ended.put)
         return dict(zip(futures, tasks, strict=True))
@@ -171,9 +156,9 @@ def work_on_a_worker(task: Task, job: Job) -> Outcome:
     with _models_lock:
         if key not in _models:
             _models.clear()
-            _models[key] = load_same_model(replace(job, device=device))
+            _models[key] = replace(job, device=device).load_model()
         model = _models[key]
-    return replace(attempt(task, job, model), worker=str(worker.name))
+    return replace(run_task(task, job, model), worker=str(worker.name))
 
 
 def own_device(device: str | None, name: str, gpus: int) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from napari_localdisc.core.colours import STRUCTURE_RGB, from_hex
+from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import plain_name
 
 if TYPE_CHECKING:
@@ -22,51 +24,64 @@ LabelClass = tuple[str, tuple[float, float, float, float]]
 Progress = Callable[[int, int], None]
 
 
-class Recipe(Protocol):
-    """What is made of each image."""
+@dataclass(frozen=True)
+class Recipe(ABC):
+    """What is made of each image; it can be sent to other machines.
+
+    Attributes
+    ----------
+    flips : {1, 2, 4}
+        Mirrored copies that are averaged.
+    """
+
+    flips: int = field(default=1, kw_only=True)
 
     @property
+    @abstractmethod
     def endings(self) -> tuple[str, ...]:
         """What follows the image's name in the names of the files made of it."""
-        ...
 
     @property
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What the result depends on beside image and model; JSON."""
-        ...
 
+    @abstractmethod
     def check(self, model: Model) -> None:
         """Raise a LocalDiscError where the model cannot do it."""
-        ...
 
+    @abstractmethod
     def make(
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
         """Return one (H, W) array per ending."""
-        ...
 
+    @abstractmethod
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Say what the labels are called and which colours they have."""
-        ...
+
+    def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
+        """Label an image that is not whole in memory, block by block."""
+        raise FileError(
+            "it is read block by block, and only clusters and structures are made so: "
+            "save a smaller image."
+        )
 
 
 @dataclass(frozen=True)
-class ClusterRecipe:
-    """Label each pixel with one of ``clusters`` structures.
+class ClusterRecipe(Recipe):
+    """Label each pixel with one of ``clusters`` structures: 1..n, 0 outside.
 
     Attributes
     ----------
     clusters : int
         2 to 16.
-    flips : {1, 2, 4}
-        Mirrored copies that are averaged.
     detail : float
         Of images that are read block by block; see `cluster_large`.
     """
 
     clusters: int = 8
-    flips: int = 1
-    detail: float = 1.0
+    detail: float = field(default=1.0, kw_only=True)
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -76,7 +91,12 @@ class ClusterRecipe:
     @property
     def settings(self) -> dict[str, Any]:
         """Its own attributes."""
-        return {"made": "clusters", **asdict(self)}
+        return {
+            "made": "clusters",
+            "clusters": self.clusters,
+            "flips": self.flips,
+            "detail": self.detail,
+        }
 
     def check(self, model: Model) -> None:
         """Raise where the model has fewer clusters."""
@@ -87,19 +107,18 @@ class ClusterRecipe:
     def make(
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
-        """Return (H, W) uint8 labels, 1..n inside the field of view, 0 outside."""
+        """Return (H, W) uint8 labels."""
         from napari_localdisc.core.embedding.embed import map_clusters
 
         maps = map_clusters(image, model, flips=self.flips, progress=progress)
         return (maps.clusters(self.clusters),)
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
-        """Label an image that is not whole in memory, block by block."""
-        from napari_localdisc.core.embedding.large import cluster_large_steps
+        """Label an image block by block."""
+        from napari_localdisc.core.embedding.large import ClusterPaint, paint_large
 
-        return cluster_large_steps(
-            array, model, self.clusters, target, detail=self.detail
-        )
+        paint = ClusterPaint.of(model, self.clusters)
+        return paint_large(array, model, paint, target, self.detail)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the colours that the clusters have in napari."""
@@ -110,8 +129,8 @@ class ClusterRecipe:
 
 
 @dataclass(frozen=True)
-class StructureRecipe:
-    """Find a structure that the model's card names.
+class StructureRecipe(Recipe):
+    """Find a structure that the model's card names: a mask and its probability.
 
     Attributes
     ----------
@@ -119,13 +138,10 @@ class StructureRecipe:
         Its name.
     threshold : float
         Probability from which a pixel belongs to the mask.
-    flips : {1, 2, 4}
-        Mirrored copies that are averaged.
     """
 
     structure: str
     threshold: float = 0.5
-    flips: int = 1
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -136,15 +152,18 @@ class StructureRecipe:
     @property
     def settings(self) -> dict[str, Any]:
         """Its own attributes."""
-        return {"made": "structure", **asdict(self)}
+        return {
+            "made": "structure",
+            "structure": self.structure,
+            "threshold": self.threshold,
+            "flips": self.flips,
+        }
 
     def check(self, model: Model) -> None:
         """Raise where the model does not name the structure."""
-        from napari_localdisc.core.embedding.clusters import (
-            structure_channel as channel,
-        )
+        from napari_localdisc.core.embedding.clusters import structure_channel
 
-        channel(model.card, self.structure)
+        structure_channel(model.card, self.structure)
 
     def make(
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
@@ -157,12 +176,11 @@ class StructureRecipe:
         return probability >= self.threshold, probability
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
-        """Make the mask of an image that is not whole in memory, block by block."""
-        from napari_localdisc.core.embedding.large import find_large_steps
+        """Make an image's mask block by block."""
+        from napari_localdisc.core.embedding.large import StructurePaint, paint_large
 
-        return find_large_steps(
-            array, model, self.structure, target, threshold=self.threshold
-        )
+        paint = StructurePaint.of(model, self.structure, self.threshold)
+        return paint_large(array, model, paint, target)
 
     def classes(self, model: Model) -> dict[int, LabelClass]:
         """Return the structure's name; it is label 1."""
@@ -170,19 +188,10 @@ class StructureRecipe:
 
 
 @dataclass(frozen=True)
-class ConceptRecipe:
-    """Find a concept.
-
-    Attributes
-    ----------
-    concept : Concept
-        What to find.
-    flips : {1, 2, 4}
-        Mirrored copies that are averaged.
-    """
+class ConceptRecipe(Recipe):
+    """Find a concept: labels of its classes, 0 where it is not."""
 
     concept: Concept
-    flips: int = 1
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -206,7 +215,7 @@ class ConceptRecipe:
     def make(
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
-        """Return (H, W) labels, 0 where the concept is not."""
+        """Return (H, W) labels."""
         from napari_localdisc.core.embedding.embed import embed
 
         embedding = embed(image, model, flips=self.flips, progress=progress)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,13 +16,14 @@ from napari_localdisc.core.errors import (
     LocalDiscError,
     ModelError,
 )
-from napari_localdisc.io.labels import ome_zarr
-from napari_localdisc.io.labels.label_map import Colour, LabelMap
-
-from .recipes import ClusterRecipe, Progress, Recipe, StructureRecipe
+from napari_localdisc.io.labels import ome_zarr, read_made_by
+from napari_localdisc.io.labels.label_map import LabelMap
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
+    from napari_localdisc.core.work import Steps
+
+    from .recipes import Progress, Recipe
 
 ATTEMPTS = 3
 """Times that a task is tried where what went wrong may pass: a full disk, memory."""
@@ -30,6 +32,53 @@ LARGE_ENDING = ".ome.zarr"
 """Of what is made of images that are read block by block."""
 
 State = Literal["written", "skipped", "planned", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be made of every image, small enough to be sent to other machines.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        What to make.
+    model : str
+        Name or file of the model, as each machine finds it.
+    model_hash : str
+        Of its weights, so that no machine uses another model of that name.
+    device : str, optional
+        Where to compute; by default a GPU where a machine has one.
+    overwrite : bool
+        Replace files that are there.
+    dry_run : bool
+        Only say what would be done.
+    """
+
+    recipe: Recipe
+    model: str
+    model_hash: str
+    device: str | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+
+    def load_model(self) -> Model:
+        """Load the model and make sure that it is the one that the job means.
+
+        Raises
+        ------
+        ModelError
+            If it is not there, or is another one.
+        """
+        from napari_localdisc.core.model.model import load_model
+
+        model = load_model(self.model, self.device)
+        if model.hash != self.model_hash:
+            raise ModelError(
+                f"The model {self.model!r} is another one here ({model.hash}) than "
+                f"where the work was started ({self.model_hash}): put the same file on "
+                "every machine."
+            )
+        return model
 
 
 @dataclass(frozen=True)
@@ -67,6 +116,13 @@ class Outcome:
     may_pass: bool = False
     worker: str = ""
 
+    @classmethod
+    def failed(cls, task: Task, reason: str) -> Outcome:
+        """Return a failure whose sentence names the image."""
+        if task.source.name not in reason:
+            reason = f"{task.source}: {reason}"
+        return cls(task, "failed", reason)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         where = {"worker": self.worker} if self.worker else {}
@@ -77,6 +133,12 @@ class Outcome:
             "reason": self.reason,
             "seconds": round(self.seconds, 3),
         }
+
+
+def count_states(outcomes: Iterable[Outcome]) -> str:
+    """Say how many were written, skipped, …: in the order in which they came."""
+    counts = Counter(outcome.state for outcome in outcomes)
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
 def plan_tasks(
@@ -123,85 +185,80 @@ def _outputs(source: Path, folder: Path, endings: Sequence[str]) -> tuple[Path, 
 
     if not is_large(source):
         return tuple(folder / f"{source.stem}{ending}" for ending in endings)
-    name = source.name
-    for suffix in (".ome.zarr", ".ome.tiff", ".ome.tif", source.suffix):
-        name = name.removesuffix(suffix)
-    return (folder / f"{name}{Path(endings[0]).stem}{LARGE_ENDING}",)
+    return (folder / f"{stem_of(source)}{Path(endings[0]).stem}{LARGE_ENDING}",)
+
+
+def stem_of(path: Path) -> str:
+    """Return a file's name without its ending, of two parts for OME."""
+    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif", path.suffix):
+        if ending and path.name.lower().endswith(ending.lower()):
+            return path.name[: -len(ending)]
+    return path.name
 
 
 def run_task(
-    task: Task,
-    recipe: Recipe,
-    model: Model,
-    *,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
+    task: Task, job: Job, model: Model, progress: Progress | None = None
 ) -> Outcome:
     """Make the files of one image; whatever goes wrong is part of the outcome.
 
     Idempotent: a task whose files are there, made with the same settings and model, is
-    skipped.  Each file appears whole or not at all.
+    skipped.  Each file appears whole or not at all.  What failed and is not the user's
+    to put right is tried again.
 
     Parameters
     ----------
     task : Task
         From `plan_tasks`.
-    recipe : Recipe
+    job : Job
         What to make.
     model : Model
-        With which.
-    overwrite : bool
-        Replace files that are there.
-    dry_run : bool
-        Only say what would be done.
+        The job's.
     progress : callable, optional
         Called with (tiles done, tiles in all).
-
-    Returns
-    -------
-    Outcome
 
     Raises
     ------
     Cancelled
         If ``progress`` raised it.
     """
+    for number in range(1, ATTEMPTS + 1):
+        outcome = _try(task, job, model, progress)
+        if not outcome.may_pass or number == ATTEMPTS:
+            break
+        time.sleep(0.1 * 2**number)
+    return outcome
+
+
+def _try(task: Task, job: Job, model: Model, progress: Progress | None) -> Outcome:
     started = time.perf_counter()
-    made_by = {**recipe.settings, "model": model.card.name, "model_hash": model.hash}
+    made_by = {
+        **job.recipe.settings,
+        "model": model.card.name,
+        "model_hash": model.hash,
+    }
     try:
-        if not overwrite and _is_done(task, made_by):
+        if not job.overwrite and _is_done(task, made_by):
             return Outcome(task, "skipped")
-        if dry_run:
+        if job.dry_run:
             if not task.source.exists():
                 raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
-        _make_files(task, recipe, model, made_by, progress)
+        _make_files(task, job.recipe, model, made_by, progress)
     except Cancelled:
         raise
     except LocalDiscError as error:
-        return Outcome(task, "failed", _about(task, str(error)))
+        return Outcome.failed(task, str(error))
     # One image must not stop a study of thousands
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        about = _about(task, f"unexpected {reason}")
-        return Outcome(task, "failed", about, may_pass=True)
+        reason = f"unexpected {type(error).__name__}: {error}"
+        return replace(Outcome.failed(task, reason), may_pass=True)
     return Outcome(task, "written", seconds=time.perf_counter() - started)
 
 
-def _about(task: Task, reason: str) -> str:
-    """Begin with the image's name where the sentence does not say it."""
-    return reason if task.source.name in reason else f"{task.source}: {reason}"
-
-
 def _is_done(task: Task, made_by: Mapping[str, object]) -> bool:
-    from napari_localdisc.io.labels.ome_zarr import read_made_by as read_large
-    from napari_localdisc.io.labels.tiff import read_made_by
-
     there = [output for output in task.outputs if output.exists()]
     for output in there:
-        read = read_large if output.name.endswith(LARGE_ENDING) else read_made_by
-        if read(output) != made_by:
+        if read_made_by(output) != made_by:
             raise FileError(
                 f"{output} is there already, made with other settings or by another "
                 "program: choose another folder, or overwrite it."
@@ -216,86 +273,53 @@ def _make_files(
     made_by: Mapping[str, object],
     progress: Progress | None,
 ) -> None:
-    from napari_localdisc.core.image.files import read_image
+    from napari_localdisc.core.image.files import open_large, read_image
     from napari_localdisc.io.labels.tiff import write_tiff
 
-    if task.outputs[0].name.endswith(LARGE_ENDING):
-        _make_large(task, recipe, model, made_by, progress)
+    image = task.source.name
+    if not task.outputs[0].name.endswith(LARGE_ENDING):
+        arrays = recipe.make(read_image(task.source), model, progress)
+        for output, array in zip(task.outputs, arrays, strict=True):
+            write_tiff(output, array, made_by, **_looks(recipe, model), image=image)
         return
-    image = read_image(task.source)
-    arrays = recipe.make(image, model, progress)
-    classes = recipe.classes(model)
-    for output, array in zip(task.outputs, arrays, strict=True):
-        write_tiff(
-            output,
-            array,
-            made_by,
-            names={value: name for value, (name, _) in classes.items() if name},
-            colours={value: colour for value, (_, colour) in classes.items()},
-            image=task.source.name,
-        )
-
-
-def _make_large(
-    task: Task,
-    recipe: Recipe,
-    model: Model,
-    made_by: Mapping[str, object],
-    progress: Progress | None,
-) -> None:
-    from napari_localdisc.core.image.files import open_large
-
-    if not isinstance(recipe, ClusterRecipe | StructureRecipe):
-        raise FileError(
-            f"{task.source} is read block by block, and only clusters and structures "
-            "are made so: save a smaller image."
-        )
     if recipe.flips != 1:
         raise FileError(
             f"{task.source} is read block by block, without mirrored copies: leave "
             "out --flips."
         )
     array, placement = open_large(task.source)
-    classes = recipe.classes(model)
-    steps = label_file_steps(
-        array,
-        lambda target: recipe.label_large(array, model, target),
-        task.outputs[0],
-        names={value: name for value, (name, _) in classes.items() if name},
-        colours={value: colour for value, (_, colour) in classes.items()},
-        placement=placement,
-        image=task.source.name,
-        made_by=made_by,
-    )
-    for done, total in steps:
+    about = {"placement": placement, "image": image, "made_by": made_by}
+    for done, total in label_file_steps(array, recipe, model, task.outputs[0], **about):
         if progress is not None:
             progress(done, total)
 
 
+def _looks(recipe: Recipe, model: Model) -> dict[str, Any]:
+    """Return the names and colours of a recipe's labels, as `LabelMap` takes them."""
+    classes = recipe.classes(model)
+    return {
+        "names": {value: name for value, (name, _) in classes.items() if name},
+        "colours": {value: colour for value, (_, colour) in classes.items()},
+    }
+
+
 def label_file_steps(
-    array: Any,
-    label: Callable[[Any], Generator[tuple[int, int], None, None]],
-    path: Path,
-    *,
-    names: Mapping[int, str] | None = None,
-    colours: Mapping[int, Colour] | None = None,
-    placement: Mapping[str, Any] | None = None,
-    image: str = "",
-    made_by: Mapping[str, Any] | None = None,
-) -> Generator[tuple[int, int], None, None]:
+    array: Any, recipe: Recipe, model: Model, path: Path, **about: Any
+) -> Steps[None]:
     """Label a large image into an OME-Zarr label image, never whole in memory.
 
     Parameters
     ----------
     array : array_like
         From `open_large`, or any other lazy array.
-    label : callable
-        Gets an (H, W) uint8 target that can be written to by slices, and labels it
-        step by step, as `cluster_large_steps` and `find_large_steps` do.
+    recipe : Recipe
+        What to label; clusters or a structure.
+    model : Model
+        With which.
     path : Path
         Ends with ``.ome.zarr``; appears whole or not at all.
-    names, colours, placement, image, made_by
-        As of `LabelMap`.
+    **about
+        ``placement``, ``image`` and ``made_by`` as of `LabelMap`.
 
     Yields
     ------
@@ -322,81 +346,7 @@ def label_file_steps(
         target = zarr.create_array(
             f"{folder}/labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
         )
-        yield from label(target)
-        ome_zarr.write(
-            path,
-            LabelMap(
-                target,
-                names=dict(names or {}),
-                colours=dict(colours or {}),
-                placement=dict(placement or {}),
-                name=path.name.removesuffix(".ome.zarr"),
-                image=image,
-                made_by=dict(made_by or {}),
-            ),
-        )
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be made of every image, small enough to be sent to other machines.
-
-    Attributes
-    ----------
-    recipe : Recipe
-        What to make.
-    model : str
-        Name or file of the model, as each machine finds it.
-    model_hash : str
-        Of its weights, so that no machine uses another model of that name.
-    device : str, optional
-        Where to compute; by default a GPU where a machine has one.
-    overwrite, dry_run : bool
-        As for `run_task`.
-    """
-
-    recipe: Recipe
-    model: str
-    model_hash: str
-    device: str | None = None
-    overwrite: bool = False
-    dry_run: bool = False
-
-
-def attempt(
-    task: Task, job: Job, model: Model, progress: Progress | None = None
-) -> Outcome:
-    """Run a task, again where something failed that is not the user's to put right."""
-    for number in range(ATTEMPTS):
-        outcome = run_task(
-            task,
-            job.recipe,
-            model,
-            overwrite=job.overwrite,
-            dry_run=job.dry_run,
-            progress=progress,
-        )
-        if not outcome.may_pass:
-            break
-        time.sleep(0.2 * 2**number if number + 1 < ATTEMPTS else 0)
-    return outcome
-
-
-def load_same_model(job: Job) -> Model:
-    """Load a job's model and make sure that it is the one that the job means.
-
-    Raises
-    ------
-    ModelError
-        If it is not there, or is another one.
-    """
-    from napari_localdisc.core.model.model import load_model
-
-    model = load_model(job.model, job.device)
-    if model.hash != job.model_hash:
-        raise ModelError(
-            f"The model {job.model!r} is another one here ({model.hash}) than where "
-            f"the work was started ({job.model_hash}): put the same file on every "
-            "machine."
-        )
-    return model
+        yield from recipe.label_large(array, model, target)
+        name = path.name.removesuffix(LARGE_ENDING)
+        about |= _looks(recipe, model)
+        ome_zarr.write(path, LabelMap(target, name=name, **about))

@@ -1,11 +1,11 @@
 """The commands of `localdisc`, one module of `commands` each.
 
-To add a command, add a module there with a function ``register(app)`` and a number
-``POSITION``, its place in ``--help``.  Modules import what is heavy inside functions.
+To add a command, add its name to `COMMANDS`, and there a module of that name with a
+function of that name and its ``EXAMPLES``.  Modules import what is heavy inside
+functions.
 """
 
-import importlib
-import pkgutil
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +20,13 @@ from napari_localdisc.core.errors import (
 
 from . import commands
 from .output import WrongUse, complain
+
+COMMANDS = (
+    *("demo", "cluster", "segment", "similar"),
+    *("train", "adapt", "finetune", "evaluate"),
+    *("export", "models", "cache"),
+)
+"""In the order of ``--help``."""
 
 WRONG_USE, FAILED, STOPPED = 2, 1, 130
 
@@ -50,10 +57,9 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
-    modules = [importlib.import_module(f"{commands.__name__}.{n}") for n in names]
-    for module in sorted(modules, key=lambda module: module.POSITION):
-        module.register(app)
+    for name in COMMANDS:
+        module = import_module(f"{commands.__name__}.{name}")
+        app.command(epilog=module.EXAMPLES)(getattr(module, name))
     return app
 
 

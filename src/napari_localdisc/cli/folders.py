@@ -1,17 +1,17 @@
-"""Commands that make files of images: one loop for all of them."""
+"""Commands that make files of images: one loop for all of them, and one report."""
 
-from functools import partial
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from .output import Bar, checking_arguments, complain, print_json, progress_bar, say
+from .output import checking_arguments, complain, print_json, progress_bar, say
 
 if TYPE_CHECKING:
     from napari_localdisc.batch.recipes import Recipe
-    from napari_localdisc.batch.tasks import Job, Outcome, Task
-    from napari_localdisc.core.model.model import Model
+    from napari_localdisc.batch.tasks import Outcome, Task
 
 
 def make_files(
@@ -28,7 +28,8 @@ def make_files(
     workers: int | None = None,
 ) -> None:
     """Run a recipe over images, report each, and exit with 1 if one failed."""
-    from napari_localdisc.batch.tasks import Job, plan_tasks
+    from napari_localdisc.batch.run import run_tasks
+    from napari_localdisc.batch.tasks import Job, count_states, plan_tasks
     from napari_localdisc.core.image.files import find_images
     from napari_localdisc.core.model.model import load_model
 
@@ -37,68 +38,46 @@ def make_files(
     with checking_arguments():
         recipe.check(model)
     job = Job(recipe, model_name, model.hash, device, overwrite, dry_run)
-    outcomes = _run(tasks, job, model, as_json, scheduler, workers)
-    if as_json:
-        print_json([outcome.to_dict() for outcome in outcomes])
-    else:
-        _sum_up(outcomes)
-    if any(outcome.state == "failed" for outcome in outcomes):
-        raise typer.Exit(1)
-
-
-def _run(
-    tasks: "list[Task]",
-    job: "Job",
-    model: "Model",
-    as_json: bool,
-    scheduler: str | None,
-    workers: int | None,
-) -> "list[Outcome]":
-    from napari_localdisc.batch.run import run_tasks
-    from napari_localdisc.batch.tasks import attempt
-
     outcomes: list[Outcome] = []
     with progress_bar(len(tasks)) as show:
 
-        def tell(outcome: "Outcome") -> None:
-            outcomes.append(outcome)
-            show(len(outcomes), outcome.task.source.name)
-            if outcome.state == "failed":
-                complain(outcome.reason)
-            elif not as_json:
-                say(_line(outcome))
+        def on_tile(task: "Task", done: int, total: int) -> None:
+            if len(tasks) == 1:  # it gets all cores, and shows its tiles
+                show(done / total, task.source.name)
 
-        if scheduler is None and len(tasks) == 1:
-            # One image gets all cores, and shows its tiles
-            (task,) = tasks
-            name = task.source.name
-            tell(attempt(task, job, model, partial(_show_tile, show, name)))
-        else:
-            run_tasks(
-                tasks, job, tell, model=model, scheduler=scheduler, workers=workers
-            )
+        work = run_tasks(
+            tasks,
+            job,
+            model=model,
+            scheduler=scheduler,
+            workers=workers,
+            on_tile=on_tile,
+        )
+        with closing(work):
+            for outcome in filter(None, work):
+                outcomes.append(outcome)
+                show(len(outcomes), outcome.task.source.name)
+                report(outcome, as_json)
     order = {task.source.resolve(): place for place, task in enumerate(tasks)}
-    return sorted(outcomes, key=lambda done: order[done.task.source.resolve()])
+    outcomes.sort(key=lambda done: order[done.task.source.resolve()])
+    if as_json:
+        print_json([outcome.to_dict() for outcome in outcomes])
+    elif len(outcomes) > 1:
+        say(f"{len(outcomes)} images: {count_states(outcomes)}")
+    exit_if_failed(outcomes)
 
 
-def _show_tile(show: Bar, name: str, done: int, total: int) -> None:
-    show(done / total, name)
+def report(outcome: "Outcome", as_json: bool) -> None:
+    """Say what became of one file; what went well not where JSON says it."""
+    if outcome.state == "failed":
+        complain(outcome.reason)
+    elif not as_json:
+        said = {"skipped": " (was done already)", "planned": " (would be written)"}
+        files = ", ".join(str(path) for path in outcome.task.outputs)
+        say(f"{outcome.task.source} → {files}{said.get(outcome.state, '')}")
 
 
-def _line(outcome: "Outcome") -> str:
-    words = {
-        "written": "",
-        "skipped": " (was done already)",
-        "planned": " (would be written)",
-    }
-    files = ", ".join(str(path) for path in outcome.task.outputs)
-    return f"{outcome.task.source} → {files}{words[outcome.state]}"
-
-
-def _sum_up(outcomes: "list[Outcome]") -> None:
-    if len(outcomes) < 2:
-        return
-    states = [outcome.state for outcome in outcomes]
-    counts = {state: states.count(state) for state in dict.fromkeys(states)}
-    said = ", ".join(f"{count} {state}" for state, count in counts.items())
-    say(f"{len(outcomes)} images: {said}")
+def exit_if_failed(outcomes: "Sequence[Outcome]") -> None:
+    """End with 1 if something could not be done."""
+    if any(outcome.state == "failed" for outcome in outcomes):
+        raise typer.Exit(1)

@@ -17,7 +17,6 @@ Images = Annotated[
     typer.Argument(
         metavar="IMAGE…",
         help="Image files, folders or quoted patterns such as 'scans/*.tif'.",
-        show_default=False,
     ),
 ]
 OutputFolder = Annotated[
@@ -27,7 +26,6 @@ OutputFolder = Annotated[
         "--output",
         metavar="DIR",
         help="Folder for the results; made if need be.",
-        show_default=False,
     ),
 ]
 ModelName = Annotated[
@@ -42,7 +40,6 @@ Device = Annotated[
         metavar="NAME",
         help="Where to compute, for instance cpu or cuda; by default a GPU if there "
         "is one.",
-        show_default=False,
     ),
 ]
 Flips = Annotated[
@@ -76,7 +73,6 @@ Scheduler = Annotated[
         metavar="ADDRESS|FILE",
         help="Work on a dask cluster that is running: its scheduler's address or "
         "scheduler file.  Every machine must see the same folders.",
-        show_default=False,
     ),
 ]
 Workers = Annotated[
@@ -85,7 +81,6 @@ Workers = Annotated[
         min=1,
         metavar="N",
         help="Images at once on this machine; by default one a core.",
-        show_default=False,
     ),
 ]
 AsJson = Annotated[
@@ -100,7 +95,6 @@ NewModel = Annotated[
         metavar="MODEL",
         help="The new model's file; what belongs to it lies beside it: card, log, "
         "pictures, checkpoint.",
-        show_default=False,
     ),
 ]
 Resume = Annotated[

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 PALETTE = (
     *("#56b4e9", "#d55e00", "#f0e442", "#009e73", "#cc79a7", "#e69f00", "#0072b2"),
@@ -32,6 +35,18 @@ def from_hex(colour: str) -> Rgb:
         raise ValueError(f"A colour is written as #rrggbb, not {colour!r}.")
     red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
     return red, green, blue
+
+
+def colour_rows(colours: Mapping[int, str]) -> NDArray[np.float64]:
+    """Return (n + 1, 4) RGBA of labels 0 to n from ``#rrggbb`` by label.
+
+    0 is clear, labels between those given are white.
+    """
+    rows = np.ones((max(colours, default=0) + 1, 4))
+    rows[0] = 0
+    for label, colour in colours.items():
+        rows[label, :3] = from_hex(colour)
+    return rows
 
 
 def to_hex(colour: Iterable[float]) -> str:

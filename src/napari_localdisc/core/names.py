@@ -1,8 +1,12 @@
-"""Names of structures, however a user spells them."""
+"""Names: of kinds of images, and of structures however a user spells them."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from typing import Literal
+
+Modality = Literal["fundus", "frame"]
+"""Whether an image has a round field of view in a dark frame, or fills the frame."""
 
 
 def plain_name(name: str) -> str:

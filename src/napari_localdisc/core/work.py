@@ -19,11 +19,10 @@ Progress = tuple[int, int]
 Steps = Generator[Progress, None, T]
 
 
-def run_steps(
-    steps: Generator[tuple[int, int], None, T],
-    progress: Callable[[int, int], None] | None,
-    cancel: Callable[[], bool] | None,
-    cancelled: str,
+def run(
+    steps: Steps[T],
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
 ) -> T:
     """Take all steps; return what the generator returns.
 
@@ -35,8 +34,6 @@ def run_steps(
         Called with both after each step.
     cancel : callable, optional
         Asked before each step; true stops the work.
-    cancelled : str
-        The sentence for a work that was stopped.
 
     Raises
     ------
@@ -46,7 +43,7 @@ def run_steps(
     while True:
         if cancel is not None and cancel():
             steps.close()
-            raise Cancelled(cancelled)
+            raise Cancelled("The work on the image was cancelled.")
         try:
             done, total = next(steps)
         except StopIteration as finished:

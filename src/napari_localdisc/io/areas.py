@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,10 @@ class ClassArea:
         Pixels of the image.
     percent : float
         Of all pixels of the image.
+    area : float or None
+        In square ``unit``; None where a pixel's size is not known.
+    unit : str
+        Such as ``mm``.
     """
 
     image: str
@@ -44,6 +48,12 @@ class ClassArea:
     name: str
     pixels: int
     percent: float
+    area: float | None = None
+    unit: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.pixels:,} px"
+        return text if self.area is None else f"{text} · {self.area:.3g} {self.unit}²"
 
     @property
     def title(self) -> str:
@@ -89,13 +99,8 @@ def areas_in(path: Path, image: str) -> list[ClassArea]:
     FileError
         If the file cannot be read.
     """
-    areas = []
-    for labels in read_labels(path):
-        for area in class_areas(labels):
-            areas.append(
-                ClassArea(image, area.label, area.name, area.pixels, area.percent)
-            )
-    return areas
+    every = (area for labels in read_labels(path) for area in class_areas(labels))
+    return [replace(area, image=image) for area in every]
 
 
 def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
@@ -114,8 +119,3 @@ def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
         writer.writerow([area.image, area.label, area.name, area.pixels, percent])
     with new_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-
-
-def titles(areas: Sequence[ClassArea]) -> dict[int, str]:
-    """Return the title of each label that occurs, in the order of the labels."""
-    return {area.label: area.title for area in sorted(areas, key=lambda a: a.label)}

@@ -1,23 +1,22 @@
 """Embeddings on disk: an image that was opened before needs no network.
 
-An entry is a folder with a zarr group (format 3).  It is written beside its place and
-then renamed, so that it is there whole or not at all; its name is a hash of all that
-the embedding depends on; every chunk has a checksum.
+An entry is one safetensors file.  It is written beside its place and then renamed, so
+that it is there whole or not at all; its name is a hash of all that the embedding
+depends on; its header holds a checksum.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,15 +30,19 @@ if TYPE_CHECKING:
     import torch
 
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.model.model import Model, ModelCard
+    from napari_localdisc.core.model.card import ModelCard
+    from napari_localdisc.core.model.model import Model
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SIZE_LIMIT = 4 << 30
 """Bytes of all entries together, unless told otherwise: some 60 fundus images."""
 
+_SUFFIX = ".safetensors"
 _BUSY = ".making-"
 _ABANDONED_SECONDS = 3600.0
 _HASHED_BYTES = 1 << 24
+_OURS = re.compile(rf"[0-9a-f]{{40}}({re.escape(_SUFFIX)})?|{re.escape(_BUSY)}.*")
+"""Entries, folders of zarr that entries once were, and what is being made."""
 
 
 def cache_folder() -> Path:
@@ -111,15 +114,12 @@ class EmbeddingCache:
         content = image_hash or content_hash(image)
         signature = _signature(content, model.hash, model.card, flips, precision)
         entry = self._entry(signature)
-        if not entry.is_dir():
+        if not entry.is_file():
             return None
         try:
-            with unless_ending():
-                embedding = read_entry(entry, signature, model)
+            embedding = _read(entry, signature, model)
             os.utime(entry)
-        except EndingError:
-            return None
-        # zarr and its codecs raise what they like for damaged files
+        # safetensors raises what it likes for damaged files
         except Exception:
             _remove(entry)
             return None
@@ -151,11 +151,9 @@ class EmbeddingCache:
         ------
         FileError
             If the folder cannot be written to.
-
-        Notes
-        -----
-        Where the program ends meanwhile, nothing is stored.
         """
+        from safetensors import SafetensorError
+
         if image_hash is None:
             assert image is not None
             image_hash = content_hash(image)
@@ -165,16 +163,13 @@ class EmbeddingCache:
         entry = self._entry(signature)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not entry.is_dir():
-                with unless_ending():
-                    self._write(entry, embedding, signature)
+            if not entry.is_file():
+                self._write(entry, embedding, signature)
             with contextlib.suppress(FileNotFoundError):  # cleared meanwhile
                 os.utime(entry)
             self._evict(entry)
-        except EndingError:
-            return
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise FileError(
                 f"The cache folder {self.folder} cannot be used ({reason}): free some "
                 "space, choose another one, or switch the cache off."
@@ -182,58 +177,58 @@ class EmbeddingCache:
 
     def clear(self) -> None:
         """Remove all entries, also abandoned ones."""
-        for entry in self._folders():
-            _remove(entry)
+        for path in self._paths():
+            _remove(path)
 
     def total_size(self) -> int:
         """Bytes on disk."""
-        return sum(_size(entry) for entry in self._folders())
+        return sum(_size(path) for path in self._paths())
 
     def _entry(self, signature: dict[str, Any]) -> Path:
         text = json.dumps(signature, sort_keys=True)
-        return self.folder / hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+        key = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+        return self.folder / f"{key}{_SUFFIX}"
 
-    def _folders(self) -> list[Path]:
-        """Entries and what is being made; nothing else that the folder may hold."""
+    def _paths(self) -> list[Path]:
+        """All that is ours, and nothing else that the folder may hold."""
         if not self.folder.is_dir():
             return []
-        return [
-            path
-            for path in self.folder.iterdir()
-            if (path.name.startswith(_BUSY) or _is_key(path.name)) and path.is_dir()
-        ]
+        return [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name)]
 
     def _write(
         self, entry: Path, embedding: Embedding, signature: dict[str, Any]
     ) -> None:
-        making = Path(tempfile.mkdtemp(prefix=_BUSY, dir=self.folder))
-        try:
-            write_entry(making, embedding, signature)
-            # Another program may have been faster: theirs is as good
-            with contextlib.suppress(FileExistsError):
-                _rename_new(making, entry)
-        except FileNotFoundError:
-            if making.exists():
-                raise
-            # Somebody cleared the cache meanwhile
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+        # A folder, as safetensors writes beside the file that it is to make, too
+        making = tempfile.TemporaryDirectory(
+            prefix=_BUSY, dir=self.folder, ignore_cleanup_errors=True
+        )
+        with making as folder:
+            new = Path(folder, entry.name)
+            try:
+                _save(new, embedding, signature)
+                new.replace(entry)
+            except Exception:
+                if new.parent.exists():
+                    raise
+                # Somebody cleared the cache meanwhile
 
     def _evict(self, newest: Path) -> None:
         known: list[tuple[float, Path, int]] = []
         now = time.time()
-        for folder in self._folders():
-            used = _last_use(folder)
-            if folder.name.startswith(_BUSY):
+        for path in self._paths():
+            used = _last_use(path)
+            if path.name.startswith(_BUSY):
                 if now - used > _ABANDONED_SECONDS:
-                    _remove(folder)
-            elif folder != newest:
-                known.append((used, folder, _size(folder)))
+                    _remove(path)
+            elif path.suffix != _SUFFIX:
+                _remove(path)  # of an earlier version
+            elif path != newest:
+                known.append((used, path, _size(path)))
         room = self.size_limit - _size(newest)
-        for _, folder, size in sorted(known, reverse=True):
+        for _, path, size in sorted(known, reverse=True):
             room -= size
             if room < 0:
-                _remove(folder)
+                _remove(path)
 
 
 def cached_embed(
@@ -301,92 +296,40 @@ def _signature(
     }
 
 
-def _is_key(name: str) -> bool:
-    return len(name) == 40 and not set(name) - set("0123456789abcdef")
-
-
-def _rename_new(source: Path, target: Path) -> None:
-    """Rename a folder; FileExistsError where the target is there."""
-    try:
-        source.rename(target)
-    except OSError as error:
-        if target.is_dir():
-            raise FileExistsError(*error.args) from error
-        raise
-
-
-def _remove(folder: Path) -> None:
-    """Remove an entry so that no program ever sees half of it."""
-    doomed = folder.with_name(f"{_BUSY}{folder.name}-{time.monotonic_ns()}")
-    with contextlib.suppress(OSError):  # another program removes it, or reads it now
-        folder.rename(doomed)
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder so that no program ever sees half of it."""
+    if not path.is_dir():
+        with contextlib.suppress(OSError):  # another program removes it, or reads it
+            path.unlink()
+        return
+    doomed = path.with_name(f"{_BUSY}{path.name}-{time.monotonic_ns()}")
+    with contextlib.suppress(OSError):
+        path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _size(folder: Path) -> int:
+def _size(path: Path) -> int:
+    files = [path]
+    if path.is_dir():  # not rglob: it fails where another program removes it meanwhile
+        files = [Path(at, name) for at, _, names in os.walk(path) for name in names]
     total = 0
-    # Not rglob: it fails where another program removes a folder meanwhile
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.stat(os.path.join(parent, name)).st_size
+    for file in files:
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size
     return total
 
 
-def _last_use(folder: Path) -> float:
+def _last_use(path: Path) -> float:
     try:
-        return folder.stat().st_mtime
+        return path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-_in_use = threading.Lock()
-_ending = threading.Event()
+def _save(path: Path, embedding: Embedding, signature: dict[str, Any]) -> None:
+    import torch
+    from safetensors.torch import save_file
 
-
-class EndingError(Exception):
-    """The program ends: there is no time to read or write."""
-
-
-@contextlib.contextmanager
-def unless_ending() -> Iterator[None]:
-    """Keep the program from ending in the middle of a call to zarr.
-
-    zarr works in threads of its own, which end with the program: who waits for them
-    then would wait for ever, and so would the program.
-
-    Raises
-    ------
-    EndingError
-        If the program ends, before this or meanwhile.
-    """
-    _wait_at_the_end()
-    with _in_use:
-        if _ending.is_set():
-            raise EndingError
-        try:
-            yield
-        except RuntimeError as error:
-            if "after shutdown" in str(error):  # Python's threads are the first to go
-                raise EndingError from error
-            raise
-
-
-@functools.cache
-def _wait_at_the_end() -> None:
-    # zarr registers its own end when it is imported: it is to come after this one
-    import zarr  # noqa: F401
-
-    atexit.register(_end)
-
-
-def _end() -> None:
-    _ending.set()
-    with _in_use:
-        pass
-
-
-def _arrays(embedding: Embedding) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     # In full: rounded to half precision, labels near a tie would change, and a script
     # that repeats what was done would not give the same ones
     tensors = {
@@ -396,75 +339,60 @@ def _arrays(embedding: Embedding) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     tensors |= {f"presence {key}": value for key, value in embedding.presence.items()}
     if embedding.colour is not None:
         tensors["colour"] = embedding.colour
-    for name, tensor in tensors.items():
-        yield name, tensor.float().cpu().numpy()
-    yield "field_of_view", np.packbits(embedding.field_of_view, axis=1)
-
-
-def write_entry(folder: Path, embedding: Embedding, signature: dict[str, Any]) -> None:
-    """Fill an empty folder."""
-    import zarr
-    from zarr.codecs import Crc32cCodec
-
-    group = zarr.create_group(folder, zarr_format=3, overwrite=True)
-    for name, array in _arrays(embedding):
-        stored = group.create_array(
-            name,
-            shape=array.shape,
-            chunks=array.shape,
-            dtype=array.dtype,
-            compressors=[Crc32cCodec()],  # unit vectors do not compress
-            # An absent chunk then is a damaged entry, never one of zeros
-            config={"write_empty_chunks": True},
-        )
-        stored[...] = array
+    tensors = {key: part.float().cpu().contiguous() for key, part in tensors.items()}
+    seen = np.packbits(embedding.field_of_view, axis=1)
+    tensors["field_of_view"] = torch.from_numpy(seen)
     grid = embedding.grid
     box = [grid.top, grid.left, grid.height, grid.width]
-    group.attrs.update(
-        signature=signature, image_shape=grid.image_shape, box=box, shape=grid.shape
-    )
+    text = json.dumps([signature, grid.image_shape, box, grid.shape])
+    said = {"about": text, "checksum": str(_checksum(text, tensors))}
+    save_file(tensors, path, said)
 
 
-def read_entry(folder: Path, signature: dict[str, Any], model: Model) -> Embedding:
-    """Return what was written, on the model's device.
+def _read(path: Path, signature: dict[str, Any], model: Model) -> Embedding:
+    """Return what was saved, on the model's device.
 
     Raises
     ------
     Exception
-        Whatever zarr and its codecs make of a damaged entry; ValueError if it is not
-        complete, or of something else.
+        ValueError if it is damaged or of something else, or whatever safetensors makes
+        of it.
     """
-    import torch
-    import zarr
+    from safetensors import safe_open
 
     from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.image.grid import WorkingGrid
 
-    group = zarr.open_group(folder, mode="r", zarr_format=3)
-    said: dict[str, Any] = group.attrs.asdict()
-    if said["signature"] != json.loads(json.dumps(signature)):
+    with safe_open(path, "pt") as file:
+        said = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    about = json.loads(said["about"])
+    if about[0] != json.loads(json.dumps(signature)):
         raise ValueError("made of something else")
-    height, width = said["image_shape"]
-    top, left, rows, columns = said["box"]
-    grid = WorkingGrid((height, width), top, left, rows, columns, tuple(said["shape"]))
-
-    def read(name: str) -> Any:
-        array: Any = group[name]
-        if array.nchunks_initialized != array.nchunks:
-            raise ValueError(f"{name} is not complete")
-        return array[...]
-
-    def tensor(name: str) -> torch.Tensor:
-        return torch.from_numpy(read(name)).to(model.device)
-
+    if said["checksum"] != str(_checksum(said["about"], tensors)):
+        raise ValueError("damaged")
+    (height, width), (top, left, rows, columns), shape = about[1:]
+    grid = WorkingGrid((height, width), top, left, rows, columns, tuple(shape))
+    seen = np.unpackbits(tensors.pop("field_of_view").numpy(), axis=1, count=width)
+    # Mapped to the file, not copied: a third of the time.  An entry is never changed,
+    # and one that is removed stays for who has it open
+    tensors = {key: part.to(model.device) for key, part in tensors.items()}
     return Embedding(
-        tensor("vectors"),
-        tensor("probability"),
-        np.unpackbits(read("field_of_view"), axis=1, count=width).astype(bool),
+        tensors["vectors"],
+        tensors["probability"],
+        seen.astype(bool),
         grid,
         model.card,
         model.centres,
         model.hash,
-        {name: tensor(f"presence {name}") for name in model.card.structures},
-        tensor("colour").half() if "colour" in group else None,
+        {name: tensors[f"presence {name}"] for name in model.card.structures},
+        tensors["colour"].half() if "colour" in tensors else None,
     )
+
+
+def _checksum(about: str, tensors: dict[str, torch.Tensor]) -> int:
+    total = zlib.crc32(about.encode())
+    for name, tensor in sorted(tensors.items()):
+        kind = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+        total = zlib.crc32(tensor.numpy().data, zlib.crc32(kind.encode(), total))
+    return total

@@ -7,8 +7,11 @@ No pickle is written or read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
+import re
 import uuid
 import zipfile
 import zlib
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
@@ -302,7 +305,9 @@ def _check(session: Session) -> None:
             raise ValueError(f"it refers to a layer {index} that it does not hold")
 
 
-_PREFIX = "autosave"
+_HOST = re.sub(r"[^\w-]", "_", platform.node().partition(".")[0])
+# Versions before this one named process and start instead of the host
+_AUTOSAVE = re.compile(rf"autosave-(\w+@(?P<host>.+)|\d+-\d+-\w+){re.escape(SUFFIX)}")
 
 
 def autosave_folder() -> Path:
@@ -313,12 +318,40 @@ def autosave_folder() -> Path:
     return Path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
 
 
-def new_autosave(folder: Path | None = None) -> Path:
-    """Return a path for a session of this process; nothing is written."""
-    process = psutil.Process()
-    started = round(process.create_time() * 1000)
-    name = f"{_PREFIX}-{process.pid}-{started}-{uuid.uuid4().hex[:8]}{SUFFIX}"
-    return (folder or autosave_folder()) / name
+class Autosave:
+    """The file of a session that goes on; nothing is there before it is written.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        By default `autosave_folder`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        name = f"autosave-{uuid.uuid4().hex}@{_HOST}{SUFFIX}"
+        self.path = (folder or autosave_folder()) / name
+        self._lock = _lock_of(self.path)
+
+    def write(self, session: Session) -> None:
+        """Write the session as it is now; see `write_session`."""
+        # Where nothing can be locked the file is written, but not offered by itself
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._lock.is_locked:
+                self._lock.acquire(timeout=0)
+        write_session(session, self.path)
+
+    def end(self) -> None:
+        """Remove the file: the session ended in an orderly way."""
+        self._lock.release()
+        remove_autosave(self.path)
+
+
+def remove_autosave(path: Path) -> None:
+    """Remove an autosaved session, if it is there."""
+    for file in (path, Path(_lock_of(path).lock_file)):
+        with contextlib.suppress(OSError):  # it is not there, or nothing can be
+            file.unlink()
 
 
 @dataclass(frozen=True)
@@ -338,29 +371,26 @@ class Crashed:
 
 
 def crashed_sessions(folder: Path | None = None) -> list[Crashed]:
-    """Find the sessions whose process is no more, the newest first."""
-    folder = folder or autosave_folder()
+    """Find the sessions of this computer whose process is no more, the newest first."""
     found = []
-    for path in folder.glob(f"{_PREFIX}-*{SUFFIX}"):
-        try:
-            _, pid, started, _ = path.stem.split("-")
-            if not _is_running(int(pid), int(started)):
-                saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-                found.append(Crashed(path, saved))
-        except (ValueError, OSError):
-            continue  # not one of ours, or somebody removes it now
+    for path in (folder or autosave_folder()).glob(f"autosave-*{SUFFIX}"):
+        name = _AUTOSAVE.fullmatch(path.name)
+        # Nobody here can tell whether another computer's session goes on
+        if name is None or name["host"] not in (None, _HOST):
+            continue
+        with contextlib.suppress(OSError):  # locked, or somebody removes it now
+            if name["host"] is not None:
+                _lock_of(path).acquire(timeout=0).lock.release()
+            saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+            found.append(Crashed(path, saved))
     return sorted(found, key=lambda crashed: crashed.saved_at, reverse=True)
 
 
-def _is_running(pid: int, started: int) -> bool:
-    """Whether a process is there, and not another one of the same number."""
-    try:
-        process = psutil.Process(pid)
-        # A killed process that its parent has not waited for is still listed
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return bool(abs(process.create_time() * 1000 - started) < 1500)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
+def _lock_of(path: Path) -> FileLock:
+    """Return the lock that a session's process holds for as long as it lives.
+
+    The system's own lock, not filelock's soft one, which a killed process leaves
+    behind.  That it may not reach over a network does not matter: it is asked for on
+    the computer that the file's name tells, and there it holds.
+    """
+    return FileLock(f"{path}.lock", thread_local=False)

@@ -46,9 +46,7 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
     FileError
         If the data are no labels, or a class has an impossible name.
     """
-    if isinstance(data, list | tuple) or attributes.get("multiscale"):
-        data = data[0]
-    ours = (attributes.get("metadata") or {}).get(METADATA_KEY) or {}
+    data, ours = finest(data, attributes), our_metadata(attributes)
     given = LabelMap(data)
     colours, default = _colours(attributes.get("colormap"), given, bool(ours))
     made_by = {k: v for k, v in ours.items() if k not in (CLASSES, IMAGE)}
@@ -60,8 +58,20 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
         placement=placement_of(attributes),
         name=str(attributes.get("name") or ""),
         image=str(ours.get(IMAGE) or ""),
-        made_by=_plain(made_by),
+        made_by=plain(made_by),
     )
+
+
+def finest(data: Any, attributes: Mapping[str, Any]) -> Any:
+    """Return a layer's data; of a multiscale layer the finest level."""
+    if isinstance(data, list | tuple) or attributes.get("multiscale"):
+        return data[0]
+    return data
+
+
+def our_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what we say of a layer in its metadata."""
+    return (attributes.get("metadata") or {}).get(METADATA_KEY) or {}
 
 
 def _names(ours: Mapping[str, Any], features: Any) -> dict[int, str]:
@@ -124,12 +134,12 @@ def placement_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return placement
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn metadata into what JSON holds; what it does not hold becomes text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, np.generic):
         return value.item()
     return value if isinstance(value, str | int | float | None) else str(value)

@@ -10,10 +10,11 @@ from psygnal import Signal
 
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.model.card import (
+    MOST,
+    ModelCard,
     ModelFile,
-    ModelSummary,
     list_models,
-    summarise_model,
+    read_card,
 )
 from napari_localdisc.layers.plane import is_derived
 
@@ -121,8 +122,6 @@ class ImageChoice:
 
 
 DEFAULT_MODEL = "fundus"
-FEWEST, MOST = 2, 16
-"""Range of the number of structures that an image can be shown in."""
 
 
 class ModelChoice:
@@ -133,7 +132,7 @@ class ModelChoice:
 
     def __init__(self) -> None:
         self.name: str | None = None
-        self._summary: ModelSummary | None = None
+        self._card: ModelCard | None = None
         names = sorted(self.names, key=lambda name: name != DEFAULT_MODEL)
         for name in names:
             try:
@@ -155,18 +154,18 @@ class ModelChoice:
         ModelError
             If it is gone or damaged; it is chosen all the same.
         """
-        self.name, self._summary = name, None
-        self._summary = summarise_model(ModelFile.of(name).path)
+        self.name, self._card = name, None
+        self._card = read_card(ModelFile.of(name).path)
 
     @property
     def structures(self) -> tuple[str, ...]:
         """Structures that the model's card names."""
-        return self._summary.structures if self._summary is not None else ()
+        return tuple(self._card.structures) if self._card is not None else ()
 
     @property
     def most_structures(self) -> int:
         """The largest number of structures that the model can tell apart."""
-        return min(MOST, self._summary.clusters) if self._summary is not None else MOST
+        return self._card.most_clusters if self._card is not None else MOST
 
     @property
     def file(self) -> ModelFile:

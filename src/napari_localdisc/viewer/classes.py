@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import (
@@ -17,6 +17,7 @@ from napari_localdisc.annotation.state import (
     to_json,
 )
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.io.areas import ClassArea
 from napari_localdisc.layers.labels import (
     CLASSES,
     MOST_CLASSES,
@@ -302,21 +303,27 @@ class Classes:
 
     def areas(self) -> dict[int, ClassArea]:
         """Measure each class on the plane that is shown."""
-        place, labels, entries = self._here(), self.labels_layer, self.entries
-        if place is None or labels is None:
-            return {entry.value: ClassArea(0) for entry in entries}
-        most = max((entry.value for entry in entries), default=0)
-        pixels = read_plane(labels, place.plane)
+        place, labels = self._here(), self.labels_layer
+        image, size, unit = "", None, ""
+        pixels: NDArray[np.integer] = np.zeros((0, 0), np.uint8)
+        if place is not None and labels is not None:
+            pixels, image = read_plane(labels, place.plane), place.layer.name
+            size, unit = pixel_area(place.layer, place.plane)
+        most = max((entry.value for entry in self.entries), default=0)
         counts = np.bincount(pixels.ravel(), minlength=most + 1)
-        size, unit = pixel_area(place.layer, place.plane)
-        return {
-            entry.value: ClassArea(
-                int(counts[entry.value]),
-                None if size is None else float(counts[entry.value] * size),
+        areas = {}
+        for entry in self.entries:
+            count = int(counts[entry.value])
+            areas[entry.value] = ClassArea(
+                image,
+                entry.value,
+                entry.name,
+                count,
+                100 * count / max(1, pixels.size),
+                None if size is None else float(count * size),
                 unit,
             )
-            for entry in entries
-        }
+        return areas
 
     def _here(self) -> Place | None:
         return self._workspace.place_or_none()
@@ -426,29 +433,6 @@ def _chosen(document: Document) -> AnnotationClass | None:
         if entry.value == document.chosen:
             return entry
     return None
-
-
-@dataclass(frozen=True)
-class ClassArea:
-    """How much of the plane that is shown a class covers.
-
-    Attributes
-    ----------
-    pixels : int
-        Of the image.
-    area : float or None
-        In square ``unit``; None where the layer's units are pixels.
-    unit : str
-        Such as ``mm``.
-    """
-
-    pixels: int
-    area: float | None = None
-    unit: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.pixels:,} px"
-        return text if self.area is None else f"{text} · {self.area:.3g} {self.unit}²"
 
 
 def pixel_area(layer: Image, plane: Plane) -> tuple[float | None, str]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_localdisc.core.model.card import FEWEST, MOST
 from napari_localdisc.layers.colours import structure_colormap
 from napari_localdisc.layers.ours import Look
 
-from .chosen import FEWEST
 from .large import is_large
 from .work import disconnect_all
 
@@ -94,7 +94,7 @@ class Clusters:
                 workspace.request(place, "clusters", self._show)
 
     def _show(self, place: Place, known: Embedded) -> None:
-        from napari_localdisc.core.embedding.clusters import MOST, cluster_colours
+        from napari_localdisc.core.embedding.clusters import cluster_colours
 
         most = min(MOST, len(known.model.centres))
         number = min(self.number, most)

@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation.sources import Prompts, prompts_written
-from napari_localdisc.core.colours import from_hex
+from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
 from napari_localdisc.layers.ours import Look
@@ -177,7 +175,7 @@ class Concepts:
             return load_concept(path)
 
         def done(concept: Concept) -> None:
-            self._apply(concept, wanted)
+            self.apply(concept, [each for image in wanted if (each := image())])
 
         self._sessions.run(work, done, self._workspace.report)
 
@@ -191,13 +189,11 @@ class Concepts:
         images : iterable of Image
             Layers of the viewer.
         """
-        self._apply(concept, [weakref.ref(image) for image in images])
-
-    def _apply(self, concept: Concept, waiting: list[weakref.ref[Image]]) -> None:
+        waiting = [weakref.ref(image) for image in images]
         with self._controller.reporting():
             if not waiting:
                 raise PromptError("There is no image to find the concept in: open one.")
-        self._next(concept, waiting, 0, len(waiting))
+            self._next(concept, waiting, 0, len(waiting))
 
     def _next(
         self,
@@ -230,7 +226,7 @@ class Concepts:
 
     def _show(self, concept: Concept, place: Place, known: Embedded) -> None:
         shown = [entry for entry in concept.classes if not entry.background]
-        colours = _colours({entry.value: entry.colour for entry in shown})
+        colours = colour_rows({entry.value: entry.colour for entry in shown})
         metadata = {
             "concept": concept.name,
             **known.provenance(),
@@ -242,12 +238,3 @@ class Concepts:
         labels, look = concept.labels(known.embedding), Look(colours, selects=True)
         layer = place.show(what, labels, look, metadata, name=concept.name)
         self.applied.emit(layer)
-
-
-def _colours(table: dict[int, str]) -> NDArray[np.float64]:
-    """(n + 1, 4) RGBA rows, from label 0 on; white between the classes."""
-    rows = np.ones((max(table, default=0) + 1, 4))
-    rows[0] = 0
-    for value, colour in table.items():
-        rows[value, :3] = from_hex(colour)
-    return rows

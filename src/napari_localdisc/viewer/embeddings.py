@@ -341,8 +341,8 @@ def embed_plane(
     """
     yield 0, 0
     with without_collections():
-        from napari_localdisc.core.embedding.clusters import FEWEST
         from napari_localdisc.core.embedding.embed import embed_steps
+        from napari_localdisc.core.model.card import FEWEST
         from napari_localdisc.io.cache import content_hash
 
     model = shelf.load(file)

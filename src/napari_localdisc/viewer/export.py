@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,16 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.errors import FileError, LocalDiscError
-from napari_localdisc.io.labels import FORMATS, LabelMap, format_of, read_labels
+from napari_localdisc.io.labels import (
+    FORMATS,
+    LabelMap,
+    format_of,
+    read_labels,
+    write_labels,
+)
 from napari_localdisc.layers.files import label_map_of, layer_data_of
 
-from .work import Job, Runner, SynchronousRunner, raise_error
+from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -67,8 +75,7 @@ class ExportControl:
             event.disconnect(self._on_layers)
         for layer in self._named:
             layer.events.name.disconnect(self._on_layers)
-        for name in ("layers_changed", "busy_changed", "saved"):
-            getattr(self, name).disconnect()
+        disconnect_all(self)
 
     @property
     def layers(self) -> list[Labels]:
@@ -111,22 +118,20 @@ class ExportControl:
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])
             data, attributes, _ = layer.as_layer_data_tuple()
-            if layer.multiscale:
-                data, attributes["multiscale"] = data[0], False
-            if isinstance(data, np.ndarray):
-                data = data.copy()  # the user may go on painting
             labels = label_map_of(data, attributes)
+            if isinstance(labels.labels, np.ndarray):  # the user may go on painting
+                labels = replace(labels, labels=labels.labels.copy())
         except LocalDiscError as error:
             self._report(error)
             return
-        job = self._job = Job()
+        job = self._job = Job(must_finish=True)
         self.busy_changed.emit(True)
         self._runner.start(
             job,
             lambda: _write(labels, path, chosen.key),
             lambda progress: None,
-            self._on_saved,
-            self._on_error,
+            partial(self._finish, self.saved.emit),
+            partial(self._finish, self._report),
         )
 
     def open(self, path: str | Path) -> list[Labels]:
@@ -136,22 +141,12 @@ class ExportControl:
         except LocalDiscError as error:
             self._report(error)
             return []
-        layers = [Labels(data, **attributes) for data, attributes, _ in found]
-        for layer in layers:
-            self.viewer.add_layer(layer)
-        return layers
+        return [self.viewer.add_labels(data, **about) for data, about, _ in found]
 
-    def _on_saved(self, files: list[Path]) -> None:
-        self._finish()
-        self.saved.emit(files)
-
-    def _on_error(self, error: Exception) -> None:
-        self._finish()
-        self._report(error)
-
-    def _finish(self) -> None:
+    def _finish(self, then: Callable[[Any], None], outcome: Any) -> None:
         self._job = None
         self.busy_changed.emit(False)
+        then(outcome)
 
     def _follow(self) -> None:
         for layer in self.layers:
@@ -165,8 +160,6 @@ class ExportControl:
 
 
 def _write(labels: LabelMap, path: Path, form: str) -> Steps[list[Path]]:
-    from napari_localdisc.io.labels import write_labels
-
     files = write_labels(path, labels, form)
-    yield 1, 1  # not before: napari, when it quits, stops its workers at a yield
+    yield 1, 1
     return files

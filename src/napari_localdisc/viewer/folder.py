@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_localdisc.batch.recipes import ClusterRecipe, Recipe, StructureRecipe
-from napari_localdisc.batch.run import Order, Row, work_on
-from napari_localdisc.core.errors import Cancelled, FileError, LocalDiscError
-from napari_localdisc.io.areas import write_areas
+from napari_localdisc.batch.recipes import (
+    ClusterRecipe,
+    ConceptRecipe,
+    Recipe,
+    StructureRecipe,
+)
+from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
+from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
 from .chosen import ModelChoice
-from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error
+from .status import Status, working_on_folder
+from .work import Runner, Slot, SynchronousRunner, disconnect_all, raise_error
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_localdisc.core.work import Progress
+    from napari_localdisc.core.model.card import ModelFile
+    from napari_localdisc.core.work import Steps
 
 TABLE = "areas.csv"
 """Name of the table in the output folder."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one image.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Its files, and the reason if there are none.
+    areas : tuple of ClassArea
+        Of its labels.
+    """
+
+    outcome: Outcome
+    areas: tuple[ClassArea, ...] = ()
+
+    @property
+    def image(self) -> str:
+        """File name of the image."""
+        return self.outcome.task.source.name
 
 
 class FolderControl:
@@ -37,16 +69,21 @@ class FolderControl:
         Runs the work; by default at once.
     report : callable, optional
         Gets every error; by default it is raised.
+
+    Attributes
+    ----------
+    work : Slot
+        The run.
+    status : Status
+        What was done.
+    models : ModelChoice
+        What it is done with.
     """
 
-    busy_changed = Signal(bool)
-    progressed = Signal(int, int)
-    """Images done, and in all."""
     row_added = Signal(object)
     """A `Row`."""
     cleared = Signal()
     """The rows of an earlier run are gone."""
-    status_changed = Signal(str)
     model_changed = Signal()
 
     def __init__(
@@ -56,52 +93,28 @@ class FolderControl:
         report: Callable[[Exception], None] = raise_error,
     ) -> None:
         self.viewer = viewer
-        self._runner = runner or SynchronousRunner()
         self._report = report
-        self._models = ModelChoice()
-        self._job: Job | None = None
-        self._order: Order | None = None
+        self.work = Slot(runner or SynchronousRunner(), report)
+        self.status = Status()
+        self.status.say("Choose a folder of images.")
+        self.models = ModelChoice()
+        self._arrived: deque[Row] = deque()
         self.rows: list[Row] = []
         self.table: Path | None = None
 
     # What is chosen
 
-    @property
-    def models(self) -> list[str]:
-        """Names of the models there are now."""
-        return self._models.names
-
-    @property
-    def model(self) -> str | None:
-        """Name of the chosen model."""
-        return self._models.name
-
-    @property
-    def structures(self) -> tuple[str, ...]:
-        """Structures that the chosen model's card names."""
-        return self._models.structures
-
-    @property
-    def most_clusters(self) -> int:
-        """The largest number of clusters that the chosen model can tell apart."""
-        return self._models.most_structures
-
     def set_model(self, name: str) -> None:
         """Choose a model, for instance a fine-tuned one."""
-        if name == self.model:
+        if name == self.models.name:
             return
         try:
-            self._models.choose(name)
+            self.models.choose(name)
         except LocalDiscError as error:
             self._report(error)
         self.model_changed.emit()
 
     # Work
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a folder is being worked on."""
-        return self._job is not None
 
     def cluster(
         self, source: str | Path, out: str | Path, number: int, **options: Any
@@ -149,90 +162,72 @@ class FolderControl:
             Address or file of the scheduler of a dask cluster that shall do the work;
             empty: this machine.
         """
-        if self._job is not None:
+        if self.work.is_busy:
             return
+        source, out, scheduler = (
+            str(source).strip(),
+            str(out).strip(),
+            scheduler.strip(),
+        )
         try:
-            order = Order(
-                str(source).strip(),
-                str(out).strip(),
-                recipe,
-                self.model or "",
-                self._models.file,
-                overwrite,
-                scheduler.strip(),
-            )
-            order.check()
+            _check(source, out, scheduler)
+            file = self.models.file
         except LocalDiscError as error:
             self._report(error)
             return
         self.rows.clear()
         self.cleared.emit()
-        self.table = Path(order.out) / TABLE
-        self._order = order
-        job = self._job = Job()
-        self.busy_changed.emit(True)
-        self._say("Getting ready…")
-        self._runner.start(
-            job,
-            lambda: work_on(order),
-            lambda progress: self._on_progress(job, progress),
-            lambda result: self._on_end(job),
-            lambda error: self._on_error(job, error),
+        self.table = Path(out) / TABLE
+        self._arrived = deque()
+        work = partial(
+            _work, self._arrived, source, Path(out), recipe, file, overwrite, scheduler
+        )
+        self.status.say("Getting ready…")
+        self.work.run(
+            work,
+            self._on_end,
+            failed=self._on_error,
+            dropped=self._on_cancelled,
+            progressed=self._on_progress,
         )
 
     def cancel(self) -> None:
         """Stop; what is done stays, and the next run goes on from there."""
-        if self._job is None or self._order is None:
-            return
-        self._order.stop.set()
-        self._job.cancel()
-        self._finish()
-        self._say(f"Stopped after {len(self.rows)} images; Start goes on from there.")
+        self.work.cancel()
 
     def close(self) -> None:
         """Stop all work and tell nobody any more."""
-        disconnect_all(self)
+        disconnect_all(self, self.work, self.status)
         self.cancel()
 
-    def _on_progress(self, job: Job, progress: Progress) -> None:
-        if job is not self._job:
-            return
+    def _on_progress(self, done: int, total: int) -> None:
         self._collect()
-        done, total = progress
         if total:
-            self.progressed.emit(done, total)
-            self._say(f"{done} of {total} images.")
+            self.status.say(working_on_folder(done, total))
 
-    def _on_end(self, job: Job) -> None:
-        if job is not self._job:
-            return
+    def _on_end(self, result: None) -> None:
         self._collect()
-        self._finish()
-        states = [row.outcome.state for row in self.rows]
-        counts = {state: states.count(state) for state in dict.fromkeys(states)}
-        said = ", ".join(f"{count} {state}" for state, count in counts.items())
-        self._say(f"Done: {said}. Areas are in {self.table}.")
+        self._save_table()
+        said = count_states(row.outcome for row in self.rows)
+        self.status.say(f"Done: {said}. Areas are in {self.table}.")
 
-    def _on_error(self, job: Job, error: Exception) -> None:
-        if job is not self._job:
-            return
+    def _on_error(self, error: Exception) -> None:
         self._collect()
-        self._finish()
-        if not isinstance(error, Cancelled):
-            self._say("Stopped by an error.")
-            self._report(error)
+        self._save_table()
+        self.status.say("Stopped by an error.")
+        self._report(error)
+
+    def _on_cancelled(self) -> None:
+        self._save_table()
+        self.status.say(
+            f"Stopped after {len(self.rows)} images; Start goes on from there."
+        )
 
     def _collect(self) -> None:
-        arrived = self._order.arrived if self._order is not None else None
-        while arrived:
-            row = arrived.popleft()
+        while self._arrived:
+            row = self._arrived.popleft()
             self.rows.append(row)
             self.row_added.emit(row)
-
-    def _finish(self) -> None:
-        self._job = None
-        self._save_table()
-        self.busy_changed.emit(False)
 
     def _save_table(self) -> None:
         areas = [area for row in self.rows for area in row.areas]
@@ -271,23 +266,60 @@ class FolderControl:
             self.viewer.add_layer(layer)
         return layers
 
-    # What is said
-
-    @property
-    def status(self) -> str:
-        """What is being done."""
-        return self._status
-
-    _status = "Choose a folder of images."
-
-    def _say(self, text: str) -> None:
-        if text != self._status:
-            self._status = text
-            self.status_changed.emit(text)
-
 
 def _concept_recipe(path: str | Path) -> Recipe:
-    from napari_localdisc.batch.recipes import ConceptRecipe
     from napari_localdisc.core.learning.concept import load_concept
 
     return ConceptRecipe(load_concept(path))
+
+
+def _check(source: str, out: str, scheduler: str) -> None:
+    """Raise a FileError for what can be seen without reading anything."""
+    if not source:
+        raise FileError("Choose the folder of images first.")
+    if not out:
+        raise FileError("Choose a folder for the results first.")
+    if scheduler:
+        from napari_localdisc.batch.dask_cluster import check_scheduler
+
+        check_scheduler(scheduler)
+
+
+def _work(
+    arrived: deque[Row],
+    source: str,
+    out: Path,
+    make_recipe: Callable[[], Recipe],
+    file: ModelFile,
+    overwrite: bool,
+    scheduler: str,
+) -> Steps[None]:
+    """Make the files of every image and measure them; images done, and in all."""
+    yield 0, 0
+    from napari_localdisc.batch.run import run_tasks
+    from napari_localdisc.core.image.files import find_images
+    from napari_localdisc.core.model.model import load_model
+
+    recipe = make_recipe()
+    tasks = plan_tasks(find_images([source]), out, recipe.endings)
+    yield 0, len(tasks)
+    model = load_model(file.path)
+    recipe.check(model)
+    # Other machines find it by its name
+    name = file.path.stem if scheduler else str(file.path)
+    job = Job(recipe, name, model.hash, overwrite=overwrite)
+    outcomes = run_tasks(tasks, job, model=model, scheduler=scheduler, spare_cores=1)
+    done = 0
+    with closing(outcomes):
+        for outcome in outcomes:
+            if outcome is not None:
+                done += 1
+                arrived.append(_measured(outcome))
+            yield done, len(tasks)
+
+
+def _measured(outcome: Outcome) -> Row:
+    areas: list[ClassArea] = []
+    if outcome.state in ("written", "skipped"):
+        areas = areas_in(outcome.task.outputs[0], outcome.task.source.name)
+    return Row(outcome, tuple(areas))

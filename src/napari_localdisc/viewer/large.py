@@ -175,14 +175,7 @@ def label_plane(
         metadata |= {"structures": wanted}
     path = folder / "labels.ome.zarr"
     try:
-        yield from label_file_steps(
-            array,
-            lambda target: recipe.label_large(array, model, target),
-            path,
-            names=names,
-            colours=colours,
-            made_by=metadata,
-        )
+        yield from label_file_steps(array, recipe, model, path, made_by=metadata)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -192,6 +185,9 @@ def label_plane(
     rows[list(colours)] = list(colours.values())
     return path, metadata, rows
 
+
+COPY_PIXELS = 1 << 25
+"""Smaller copies have at most so many pixels: work on them stays quick."""
 
 _BLOCK_PIXELS = 1 << 22
 
@@ -213,7 +209,7 @@ def read_smaller(layer: Image, plane: Plane) -> Steps[NDArray[Any]]:
     Returns
     -------
     ndarray
-        (h, w) or (h, w, C) of the layer's dtype, as large as `LARGE_PIXELS` allows.
+        (h, w) or (h, w, C) of the layer's dtype, as large as `COPY_PIXELS` allows.
 
     Raises
     ------
@@ -225,7 +221,7 @@ def read_smaller(layer: Image, plane: Plane) -> Steps[NDArray[Any]]:
     if len(level.data.shape) > len(level.index) + 1:
         raise ImageError("This layer has more axes than an image.")
     height, width = level.shape
-    factor = max(1, math.ceil(math.sqrt(height * width / LARGE_PIXELS)))
+    factor = max(1, math.ceil(math.sqrt(height * width / COPY_PIXELS)))
     rows, columns = height // factor, width // factor
     step = max(1, _BLOCK_PIXELS // width // factor)
     parts = []
@@ -245,7 +241,7 @@ def read_smaller(layer: Image, plane: Plane) -> Steps[NDArray[Any]]:
 def _finest_that_fits(layer: Image, plane: Plane) -> Plane:
     levels = list(layer.data) if layer.multiscale else [plane.data]
     planes = [Plane(data, plane.index) for data in levels]
-    small = [level for level in planes if math.prod(level.shape) <= LARGE_PIXELS]
+    small = [level for level in planes if math.prod(level.shape) <= COPY_PIXELS]
     return small[0] if small else planes[-1]
 
 

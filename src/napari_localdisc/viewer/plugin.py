@@ -1,27 +1,27 @@
-"""File > Open of sessions and concepts: what the manifest's readers do.
+"""What the manifest names: readers and writers.
 
-Opening one is something that is done in a viewer: nothing is returned as layers.  With
-no viewer at hand, a session's labels are.
+Opening a session or a concept is something that is done in a viewer: nothing is
+returned as layers.  With no viewer at hand, a session's labels are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_localdisc.core.image.files import sample_path
 from napari_localdisc.io.labels import read_labels, write_labels, write_map
 from napari_localdisc.io.session import SUFFIX, read_session
 from napari_localdisc.layers.files import (
-    _plain,
+    finest,
     label_map_of,
     layer_data_of,
+    our_metadata,
     placement_of,
+    plain,
 )
-from napari_localdisc.layers.plane import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.types import LayerDataTuple
@@ -92,72 +92,24 @@ def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:
     return NO_LAYERS
 
 
-LayerData = tuple[Any, dict[str, Any], str]
-
-
-def open_retina() -> list[LayerData]:
-    """Open the photograph of a normal left eye by Mikael Häggström (CC0).
-
-    Returns
-    -------
-    list of tuple
-        One napari image layer: (1411, 1411, 3) uint8.
-    """
-    from napari_localdisc.core.image.files import read_image
-
-    metadata = {"author": "Mikael Häggström", "licence": "CC0 1.0"}
-    options = {"name": "retina", "rgb": True, "metadata": metadata}
-    return [(read_image(sample_path()), options, "image")]
-
-
-# What the manifest names
-
-
-def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerDataTuple]] | None:
+def get_reader(path: str | list[str]) -> Reader | None:
     """Return a function that opens labels, for files that hold some."""
-    first = path[0] if isinstance(path, list) else path
-    return _open if Path(first).exists() else None
+    return _open_labels if Path(_paths(path)[0]).exists() else None
 
 
-def _open(path: str | list[str]) -> list[LayerDataTuple]:
-    paths = path if isinstance(path, list) else [path]
-    return [layer_data_of(labels) for one in paths for labels in read_labels(one)]
+def _open_labels(path: str | list[str]) -> list[LayerDataTuple]:
+    return [
+        layer_data_of(labels) for one in _paths(path) for labels in read_labels(one)
+    ]
 
 
-def _write(path: str, data: Any, attributes: Mapping[str, Any], form: str) -> list[str]:
-    labels = label_map_of(data, attributes)
-    return [str(file) for file in write_labels(path, labels, form)]
-
-
-def write_png(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as a PNG file with its colours."""
-    return _write(path, data, attributes, "png")
-
-
-def write_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as a TIFF file with classes and pixel size."""
-    return _write(path, data, attributes, "tiff")
-
-
-def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as an OME-Zarr label image."""
-    return _write(path, data, attributes, "ome-zarr")
-
-
-def write_coco(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a Labels layer as COCO JSON."""
-    return _write(path, data, attributes, "coco")
-
-
-def write_masks(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write one binary PNG file per class of a Labels layer."""
-    return _write(path, data, attributes, "masks")
+def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a Labels layer in the format that the file's name asks for."""
+    return [str(file) for file in write_labels(path, label_map_of(data, attributes))]
 
 
 def write_float_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a map, such as a similarity, as a 32-bit float TIFF file."""
-    if isinstance(data, list | tuple) or attributes.get("multiscale"):
-        data = data[0]
-    ours = (attributes.get("metadata") or {}).get(METADATA_KEY) or {}
-    files = write_map(path, np.asarray(data), placement_of(attributes), _plain(ours))
+    data, ours = finest(data, attributes), our_metadata(attributes)
+    files = write_map(path, np.asarray(data), placement_of(attributes), plain(ours))
     return [str(file) for file in files]

@@ -59,8 +59,7 @@ class _Done:
     """What was done, taken down for a worker."""
 
     name: str
-    path: str | None
-    sample: tuple[str, str] | None
+    source: Any  # path and sample, as napari keeps them
     plane: Plane
     log: tuple[Operation, ...]
     labels: NDArray[np.integer[Any]] | None
@@ -116,8 +115,7 @@ class Scripts:
             shown = (made["model"], made["model_hash"]), int(made["structures"])
         return _Done(
             layer.name,
-            None if layer.source.path is None else str(layer.source.path),
-            layer.source.sample,
+            layer.source,
             plane,
             place.document.history.log,
             None if labels is None else read_plane(labels, plane).copy(),
@@ -148,42 +146,25 @@ def _steps(done: _Done) -> Steps[Script]:
             done.log, done.plane.index, done.plane.shape, embeddings.__getitem__
         )
         painted = differences(done.labels, made)
-        dtype = _dtype(done.labels, made)
+        # Wide enough for what is written before it is erased
+        widest = np.min_scalar_type(int(made.max()))
+        dtype = str(np.promote_types(done.labels.dtype, widest))
     text = python_script(
         done.log, picture, dtype, painted, done.clusters, names=done.names
     )
     return Script(text, remark)
 
 
-def _dtype(labels: NDArray[np.integer[Any]], made: NDArray[np.integer[Any]]) -> str:
-    """Return the labels' type, wide enough for what is written before it is erased."""
-    return str(np.promote_types(labels.dtype, np.min_scalar_type(int(made.max()))))
-
-
 def _embedding(
     key: ModelKey, pixels: NDArray[Any], digest: str, done: _Done
 ) -> Embedding:
     from napari_localdisc.core.embedding.embed import embed
-    from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.model.model import load_model
 
     name, model_hash = key
     if done.known is not None and done.known.model.hash == model_hash:
-        seen = done.known.embedding
-        # Without what it remembers of prompts: their cosines may differ in the last
-        # bit, and the script starts afresh
-        return Embedding(
-            seen.matrix,
-            seen.cluster_probability,
-            seen.field_of_view,
-            seen.grid,
-            seen.card,
-            seen.centres,
-            seen.model_hash,
-            seen.presence,
-            seen.colour,
-        )
-
+        # Remembered cosines may differ in the last bit, and a script starts afresh
+        return done.known.embedding.fresh()
     model = load_model(name)
     if model.hash != model_hash:
         raise ModelError(
@@ -199,10 +180,10 @@ def _reading(done: _Done, digest: str) -> tuple[str, str]:
     from napari_localdisc.core.image.files import read_image
     from napari_localdisc.io.cache import content_hash
 
-    if done.sample is not None and tuple(done.sample) == RETINA:
+    if done.source.sample is not None and tuple(done.source.sample) == RETINA:
         return SAMPLE, ""
-    file = Path(done.path) if done.path is not None else None
-    if file is not None and file.is_file():
+    file = Path(done.source.path or "")
+    if file.is_file():
         index = tuple(slice(None) if at is None else at for at in done.plane.index)
         try:
             if content_hash(read_image(file)[index]) == digest:

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """One run of long work."""
+    """One run of long work.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    must_finish : bool
+        Whether it is done even if the program is quit before it began.
+    """
+
+    def __init__(self, must_finish: bool = False) -> None:
+        self.must_finish = must_finish
         self.cancelled = False
 
     def cancel(self) -> None:

@@ -19,6 +19,7 @@ from napari_localdisc.annotation.state import (
 )
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.core.model.card import MOST
 from napari_localdisc.layers.colours import overlap_colours
 from napari_localdisc.layers.labels import (
     LabelsEdit,
@@ -104,7 +105,7 @@ class LabelWriting:
         def make(place: Place, known: Embedded) -> Writing:
             if not chosen:
                 raise PromptError("Choose structures first: click their colours.")
-            from napari_localdisc.core.embedding.clusters import MOST, cluster_colours
+            from napari_localdisc.core.embedding.clusters import cluster_colours
 
             most = min(MOST, len(known.model.centres))
             source = sources.Clusters(min(number, most), tuple(chosen))

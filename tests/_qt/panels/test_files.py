@@ -26,11 +26,11 @@ def test_labels_are_exported_and_opened(viewer, section, qtbot, tmp_path, monkey
         metadata={METADATA_KEY: {"classes": {1: "diagonal"}}},
     )
     viewer.add_layer(layer)
-    assert section.layer is layer
+    assert section.layers.value is layer
     path = tmp_path / "eye"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
-    for index in range(section.formats.count()):
-        section.formats.setCurrentIndex(index)
+    for key in section.formats.choices:
+        section.formats.value = key
         section.save_button.click()
         qtbot.waitUntil(lambda: not section.control.is_busy, timeout=20_000)
     names = sorted(entry.name for entry in tmp_path.iterdir())
@@ -52,19 +52,23 @@ def test_labels_are_exported_and_opened(viewer, section, qtbot, tmp_path, monkey
         np.testing.assert_array_equal(np.asarray(opened.data), layer.data)
         np.testing.assert_array_equal(opened.scale, layer.scale)
     viewer.layers.remove(layer)
-    assert section.layer is not layer
+    assert section.layers.value is not layer
 
 
 def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture):
     for name in ("a", "b"):
         Image.fromarray((picture * 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Work on a folder")
-    widget.models.setCurrentText("tiny")
-    widget.source.line.setText(str(tmp_path))
-    widget.number.setValue(3)
+    assert widget.number.value == 8
+    widget.models.value = "other"
+    assert widget.number.value == widget.number.max == 6
+    widget.models.value = "tiny"
+    assert widget.number.value == min(8, widget.control.most_clusters)
+    widget.source.value = tmp_path
+    widget.number.value = 3
     widget.start_button.click()
     qtbot.waitUntil(lambda: not widget.control.is_busy, timeout=30_000)
-    assert widget.output.path == str(tmp_path / "localdisc")
+    assert widget.output.value == tmp_path / "localdisc"
     assert widget.table.rowCount() == 2
     pixels = [
         int(widget.table.item(0, column).text())
@@ -74,12 +78,12 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     assert sum(pixels) == 48 * 40
     widget.table.cellDoubleClicked.emit(1, 0)
     assert [layer.name for layer in viewer.layers] == ["b", "b_clusters"]
-    widget.purposes.setCurrentText("vessel")
-    assert widget.number.isHidden()
-    widget.scheduler.line.setText("gone.json")
+    widget.purposes.value = "vessel"
+    assert not widget.number.visible
+    widget.scheduler.line_edit.value = "gone.json"
     widget.start_button.click()
     assert "no scheduler file" in notification_manager.records[-1].message
-    widget.scheduler.line.clear()
+    widget.scheduler.value = None
     widget.start_button.click()
-    widget.cancel_button.click()
+    widget.progress_row.cancel_button.click()
     assert not widget.control.is_busy

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QObject, QPointF, Qt
-from qtpy.QtGui import QEnterEvent
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_localdisc.annotation.state import MaskOptions
 
 ALL = {
     "scale": (1.5, 2),
@@ -121,17 +122,17 @@ def test_the_slider_moves_the_display_and_writes_when_released(viewer, eye, find
 def test_options_and_the_preview_of_what_is_overwritten(viewer, eye, finding):
     controller, panel = finding.controller, finding.similar_panel
     controller.prompts.add((12, 30))
-    panel.options_row.minimum_size.setValue(3)
-    panel.options_row.connected.setChecked(True)
-    assert controller.prompts.options.minimum_size == 3
-    assert controller.prompts.options.connected
+    panel.options_form.minimum_size.value = 3
+    panel.options_form.connected.value = True
+    assert controller.prompts.options == MaskOptions(connected=True, minimum_size=3)
+    assert isinstance(controller.prompts.options.minimum_size, int)
     panel.add_button.click()
     assert controller.labels_layer.data.any()
     assert panel.effect.text() == "No mask yet."
     finding.labels_panel.add_button.click()
     controller.prompts.add((12, 30))
     assert "“class 1” would stay" in panel.effect.text()
-    finding.labels_panel.overwrite.setChecked(True)
+    finding.labels_panel.overwrite.value = True
     assert "would be overwritten" in panel.effect.text()
     panel.add_button.click()
     written = set(np.unique(controller.labels_layer.data))
@@ -172,7 +173,7 @@ def test_the_table_shows_and_changes_classes(qtbot, viewer, eye, widget, wait):
     assert not table.grab().isNull()
 
 
-def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
+def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait, point_at):
     panel = widget.cluster_panel
     panel.button.click()
     wait(widget)
@@ -196,8 +197,7 @@ def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
         widget.structure_panel.add_buttons["vessel"],
         widget.controller.writing.preview,
     )
-    at = QPointF(button.rect().center())
-    QApplication.sendEvent(button, QEnterEvent(at, at, at))
+    point_at(button)
     vessel = (
         widget.controller.workspace.known(
             widget.controller.workspace.place_or_none()
@@ -209,25 +209,24 @@ def test_clusters_are_chosen_in_the_legend(qtbot, viewer, eye, widget, wait):
     assert preview.effect.taken == {1: np.count_nonzero(taken)}
     np.testing.assert_array_equal(preview.layer.data == 1, taken)
     assert "in pink" in widget.progress_row.status.text()
-    widget.labels_panel.overwrite.setChecked(True)
+    widget.labels_panel.overwrite.value = True
     assert "would be overwritten" in widget.progress_row.status.text()
     QApplication.sendEvent(button, QEvent(QEvent.Type.Leave))
     assert preview.layer is None
     assert "in pink" not in widget.progress_row.status.text()
 
 
-def test_the_users_own_labels_can_be_chosen(viewer, eye, widget, wait):
+def test_the_users_own_labels_can_be_chosen(viewer, eye, widget, wait, point_at):
     mine = viewer.add_labels(np.zeros((48, 40), int), name="mine", **ALL)
     viewer.add_labels(np.zeros((9, 9), int), name="too small")
-    box = widget.labels_panel.layers
+    box = widget.labels_panel.layers.native
     assert [box.itemText(i) for i in range(box.count())] == ["mine", "a new layer"]
     box.setCurrentIndex(0)
     widget.structure_panel.add_buttons["vessel"].click()
     wait(widget)
     assert mine.data.any()
     mine.name = "renamed"
-    box.showPopup()
-    box.hidePopup()
+    point_at(box)
     assert box.itemText(0) == "renamed"
     viewer.layers.remove(mine)
     assert [box.itemText(i) for i in range(box.count())] == ["a new layer"]
@@ -256,7 +255,7 @@ def test_strokes_painted_on_the_canvas(qtbot, viewer, eye, widget, wait, mouse):
     hand.drag(eye.data_to_world((20, 20)), (25, 0))
     qtbot.waitUntil(lambda: controller.strokes.learned is not first, timeout=60_000)
     assert controller.strokes.prediction_layer is prediction
-    widget.strokes_panel.uncertainty.setChecked(True)
+    widget.strokes_panel.uncertainty.value = True
     widget.strokes_panel.next_button.click()
     assert {"eye uncertainty", "eye where next"} <= set(names(viewer))
     widget.strokes_panel.add_button.click()

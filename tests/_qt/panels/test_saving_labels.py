@@ -150,7 +150,7 @@ QUITS = """
 import dataclasses, sys, threading, time
 from pathlib import Path
 import napari, numpy as np
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QThreadPool, QTimer
 from napari_localdisc.io.labels import FORMATS
 
 png = FORMATS["png"]
@@ -167,6 +167,16 @@ _, widget = viewer.window.add_plugin_dock_widget(
     "napari-localdisc", "Local discrimination"
 )
 labels = viewer.add_labels(np.eye(20, dtype=np.uint8))
+if sys.argv[2] == "queued":  # behind other work, when napari quits
+    pool = QThreadPool.globalInstance()
+    pool.waitForDone()
+    pool.setMaxThreadCount(1)
+
+    def busy():
+        begun.set()
+        time.sleep(3)
+
+    napari.qt.threading.create_worker(busy).start()
 widget.export_section.control.save(labels, sys.argv[1])
 
 def quit_meanwhile():
@@ -181,8 +191,9 @@ napari.run()
 """
 
 
-def test_napari_quits_when_the_file_is_written(tmp_path):
+@pytest.mark.parametrize("state", ["begun", "queued"])
+def test_napari_quits_when_the_file_is_written(tmp_path, state):
     path = tmp_path / "eye.png"
-    command = [sys.executable, "-c", QUITS, str(path)]
+    command = [sys.executable, "-c", QUITS, str(path), state]
     subprocess.run(command, check=True, timeout=100)
     assert read_labels(path)[0].labels.trace() == 20

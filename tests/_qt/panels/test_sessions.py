@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from PIL import Image
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_localdisc._qt.panels.files import CrashNotice
@@ -151,27 +152,32 @@ def test_concept_menus_offer_what_there_is(widget, qtbot, choose, tmp_path):
     wait_for(qtbot, lambda: "eye disc" in viewer.layers)
 
 
+def beats(widget) -> list[int]:
+    """Milliseconds of the timers that go on and on."""
+    timers = [t for t in widget.findChildren(QTimer) if not t.isSingleShot()]
+    return [timer.interval() for timer in timers if timer.isActive()]
+
+
 def test_autosaved_every_minute_and_removed_when_closed(
     widget, viewer, qtbot, sessions_folder
 ):
     saver = widget.autosaver
-    assert saver._timer.seconds == 60
+    assert beats(widget) == [60_000]
     wait_for(qtbot, saver.path.exists)  # labels were written
     count = len(read_session(saver.path).labels)
     assert count == 1
     assert widget.crash_notice.isHidden()
     viewer.window.remove_dock_widget(widget.parent())
     wait_for(qtbot, lambda: not saver.path.exists())
-    assert saver._timer.seconds == 0
+    assert beats(widget) == []
 
 
 LEFT_BEHIND = """
-import os, shutil, sys
-from napari_localdisc.io.session import new_autosave
+import os, sys
+from napari_localdisc.io.session import Autosave, read_session
 
-path = new_autosave()
-path.parent.mkdir(parents=True, exist_ok=True)
-shutil.copy(sys.argv[1], path)
+left = Autosave()
+left.write(read_session(sys.argv[1]))
 os._exit(9)
 """
 

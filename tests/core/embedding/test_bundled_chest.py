@@ -6,7 +6,7 @@ from scipy import ndimage
 from tests.core.radiograph import overlap, radiograph
 
 import napari_localdisc as ld
-from napari_localdisc.core.model.card import list_models, summarise_model
+from napari_localdisc.core.model.card import list_models, read_card
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +20,11 @@ def simulated(request, chest):
     return ld.embed(rgb[..., 0], chest), lungs
 
 
-def test_the_chooser_s_summary_names_the_structures():
+def test_the_chooser_s_card_names_the_structures():
     path = list_models()["chest"]
-    summary = summarise_model(path)
-    assert summary.modality == "frame"
-    assert summary.structures == ("lung", "heart")
+    card = read_card(path)
+    assert card.modality == "frame"
+    assert list(card.structures) == ["lung", "heart"]
     assert path.stat().st_size <= 8e6
 
 

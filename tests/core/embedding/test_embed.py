@@ -7,7 +7,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_localdisc.core.embedding.embed import (
-    SURROUND,
     embed,
     embed_steps,
     map_clusters,
@@ -16,7 +15,9 @@ from napari_localdisc.core.errors import Cancelled, ImageError, LocalDiscError
 from napari_localdisc.core.image import contrast
 from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.working import as_rgb, working_image
+from napari_localdisc.core.model.inference import Inference
 from napari_localdisc.core.model.model import Model
+from napari_localdisc.core.model.tiles import SURROUND
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,7 @@ def test_work_can_be_cancelled_between_tiles():
 
 
 def test_steps_can_be_driven_by_a_worker(photograph, model, embedding):
-    steps = embed_steps(photograph, model, precision="float32")
+    steps = embed_steps(photograph, model, Inference(precision="float32"))
     told = []
     while True:
         try:

@@ -81,6 +81,13 @@ def test_each_step_is_taken_once(embedding, eye, named, monkeypatch):
     assert calls["otsu_threshold"] <= 1
 
 
+def test_a_fresh_embedding_remembers_nothing_and_finds_the_same(embedding):
+    before = embedding.fresh()
+    found = embedding.read(PROMPTS).map
+    assert embedding.nbytes > embedding.fresh().nbytes == before.nbytes
+    np.testing.assert_array_equal(before.read(PROMPTS).map, found)
+
+
 def test_vectors_of_prompts_find_what_the_prompts_find(embedding):
     options = MaskOptions(threshold=0.4)
     vectors = embedding.vectors_at([ON_BAR]), embedding.vectors_at([BACKGROUND])

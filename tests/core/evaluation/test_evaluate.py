@@ -11,7 +11,6 @@ from napari_localdisc.core.evaluation import (
     dice,
     evaluate,
     evaluate_case,
-    summarise,
 )
 from napari_localdisc.core.model.model import Model
 
@@ -41,11 +40,10 @@ def test_structure_is_measured_at_one_half_within_the_field_of_view(model, cases
     seen = embedding.field_of_view
     score = embedding.structure("Optic disc")[seen]
     wanted = cases[0].reference[seen]
-    measured = result.structure["localdisc"]
+    measured = result.tables["structure"]["localdisc"]
     assert measured["dice"] == dice(score >= 0.5, wanted)
     assert measured["auc"] == area_under_curve(score, wanted)
-    assert not result.clicks
-    assert not result.clusters
+    assert set(result.tables) == {"structure"}
 
 
 def test_the_case_own_field_of_view_is_taken(model, cases):
@@ -55,32 +53,48 @@ def test_the_case_own_field_of_view_is_taken(model, cases):
     result = evaluate_case(case, model, "vessel", ["structure", "clusters"])
     score = embed(case.image, model).structure("vessel")[view]
     expected = area_under_curve(score, case.reference[view])
-    assert result.structure["localdisc"]["auc"] == expected
-    assert set(result.clusters) == {4, 8, 16}
+    assert result.tables["structure"]["localdisc"]["auc"] == expected
+    assert set(result.tables["clusters"]) == {4, 8, 16}
 
 
 def test_all_measures_make_a_report_that_json_holds(model, cases):
     seen = []
     loads = [lambda case=case: case for case in cases]
-    results, failures = evaluate(loads, model, "optic_disc", progress=seen.append)
+    report = evaluate(loads, model, "optic_disc", progress=seen.append)
     assert seen == [1, 2]
-    assert not failures
-    report = summarise(results, failures)
-    assert set(report.structure) == {"localdisc"}
+    assert not report.failures
+    assert set(report.tables["structure"]) == {"localdisc"}
     methods = {"localdisc", "Lab colour", "scikit-image features"}
-    assert set(report.clicks) == set(report.first_click_auc) == methods
-    assert list(report.clicks["localdisc"]) == [1, 3, 5, 10]
-    for n, row in report.clusters.items():
+    assert set(report.tables["clicks"]) == methods
+    assert list(report.tables["clicks"]["localdisc"]) == [
+        1,
+        3,
+        5,
+        10,
+        "first_click_auc",
+    ]
+    for n, row in report.tables["clusters"].items():
         assert row["same_one"] <= row["one"] <= row["two"], n
         assert row["same_two"] <= row["two"]
     text = json.dumps(report.to_dict(), allow_nan=False)
-    assert json.loads(text)["images"] == 2
+    held = json.loads(text)
+    assert held["images"] == 2
+    # As it always was: the first click's area beside the clicks
+    assert set(held["clicks"]) == set(held["first_click_auc"]) == methods
+    assert list(held["clicks"]["localdisc"]) == ["1", "3", "5", "10"]
+    assert set(held["structure"]["localdisc"]) == {
+        *("dice", "dice_std", "auc", "best_threshold", "dice_at_best_threshold")
+    }
+    for row in held["per_image"]:
+        assert set(row["structure"]["localdisc"]) == {"dice", "auc"}
+        assert set(row["clusters"]["8"]) == {"one", "two"}
+        assert set(row["first_click_auc"]) == methods
 
 
 def test_vessels_have_the_ridge_filter_beside_them(model, cases):
     loads = [lambda: cases[0]]
-    results, _ = evaluate(loads, model, "vessel", ["structure", "baselines"])
-    assert set(results[0].structure) == {"localdisc", "Sato + Otsu"}
+    report = evaluate(loads, model, "vessel", ["structure", "baselines"])
+    assert set(report.results[0].tables["structure"]) == {"localdisc", "Sato + Otsu"}
 
 
 def test_one_bad_image_does_not_stop_the_rest(model, cases):
@@ -89,10 +103,10 @@ def test_one_bad_image_does_not_stop_the_rest(model, cases):
 
     black = Case("black.png", np.zeros((50, 50), np.uint8), np.ones((50, 50), bool))
     loads = [broken, lambda: black, lambda: cases[0]]
-    results, failures = evaluate(loads, model, "vessel", ["structure"])
-    assert [result.name for result in results] == ["0.png"]
-    assert failures[0].reason == "bad.png is not an image."
-    assert failures[1].name == "black.png"
+    report = evaluate(loads, model, "vessel", ["structure"])
+    assert [result.name for result in report.results] == ["0.png"]
+    assert report.failures[0].reason == "bad.png is not an image."
+    assert report.failures[1].name == "black.png"
 
 
 def test_what_cannot_be_measured_is_said(model, cases):
@@ -107,8 +121,8 @@ def test_what_cannot_be_measured_is_said(model, cases):
 
 def test_clicks_need_no_name_in_the_card(model, cases):
     loads = [lambda: cases[0]]
-    results, _ = evaluate(loads, model, "fovea", ["clicks"])
-    assert set(results[0].clicks) == {"localdisc"}
+    report = evaluate(loads, model, "fovea", ["clicks"])
+    assert set(report.results[0].tables["clicks"]) == {"localdisc"}
 
 
 @pytest.mark.parametrize(

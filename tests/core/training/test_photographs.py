@@ -11,7 +11,7 @@ from napari_localdisc.core.training.photographs import (
     FITTED,
     INSIDE,
     PHOTOGRAPH,
-    image_files,
+    photograph_files,
     prepare_photographs,
 )
 
@@ -58,7 +58,7 @@ def test_unreadable_files_are_named_and_left_out(tmp_path):
     (folder / "note.txt").write_text("no image")
     (folder / "bad.jpg").write_bytes(b"nonsense")
     Image.new("RGB", (64, 64)).save(folder / "black.png")
-    files = image_files(folder)
+    files = photograph_files(folder)
     assert [f.name for f in files] == ["0.png", "1.png", "bad.jpg", "black.png"]
     with pytest.warns(UserWarning, match="Left out"):
         prepared = prepare_photographs(files, working_diameter=64, cache=tmp_path)
@@ -69,7 +69,7 @@ def test_unreadable_files_are_named_and_left_out(tmp_path):
 def test_masks_beside_photographs_are_never_shown_to_a_training(tmp_path):
     for name in ("21", "21_vessel", "21_fov", "eye_left", "eye_left_optic_disc"):
         Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
-    assert [f.name for f in image_files(tmp_path)] == ["21.png", "eye_left.png"]
+    assert [f.name for f in photograph_files(tmp_path)] == ["21.png", "eye_left.png"]
 
 
 def test_prepared_once(tmp_path):
@@ -86,7 +86,7 @@ def test_too_few_images_and_a_missing_folder_are_errors(tmp_path):
     with pytest.raises(TrainingError, match="at least 2 images and got 1"):
         prepare_photographs([lit_disc((80, 80))], working_diameter=64, cache=tmp_path)
     with pytest.raises(TrainingError, match="no folder"):
-        image_files(tmp_path / "missing")
+        photograph_files(tmp_path / "missing")
 
 
 def test_can_be_cancelled(tmp_path):

@@ -252,12 +252,36 @@ def test_files_of_other_programs_are_read_too(tmp_path):
     with pytest.raises(FileError, match="a picture, not labels"):
         read_labels(tmp_path / "rgb.png")
     (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(FileError, match="not a COCO file"):
+    with pytest.raises(FileError, match=r"a\.json cannot be read as COCO"):
         read_labels(tmp_path / "a.json")
     (tmp_path / "broken.tif").write_text("nothing")
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(FileError, match=r"broken\.tif cannot be read as TIFF"):
         read_labels(tmp_path / "broken.tif")
     with pytest.raises(FileError, match="There is no file"):
         read_labels(tmp_path / "gone.png")
-    with pytest.raises(FileError, match="not an OME-Zarr"):
+    with pytest.raises(FileError, match="cannot be read as OME-Zarr"):
         read_labels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "symbol", "metres"),
+    [
+        ("um", "micrometer", "µm", 1e-6),
+        ("micron", "micrometer", "µm", 1e-6),
+        ("\\u00B5m", "micrometer", "µm", 1e-6),  # as ImageJ writes µ
+        ("mm", "millimeter", "mm", 1e-3),
+        ("in", "inch", "in", 0.0254),
+        ("pixels", "pixel", "pixel", 0),
+        ("px", "pixel", "pixel", 0),
+        ("second", "second", "second", 0),
+        ("what / 3", "what / 3", "what / 3", 0),
+        ("", "", "", 0),
+    ],
+)
+def test_units_in_other_programs_words(unit, name, symbol, metres):
+    from napari_localdisc.io.labels import label_map
+
+    found = label_map.name_of(unit)
+    assert found == name
+    assert label_map.symbol_of(found) == symbol
+    assert label_map.metres(found) == metres

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.tiny_training import PATIENCE, TINY, Photograph, listen
 
-from napari_localdisc.core.model.card import summarise_model
+from napari_localdisc.core.model.card import read_card
 from napari_localdisc.viewer.training.job import (
     Compared,
     Failed,
@@ -74,7 +74,7 @@ def test_trains_to_the_end_and_shows_the_current_image(start):
     assert steps[-1].losses["total"] > 0
     assert 0 <= steps[-1].validation["score"] <= 1
     assert heard[-1] == Finished(job.request.out, TINY["steps"], stopped=False)
-    summary = summarise_model(Path(job.request.out))
+    summary = read_card(Path(job.request.out))
     assert summary.structures == ("optic disc",)
     pictured = of_kind(heard, Pictured)[-1]
     labels = job.read(pictured.file)["labels"]
@@ -94,7 +94,7 @@ def test_stop_keeps_the_best_and_resume_goes_on(start):
     assert isinstance(last, Finished)
     assert last.stopped
     out = Path(last.file)
-    assert summarise_model(out).clusters == TINY["clusters"]
+    assert read_card(out).clusters == TINY["clusters"]
     first = out.read_bytes()
     more = start(settings=TINY | {"steps": last.steps + 2}, resume=True)
     heard = listen(more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -13,11 +13,12 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QToolButton,
-    QWidget,
 )
+from superqt.utils import signals_blocked
+
+from napari_localdisc._qt.parts import follow
 
 if TYPE_CHECKING:
-    from napari_localdisc.annotation.state import AnnotationClass
     from napari_localdisc.viewer.controller import Controller
 
 COLOUR, NAME, AREA, JUMP = range(4)
@@ -34,10 +35,11 @@ AREA_DELAY = 200
 class ClassTable(QTableWidget):
     """A row a class; the selected one is what masks and brushes write."""
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(0, 4, parent)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(0, 4)
         self._controller = controller
         self._values: list[int] = []
+        self._cells: list[list[QTableWidgetItem]] = []
         self.setHorizontalHeaderLabels(["", "Class", "Area", ""])
         self.setShowGrid(False)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -50,16 +52,11 @@ class ClassTable(QTableWidget):
         assert header is not None
         assert rows is not None
         rows.hide()
-        for column, mode in (
-            (COLOUR, QHeaderView.ResizeMode.ResizeToContents),
-            (NAME, QHeaderView.ResizeMode.Stretch),
-            (AREA, QHeaderView.ResizeMode.ResizeToContents),
-            (JUMP, QHeaderView.ResizeMode.ResizeToContents),
-        ):
-            header.setSectionResizeMode(column, mode)
-        row = self.fontMetrics().height() + 10
-        rows.setDefaultSectionSize(row)
-        self.setFixedHeight(row * (ROWS + 1) + 8)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        height = self.fontMetrics().height() + 10
+        rows.setDefaultSectionSize(height)
+        self.setFixedHeight(height * (ROWS + 1) + 8)
         self.setToolTip(
             "The selected class is what masks become and brushes paint.\nDouble click "
             "a name or a colour to change it; untick a class to hide it."
@@ -67,10 +64,9 @@ class ClassTable(QTableWidget):
         self.itemSelectionChanged.connect(self._on_selected)
         self.itemChanged.connect(self._on_item)
         self.cellDoubleClicked.connect(self._on_double_click)
-        controller.classes.changed.connect(self.refresh)
         controller.classes.areas_changed.connect(self._soon)
         controller.workspace.plane_changed.connect(self._soon)  # another plane is shown
-        self.refresh()
+        follow(self.refresh, controller.classes.changed)
 
     @property
     def selected_value(self) -> int | None:
@@ -82,64 +78,54 @@ class ClassTable(QTableWidget):
     def refresh(self) -> None:
         """Read the table off the controller."""
         classes = self._controller.classes
-        blocker = QSignalBlocker(self)
-        entries = classes.entries
+        entries, chosen = classes.entries, classes.chosen
         values = [entry.value for entry in entries]
-        if values != self._values:
-            self.setRowCount(0)
-            self._values = values
-            self.setRowCount(len(values))
-        for row, entry in enumerate(entries):
-            self._fill(row, entry)
-        chosen = classes.chosen
-        if chosen is not None and chosen.value in values:
-            self.selectRow(values.index(chosen.value))
-        else:
-            self.clearSelection()
-        blocker.unblock()
+        with signals_blocked(self):
+            if values != self._values:
+                self.setRowCount(0)
+                self._values = values
+                self._cells = [self._insert(line) for line in range(len(values))]
+            for (colour, name, _), entry in zip(self._cells, entries, strict=True):
+                colour.setIcon(swatch(entry.colour))
+                colour.setCheckState(
+                    Qt.CheckState.Checked if entry.visible else Qt.CheckState.Unchecked
+                )
+                name.setText(entry.name)
+            if chosen is not None and chosen.value in values:
+                self.selectRow(values.index(chosen.value))
+            else:
+                self.clearSelection()
         self._show_areas()
 
-    def _fill(self, row: int, entry: AnnotationClass) -> None:
-        self._item(row, COLOUR).setIcon(swatch(entry.colour))
-        self._item(row, COLOUR).setToolTip("Double click for another colour")
-        self._item(row, COLOUR).setFlags(
-            Qt.ItemFlag.ItemIsEnabled
-            | Qt.ItemFlag.ItemIsSelectable
-            | Qt.ItemFlag.ItemIsUserCheckable
-        )
-        self._item(row, COLOUR).setCheckState(
-            Qt.CheckState.Checked if entry.visible else Qt.CheckState.Unchecked
-        )
-        self._item(row, NAME).setText(entry.name)
-        if self.cellWidget(row, JUMP) is None:
-            button = QToolButton()
-            button.setText("Go")
-            button.setAutoRaise(True)
-            button.setToolTip("Move the view to this class")
-            button.clicked.connect(lambda _=False, row=row: self._jump(row))
-            self.setCellWidget(row, JUMP, button)
-
-    def _item(self, row: int, column: int) -> QTableWidgetItem:
-        item = self.item(row, column)
-        if item is None:
-            item = QTableWidgetItem()
-            if column == AREA:
-                item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-            self.setItem(row, column, item)
-        return item
+    def _insert(self, line: int) -> list[QTableWidgetItem]:
+        """Make a row; return its cells for colour, name and area."""
+        self.insertRow(line)
+        cells = [QTableWidgetItem() for _ in (COLOUR, NAME, AREA)]
+        for column, cell in enumerate(cells):
+            self.setItem(line, column, cell)
+        can = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        cells[AREA].setFlags(can)
+        cells[COLOUR].setFlags(can | Qt.ItemFlag.ItemIsUserCheckable)
+        cells[COLOUR].setToolTip("Double click for another colour")
+        jump = QToolButton()
+        jump.setText("Go")
+        jump.setAutoRaise(True)
+        jump.setToolTip("Move the view to this class")
+        jump.clicked.connect(lambda: self._jump(line))
+        self.setCellWidget(line, JUMP, jump)
+        return cells
 
     def _soon(self) -> None:
         self._controller.workspace.pacer.soon("areas", AREA_DELAY, self._show_areas)
 
     def _show_areas(self) -> None:
         areas = self._controller.classes.areas()
-        blocker = QSignalBlocker(self)
-        for row, entry in enumerate(self._controller.classes.entries):
-            if row >= self.rowCount():
-                break
-            text = "only strokes" if entry.background else str(areas[entry.value])
-            self._item(row, AREA).setText(text)
-        blocker.unblock()
+        with signals_blocked(self):
+            shown = dict(zip(self._values, self._cells, strict=True))
+            for entry in self._controller.classes.entries:
+                if entry.value in shown:
+                    text = "only strokes" if entry.background else areas[entry.value]
+                    shown[entry.value][AREA].setText(str(text))
 
     def _on_selected(self) -> None:
         value = self.selected_value

@@ -1,35 +1,38 @@
-"""Export: which labels, in which format; and labels from files."""
+"""Sessions, concepts, labels from and to files, and what a crash left behind."""
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from magicgui.widgets import ComboBox
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QApplication,
-    QComboBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QMenu,
-    QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_localdisc._qt.parts import Section
+from napari_localdisc._qt.parts import (
+    Choice,
+    Section,
+    button,
+    follow,
+    narrow,
+    open_widget,
+    row,
+)
 from napari_localdisc._qt.threads import QtRunner, report
 from napari_localdisc.io.session import SUFFIX, Crashed
 from napari_localdisc.viewer.export import ExportControl
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels
 
     from napari_localdisc.viewer.concepts import Concepts
     from napari_localdisc.viewer.controller import Controller
@@ -37,104 +40,58 @@ if TYPE_CHECKING:
     from napari_localdisc.viewer.session.autosave import Autosaver
     from napari_localdisc.viewer.session.session import Sessions
 
-PLUGIN, FOLDER_WIDGET = "napari-localdisc", "Work on a folder"
+CONCEPT_SUFFIX = ".concept.safetensors"
+CONCEPT_FILTER = f"Concept (*{CONCEPT_SUFFIX})"
+SESSION_FILTER = f"Session (*{SUFFIX})"
 
 
 class ExportSection(Section):
-    """Writes a Labels layer in another program's format; opens such files.
+    """Writes a Labels layer in another program's format; opens such files."""
 
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Whose layers.
-    parent : QWidget, optional
-        As for every widget.
-    """
-
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__("Files", parent=parent)
-        self.control = ExportControl(viewer, QtRunner(), report)
-        self._layers: list[weakref.ref[Labels]] = []
-        self.layers = QComboBox()
-        self.layers.setPlaceholderText("no labels yet")
-        self.layers.setToolTip("The labels to write")
-        self.formats = QComboBox()
-        for key, title in self.control.formats.items():
-            self.formats.addItem(title, key)
-        self.formats.setToolTip(
-            "Values stay as they are; names, colours and pixel size go along where "
-            "the format has a place for them"
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__("Files")
+        control = self.control = ExportControl(viewer, QtRunner(), report)
+        self.layers = Choice(
+            lambda: control.layers,
+            placeholder="no labels yet",
+            tooltip="The labels to write",
         )
-        for box in (self.layers, self.formats):
-            box.setMinimumContentsLength(8)
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.save_button = QPushButton("Export…")
-        self.save_button.setToolTip("Write these labels to a file")
-        self.open_button = QPushButton("Open labels…")
-        self.open_button.setToolTip("PNG, TIFF or COCO files, as they were exported")
-        self.zarr_button = QPushButton("Open OME-Zarr…")
-        self.zarr_button.setToolTip("A folder that holds an OME-Zarr label image")
-        self.folder_button = QPushButton("Work on a folder")
-        self.folder_button.setToolTip(
-            "Clusters or a structure of every image of a folder, with a table of areas"
+        self.formats = ComboBox(
+            choices=[(title, key) for key, title in control.formats.items()],
+            tooltip="Values stay as they are; names, colours and pixel size go along "
+            "where the format has a place for them",
         )
-        self._lay_out()
-        self.save_button.clicked.connect(self._save)
-        self.open_button.clicked.connect(self._open_file)
-        self.zarr_button.clicked.connect(self._open_zarr)
-        self.folder_button.clicked.connect(self._open_folder_widget)
-        self.control.layers_changed.connect(self._refresh)
-        self.control.busy_changed.connect(self._show_enabled)
-        self.control.saved.connect(self._tell)
-        self.destroyed.connect(self.control.close)
-        self._refresh()
-
-    def _lay_out(self) -> None:
-        for widgets in (
-            (self.layers,),
-            (self.formats, self.save_button),
-            (self.open_button, self.zarr_button),
-            (self.folder_button,),
-        ):
-            row = QHBoxLayout()
-            for widget in widgets:
-                row.addWidget(widget, stretch=1 if widget is self.formats else 0)
-            self.body.addLayout(row)
-        self.layers.setSizePolicy(
-            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
+        narrow(self.formats)
+        self.save_button = button("Export…", "Write these labels to a file", self._save)
+        self.open_button = button(
+            "Open labels…",
+            "PNG, TIFF or COCO files, as they were exported",
+            self._open_file,
         )
+        self.zarr_button = button(
+            "Open OME-Zarr…",
+            "A folder that holds an OME-Zarr label image",
+            self._open_zarr,
+        )
+        self.folder_button = button(
+            "Work on a folder",
+            "Clusters or a structure of every image of a folder, with a table of areas",
+            lambda: open_widget(viewer, "Work on a folder"),
+        )
+        self.add(self.layers)
+        self.add(self.formats, self.save_button)
+        self.add(self.open_button, self.zarr_button)
+        self.add(self.folder_button)
+        follow(self.layers.reset_choices, control.layers_changed)
+        follow(self._show_enabled, control.layers_changed, control.busy_changed)
+        control.saved.connect(self._tell)
+        self.destroyed.connect(control.close)
 
-    def close_control(self) -> None:
-        """Stop following the viewer."""
-        self.control.close()
-
-    @property
-    def layer(self) -> Labels | None:
-        """The chosen labels, while they are in the viewer."""
-        index = self.layers.currentIndex()
-        layer = self._layers[index]() if 0 <= index < len(self._layers) else None
-        return layer if layer in self.control.layers else None
-
-    def _refresh(self) -> None:
-        chosen = self.layer
-        layers = self.control.layers
-        self._layers = [weakref.ref(layer) for layer in layers]
-        blocker = QSignalBlocker(self.layers)
-        self.layers.clear()
-        self.layers.addItems([layer.name for layer in layers])
-        index = layers.index(chosen) if chosen in layers else min(0, len(layers) - 1)
-        self.layers.setCurrentIndex(index)
-        blocker.unblock()
-        self._show_enabled()
-
-    def _show_enabled(self, busy: bool = False) -> None:
-        free = bool(self._layers) and not self.control.is_busy
-        self.save_button.setEnabled(free)
+    def _show_enabled(self) -> None:
+        self.save_button.setEnabled(self.layers.enabled and not self.control.is_busy)
 
     def _save(self) -> None:
-        layer, form = self.layer, self.formats.currentData()
-        if layer is None:
-            return
+        layer, form = self.layers.value, self.formats.value
         name = self.control.suggested_name(layer, form)
         path, _ = QFileDialog.getSaveFileName(self, "Export labels", name)
         if path:
@@ -151,159 +108,97 @@ class ExportSection(Section):
         if path:
             self.control.open(path)
 
-    def _open_folder_widget(self) -> None:
-        window = getattr(self.control.viewer, "window", None)
-        if window is not None:
-            dock, _ = window.add_plugin_dock_widget(PLUGIN, FOLDER_WIDGET, tabify=True)
-            dock.show()
-            dock.raise_()
-
     def _tell(self, files: list[Path]) -> None:
         show_info(f"Written: {', '.join(str(file) for file in files)}")
 
 
-CONCEPT_SUFFIX = ".concept.safetensors"
-
-CONCEPT_FILTER = f"Concept (*{CONCEPT_SUFFIX})"
-
-
 class ConceptSection(Section):
-    """Two buttons with menus: what to save, and where to look for it.
+    """Two buttons with menus: what to save, and where to look for it."""
 
-    Parameters
-    ----------
-    controller : Controller
-        Says when there is something to save.
-    concepts : Concepts
-        Saves and applies.
-    parent : QWidget, optional
-        As for every widget.
-    """
-
-    def __init__(
-        self,
-        controller: Controller,
-        concepts: Concepts,
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__("The same on other images", parent=parent)
+    def __init__(self, controller: Controller, concepts: Concepts) -> None:
+        super().__init__("The same on other images")
         self._controller = controller
         self._concepts = concepts
-        self.save_button = QPushButton("Save concept")
-        self.save_button.setToolTip(
-            "Save what you look for as a small file, for other images of this model"
-        )
-        save_menu = QMenu(self)
         self.save_prompts = QAction("What the clicks mean…", self)
-        self.save_classes = QAction("What the strokes taught…", self)
         self.save_prompts.setToolTip(
             "What several clicks correct around themselves stays with this image"
         )
-        save_menu.setToolTipsVisible(True)
-        save_menu.addActions([self.save_prompts, self.save_classes])
-        self.save_button.setMenu(save_menu)
-        self.apply_button = QPushButton("Apply concept")
-        self.apply_button.setToolTip("Find what was saved; it becomes a labels layer")
-        apply_menu = QMenu(self)
+        self.save_classes = QAction("What the strokes taught…", self)
         self.apply_here = QAction("To this image…", self)
         self.apply_to_all = QAction("To all open images…", self)
-        apply_menu.addActions([self.apply_here, self.apply_to_all])
-        self.apply_button.setMenu(apply_menu)
-        row = QHBoxLayout()
-        row.addWidget(self.save_button)
-        row.addWidget(self.apply_button)
-        self.body.addLayout(row)
-        self.save_prompts.triggered.connect(self._save_prompts)
-        self.save_classes.triggered.connect(self._save_classes)
-        self.apply_here.triggered.connect(self._apply_here)
-        self.apply_to_all.triggered.connect(self._apply_to_all)
-        save_menu.aboutToShow.connect(self._show_enabled)
-        controller.prompts.changed.connect(self._show_enabled)
-        controller.workspace.plane_changed.connect(self._show_enabled)
-        self._show_enabled()
+        self.save_button = button(
+            "Save concept",
+            "Save what you look for as a small file, for other images of this model",
+        )
+        self.apply_button = button(
+            "Apply concept", "Find what was saved; it becomes a labels layer"
+        )
+        for opener, actions in (
+            (self.save_button, [self.save_prompts, self.save_classes]),
+            (self.apply_button, [self.apply_here, self.apply_to_all]),
+        ):
+            menu = QMenu(self)
+            menu.setToolTipsVisible(True)
+            menu.addActions(actions)
+            menu.aboutToShow.connect(self._show_kinds)
+            opener.setMenu(menu)
+        self.add(self.save_button, self.apply_button)
+        self.save_prompts.triggered.connect(lambda: self._save(concepts.save_prompts))
+        self.save_classes.triggered.connect(lambda: self._save(concepts.save_classes))
+        self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
+        self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
+        follow(self._show_enabled, controller.workspace.image_changed)
 
-    def _show_enabled(self) -> None:
+    def _show_kinds(self) -> None:
         kinds = self._concepts.kinds
         self.save_prompts.setEnabled("prompts" in kinds)
         self.save_classes.setEnabled("classifier" in kinds)
+
+    def _show_enabled(self) -> None:
         has_image = self._controller.workspace.images.current is not None
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
 
-    def _ask_where(self) -> tuple[str, str]:
-        """Ask for a file; its name is the concept's."""
+    def _save(self, save: Callable[[str, str], object]) -> None:
+        """Ask for a file, whose name is the concept's."""
         chosen = self._controller.classes.chosen
         name = "concept" if chosen is None else chosen.name
         path, _ = QFileDialog.getSaveFileName(
             self, "Save concept", f"{name}{CONCEPT_SUFFIX}", CONCEPT_FILTER
         )
-        given = Path(path).name
-        return given.removesuffix(CONCEPT_SUFFIX).removesuffix(".safetensors"), path
-
-    def _save_prompts(self) -> None:
-        name, path = self._ask_where()
         if path:
-            self._concepts.save_prompts(name, path)
-
-    def _save_classes(self) -> None:
-        name, path = self._ask_where()
-        if path:
-            self._concepts.save_classes(name, path)
+            given = Path(path).name.removesuffix(CONCEPT_SUFFIX)
+            save(given.removesuffix(".safetensors"), path)
 
     def _apply(self, to_all: bool) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Apply concept", "", CONCEPT_FILTER)
         if path:
             self._concepts.apply_file(path, to_all)
 
-    def _apply_here(self) -> None:
-        self._apply(to_all=False)
-
-    def _apply_to_all(self) -> None:
-        self._apply(to_all=True)
-
-
-SESSION_FILTER = f"Session (*{SUFFIX})"
-
 
 class SessionSection(Section):
-    """Buttons for what was done in the viewer as a whole.
+    """Buttons for what was done in the viewer as a whole."""
 
-    Parameters
-    ----------
-    sessions : Sessions
-        Saves and opens them.
-    scripts : Scripts
-        Writes scripts.
-    parent : QWidget, optional
-        As for every widget.
-    """
-
-    def __init__(
-        self, sessions: Sessions, scripts: Scripts, parent: QWidget | None = None
-    ) -> None:
-        super().__init__("Session", parent=parent)
+    def __init__(self, sessions: Sessions, scripts: Scripts) -> None:
+        super().__init__("Session")
         self._sessions = sessions
-        self._scripts = scripts
-        self.save_button = QPushButton("Save session…")
-        self.save_button.setToolTip(
+        self.save_button = button(
+            "Save session…",
             "Save prompts, classes, labels and where the images are, to go on later.\n"
-            "It is also saved by itself every minute, in case of a crash."
+            "It is also saved by itself every minute, in case of a crash.",
+            self._save,
         )
-        self.open_button = QPushButton("Open session…")
-        self.open_button.setToolTip("Open its images, and put everything back")
-        self.copy_button = QPushButton("Copy as Python")
-        self.copy_button.setToolTip(
+        self.open_button = button(
+            "Open session…", "Open its images, and put everything back", self._open
+        )
+        self.copy_button = button(
+            "Copy as Python",
             "Copy a script that repeats what was done on this image and makes the same "
-            "labels"
+            "labels",
+            scripts.write,
         )
-        row = QHBoxLayout()
-        row.addWidget(self.save_button)
-        row.addWidget(self.open_button)
-        self.body.addLayout(row)
-        self.body.addWidget(self.copy_button)
-        self.save_button.clicked.connect(self._save)
-        self.open_button.clicked.connect(self._open)
-        self.copy_button.clicked.connect(self._copy)
+        self.add(self.save_button, self.open_button)
+        self.add(self.copy_button)
         sessions.opened.connect(self._on_opened)
         scripts.written.connect(self._on_script)
 
@@ -323,9 +218,6 @@ class SessionSection(Section):
         for trouble in troubles:
             show_warning(trouble)
 
-    def _copy(self) -> None:
-        self._scripts.write()
-
     def _on_script(self, script: Script) -> None:
         clipboard = QApplication.clipboard()
         assert clipboard is not None
@@ -335,45 +227,32 @@ class SessionSection(Section):
 
 
 class CrashNotice(QWidget):
-    """Offers what a crash left behind; hidden when there is nothing.
+    """Offers what a crash left behind; hidden when there is nothing."""
 
-    Parameters
-    ----------
-    autosaver : Autosaver
-        Finds, restores and discards it.
-    parent : QWidget, optional
-        As for every widget.
-    """
-
-    def __init__(self, autosaver: Autosaver, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, autosaver: Autosaver) -> None:
+        super().__init__()
         self._autosaver = autosaver
         self._crashed: Crashed | None = None
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.restore_button = QPushButton("Restore")
-        self.restore_button.setToolTip("Put back what was done until then")
-        self.discard_button = QPushButton("Discard")
-        self.discard_button.setToolTip("Forget it")
-        row = QHBoxLayout()
-        row.addWidget(self.restore_button)
-        row.addWidget(self.discard_button)
+        self.restore_button = button(
+            "Restore", "Put back what was done until then", self._restore
+        )
+        self.discard_button = button("Discard", "Forget it", self._discard)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.text)
-        layout.addLayout(row)
-        self.restore_button.clicked.connect(self._restore)
-        self.discard_button.clicked.connect(self._discard)
+        layout.addLayout(row(self.restore_button, self.discard_button))
         autosaver.failed.connect(show_warning)
-        self._show(autosaver.crashed())
+        self._show()
 
-    def _show(self, crashed: list[Crashed]) -> None:
-        self._crashed = crashed[0] if crashed else None
-        if self._crashed is not None:
-            when = self._crashed.saved_at.strftime("%d %B, %H:%M")
-            self.text.setText(f"napari did not end well. Your work of {when} is saved.")
+    def _show(self) -> None:
+        self._crashed = next(iter(self._autosaver.crashed()), None)
         if self._crashed is None:  # not shown here: it is shown with its parent
             self.hide()
+            return
+        when = self._crashed.saved_at.strftime("%d %B, %H:%M")
+        self.text.setText(f"napari did not end well. Your work of {when} is saved.")
 
     def _restore(self) -> None:
         if self._crashed is not None:
@@ -383,4 +262,4 @@ class CrashNotice(QWidget):
     def _discard(self) -> None:
         if self._crashed is not None:
             self._autosaver.discard(self._crashed)
-        self._show(self._autosaver.crashed())
+        self._show()

@@ -13,6 +13,8 @@ from qtpy.QtCore import Signal as QtSignal
 from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from napari_localdisc._qt.parts import follow
+
 if TYPE_CHECKING:
     from napari.layers import Labels
 
@@ -43,19 +45,17 @@ class Legend(QWidget):
 
     chosen_changed = QtSignal()
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
         self._controller = controller
         self.chips: list[tuple[int, float, QColor]] = []
         self.chosen: set[int] = set()
         self._shown: weakref.ref[Labels] | None = None
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy = self.sizePolicy()
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         policy.setRetainSizeWhenHidden(True)
         self.setSizePolicy(policy)
-        controller.clusters.changed.connect(self.refresh)
         controller.workspace.plane_changed.connect(self._follow)
-        self.refresh()
+        follow(self.refresh, controller.clusters.changed)
 
     def sizeHint(self) -> QSize:
         """As wide as there is room."""
@@ -99,34 +99,32 @@ class Legend(QWidget):
             left += width + GAP
         return boxes
 
-    def _label_at(self, position: QPointF) -> int | None:
-        for box, (label, _, _) in zip(self._boxes(), self.chips, strict=True):
+    def _chip_at(self, position: QPointF) -> tuple[int, float] | None:
+        """Return label and share of the chip at a position."""
+        for box, (label, share, _) in zip(self._boxes(), self.chips, strict=True):
             if box.contains(position):
-                return label
+                return label, share
         return None
 
     def paintEvent(self, event: Any) -> None:
-        """Draw the chips."""
+        """Draw the chips, chosen ones in a ring."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
         ring = QPen(self.palette().text().color(), 2)
         for box, (label, _, colour) in zip(self._boxes(), self.chips, strict=True):
+            chosen = label in self.chosen
             painter.setBrush(colour)
-            if label in self.chosen:
-                painter.setPen(ring)
-                painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 3, 3)
-                painter.setPen(Qt.PenStyle.NoPen)
-            else:
-                painter.drawRoundedRect(box, 3, 3)
+            painter.setPen(ring if chosen else QPen(Qt.PenStyle.NoPen))
+            inner = box.adjusted(1, 1, -1, -1) if chosen else box
+            painter.drawRoundedRect(inner, 3, 3)
         painter.end()
 
     def mousePressEvent(self, event: Any) -> None:
         """Choose the label that was clicked, for napari's own tools too."""
-        label = self._label_at(event.position())
-        layer = self._controller.clusters.layer
-        if label is None or layer is None:
+        chip, layer = self._chip_at(event.position()), self._controller.clusters.layer
+        if chip is None or layer is None:
             return
+        label, _ = chip
         more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
         if event.modifiers() & more:
             self._choose(self.chosen ^ {label})
@@ -137,13 +135,13 @@ class Legend(QWidget):
     def event(self, event: Any) -> bool:
         """Say in a tooltip what a chip stands for."""
         if event.type() == QEvent.Type.ToolTip:
-            at = self.mapFromGlobal(event.globalPos())
-            for box, (label, share, _) in zip(self._boxes(), self.chips, strict=True):
-                if box.contains(QRectF(at.x(), at.y(), 1, 1).center()):
-                    text = (
-                        f"Structure {label}: {share:.1%} of the field of view\n"
-                        "Click to choose it, Ctrl + click to choose several"
-                    )
-                    QToolTip.showText(event.globalPos(), text, self)
-                    return True
+            chip = self._chip_at(QPointF(event.pos()) + QPointF(0.5, 0.5))
+            if chip is not None:
+                label, share = chip
+                text = (
+                    f"Structure {label}: {share:.1%} of the field of view\n"
+                    "Click to choose it, Ctrl + click to choose several"
+                )
+                QToolTip.showText(event.globalPos(), text, self)
+                return True
         return bool(super().event(event))

@@ -4,90 +4,88 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSpinBox,
-    QWidget,
-)
+from magicgui.widgets import CheckBox, FloatSpinBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QWidget
 from superqt import QLabeledDoubleSlider
+from superqt.utils import signals_blocked
 
-from napari_localdisc._qt.parts import Section
+from napari_localdisc._qt.parts import Section, button, follow, form, row
 from napari_localdisc.viewer.writing import Effect
 
 if TYPE_CHECKING:
     from napari_localdisc.viewer.controller import Controller
 
+LARGEST = 10_000_000
+"""Pixels that the smallest piece may have to have."""
+
+DECIMALS = 2
+"""Of the threshold."""
+
 
 class SimilarPanel(Section):
     """Switches the mode, counts the prompts, and says what the mask would do."""
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__("Similarity", parent=parent)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__("Similarity")
         self._controller = controller
-        self.button = QPushButton("Find similar")
-        self.button.setCheckable(True)
-        self.button.setToolTip(
+        self.button = button(
+            "Find similar",
             "While this is on, what is like the pixel under the cursor shows in "
             "yellow, and a click keeps it.\n"
             "Click: this is meant.  Shift + click: this is not meant.\n"
             "Dragging still pans, with the left button or the middle one; the wheel "
-            "still zooms." + controller.keys.hint("find similar")
+            "still zooms." + controller.keys.hint("find similar"),
+            lambda: controller.prompts.set_finding(self.button.isChecked()),
         )
+        self.button.setCheckable(True)
         self.counts = QLabel()
         self.counts.setToolTip(
             "Clicks on what is meant (+) and on what is not (−).\nThey are points in "
             "the layer “prompts”: select it to drag or delete them."
         )
-        self.preview = QCheckBox("Preview")
-        self.preview.setChecked(controller.prompts.hover.is_enabled)
-        self.preview.setToolTip("Show what is like the pixel under the cursor")
-        self.clear_button = QPushButton("Clear")
-        self.clear_button.setToolTip("Forget the clicks on this image and their map")
-        self.threshold_row = ThresholdRow(controller)
-        self.options_row = MaskOptionsRow(controller)
-        self.add_button = QPushButton("Add to labels")
-        self.add_button.setToolTip(
-            "Write the mask into the labels as the class chosen below"
-            + controller.keys.hint("add to labels")
+        self.preview = CheckBox(
+            value=controller.prompts.hover.is_enabled,
+            text="Preview",
+            tooltip="Show what is like the pixel under the cursor",
         )
+        self.clear_button = button(
+            "Clear",
+            "Forget the clicks on this image and their map",
+            controller.prompts.clear,
+        )
+        self.threshold_row = ThresholdRow(controller)
+        self.options_form = MaskOptionsForm(controller)
         self.effect = QLabel()
         self.effect.setWordWrap(True)
         self.effect.setToolTip("What adding the mask would do")
-        row = QHBoxLayout()
-        row.addWidget(self.counts, stretch=1)
-        row.addWidget(self.preview)
-        row.addWidget(self.clear_button)
-        self.body.addWidget(self.button)
-        self.body.addLayout(row)
-        self.body.addWidget(self.threshold_row)
-        self.body.addWidget(self.options_row)
-        self.body.addWidget(self.effect)
-        self.body.addWidget(self.add_button)
-        self.button.toggled.connect(controller.prompts.set_finding)
-        self.preview.toggled.connect(controller.prompts.hover.set_enabled)
-        self.clear_button.clicked.connect(self._clear)
-        self.add_button.clicked.connect(self._add)
+        self.add_button = button(
+            "Add to labels",
+            "Write the mask into the labels as the class chosen below"
+            + controller.keys.hint("add to labels"),
+            controller.prompts.add_mask,
+        )
+        self.add(self.button)
+        self.add(self.counts, None, self.preview, self.clear_button)
+        self.add(self.threshold_row)
+        self.add(self.options_form.fields)
+        self.add(self.effect)
+        self.add(self.add_button)
+        self.preview.changed.connect(controller.prompts.hover.set_enabled)
         controller.prompts.finding_changed.connect(self._show_finding)
-        controller.prompts.changed.connect(self._show_counts)
-        controller.workspace.plane_changed.connect(self._show_counts)
-        controller.workspace.image_changed.connect(self._show_enabled)
-        controller.mask.changed.connect(self._show_effect)
-        controller.prompts.changed.connect(self._show_effect)
-        controller.workspace.plane_changed.connect(self._show_effect)
-        controller.writing.overwrite_changed.connect(self._show_effect)
-        self._show_counts()
-        self._show_enabled()
-        self._show_effect()
-
-    def _clear(self) -> None:
-        self._controller.prompts.clear()
-
-    def _add(self) -> None:
-        self._controller.prompts.add_mask()
+        follow(
+            self._show_counts,
+            controller.prompts.changed,
+            controller.workspace.plane_changed,
+        )
+        follow(self._show_enabled, controller.workspace.image_changed)
+        follow(
+            self._show_effect,
+            controller.mask.changed,
+            controller.prompts.changed,
+            controller.workspace.plane_changed,
+            controller.writing.overwrite_changed,
+        )
 
     def _show_finding(self, finding: bool) -> None:
         self.button.setChecked(finding)
@@ -114,93 +112,92 @@ class SimilarPanel(Section):
         self.effect.setText(effect.describe(classes.entries, overwrites))
 
 
-LARGEST = 10_000_000
+class MaskOptionsForm:
+    """Fields of `MaskOptions`, each named as there, but for the threshold."""
 
-
-class MaskOptionsRow(QWidget):
-    """Connected, smooth, and the smallest piece."""
-
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self.connected = QCheckBox("Connected")
-        self.connected.setToolTip("Only what is connected to one of the + prompts")
-        self.smooth = QCheckBox("Smooth")
-        self.smooth.setToolTip("Round the outline, at the image's own resolution")
-        self.minimum_size = QSpinBox()
-        self.minimum_size.setRange(0, LARGEST)
-        self.minimum_size.setSuffix(" px")
-        self.minimum_size.setSingleStep(10)
-        self.minimum_size.setKeyboardTracking(False)
-        self.minimum_size.setToolTip("Leave out pieces with fewer pixels than this")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.connected)
-        layout.addWidget(self.smooth)
-        layout.addStretch()
-        layout.addWidget(QLabel("Smallest"))
-        layout.addWidget(self.minimum_size)
-        prompts = controller.prompts
-        self.connected.toggled.connect(lambda on: prompts.set_options(connected=on))
-        self.smooth.toggled.connect(lambda on: prompts.set_options(smooth=on))
-        self.minimum_size.valueChanged.connect(
-            lambda size: prompts.set_options(minimum_size=int(size))
+        self.connected = CheckBox(
+            name="connected",
+            text="Connected",
+            tooltip="Only what is connected to one of the + prompts",
         )
-        controller.mask.changed.connect(self._show)
-        controller.prompts.changed.connect(self._show)
-        controller.workspace.plane_changed.connect(self._show)
-        self._show()
+        self.smooth = CheckBox(
+            name="smooth",
+            text="Smooth",
+            tooltip="Round the outline, at the image's own resolution",
+        )
+        self.minimum_size = FloatSpinBox(  # magicgui's whole numbers have no unit
+            name="minimum_size",
+            label="Smallest",
+            max=LARGEST,
+            step=10,
+            tooltip="Leave out pieces with fewer pixels than this",
+        )
+        self.minimum_size.native.setDecimals(0)
+        self.minimum_size.native.setSuffix(" px")
+        self.minimum_size.native.setKeyboardTracking(False)
+        self.fields = form(
+            self.connected, self.smooth, self.minimum_size, layout="horizontal"
+        )
+        self.fields.changed.connect(self._write)
+        follow(
+            self._show,
+            controller.mask.changed,
+            controller.prompts.changed,
+            controller.workspace.plane_changed,
+        )
+
+    def _write(self) -> None:
+        prompts, size = self._controller.prompts, int(self.minimum_size.value)
+        wanted = self.fields.asdict() | {"minimum_size": size}
+        shown = vars(prompts.options)
+        changes = {name: to for name, to in wanted.items() if to != shown[name]}
+        if changes:
+            prompts.set_options(**changes)
 
     def _show(self) -> None:
         options = self._controller.prompts.options
-        self.setEnabled(self._controller.workspace.images.current is not None)
-        widgets = self.connected, self.smooth, self.minimum_size
-        blockers = [QSignalBlocker(widget) for widget in widgets]
-        self.connected.setChecked(options.connected)
-        self.smooth.setChecked(options.smooth)
-        self.minimum_size.setValue(options.minimum_size)
-        for blocker in blockers:
-            blocker.unblock()
-
-
-DECIMALS = 2
+        self.fields.enabled = self._controller.workspace.images.current is not None
+        with self.fields.changed.blocked():
+            self.fields.update(vars(options))
 
 
 class ThresholdRow(QWidget):
     """Slider and “Auto”; off while there is no mask."""
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
         self._controller = controller
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 1)
         self.slider.setDecimals(DECIMALS)
-        keys = controller.keys
+        self.slider.setAccessibleName("Threshold")
         self.slider.setToolTip(
             "How similar a pixel must be to belong to the mask.\nWhile you drag only "
             "the display changes; the mask is written when you let go."
-            + keys.hint("lower threshold")
-            + keys.hint("higher threshold")
+            + controller.keys.hint("lower threshold")
+            + controller.keys.hint("higher threshold")
         )
-        self.automatic = QPushButton("Auto")
-        self.automatic.setCheckable(True)
-        self.automatic.setToolTip(
+        self.automatic = button(
+            "Auto",
             "Choose the threshold automatically: 0.5 where the model names structures, "
             "else Otsu's, where similarities fall\ninto two groups; moved as little as "
-            "needed for every + to be in the mask and every − out of it."
+            "needed for every + to be in the mask and every − out of it.",
+            self._on_automatic,
         )
-        layout = QHBoxLayout(self)
+        self.automatic.setCheckable(True)
+        layout = row(QLabel("Threshold"), self.slider, self.automatic)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(QLabel("Threshold"))
-        layout.addWidget(self.slider, stretch=1)
-        layout.addWidget(self.automatic)
+        self.setLayout(layout)
         self.slider.valueChanged.connect(self._on_value)
         self.slider.sliderReleased.connect(self._write)
-        self.automatic.clicked.connect(self._on_automatic)
-        controller.mask.changed.connect(self._show)
-        controller.prompts.changed.connect(self._show)
-        controller.workspace.plane_changed.connect(self._show)
-        self._show()
+        follow(
+            self._show,
+            controller.mask.changed,
+            controller.prompts.changed,
+            controller.workspace.plane_changed,
+        )
 
     def _on_value(self, value: float) -> None:
         if self.slider.isSliderDown():
@@ -212,9 +209,10 @@ class ThresholdRow(QWidget):
         value = round(float(self.slider.value()), DECIMALS)
         self._controller.prompts.set_options(threshold=value)
 
-    def _on_automatic(self, wanted: bool) -> None:
-        threshold = None if wanted else self._controller.mask.threshold
-        self._controller.prompts.set_options(threshold=threshold)
+    def _on_automatic(self) -> None:
+        masks, prompts = self._controller.mask, self._controller.prompts
+        wanted = None if self.automatic.isChecked() else masks.threshold
+        prompts.set_options(threshold=wanted)
 
     def _show(self) -> None:
         masks, prompts = self._controller.mask, self._controller.prompts
@@ -222,6 +220,5 @@ class ThresholdRow(QWidget):
         self.setEnabled(threshold is not None)
         self.automatic.setChecked(prompts.options.threshold is None)
         if threshold is not None and not self.slider.isSliderDown():
-            blocker = QSignalBlocker(self.slider)
-            self.slider.setValue(threshold)
-            blocker.unblock()
+            with signals_blocked(self.slider):
+                self.slider.setValue(threshold)

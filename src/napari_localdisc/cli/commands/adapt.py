@@ -7,18 +7,11 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 55
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc adapt scans/ -o mine.safetensors --minutes 10
 
 localdisc segment scans/ --structure vessel --model mine.safetensors -o out/"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(adapt)
 
 
 def adapt(

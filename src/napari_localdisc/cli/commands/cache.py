@@ -6,18 +6,11 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 95
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc cache
 
 localdisc cache --clear"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(cache)
 
 
 def cache(

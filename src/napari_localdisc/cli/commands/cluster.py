@@ -6,8 +6,6 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 20
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc cluster retina.jpg -o out/
@@ -15,11 +13,6 @@ localdisc cluster retina.jpg -o out/
 localdisc cluster scans/ 'more/*.tif' -o out/ --clusters 6 --model fundus
 
 localdisc cluster scans/ -o out/ --scheduler tcp://node1:8786"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(cluster)
 
 
 def cluster(
@@ -57,7 +50,7 @@ def cluster(
     from napari_localdisc.batch.recipes import ClusterRecipe
     from napari_localdisc.cli.folders import make_files
 
-    recipe = ClusterRecipe(clusters, flips, detail)
+    recipe = ClusterRecipe(clusters, flips=flips, detail=detail)
     make_files(
         images,
         output,

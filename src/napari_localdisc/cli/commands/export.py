@@ -1,16 +1,15 @@
 """`localdisc export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
+    from napari_localdisc.batch.tasks import Outcome
     from napari_localdisc.io.labels import Colour
-
-POSITION = 80
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -23,18 +22,12 @@ localdisc export labels.ome.zarr -o masks/ --format masks --name 1=vessel --name
 localdisc export out/ -o zarr/ --format ome-zarr --colour '1=#ff8800'"""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(export)
-
-
 def export(
     labels: Annotated[
         list[str],
         typer.Argument(
             metavar="LABELS…",
             help="Labels as PNG, TIFF, OME-Zarr or COCO JSON; folders; patterns.",
-            show_default=False,
         ),
     ],
     output: Annotated[
@@ -44,7 +37,6 @@ def export(
             "--output",
             metavar="DIR|FILE",
             help="Folder for a file per image, or one .json file for all (COCO).",
-            show_default=False,
         ),
     ],
     form: Annotated[
@@ -54,7 +46,6 @@ def export(
             metavar="NAME",
             help="png, tiff, ome-tiff, ome-zarr, coco, or masks (a PNG per class); by "
             "default what the output's ending says, else png.",
-            show_default=False,
         ),
     ] = None,
     names: Annotated[
@@ -63,7 +54,6 @@ def export(
             "--name",
             metavar="LABEL=NAME",
             help="Call a label so; may be given several times.",
-            show_default=False,
         ),
     ] = None,
     colours: Annotated[
@@ -72,7 +62,6 @@ def export(
             "--colour",
             metavar="LABEL=#RRGGBB",
             help="Give a label this colour; may be given several times.",
-            show_default=False,
         ),
     ] = None,
     segmentation: Annotated[
@@ -88,22 +77,40 @@ def export(
     as_json: options.AsJson = False,
 ) -> None:
     """Write labels in the formats of other programs; values stay as they are."""
-    from napari_localdisc.cli.exporting import Exporter, report
-    from napari_localdisc.cli.output import checking_arguments
+    from napari_localdisc.cli.exporting import Exporter
+    from napari_localdisc.cli.folders import exit_if_failed, report
+    from napari_localdisc.cli.output import (
+        checking_arguments,
+        print_json,
+        progress_bar,
+    )
     from napari_localdisc.io.labels import find_labels
 
     with checking_arguments():
         exporter = Exporter(
             output,
-            form,
+            form or "",
             _pairs(names or [], "--name"),
             {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()},
             segmentation,
-            overwrite=overwrite,
-            dry_run=dry_run,
+            overwrite,
+            dry_run,
         )
-    rows = exporter.run(find_labels(labels))
-    report(rows, as_json)
+    sources = find_labels(labels)
+    with progress_bar(len(sources), "files") as show:
+        outcomes = exporter.run(sources, show)
+    for outcome in outcomes:
+        report(outcome, as_json)
+    if as_json:
+        print_json([_row(outcome) for outcome in outcomes])
+    exit_if_failed(outcomes)
+
+
+def _row(outcome: "Outcome") -> dict[str, Any]:
+    known = outcome.to_dict()
+    return {"labels": known["image"]} | {
+        key: known[key] for key in ("outputs", "state", "reason")
+    }
 
 
 def _pairs(given: list[str], option: str) -> dict[int, str]:

@@ -7,18 +7,11 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 60
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc finetune labelled/ --structure vessel -o vessels.safetensors
 
 localdisc segment scans/ --structure vessel --model vessels.safetensors -o out/"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(finetune)
 
 
 def finetune(

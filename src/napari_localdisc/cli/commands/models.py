@@ -7,18 +7,11 @@ import typer
 
 from napari_localdisc.cli import options
 
-POSITION = 90
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc models
 
 localdisc models fundus"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(models)
 
 
 def models(
@@ -27,7 +20,6 @@ def models(
         typer.Argument(
             metavar="[MODEL]",
             help="Show this model's card: data, licence, training, quality.",
-            show_default=False,
         ),
     ] = None,
     as_json: options.AsJson = False,
@@ -85,13 +77,13 @@ def _list(as_json: bool) -> None:
 
 
 def _row(name: str, path: Path) -> dict[str, Any]:
-    from napari_localdisc.core.model.card import summarise_model
+    from napari_localdisc.core.model.card import read_card
 
-    summary = summarise_model(path)
+    card = read_card(path)
     return {
         "name": name,
-        "modality": summary.modality,
-        "clusters": summary.clusters,
-        "structures": list(summary.structures),
+        "modality": card.modality,
+        "clusters": card.clusters,
+        "structures": list(card.structures),
         "file": str(path),
     }

@@ -10,9 +10,6 @@ from napari_localdisc.cli import options
 if TYPE_CHECKING:
     from napari_localdisc.batch.recipes import Recipe
 
-
-POSITION = 30
-
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc segment retina.jpg --structure vessel -o out/
@@ -20,11 +17,6 @@ localdisc segment retina.jpg --structure vessel -o out/
 localdisc segment scans/ --structure 'optic disc' --threshold 0.3 -o out/
 
 localdisc segment scans/ --concept lesion.concept.safetensors -o out/"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(segment)
 
 
 def segment(
@@ -37,7 +29,6 @@ def segment(
             "--structure",
             metavar="NAME",
             help="A structure that the model's card names (see 'models').",
-            show_default=False,
         ),
     ] = None,
     concept: Annotated[
@@ -47,7 +38,6 @@ def segment(
             "--concept",
             metavar="FILE",
             help="What was saved as a concept, in napari or by Concept.save.",
-            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -58,7 +48,6 @@ def segment(
             metavar="MODEL",
             help="Name (see 'models') or file of a model; by default the concept's "
             "own, or fundus.",
-            show_default=False,
         ),
     ] = None,
     threshold: Annotated[
@@ -68,7 +57,6 @@ def segment(
             max=1,
             help="Probability of the structure (by default 0.5) or similarity to the "
             "concept (by default its own) from which a pixel is in the mask.",
-            show_default=False,
         ),
     ] = None,
     flips: options.Flips = 1,
@@ -118,13 +106,13 @@ def _structure_recipe(
     structure: str, model: str, threshold: float | None, flips: int
 ) -> "Recipe":
     from napari_localdisc.batch.recipes import StructureRecipe
-    from napari_localdisc.core.model.card import list_models, summarise_model
+    from napari_localdisc.core.model.card import list_models, read_card
     from napari_localdisc.core.names import find_name
 
     file = list_models().get(model, Path(model))
-    known = summarise_model(file).structures if file.is_file() else ()
+    known = read_card(file).structures if file.is_file() else ()
     name = find_name(known, structure) or structure
-    return StructureRecipe(name, 0.5 if threshold is None else threshold, flips)
+    return StructureRecipe(name, 0.5 if threshold is None else threshold, flips=flips)
 
 
 def _concept_recipe(
@@ -136,4 +124,4 @@ def _concept_recipe(
     concept = load_concept(path)
     if threshold is not None:
         concept = concept.with_threshold(threshold)
-    return ConceptRecipe(concept, flips), model or concept.model_name
+    return ConceptRecipe(concept, flips=flips), model or concept.model_name

@@ -1,35 +1,27 @@
 """`localdisc similar`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_localdisc.core.embedding.embedding import Embedding
-
-POSITION = 40
+    from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 
 EXAMPLES = """[bold]Examples[/bold]
 
 localdisc similar retina.jpg --at 700,350 -o similar.tif
 
-localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.tif"""
+localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.tif
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(similar)
+localdisc similar retina.jpg --at 640,216 -o map.tif --mask disc.tif --connected"""
 
 
 def similar(
-    image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="Image file.", show_default=False)
-    ],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.")],
     at: Annotated[
         list[str],
         typer.Option(
@@ -37,14 +29,11 @@ def similar(
             metavar="Y,X",
             help="Row and column, in the image's pixels, of what to look for; may be "
             "given several times.",
-            show_default=False,
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="TIFF file.", show_default=False
-        ),
+        typer.Option("-o", "--output", metavar="FILE", help="TIFF file."),
     ],
     unlike: Annotated[
         list[str] | None,
@@ -52,7 +41,6 @@ def similar(
             "--not",
             metavar="Y,X",
             help="Row and column of what it is not; may be given several times.",
-            show_default=False,
         ),
     ] = None,
     mask: Annotated[
@@ -60,10 +48,35 @@ def similar(
         typer.Option(
             "--mask",
             metavar="FILE",
-            help="Also write the mask at the automatic threshold (0 and 1).",
-            show_default=False,
+            help="Also write the mask (0 and 1).",
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Similarity from which a pixel is in the mask; by default it is "
+            "chosen automatically.",
+        ),
+    ] = None,
+    connected: Annotated[
+        bool,
+        typer.Option(
+            "--connected", metavar="", help="Mask only what is connected to a point."
+        ),
+    ] = False,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", metavar="", help="Round the mask's outline.")
+    ] = False,
+    minimum_size: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="PIXELS",
+            help="Leave smaller pieces out of the mask.",
+        ),
+    ] = 0,
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
     device: options.Device = None,
@@ -73,14 +86,18 @@ def similar(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
-    from napari_localdisc.cli.output import print_json, say
+    from napari_localdisc.cli.output import WrongUse, print_json, say
+    from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 
-    points, unlike_points = _points(at, "--at"), _points(unlike or [], "--not")
+    shape = MaskOptions(threshold, connected, smooth, minimum_size)
+    if mask is None and shape != MaskOptions():
+        raise WrongUse("What shapes the mask needs a file for it: --mask FILE.")
+    prompts = Prompts(_points(at, "--at"), _points(unlike or [], "--not"))
     targets = [path for path in (output, mask) if path is not None]
     _check_targets(targets, overwrite)
     if not dry_run:
         embedding = _embed(image, model, flips, device, no_cache)
-        _write(embedding, points, unlike_points, targets, flips)
+        _write(embedding, prompts, shape, targets, flips)
     if as_json:
         state = "planned" if dry_run else "written"
         files = [str(path) for path in targets]
@@ -111,27 +128,27 @@ def _embed(
 
 def _write(
     embedding: "Embedding",
-    points: list[tuple[float, float]],
-    unlike: list[tuple[float, float]],
+    prompts: "Prompts",
+    shape: "MaskOptions",
     targets: list[Path],
     flips: int,
 ) -> None:
+    import dataclasses
+
     from napari_localdisc.io.labels.tiff import write_tiff
 
     made_by = {
         "made": "similarity",
-        "at": points,
-        "not": unlike,
+        "at": prompts.positive,
+        "not": prompts.negative,
         "flips": flips,
         "model": embedding.card.name,
         "model_hash": embedding.model_hash,
     }
-    similarity = embedding.similarity(points, negative=unlike)
-    arrays: list[NDArray[Any]] = [similarity]
-    if len(targets) > 1:
-        arrays.append(embedding.mask(points, negative=unlike))
-    for path, array in zip(targets, arrays, strict=True):
-        write_tiff(path, array, made_by)
+    reading = embedding.read(prompts, shape)
+    write_tiff(targets[0], reading.map, made_by)
+    for path in targets[1:]:
+        write_tiff(path, reading.mask, {**made_by, **dataclasses.asdict(shape)})
 
 
 def _points(given: list[str], option: str) -> list[tuple[float, float]]:
@@ -152,10 +169,10 @@ def _points(given: list[str], option: str) -> list[tuple[float, float]]:
 
 def _check_targets(targets: list[Path], overwrite: bool) -> None:
     from napari_localdisc.core.errors import FileError
-    from napari_localdisc.io.labels.tiff import SUFFIXES
+    from napari_localdisc.io.labels.tiff import ENDINGS
 
     for path in targets:
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in ENDINGS:
             raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
         if path.exists() and not overwrite:
             raise FileError(f"{path} is there already; --overwrite replaces it.")

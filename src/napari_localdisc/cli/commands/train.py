@@ -8,9 +8,7 @@ import typer
 from napari_localdisc.cli import options
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.image.field_of_view import Modality
-
-POSITION = 50
+    from napari_localdisc.core.names import Modality
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -21,11 +19,6 @@ localdisc train fundus/ -o vessels.safetensors --prior vessel-tree --prior disc
 localdisc train xrays/ -o chest.safetensors --modality frame --prior lungs --prior heart
 
 localdisc train scans/ -o mine.safetensors --minutes 60 --resume"""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(epilog=EXAMPLES)(train)
 
 
 def train(

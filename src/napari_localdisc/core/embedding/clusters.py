@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_localdisc.core.colours import PALETTE, from_hex
+from napari_localdisc.core.colours import PALETTE, colour_rows
 from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.model.card import FEWEST, MOST
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.model import Model, ModelCard
-
-FEWEST, MOST = 2, 16
-"""Range of the number of clusters that an image can be shown in."""
+    from napari_localdisc.core.model.card import ModelCard
+    from napari_localdisc.core.model.model import Model
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -146,10 +145,7 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
         If ``n`` is out of range.
     """
     number = check_number(n, len(model.centres))
-    colours = np.ones((number + 1, 4), np.float32)
-    colours[0] = 0
-    colours[1:, :3] = [from_hex(colour) for colour in PALETTE[:number]]
-    return colours
+    return colour_rows(dict(enumerate(PALETTE[:number], 1))).astype(np.float32)
 
 
 @torch.no_grad()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import ArrayLike
 
-from napari_localdisc.core.image.field_of_view import find_field_of_view
-from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
-from napari_localdisc.core.model.tiles import Maps, run_tiles
-from napari_localdisc.core.work import run_steps
+from napari_localdisc.core.image.working import look
+from napari_localdisc.core.model.inference import TILE_SIZE, Inference
+from napari_localdisc.core.model.tiles import run_tiles
+from napari_localdisc.core.work import run
 
 from .clusters import ClusterMaps
 from .embedding import Embedding
@@ -20,15 +19,9 @@ from .embedding import Embedding
 if TYPE_CHECKING:
     from napari_localdisc.core.model.inference import Precision
     from napari_localdisc.core.model.model import Model
+    from napari_localdisc.core.work import Steps
 
-SURROUND = 32
-"""Pixels around a fundus image's grid that are as if outside the field of view: the
-network has learnt what the border of an array looks like, and should not see one."""
-
-TILE_SIZE = 1024
-"""Working grids up to this size go through the network in one piece."""
-
-_CANCELLED = "Embedding the image was cancelled."
+_AS_USUAL = Inference()
 
 
 def embed(
@@ -49,13 +42,8 @@ def embed(
         (H, W), (H, W, 3) or (H, W, 4) of any real dtype; see `as_rgb`.
     model : Model
         From `load_model`.
-    tile_size : int
-        Largest piece, in working pixels, that goes through the network at once; less
-        memory if smaller, at least 272.
-    flips : {1, 2, 4}
-        Mirrored copies that are averaged: better and slower.
-    precision : {"auto", "float32", "bfloat16"}
-        ``"auto"``: bfloat16 where the processor multiplies it in hardware.
+    tile_size, flips, precision
+        As of `Inference`.
     progress : callable, optional
         Called with (tiles done, tiles in all) after each tile.
     cancel : callable, optional
@@ -72,23 +60,14 @@ def embed(
     Cancelled
         If ``cancel`` said so.
     """
-    steps = embed_steps(
-        image, model, tile_size=tile_size, flips=flips, precision=precision
-    )
-    return run_steps(steps, progress, cancel, _CANCELLED)
+    how = Inference(tile_size, flips, precision)
+    return run(embed_steps(image, model, how), progress, cancel)
 
 
 def embed_steps(
-    image: ArrayLike,
-    model: Model,
-    *,
-    tile_size: int = TILE_SIZE,
-    flips: int = 1,
-    precision: Precision = "auto",
-) -> Generator[tuple[int, int], None, Embedding]:
+    image: ArrayLike, model: Model, how: Inference = _AS_USUAL
+) -> Steps[Embedding]:
     """Embed an image step by step, for workers that show progress and can be stopped.
-
-    Parameters are those of `embed`.
 
     Yields
     ------
@@ -100,20 +79,25 @@ def embed_steps(
     Embedding
         As the generator's value.
     """
-    seen = _look(image, model)
-    vectors, probability, presence = yield from _run(
-        seen, model, tile_size, flips, precision, embeds=True
+    card = model.card
+    seen = look(image, card.modality, card.working_diameter)
+    vectors, probability, presence = yield from run_tiles(
+        seen.colour, seen.inside, model, how
     )
     return Embedding(
         vectors.flatten(1),
         probability,
         seen.field_of_view,
         seen.grid,
-        model.card,
+        card,
         model.centres,
         model.hash,
-        dict(zip(model.card.structures, presence, strict=True)),
-        _picture(seen).to(vectors.device),
+        dict(zip(card.structures, presence, strict=True)),
+        torch.from_numpy(seen.colour)
+        .permute(2, 0, 1)
+        .half()
+        .contiguous()
+        .to(vectors.device),
     )
 
 
@@ -137,68 +121,23 @@ def map_clusters(
     -------
     ClusterMaps
     """
-    steps = _cluster_steps(image, model, tile_size, flips, precision)
-    return run_steps(steps, progress, cancel, _CANCELLED)
+    how = Inference(tile_size, flips, precision)
+    return run(_cluster_steps(image, model, how), progress, cancel)
 
 
 def _cluster_steps(
-    image: ArrayLike, model: Model, tile_size: int, flips: int, precision: Precision
-) -> Generator[tuple[int, int], None, ClusterMaps]:
-    seen = _look(image, model)
-    _, probability, presence = yield from _run(
-        seen, model, tile_size, flips, precision, embeds=False
+    image: ArrayLike, model: Model, how: Inference
+) -> Steps[ClusterMaps]:
+    card = model.card
+    seen = look(image, card.modality, card.working_diameter)
+    _, probability, presence = yield from run_tiles(
+        seen.colour, seen.inside, model, how, embeds=False
     )
     return ClusterMaps(
         probability,
         seen.field_of_view,
         seen.grid,
-        model.card,
+        card,
         model.centres,
-        dict(zip(model.card.structures, presence, strict=True)),
-    )
-
-
-class _Seen(NamedTuple):
-    """An image as the network's input is made of it."""
-
-    colour: FloatImage
-    inside: Mask
-    field_of_view: Mask
-    grid: WorkingGrid
-
-
-def _picture(seen: _Seen) -> torch.Tensor:
-    """(3, h, w) float16, as `Embedding` keeps it."""
-    return torch.from_numpy(seen.colour).permute(2, 0, 1).half().contiguous()
-
-
-def _look(image: ArrayLike, model: Model) -> _Seen:
-    card = model.card
-    rgb = as_rgb(image)
-    field_of_view = find_field_of_view(rgb, card.modality)
-    grid = WorkingGrid.around(field_of_view, card.working_diameter)
-    colour, inside = working_image(rgb, field_of_view, grid)
-    if card.modality == "frame":
-        colour = spread_tones(colour, inside)
-    return _Seen(colour, inside, field_of_view, grid)
-
-
-def _run(
-    seen: _Seen,
-    model: Model,
-    tile_size: int,
-    flips: int,
-    precision: Precision,
-    *,
-    embeds: bool,
-) -> Generator[tuple[int, int], None, Maps]:
-    return run_tiles(
-        seen.colour,
-        seen.inside,
-        model,
-        margin=SURROUND if model.card.modality == "fundus" else 0,
-        tile_size=tile_size,
-        flips=flips,
-        precision=precision,
-        embeds=embeds,
+        dict(zip(card.structures, presence, strict=True)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from .similarity import Likeness, RememberedNearness
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.model import ModelCard
+    from napari_localdisc.core.model.card import ModelCard
 
 _AS_IT_IS = MaskOptions()
 
@@ -84,6 +85,12 @@ class Embedding(ClusterMaps):
         tensors += [t for t in (self.colour, made.get("appearance")) if t is not None]
         remembered = made["_nearness"].nbytes if "_nearness" in made else 0
         return int(remembered + sum(t.nbytes for t in tensors))
+
+    def fresh(self) -> Embedding:
+        """Return the same without what it remembers of prompts, on the same memory."""
+        other = copy.copy(self)
+        vars(other).pop("_nearness", None)
+        return other
 
     @property
     def vectors(self) -> FloatImage:

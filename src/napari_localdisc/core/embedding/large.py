@@ -7,9 +7,9 @@ and written to the target; the memory it takes does not depend on the image's si
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,37 +18,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_localdisc.core.errors import LocalDiscError
-from napari_localdisc.core.image.blocks import BlockSource, Window
+from napari_localdisc.core.image.blocks import BlockSource
 from napari_localdisc.core.image.contrast import (
     CONTRAST_FRACTION,
+    as_batch,
     colour_statistics,
     network_input,
 )
 from napari_localdisc.core.image.working import few_tones, stretch_tones
-from napari_localdisc.core.model.inference import FastNetwork, Precision
+from napari_localdisc.core.model.inference import TILE_SIZE, FastNetwork, Precision
 from napari_localdisc.core.model.network import STRIDE
-from napari_localdisc.core.model.tiles import Tile, padded_size, plan_tiles
-from napari_localdisc.core.work import run_steps
+from napari_localdisc.core.model.tiles import Tile, cover, margin_of, padded_size
+from napari_localdisc.core.work import run
 
-from .clusters import (
-    argmax_channel,
-    check_number,
-    deep_inside,
-    merge_table,
-    structure_channel,
-)
-from .embed import SURROUND, TILE_SIZE
+from .clusters import argmax_channel, deep_inside, merge_table, structure_channel
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+    from napari_localdisc.core.image.grid import FloatImage, Mask, Window, WorkingGrid
     from napari_localdisc.core.model.model import Model
+    from napari_localdisc.core.work import Steps
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
-
-_CANCELLED = "The work on the image was cancelled."
-
-Steps = Generator[tuple[int, int], None, None]
 
 
 def cluster_large(
@@ -81,7 +72,7 @@ def cluster_large(
         Working pixels per working pixel of the model's own scale: 4 finds structures
         a quarter as large.  At most the image's own resolution is used.
     tile_size, precision
-        As for `embed`.
+        As of `Inference`.
     progress : callable, optional
         Called with (steps done, steps in all).
     cancel : callable, optional
@@ -96,16 +87,9 @@ def cluster_large(
     Cancelled
         If ``cancel`` said so.
     """
-    steps = cluster_large_steps(
-        source,
-        model,
-        n,
-        target,
-        detail=detail,
-        tile_size=tile_size,
-        precision=precision,
-    )
-    run_steps(steps, progress, cancel, _CANCELLED)
+    paint = ClusterPaint.of(model, n)
+    steps = paint_large(source, model, paint, target, detail, tile_size, precision)
+    run(steps, progress, cancel)
 
 
 def find_large(
@@ -131,61 +115,29 @@ def find_large(
     ModelError
         If the card does not name the structure.
     """
-    steps = find_large_steps(
-        source,
-        model,
-        structure,
-        target,
-        threshold=threshold,
-        detail=detail,
-        tile_size=tile_size,
-        precision=precision,
-    )
-    run_steps(steps, progress, cancel, _CANCELLED)
+    paint = StructurePaint.of(model, structure, threshold)
+    steps = paint_large(source, model, paint, target, detail, tile_size, precision)
+    run(steps, progress, cancel)
 
 
-def cluster_large_steps(
-    source: Any,
-    model: Model,
-    n: int,
-    target: Any,
-    *,
-    detail: float = 1.0,
-    tile_size: int = TILE_SIZE,
-    precision: Precision = "auto",
-) -> Steps:
-    """Do what `cluster_large` does step by step; parameters are the same."""
-    check_number(n, model.card.clusters)
-    table = merge_table(model.centres, n, model.card.structures)
-    paint = ClusterPaint(np.concatenate([[0], table]).astype(np.uint8))
-    return _paint(source, model, paint, target, detail, tile_size, precision)
-
-
-def find_large_steps(
-    source: Any,
-    model: Model,
-    structure: str,
-    target: Any,
-    *,
-    threshold: float = 0.5,
-    detail: float = 1.0,
-    tile_size: int = TILE_SIZE,
-    precision: Precision = "auto",
-) -> Steps:
-    """Do what `find_large` does step by step; parameters are the same."""
-    paint = StructurePaint(structure_channel(model.card, structure), threshold)
-    return _paint(source, model, paint, target, detail, tile_size, precision)
-
-
-def _paint(
+def paint_large(
     source: Any,
     model: Model,
     paint: Paint,
     target: Any,
-    detail: float,
-    tile_size: int,
-    precision: Precision,
-) -> Steps:
+    detail: float = 1.0,
+    tile_size: int = TILE_SIZE,
+    precision: Precision = "auto",
+) -> Steps[None]:
+    """Do what `cluster_large` and `find_large` do, step by step.
+
+    ``paint`` says which of the two; other parameters are theirs.
+
+    Yields
+    ------
+    done, total : int
+        After each block that was read, and each part of a tile.
+    """
     if not 0 < detail < math.inf:
         raise LocalDiscError(f"The detail must be a positive number, not {detail}.")
     blocks = BlockSource(source, model.card.modality)
@@ -193,14 +145,10 @@ def _paint(
         yield done, 2 * total
     work = _LargeImage(blocks, model, paint, detail, precision)
     tiles = work.plan(tile_size)
-    for done, tile in enumerate(tiles, 1):
-        yield from _paused(work.write(tile, target), done - 1, len(tiles))
-        yield len(tiles) + done, 2 * len(tiles)
-
-
-def _paused(parts: Iterator[None], done: int, tiles: int) -> Steps:
-    for _ in parts:
-        yield tiles + done, 2 * tiles
+    for done, tile in enumerate(tiles):
+        for _ in work.write(tile, target):
+            yield len(tiles) + done, 2 * len(tiles)
+        yield len(tiles) + done + 1, 2 * len(tiles)
 
 
 class _LargeImage:
@@ -220,7 +168,7 @@ class _LargeImage:
         # An image smaller than the working grid is enlarged, as `embed` does
         self.diameter = max(diameter, card.working_diameter if detail >= 1 else 1)
         self.grid: WorkingGrid = source.grid(self.diameter)
-        self.margin = SURROUND if card.modality == "fundus" else 0
+        self.margin = margin_of(card)
         self.network = FastNetwork(model.network, precision)
         self.statistics: tuple[Tensor, Tensor] | None = None
         self.tones: tuple[float, float] | None = None
@@ -229,14 +177,14 @@ class _LargeImage:
 
     def plan(self, tile_size: int) -> list[Tile]:
         """Cover the grid, its margin included, with tiles."""
-        height, width = (side + 2 * self.margin for side in self.grid.shape)
-        tiles = plan_tiles(_Everywhere(height, width), tile_size)  # type: ignore[arg-type]
+        shape = tuple(side + 2 * self.margin for side in self.grid.shape)
+        tiles = cover(shape, tile_size)
         is_inner = self.paint.is_inner and self.model.card.modality == "fundus"
         if len(tiles) > 1 or is_inner:
             colour, inside = self._overview()
             if len(tiles) > 1:
                 self.statistics = colour_statistics(
-                    *_tensors(colour, inside, self.model.device)
+                    *as_batch(colour, inside, self.model.device)
                 )
             if is_inner:
                 self.deep = deep_inside(inside)[None]
@@ -300,7 +248,7 @@ class _LargeImage:
             rgb = stretch_tones(rgb, inside, tones)
         with torch.no_grad():
             x = network_input(
-                *_tensors(rgb, inside, self.model.device),
+                *as_batch(rgb, inside, self.model.device),
                 card.working_diameter,
                 card.in_channels,
                 self.statistics,
@@ -360,25 +308,6 @@ class _LargeImage:
         return found
 
 
-class _Everywhere:
-    """A field of view without an outside, of any size, that takes no memory."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self.shape = height, width
-
-    def __getitem__(self, at: object) -> Mask:
-        return np.ones((1, 1), bool)
-
-
-def _tensors(
-    rgb: FloatImage, inside: Mask, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    return (
-        torch.from_numpy(rgb).permute(2, 0, 1)[None].to(device),
-        torch.from_numpy(inside)[None, None].to(device, torch.float32),
-    )
-
-
 def _pixels_of(core: slice, margin: int, size: int, length: int) -> slice:
     """Pixels of the image's box whose centres lie in a core, each in one core."""
     first, last = (
@@ -402,31 +331,10 @@ _STRIP_PIXELS = 1 << 16
 Between = tuple[Tensor, Tensor, Tensor]
 """Along an axis: the pixel before, the pixel after, and the share of the latter."""
 
-Strips = Iterator[tuple[slice, Tensor]]
-
-
-class Paint(Protocol):
-    """Turns a tile's logits into labels of the image's pixels."""
-
-    @property
-    def is_inner(self) -> bool:
-        """Whether the outermost part of a round field of view is left out."""
-        ...
-
-    def maps(self, logits: Tensor) -> Tensor:
-        """(M, h, w) logits → (C, h, w) float32 maps that may be interpolated."""
-        ...
-
-    def labels(
-        self, maps: Tensor, rows: Between, columns: Between
-    ) -> NDArray[np.uint8]:
-        """Interpolate maps at pixels of the image; return their (H, W) labels."""
-        ...
-
 
 @dataclass(frozen=True)
 class ClusterPaint:
-    """The most probable cluster.
+    """Labels pixels with the most probable cluster.
 
     Attributes
     ----------
@@ -435,17 +343,24 @@ class ClusterPaint:
     """
 
     names: NDArray[np.uint8]
-    is_inner: bool = False
+    is_inner: ClassVar[bool] = False
+    """Whether the outermost part of a round field of view is left out."""
+
+    @classmethod
+    def of(cls, model: Model, n: int) -> ClusterPaint:
+        """Merge a model's clusters to ``n``."""
+        table = merge_table(model.centres, n, model.card.structures)
+        return cls(np.concatenate([[0], table]).astype(np.uint8))
 
     def maps(self, logits: Tensor) -> Tensor:
-        """Return probabilities that sum to 1 over the clusters."""
+        """(M, h, w) logits → float32 maps that may be interpolated: probabilities."""
         raw = logits.float().sigmoid()
         return raw / raw.sum(0, keepdim=True).clamp_min(1e-12)
 
     def labels(
         self, maps: Tensor, rows: Between, columns: Between
     ) -> NDArray[np.uint8]:
-        """Return the label of the most probable cluster."""
+        """Interpolate maps at pixels of the image; return their (H, W) labels."""
         found = np.empty((len(rows[0]), len(columns[0])), np.uint8)
         for part, fine in interpolated(maps, rows, columns):
             channel = argmax_channel(fine, len(maps))
@@ -455,11 +370,16 @@ class ClusterPaint:
 
 @dataclass(frozen=True)
 class StructurePaint:
-    """Where a structure is more probable than a threshold: 1, elsewhere 0."""
+    """Labels pixels 1 where a structure is more probable than a threshold, else 0."""
 
     channel: int
     threshold: float
-    is_inner: bool = True
+    is_inner: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, model: Model, name: str, threshold: float = 0.5) -> StructurePaint:
+        """Look for a structure that the model's card names."""
+        return cls(structure_channel(model.card, name), threshold)
 
     def maps(self, logits: Tensor) -> Tensor:
         """Return the structure's presence."""
@@ -475,7 +395,12 @@ class StructurePaint:
         return found
 
 
-def interpolated(maps: Tensor, rows: Between, columns: Between) -> Strips:
+Paint = ClusterPaint | StructurePaint
+
+
+def interpolated(
+    maps: Tensor, rows: Between, columns: Between
+) -> Iterator[tuple[slice, Tensor]]:
     """Interpolate (C, h, w) maps, a strip of rows at a time."""
     above, below, down = (part.to(maps.device) for part in rows)
     before, after, along = (part.to(maps.device) for part in columns)

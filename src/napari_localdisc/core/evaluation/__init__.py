@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .agreement import area_under_curve, dice, dice_by_threshold, pair_dice
 from .clicks import Click, Segmenter, click_through, dice_after
-from .evaluate import MEASURES, Case, CaseResult, Failure, evaluate, evaluate_case
-from .measures import area_under_curve, dice, dice_by_threshold, pair_dice
-from .report import Report, summarise
+from .evaluate import Case, evaluate, evaluate_case
+from .measures import MEASURES, Measure
+from .report import CaseResult, Failure, Report
 
 __all__ = [
     "MEASURES",
@@ -13,6 +14,7 @@ __all__ = [
     "CaseResult",
     "Click",
     "Failure",
+    "Measure",
     "Report",
     "Segmenter",
     "area_under_curve",
@@ -23,5 +25,4 @@ __all__ = [
     "evaluate",
     "evaluate_case",
     "pair_dice",
-    "summarise",
 ]

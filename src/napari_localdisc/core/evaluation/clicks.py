@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .measures import dice, largest_region, most_interior_pixel
+from .agreement import dice, largest_region, most_interior_pixel
 
 MOST_CLICKS = 10
 REPORTED_CLICKS = (1, 3, 5, 10)

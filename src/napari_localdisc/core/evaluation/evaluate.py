@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.names import find_name, plain_name
 
-from . import baselines
-from .clicks import REPORTED_CLICKS, Segmenter, click_through, dice_after
-from .measures import area_under_curve, dice, dice_by_threshold, pair_dice
+from .measures import BASELINES, MEASURES, Subject
+from .report import CaseResult, Failure, Report
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.image.grid import Mask
     from napari_localdisc.core.model.model import Model
 
-MEASURES = ("structure", "clicks", "clusters", "baselines")
-CLUSTER_COUNTS = (4, 8, 16)
-OURS = "localdisc"
-RIDGES = "Sato + Otsu"
+NAMES = (*MEASURES, BASELINES)
+"""What can be asked for."""
 
-THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 _VESSEL = "vessel"
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -54,39 +47,11 @@ class Case:
     field_of_view: Mask | None = None
 
 
-@dataclass
-class CaseResult:
-    """What was measured on one image.
-
-    Attributes
-    ----------
-    name : str
-        Of the case.
-    area : float
-        Fraction of the field of view that the structure covers.
-    structure : dict
-        Method → ``{"dice", "auc"}``; for the model also ``"by_threshold"``, a list.
-    clicks : dict
-        Method → clicks → Dice.
-    first_click_auc : dict
-        Method → area under the curve of the similarity to the first click.
-    clusters : dict
-        n → (n, n) Dice of every union of two clusters; one cluster on the diagonal.
-    """
-
-    name: str
-    area: float
-    structure: dict[str, dict[str, Any]] = field(default_factory=dict)
-    clicks: dict[str, dict[int, float]] = field(default_factory=dict)
-    first_click_auc: dict[str, float] = field(default_factory=dict)
-    clusters: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-
-
 def evaluate_case(
     case: Case,
     model: Model,
     structure: str | None,
-    measures: Collection[str] = MEASURES,
+    measures: Collection[str] = NAMES,
     *,
     ridge_filter: bool = False,
     flips: int = 1,
@@ -103,7 +68,7 @@ def evaluate_case(
         The name that the model's card has for the structure; None: it has none, and
         the measure ``"structure"`` is left out for the model.
     measures : collection of str
-        Of `MEASURES`.
+        Of `NAMES`.
     ridge_filter : bool
         Whether the ridge filter is a baseline for this structure.
     flips : int
@@ -130,72 +95,27 @@ def evaluate_case(
         raise PromptError(
             f"The reference mask of {case.name} is empty within the field of view."
         )
-    result = CaseResult(case.name, float(wanted.sum() / seen.sum()))
-    if "structure" in measures:
-        if structure is not None:
-            score = embedding.structure(structure)
-            result.structure[OURS] = _structure(score, 0.5, wanted, seen) | {
-                "by_threshold": dice_by_threshold(
-                    score[seen], wanted[seen], THRESHOLDS
-                ).tolist()
-            }
-        if ridge_filter and "baselines" in measures:
-            ridge, threshold = baselines.ridges(case.image, embedding)
-            result.structure[RIDGES] = _structure(ridge, threshold, wanted, seen)
-    if "clusters" in measures:
-        for n in CLUSTER_COUNTS:
-            if n <= model.card.clusters:
-                labels = embedding.clusters(n)[seen]
-                result.clusters[n] = pair_dice(labels, wanted[seen], n)
-    if "clicks" in measures:
-        # A click must be on a pixel that the embedding has
-        clickable = seen & embedding.field_of_view
-        _click(result, OURS, embedding, wanted, clickable)
-        if "baselines" in measures:
-            for name, make in baselines.FEATURES.items():
-                features = make(case.image, embedding)
-                _click(result, name, features, wanted, clickable)
-    return result
-
-
-def _structure(
-    score: NDArray[np.float32], threshold: float, wanted: Mask, seen: Mask
-) -> dict[str, Any]:
-    inside = score[seen]
-    return {
-        "dice": dice(inside >= threshold, wanted[seen]),
-        "auc": area_under_curve(inside, wanted[seen]),
+    others = BASELINES in measures
+    ridges = others and ridge_filter
+    subject = Subject(case.image, embedding, wanted, seen, structure, others, ridges)
+    tables = {
+        name: measure.of_image(subject)
+        for name, measure in MEASURES.items()
+        if name in measures
     }
-
-
-def _click(
-    result: CaseResult, name: str, embedding: Embedding, wanted: Mask, seen: Mask
-) -> None:
-    segmenter: Segmenter = embedding
-    made = click_through(segmenter, wanted, seen)
-    result.clicks[name] = dice_after(made, REPORTED_CLICKS)
-    similarity = embedding.similarity([made[0].point])
-    result.first_click_auc[name] = area_under_curve(similarity[seen], wanted[seen])
-
-
-@dataclass
-class Failure:
-    """An image that could not be measured, and why."""
-
-    name: str
-    reason: str
+    return CaseResult(case.name, float(wanted.sum() / seen.sum()), tables)
 
 
 def evaluate(
     cases: Iterable[Callable[[], Case]],
     model: Model,
     structure: str,
-    measures: Collection[str] = MEASURES,
+    measures: Collection[str] = NAMES,
     *,
     named: str | None = None,
     flips: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> tuple[list[CaseResult], list[Failure]]:
+) -> Report:
     """Measure a model on images; one that cannot be measured does not stop the rest.
 
     Parameters
@@ -207,7 +127,7 @@ def evaluate(
     structure : str
         What the reference masks show.
     measures : collection of str
-        Of `MEASURES`.
+        Of `NAMES`.
     named : str, optional
         The card's name for the structure, where it is not ``structure`` itself.
     flips : int
@@ -215,39 +135,36 @@ def evaluate(
     progress : callable, optional
         Called with the number of cases done.
 
-    Returns
-    -------
-    results : list of CaseResult
-        In the order of the cases.
-    failures : list of Failure
-        Images left out.
-
     Raises
     ------
     LocalDiscError
         If a measure is unknown, or nothing is left to measure.
     """
-    unknown = sorted(set(measures) - set(MEASURES))
+    unknown = sorted(set(measures) - set(NAMES))
     if unknown:
         raise LocalDiscError(
-            f"Unknown measure {unknown[0]!r}; there are {', '.join(MEASURES)}."
+            f"Unknown measure {unknown[0]!r}; there are {', '.join(NAMES)}."
         )
     channel_name = _card_name(model, named or structure, required=named is not None)
     ridge_filter = plain_name(structure) == _VESSEL
-    if channel_name is None and not _measurable(measures, ridge_filter):
+    nameless = any(
+        not measure.needs_name or (ridge_filter and BASELINES in measures)
+        for key, measure in MEASURES.items()
+        if key in measures
+    )
+    if channel_name is None and not nameless:
         known = ", ".join(model.card.structures) or "none"
         raise LocalDiscError(
             f"The model {model.card.name!r} does not name {structure!r} (it names: "
             f"{known}), so clicks and clusters are what can be measured."
         )
-    results: list[CaseResult] = []
-    failures: list[Failure] = []
+    report = Report([], [])
     for done, load in enumerate(cases, 1):
         name = f"image {done}"
         try:
             case = load()
             name = case.name
-            results.append(
+            report.results.append(
                 evaluate_case(
                     case,
                     model,
@@ -258,16 +175,10 @@ def evaluate(
                 )
             )
         except LocalDiscError as error:
-            failures.append(Failure(name, str(error)))
+            report.failures.append(Failure(name, str(error)))
         if progress is not None:
             progress(done)
-    return results, failures
-
-
-def _measurable(measures: Collection[str], ridge_filter: bool) -> bool:
-    if "clicks" in measures or "clusters" in measures:
-        return True
-    return "structure" in measures and "baselines" in measures and ridge_filter
+    return report
 
 
 def _card_name(model: Model, name: str, *, required: bool) -> str | None:

@@ -1,169 +1,205 @@
-"""How well a map or a mask agrees with a reference mask."""
+"""What is measured on an image with a mask: one function a measure.
+
+To add one, write a function that gives an image's rows and put it into `MEASURES`:
+means over images, JSON and the printed table follow.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.stats import rankdata
 
-Mask = NDArray[np.bool_]
+from . import baselines
+from .agreement import area_under_curve, dice, dice_by_threshold, pair_dice
+from .clicks import REPORTED_CLICKS, click_through, dice_after
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.image.grid import Mask
+
+CLUSTER_COUNTS = (4, 8, 16)
+OURS = "localdisc"
+RIDGES = "Sato + Otsu"
+BASELINES = "baselines"
+"""Asked for beside measures: what there is without this, by the same measures."""
+
+FIRST_CLICK = "first_click_auc"
+THRESHOLDS = np.arange(0.05, 0.96, 0.05)
+
+Row = dict[Any, Any]
+"""Column → number.  A column that begins with _ is for means alone."""
+
+Rows = dict[Any, Row]
+"""Method, or number of clusters → row."""
 
 
-def dice(predicted: Mask, reference: Mask) -> float:
-    """Dice coefficient 2|A∩B| / (|A| + |B|) of two masks of one shape.
+@dataclass(frozen=True)
+class Subject:
+    """One image, embedded, and what is to be found in it.
 
-    Parameters
+    Attributes
     ----------
-    predicted, reference : ndarray
-        bool, of one shape; for the Dice within a field of view pass only its pixels.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 1 where both are empty.
+    image, embedding
+        As it was embedded, and what came of it.
+    wanted, seen : ndarray
+        (H, W) bool: the structure, within the pixels that are measured.
+    structure : str, optional
+        The name that the model's card has for it; None: it has none.
+    baselines, ridges : bool
+        Whether they are measured as well; the ridge filter is one for vessels.
     """
-    total = np.count_nonzero(predicted) + np.count_nonzero(reference)
-    if total == 0:
-        return 1.0
-    return 2 * np.count_nonzero(predicted & reference) / total
+
+    image: NDArray[Any]
+    embedding: Embedding
+    wanted: Mask
+    seen: Mask
+    structure: str | None
+    baselines: bool
+    ridges: bool
 
 
-def area_under_curve(score: NDArray[np.floating], reference: Mask) -> float:
-    """Area under the ROC curve: chance that a pixel inside scores above one outside.
+def of_structure(subject: Subject) -> Rows:
+    """Dice at 0.5 and area under the curve of the structure's probability."""
+    rows: Rows = {}
+    seen, wanted = subject.seen, subject.wanted[subject.seen]
 
-    Computed from ranks (Mann–Whitney), so that ties count a half.
+    def row(score: NDArray[np.float32], threshold: float) -> Row:
+        inside = score[seen]
+        return {
+            "dice": dice(inside >= threshold, wanted),
+            "auc": area_under_curve(inside, wanted),
+        }
 
-    Parameters
+    if subject.structure is not None:
+        score = subject.embedding.structure(subject.structure)
+        by_threshold = dice_by_threshold(score[seen], wanted, THRESHOLDS)
+        rows[OURS] = row(score, 0.5) | {"_by_threshold": by_threshold}
+    if subject.ridges:
+        rows[RIDGES] = row(*baselines.ridges(subject.image, subject.embedding))
+    return rows
+
+
+def _spread_and_best_threshold(rows: Sequence[Row]) -> Row:
+    more = {"dice_std": float(np.std([row["dice"] for row in rows]))}
+    if "_by_threshold" in rows[0]:
+        by_threshold = np.mean([row["_by_threshold"] for row in rows], axis=0)
+        best = int(by_threshold.argmax())
+        more["best_threshold"] = round(float(THRESHOLDS[best]), 2)
+        more["dice_at_best_threshold"] = float(by_threshold[best])
+    return more
+
+
+def of_clicks(subject: Subject) -> Rows:
+    """Dice after clicks, and area under the curve of the first one's similarity."""
+    segmenters: dict[str, Embedding] = {OURS: subject.embedding}
+    if subject.baselines:
+        for name, make in baselines.FEATURES.items():
+            segmenters[name] = make(subject.image, subject.embedding)
+    # A click must be on a pixel that the embedding has
+    seen = subject.seen & subject.embedding.field_of_view
+    rows: Rows = {}
+    for name, embedding in segmenters.items():
+        made = click_through(embedding, subject.wanted, seen)
+        similarity = embedding.similarity([made[0].point])
+        area = area_under_curve(similarity[seen], subject.wanted[seen])
+        rows[name] = {**dice_after(made, REPORTED_CLICKS), FIRST_CLICK: area}
+    return rows
+
+
+def of_clusters(subject: Subject) -> Rows:
+    """Dice of the cluster, and of the union of two, that suits the image best."""
+    rows: Rows = {}
+    for n in CLUSTER_COUNTS:
+        if n <= subject.embedding.card.clusters:
+            labels = subject.embedding.clusters(n)[subject.seen]
+            pairs = pair_dice(labels, subject.wanted[subject.seen], n)
+            one, two = float(np.diagonal(pairs).max()), float(pairs.max())
+            rows[n] = {"one": one, "two": two, "_pairs": pairs}
+    return rows
+
+
+def _one_choice_for_all(rows: Sequence[Row]) -> Row:
+    mean = np.mean([row["_pairs"] for row in rows], axis=0)
+    single = np.diagonal(mean)
+    pair = np.unravel_index(mean.argmax(), mean.shape)
+    return {
+        "same_one": float(single.max()),
+        "same_two": float(mean.max()),
+        "labels": {
+            "one": [int(single.argmax()) + 1],
+            "two": sorted({int(k) + 1 for k in pair}),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured on each image, and the table that it becomes.
+
+    Attributes
     ----------
-    score : ndarray
-        Real values, higher where the structure is thought to be.
-    reference : ndarray
-        bool, same shape.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN where the reference is all true or all false.
+    of_image : callable
+        `Subject` → `Rows`.
+    title : str
+        Of the table.
+    headings : mapping
+        Column → what stands above it; others are in JSON alone.
+    of_all : callable
+        The rows of all images → columns beside the means.
+    needs_name : bool
+        Whether the model can be measured only where its card names the structure.
+    rows : str
+        What stands above their names.
+    digits : mapping
+        Column → digits after the point, where they are not three.
     """
-    inside = np.count_nonzero(reference)
-    outside = reference.size - inside
-    if inside == 0 or outside == 0:
-        return float("nan")
-    ranks = rankdata(score.ravel())
-    above = float(ranks[reference.ravel()].sum()) - inside * (inside + 1) / 2
-    return above / (inside * outside)
+
+    of_image: Callable[[Subject], Rows]
+    title: str
+    headings: Mapping[Any, str]
+    of_all: Callable[[Sequence[Row]], Row] = lambda rows: {}
+    needs_name: bool = False
+    rows: str = ""
+    digits: Mapping[Any, int] = field(default_factory=dict)
 
 
-def dice_by_threshold(
-    score: NDArray[np.floating],
-    reference: Mask,
-    thresholds: NDArray[np.floating],
-) -> NDArray[np.float64]:
-    """Dice of ``score >= t`` for every t of ``thresholds`` (ascending).
-
-    Parameters
-    ----------
-    score : ndarray
-        Real values.
-    reference : ndarray
-        bool, same shape.
-    thresholds : ndarray
-        (T,) ascending.
-
-    Returns
-    -------
-    ndarray
-        (T,) float64.
-    """
-    passed = np.searchsorted(thresholds, score.ravel(), side="right")
-    flat = reference.ravel()
-    bins = len(thresholds) + 1
-    marked = _at_least(np.bincount(passed, minlength=bins))
-    hit = _at_least(np.bincount(passed[flat], minlength=bins))
-    total = marked + np.count_nonzero(flat)
-    values = np.ones(len(thresholds))
-    np.divide(2 * hit, total, out=values, where=total > 0)
-    return values
-
-
-def _at_least(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Pixels that pass the first, second, … threshold, from counts per bin."""
-    passing: NDArray[np.intp] = counts[::-1].cumsum()[::-1][1:]
-    return passing
-
-
-def pair_dice(labels: NDArray[np.integer], reference: Mask, n: int) -> NDArray:  # type: ignore[type-arg]
-    """Dice of every union of two of ``n`` labels with the reference.
-
-    Parameters
-    ----------
-    labels : ndarray
-        int, 1..n; pixels labelled 0 are in no cluster.
-    reference : ndarray
-        bool, same shape.
-    n : int
-        Number of labels.
-
-    Returns
-    -------
-    ndarray
-        (n, n) float64, symmetric: entry (i, j) for the labels i+1 and j+1; on the
-        diagonal the Dice of one label.
-    """
-    flat = labels.ravel()
-    area = np.bincount(flat, minlength=n + 1)[1 : n + 1].astype(float)
-    hit = np.bincount(flat[reference.ravel()], minlength=n + 1)[1 : n + 1].astype(float)
-    union_area = area[:, None] + area[None, :]
-    union_hit = hit[:, None] + hit[None, :]
-    np.fill_diagonal(union_area, area)
-    np.fill_diagonal(union_hit, hit)
-    total = union_area + np.count_nonzero(reference)
-    values = np.ones((n, n))
-    np.divide(2 * union_hit, total, out=values, where=total > 0)
-    return values
-
-
-def most_interior_pixel(region: Mask) -> tuple[int, int]:
-    """Pixel of a region that is farthest from everything outside it.
-
-    The border of the image counts as outside.  Of equally interior pixels the one
-    nearest to the region's centre of mass is taken.
-
-    Parameters
-    ----------
-    region : ndarray
-        (H, W) bool with at least one true pixel.
-
-    Returns
-    -------
-    tuple of int
-        (row, column).
-
-    Raises
-    ------
-    ValueError
-        If the region is empty.
-    """
-    rows = np.flatnonzero(region.any(axis=1))
-    if rows.size == 0:
-        raise ValueError("An empty region has no interior pixel.")
-    columns = np.flatnonzero(region.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    cropped = region[top : rows[-1] + 1, left : columns[-1] + 1]
-    depth = ndimage.distance_transform_edt(np.pad(cropped, 1))[1:-1, 1:-1]
-    deepest = np.argwhere(depth == depth.max())
-    centre = np.argwhere(cropped).mean(axis=0)
-    row, column = deepest[np.square(deepest - centre).sum(axis=1).argmin()]
-    return int(row) + top, int(column) + left
-
-
-def largest_region(wrong: Mask) -> Mask | None:
-    """Largest connected region (8 neighbours) of a mask; None where it is empty."""
-    names, count = ndimage.label(wrong, structure=np.ones((3, 3), dtype=bool))
-    if count == 0:
-        return None
-    areas = np.bincount(names.ravel())
-    areas[0] = 0
-    largest: Mask = names == areas.argmax()
-    return largest
+MEASURES = {
+    "structure": Measure(
+        of_structure,
+        "Structure, without labels",
+        {
+            "dice": "Dice",
+            "dice_std": "± between images",
+            "auc": "AUC",
+            "dice_at_best_threshold": "best Dice",
+            "best_threshold": "at threshold",
+        },
+        _spread_and_best_threshold,
+        needs_name=True,
+        digits={"best_threshold": 2},
+    ),
+    "clicks": Measure(
+        of_clicks,
+        "Dice after clicks",
+        {n: "1 click" if n == 1 else f"{n} clicks" for n in REPORTED_CLICKS}
+        | {FIRST_CLICK: "AUC of the first click"},
+    ),
+    "clusters": Measure(
+        of_clusters,
+        "Clusters: Dice of the best in each image, and of one choice for all",
+        {
+            "one": "best one",
+            "two": "best two",
+            "same_one": "same one",
+            "same_two": "same two",
+            "labels": "labels",
+        },
+        _one_choice_for_all,
+        rows="n",
+    ),
+}
+"""By the names that are asked for."""

@@ -7,9 +7,8 @@ array, with the same results.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,28 +20,21 @@ from .field_of_view import (
     DARK,
     ONE_COLOUR,
     CoarseRegion,
-    Modality,
+    block_mean,
     brightness_of,
     check_brightness,
     frame_brightness,
     search_step,
 )
-from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, axis_weights
-from .rgb import ValueScale
+from .grid import FloatImage, Mask, Window, WorkingGrid, axis_weights
+from .rgb import ColourScale, RangeSearch, check_layout
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.names import Modality
+    from napari_localdisc.core.work import Steps
 
 BLOCK_PIXELS = 1 << 22
 """Pixels of the source that are in memory at once."""
-
-Window = tuple[slice, slice]
-Steps = Generator[tuple[int, int], None, Any]
-
-
-@dataclass(frozen=True)
-class _Range:
-    """The rule for colours, and for opacities where there are any."""
-
-    colour: ValueScale
-    alpha: ValueScale
 
 
 class BlockSource:
@@ -64,21 +56,12 @@ class BlockSource:
 
     def __init__(self, array: Any, modality: Modality) -> None:
         shape = tuple(int(side) for side in array.shape)
-        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
-            said = "×".join(str(side) for side in shape)
-            raise ImageError(f"An array of shape {said} is not a 2-D image.")
-        if np.dtype(array.dtype).kind not in "buif":
-            raise ImageError(f"An image must hold real numbers, not {array.dtype}.")
-        if min(shape[:2]) < SMALLEST_SIDE:
-            raise ImageError(
-                f"The image has {shape[0]}×{shape[1]} pixels; at least "
-                f"{SMALLEST_SIDE}×{SMALLEST_SIDE} are needed."
-            )
+        check_layout(shape, np.dtype(array.dtype))
         self.array = array
         self.modality = modality
         self.shape: tuple[int, int] = shape[0], shape[1]
-        self._channels = shape[2] if len(shape) == 3 else 1
-        self._range: _Range | None = None
+        self._range = RangeSearch(np.dtype(array.dtype))
+        self._scale: ColourScale | None = None
         self._region: CoarseRegion | None = None
         self._seen: tuple[Mask, Mask] | None = None
 
@@ -86,11 +69,7 @@ class BlockSource:
     def passes(self) -> int:
         """Number of steps that `survey` takes."""
         each = len(list(self._bands()))
-        return each * (1 + (self._needs_range) + (self.modality == "fundus"))
-
-    @property
-    def _needs_range(self) -> bool:
-        return np.dtype(self.array.dtype) not in (np.uint8, np.bool_)
+        return each * (1 + self._range.is_needed + (self.modality == "fundus"))
 
     def _bands(self, multiple: int = 1) -> Iterator[slice]:
         """Rows that are read at once, whole multiples of ``multiple``."""
@@ -110,18 +89,10 @@ class BlockSource:
 
     def rgb(self, rows: slice, columns: slice) -> FloatImage:
         """Read a block as (h, w, 3) float32 in [0, 1]."""
-        assert self._range is not None
-        block = self._raw(rows, columns)
-        if block.ndim == 2:
-            block = block[:, :, None]
-        colour = self._range.colour.apply(block[:, :, :3])
-        if self._channels == 4:
-            colour *= self._range.alpha.apply(block[:, :, 3:])
-        if colour.shape[2] == 1:
-            colour = np.repeat(colour, 3, axis=2)
-        return np.ascontiguousarray(colour)
+        assert self._scale is not None
+        return self._scale.rgb(self._raw(rows, columns))
 
-    def survey(self) -> Steps:
+    def survey(self) -> Steps[None]:
         """Find the range of the values and the field of view, in passes over the image.
 
         Yields
@@ -141,30 +112,11 @@ class BlockSource:
             yield done + step, total
 
     def _find_range(self) -> Iterator[int]:
-        dtype = np.dtype(self.array.dtype)
-        extremes: list[tuple[float, float]] = [(0.0, 0.0), (0.0, 0.0)]
-        multiples = [True, True]
-        if self._needs_range:
-            found: list[list[Any]] = [[], []]
+        if self._range.is_needed:
             for done, rows in enumerate(self._bands(), 1):
-                block = self._raw(rows, slice(None))
-                colour, alpha = _split(block)
-                for kind, part in enumerate((colour, alpha)):
-                    if part is not None:
-                        found[kind] += [part.min(), part.max()]
-                        if dtype.kind in "ui" and multiples[kind]:
-                            multiples[kind] = not (part % 257).any()
+                self._range.see(self._raw(rows, slice(None)))
                 yield done
-            extremes = [
-                (np.min(values), np.max(values)) if values else (0.0, 0.0)
-                for values in found
-            ]
-        (low, high), (clear, opaque) = extremes
-        colour_scale = ValueScale.of(dtype, low, high, lambda: multiples[0])
-        alpha_scale = ValueScale.of(
-            dtype, clear, opaque, lambda: multiples[1], is_alpha=True
-        )
-        self._range = _Range(colour_scale, alpha_scale)
+        self._scale = self._range.scale()
 
     def _find_region(self) -> Iterator[int]:
         height, width = self.shape
@@ -178,7 +130,8 @@ class BlockSource:
             brightness = brightness_of(rgb)
             high = max(high, float(brightness.max()))
             part = slice(rows.start // step, -(-rows.stop // step))
-            coarse[part] = _block_mean(brightness.numpy(), step)
+            if self.modality == "fundus":
+                coarse[part] = block_mean(brightness, step)
             yield done
         if self.modality == "frame":
             if not differs:
@@ -271,19 +224,3 @@ class BlockSource:
         inside = share >= 0.5
         mean = total[:3] / share.clamp_min(0.5) * inside
         return np.ascontiguousarray(mean.permute(1, 2, 0).numpy()), inside.numpy()
-
-
-def _split(block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    if block.ndim == 3 and block.shape[2] == 4:
-        return block[:, :, :3], block[:, :, 3]
-    return block, None
-
-
-def _block_mean(brightness: FloatImage, step: int) -> FloatImage:
-    """Average over step×step blocks; those at the end over what there is of them."""
-    rows = np.arange(0, brightness.shape[0], step)
-    columns = np.arange(0, brightness.shape[1], step)
-    sums = np.add.reduceat(np.add.reduceat(brightness, rows, axis=0), columns, axis=1)
-    heights = np.diff(np.append(rows, brightness.shape[0]))
-    widths = np.diff(np.append(columns, brightness.shape[1]))
-    return np.asarray(sums / (heights[:, None] * widths), np.float32)

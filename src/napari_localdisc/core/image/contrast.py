@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .grid import FloatImage, Mask
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -133,6 +137,16 @@ def colour_statistics(rgb: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     mean = (rgb * inside).sum((2, 3), keepdim=True) / count
     variance = ((rgb - mean).square() * inside).sum((2, 3), keepdim=True) / count
     return mean, variance.sqrt()
+
+
+def as_batch(
+    rgb: FloatImage, inside: Mask, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Bring (h, w, 3) colours and an (h, w) field of view to a device, as batches."""
+    return (
+        torch.from_numpy(rgb).permute(2, 0, 1)[None].to(device),
+        torch.from_numpy(inside)[None, None].to(device, torch.float32),
+    )
 
 
 def network_input(

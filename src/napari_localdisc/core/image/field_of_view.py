@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from napari_localdisc.core.errors import ImageError
 
 from .grid import FloatImage, Mask, as_tensor
 
-Modality = Literal["fundus", "frame"]
+if TYPE_CHECKING:
+    from napari_localdisc.core.names import Modality
 
 DARK = 20 / 255
 """Brightness that separates a fundus image from its dark frame (released code)."""
@@ -25,9 +26,7 @@ _SEARCH_SIZE = 512
 _CORNER_NOISE = 3 / 255
 
 
-def find_field_of_view(
-    rgb: FloatImage, modality: Literal["fundus", "frame"] = "fundus"
-) -> Mask:
+def find_field_of_view(rgb: FloatImage, modality: Modality = "fundus") -> Mask:
     """Find the pixels that show the subject.
 
     Parameters
@@ -61,7 +60,7 @@ def find_field_of_view(
     corners = [brightness[a, b] for a in _ends(side) for b in _ends(side)]
     middle = brightness[_middle(brightness.shape[0]), _middle(brightness.shape[1])]
     frame = frame_brightness(torch.stack(corners), lambda: float(middle.median()))
-    region = CoarseRegion.of(_block_mean(brightness, step), step, frame + DARK)
+    region = CoarseRegion.of(block_mean(brightness, step), step, frame + DARK)
     return region.refine(brightness, (slice(0, rgb.shape[0]), slice(0, rgb.shape[1])))
 
 
@@ -151,7 +150,7 @@ class CoarseRegion:
         return np.asarray(fine)
 
 
-def _block_mean(brightness: Tensor, step: int) -> FloatImage:
+def block_mean(brightness: Tensor, step: int) -> FloatImage:
     """Average over step×step blocks, or over 3×3 neighbours where step is 1."""
     if step == 1:
         # In double precision the mean of equal values is that value

@@ -47,9 +47,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
-    if path.is_dir() and path.suffix.lower() == ".zarr":
-        pass  # moved
-
+    if is_zarr(path):
         return np.asarray(open_large(path)[0])
     if not path.is_file():
         raise FileError(f"{path} is a folder, not an image file.")
@@ -157,8 +155,6 @@ def image_files(folder: Path) -> list[Path]:
 LARGE_PIXELS = 1 << 26
 """Images with more pixels (8192 × 8192) are not read whole."""
 
-_TIFF_ENDINGS = (".tif", ".tiff")
-
 
 def is_zarr(path: Path) -> bool:
     """Whether a path is a folder of zarr."""
@@ -169,7 +165,7 @@ def is_large(path: Path) -> bool:
     """Whether an image is to be read block by block: zarr, or a very large TIFF."""
     if is_zarr(path):
         return True
-    if path.suffix.lower() not in _TIFF_ENDINGS or not path.is_file():
+    if path.suffix.lower() not in _TIFF_SUFFIXES or not path.is_file():
         return False
     import tifffile
 
@@ -287,8 +283,3 @@ def _open_tiff(path: Path) -> Any:
     # zarr leaves the file open
     weakref.finalize(array, store.close)
     return array
-
-
-def sample_path() -> Path:
-    """Return the path of the retina photograph."""
-    return Path(__file__).parents[2] / "data" / "retina.jpg"

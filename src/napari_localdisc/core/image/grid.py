@@ -16,6 +16,7 @@ from napari_localdisc.core.errors import ImageError
 
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Window = tuple[slice, slice]
 
 SMALLEST_SIDE = 16
 """Images and fields of view with fewer pixels along a side are refused."""

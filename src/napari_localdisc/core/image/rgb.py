@@ -1,8 +1,7 @@
-"""Pixel values of any type → numbers between 0 and 1."""
+"""Pixel values of any type → RGB between 0 and 1."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import ImageError
+
+from .grid import SMALLEST_SIDE, FloatImage
 
 _BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 32, 48, 64)
 
@@ -33,7 +34,7 @@ class ValueScale:
         dtype: np.dtype[Any],
         low: float,
         high: float,
-        times_257: Callable[[], bool],
+        times_257: bool,
         *,
         is_alpha: bool = False,
     ) -> ValueScale:
@@ -45,8 +46,8 @@ class ValueScale:
             Of the image.
         low, high : float
             Its least and its largest value.
-        times_257 : callable
-            Asked whether all values are multiples of 257, where that matters.
+        times_257 : bool
+            Whether all values are multiples of 257; matters below 14 bits.
         is_alpha : bool
             Whether the values are opacities.
 
@@ -88,8 +89,104 @@ class ValueScale:
         return exact.astype(np.float32)
 
 
-def _full_scale(high: int, times_257: Callable[[], bool]) -> float:
+def _full_scale(high: int, times_257: bool) -> float:
     bits = next(bits for bits in _BIT_DEPTHS if high < 1 << bits)
-    if 8 < bits < 16 and times_257():
+    if 8 < bits < 16 and times_257:
         bits = 16  # an 8-bit image times 257, dark enough to look like fewer bits
     return float((1 << bits) - 1)
+
+
+@dataclass(frozen=True)
+class ColourScale:
+    """The rules for an image's colours and for its opacities."""
+
+    colour: ValueScale
+    opacity: ValueScale
+
+    def rgb(self, block: NDArray[Any]) -> FloatImage:
+        """Turn a part of the image, (h, w[, C]), into (h, w, 3) float32 in [0, 1]."""
+        colour, opacity = _split(block)
+        scaled = self.colour.apply(colour)
+        if opacity.size:
+            scaled *= self.opacity.apply(opacity)
+        if scaled.shape[2] == 1:
+            scaled = np.repeat(scaled, 3, axis=2)
+        return np.ascontiguousarray(scaled)
+
+
+class RangeSearch:
+    """Finds the `ColourScale` of an image that is seen whole, or block by block."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
+        self.is_needed = dtype not in (np.uint8, np.bool_)
+        """Whether the values matter, and not their type alone."""
+        self._ranges = _Range(), _Range()
+
+    def see(self, block: NDArray[Any]) -> None:
+        """Take a part of the image, (h, w[, C]), into account."""
+        if self.is_needed:
+            for seen, part in zip(self._ranges, _split(block), strict=True):
+                if part.size:
+                    seen.add(part)
+
+    def scale(self) -> ColourScale:
+        """Return the rule for all that was seen.
+
+        Raises
+        ------
+        ImageError
+            If the values are not finite.
+        """
+        colour, opacity = (
+            ValueScale.of(
+                self._dtype, seen.low, seen.high, seen.times_257, is_alpha=is_alpha
+            )
+            for seen, is_alpha in zip(self._ranges, (False, True), strict=True)
+        )
+        return ColourScale(colour, opacity)
+
+
+@dataclass
+class _Range:
+    low: Any = 0
+    high: Any = 0
+    times_257: bool = True
+    is_empty: bool = True
+
+    def add(self, values: NDArray[Any]) -> None:
+        low, high = values.min(), values.max()
+        if values.dtype.kind in "ui" and self.times_257 and 0 <= low <= high < 1 << 14:
+            self.times_257 = not (values % 257).any()
+        if not self.is_empty:  # NaN stays
+            low, high = np.minimum(low, self.low), np.maximum(high, self.high)
+        self.low, self.high, self.is_empty = low, high, False
+
+
+def _split(block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Colours and opacities of (h, w[, C]) pixels; the latter may be empty."""
+    planes = block[:, :, None] if block.ndim == 2 else block
+    return planes[:, :, :3], planes[:, :, 3:]
+
+
+def check_layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise an ImageError for an array that is no 2-D image."""
+    if dtype.kind not in "buif":
+        raise ImageError(
+            f"An image must hold real numbers, not values of type {dtype}."
+        )
+    said = "×".join(str(side) for side in shape)
+    if len(shape) < 2:
+        raise ImageError(
+            f"An image has two dimensions, but this array's shape is ({said})."
+        )
+    if len(shape) > 3 or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            f"An array of shape {said} is not a 2-D image: choose one slice of the "
+            "stack (for colour the last dimension must be 3 or 4)."
+        )
+    if min(shape[:2]) < SMALLEST_SIDE:
+        raise ImageError(
+            f"The image has {shape[0]}×{shape[1]} pixels; at least "
+            f"{SMALLEST_SIDE}×{SMALLEST_SIDE} are needed."
+        )

@@ -6,18 +6,69 @@ without a dark frame) has ``working_diameter`` pixels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import ImageError
 
-from .grid import SMALLEST_SIDE, FloatImage, Mask, WorkingGrid, as_tensor, resize
-from .rgb import ValueScale
+from .field_of_view import find_field_of_view
+from .grid import FloatImage, Mask, WorkingGrid, as_tensor, resize
+from .rgb import RangeSearch, check_layout
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.names import Modality
 
 _FEW_TONES = 0.3
 """Share of the range of tones; an image that uses less is spread over all of it."""
+
+
+class Seen(NamedTuple):
+    """An image as the network's input is made of it.
+
+    Attributes
+    ----------
+    colour : ndarray
+        (h, w, 3) float32 in [0, 1] on the working grid, 0 outside the field of view.
+    inside : ndarray
+        (h, w) bool: the field of view there.
+    field_of_view : ndarray
+        (H, W) bool, on the image's grid.
+    grid : WorkingGrid
+        Between the two.
+    """
+
+    colour: FloatImage
+    inside: Mask
+    field_of_view: Mask
+    grid: WorkingGrid
+
+
+def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
+    """Find an image's field of view and bring it to the working grid.
+
+    Parameters
+    ----------
+    image : array_like
+        As for `as_rgb`.
+    modality : {"fundus", "frame"}
+        As for `find_field_of_view`; tones of a frame are spread, see `spread_tones`.
+    working_diameter : int
+        Pixels of the grid along the longer side of the field of view.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be used; the message says why.
+    """
+    rgb = as_rgb(image)
+    field_of_view = find_field_of_view(rgb, modality)
+    grid = WorkingGrid.around(field_of_view, working_diameter)
+    colour, inside = working_image(rgb, field_of_view, grid)
+    if modality == "frame":
+        colour = spread_tones(colour, inside)
+    return Seen(colour, inside, field_of_view, grid)
 
 
 def as_rgb(image: ArrayLike) -> FloatImage:
@@ -49,47 +100,10 @@ def as_rgb(image: ArrayLike) -> FloatImage:
         raise ImageError(
             "An image must hold real numbers in rows of equal length."
         ) from error
-    _check_layout(array)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    channels = array.shape[2]
-    colour = _unit_range(array[:, :, :3])
-    if channels == 4:
-        colour *= _unit_range(array[:, :, 3:], is_alpha=True)
-    if channels == 1:
-        colour = np.repeat(colour, 3, axis=2)
-    return np.ascontiguousarray(colour)
-
-
-def _check_layout(array: NDArray[Any]) -> None:
-    if array.dtype.kind not in "buif":
-        raise ImageError(
-            f"An image must hold real numbers, not values of type {array.dtype}."
-        )
-    shape = "×".join(str(side) for side in array.shape)
-    if array.ndim < 2:
-        raise ImageError(
-            f"An image has two dimensions, but this array's shape is ({shape})."
-        )
-    if array.ndim > 3 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(
-            f"An array of shape {shape} is not a 2-D image: choose one slice of the "
-            "stack (for colour the last dimension must be 3 or 4)."
-        )
-    if min(array.shape[:2]) < SMALLEST_SIDE:
-        raise ImageError(
-            f"The image has {array.shape[0]}×{array.shape[1]} pixels; at least "
-            f"{SMALLEST_SIDE}×{SMALLEST_SIDE} are needed."
-        )
-
-
-def _unit_range(array: NDArray[Any], *, is_alpha: bool = False) -> FloatImage:
-    """Return a new float32 array scaled as `as_rgb` says."""
-    low, high = (0, 0) if array.dtype == np.uint8 else (array.min(), array.max())
-    scale = ValueScale.of(
-        array.dtype, low, high, lambda: not (array % 257).any(), is_alpha=is_alpha
-    )
-    return scale.apply(array)
+    check_layout(array.shape, array.dtype)
+    search = RangeSearch(array.dtype)
+    search.see(array)
+    return search.scale().rgb(array)
 
 
 def working_image(

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.names import Modality
+
+if TYPE_CHECKING:
+    from .network import LocalDiscriminationNet
 
 SUFFIX = ".safetensors"
 CARD_KEY = "localdisc_card"
 """Key of a file's metadata that holds the model card as JSON."""
+
+FEWEST, MOST = 2, 16
+"""Range of the number of clusters that an image can be shown in."""
 
 
 def user_model_folder() -> Path:
@@ -39,38 +50,96 @@ def list_models() -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class ModelSummary:
-    """What a chooser shows of a model before its weights are read.
+class ModelCard:
+    """What a user must know of a model, and what rebuilds its network.
 
     Attributes
     ----------
     name : str
-        The card's name of the model.
-    modality : str
-        ``"fundus"`` or ``"frame"``.
-    clusters : int
-        Number of clusters.
-    structures : tuple of str
-        Structures that the card names.
+        What the model is called in choosers and on the command line.
+    modality : {"fundus", "frame"}
+        Whether images have a round field of view in a dark frame, or fill the frame.
+    working_diameter : int
+        Pixels that the field of view's diameter (or the longer side of the frame)
+        has on the working grid.
+    in_channels, embedding_dim, clusters, width : int
+        Arguments of `LocalDiscriminationNet`.
+    structures : dict of str to int
+        Named structures and the clustering-branch channel that shows each.
+    details : dict
+        Everything else: data, licence, steps, losses, seeds, device, quality.
     """
 
     name: str
-    modality: str
-    clusters: int
-    structures: tuple[str, ...]
+    modality: Modality = "fundus"
+    working_diameter: int = 540
+    in_channels: int = 6
+    embedding_dim: int = 32
+    clusters: int = 16
+    width: int = 16
+    structures: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.modality not in get_args(Modality):
+            raise ModelError(
+                f"The model card names the modality {self.modality!r}; "
+                f"it must be one of {', '.join(get_args(Modality))}."
+            )
+        if not all(isinstance(n, int) and n > 0 for n in (self.clusters, self.width)):
+            raise ModelError("The model card names no numbers of clusters and width.")
+
+    @property
+    def most_clusters(self) -> int:
+        """The largest number of clusters that an image can be shown in."""
+        return min(MOST, self.clusters)
+
+    def network(self) -> LocalDiscriminationNet:
+        """Build a network of this card's shape with fresh weights."""
+        from .network import LocalDiscriminationNet
+
+        return LocalDiscriminationNet(
+            self.in_channels, self.embedding_dim, self.clusters, self.width
+        )
+
+    def to_json(self) -> str:
+        """Return the card as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card, ignoring fields of later versions.
+
+        Raises
+        ------
+        ModelError
+            If the text is no model card.
+        """
+        try:
+            fields = json.loads(text)
+            known = {f.name for f in dataclasses.fields(cls)}
+            return cls(**{k: v for k, v in fields.items() if k in known})
+        except (json.JSONDecodeError, AttributeError, TypeError) as error:
+            raise ModelError(f"The model card cannot be read: {error}.") from error
+
+    def __str__(self) -> str:
+        lines = [f"# {self.name}", ""]
+        shown = dataclasses.asdict(self)
+        details = shown.pop("details")
+        for key, value in {**shown, **details}.items():
+            if key == "name":
+                continue
+            title = key.replace("_", " ")
+            if isinstance(value, dict):
+                lines.append(f"- {title}:" + ("" if value else " none"))
+                lines += [f"  - {k}: {v}" for k, v in value.items()]
+            else:
+                lines.append(f"- {title}: {value}")
+        return "\n".join(lines)
 
 
-def summarise_model(path: Path) -> ModelSummary:
+def read_card(path: Path) -> ModelCard:
     """Read a model's card, leaving its weights on the disk.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.safetensors`` file.
-
-    Returns
-    -------
-    ModelSummary
 
     Raises
     ------
@@ -79,26 +148,23 @@ def summarise_model(path: Path) -> ModelSummary:
     """
     import safetensors
 
+    with naming_damage(path), safetensors.safe_open(path, "numpy") as file:
+        metadata = file.metadata() or {}
+    if CARD_KEY not in metadata:
+        raise ModelError(f"{path} is not a model of napari-localdisc: it has no card.")
+    return ModelCard.from_json(metadata[CARD_KEY])
+
+
+@contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Say which file it is that cannot be read, in a ModelError."""
+    import safetensors
+
     try:
-        with safetensors.safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
+        yield
     except (safetensors.SafetensorError, OSError) as error:
         raise ModelError(
             f"{path} is damaged or not a {SUFFIX} file ({error}); get it again."
-        ) from error
-    if CARD_KEY not in metadata:
-        raise ModelError(f"{path} is not a model of napari-localdisc: it has no card.")
-    try:
-        card = json.loads(metadata[CARD_KEY])
-        return ModelSummary(
-            str(card["name"]),
-            str(card["modality"]),
-            int(card["clusters"]),
-            tuple(str(name) for name in card.get("structures", {})),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(
-            f"The model card of {path} cannot be read: {error}."
         ) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -19,9 +20,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_localdisc.core.errors import LocalDiscError
 
 if TYPE_CHECKING:
-    from .network import LocalDiscriminationNet, Window
+    from napari_localdisc.core.image.grid import Window
+
+    from .network import LocalDiscriminationNet
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+TILE_SIZE = 1024
+"""Working grids up to this size go through the network in one piece."""
 
 _BLOCK_PIXELS = 8192
 
@@ -30,6 +36,26 @@ _MIRRORS: dict[int, tuple[tuple[int, ...], ...]] = {
     2: ((), (3,)),
     4: ((), (3,), (2,), (2, 3)),
 }
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How images go through the network.
+
+    Attributes
+    ----------
+    tile_size : int
+        Largest piece, in working pixels, that goes through at once; less memory if
+        smaller, at least 272.
+    flips : {1, 2, 4}
+        Mirrored copies that are averaged: better and slower.
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"``: bfloat16 where the processor multiplies it in hardware.
+    """
+
+    tile_size: int = TILE_SIZE
+    flips: int = 1
+    precision: Precision = "auto"
 
 
 def choose_precision(

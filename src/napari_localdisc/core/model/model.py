@@ -2,107 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import atomic_path
-from napari_localdisc.core.image.contrast import CONTRAST_CHANNELS
-from napari_localdisc.core.image.field_of_view import Modality
 
-from .card import CARD_KEY, SUFFIX, list_models
-from .network import LocalDiscriminationNet
+from .card import CARD_KEY, SUFFIX, ModelCard, list_models, naming_damage, read_card
+
+if TYPE_CHECKING:
+    from .network import LocalDiscriminationNet
 
 FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a user must know of a model, and what rebuilds its network.
-
-    Attributes
-    ----------
-    name : str
-        What the model is called in choosers and on the command line.
-    modality : {"fundus", "frame"}
-        Whether images have a round field of view in a dark frame, or fill the frame.
-    working_diameter : int
-        Pixels that the field of view's diameter (or the longer side of the frame)
-        has on the working grid.
-    in_channels, embedding_dim, clusters, width : int
-        Arguments of `LocalDiscriminationNet`.
-    structures : dict of str to int
-        Named structures and the clustering-branch channel that shows each.
-    details : dict
-        Everything else: data, licence, steps, losses, seeds, device, quality.
-    """
-
-    name: str
-    modality: Modality = "fundus"
-    working_diameter: int = 540
-    in_channels: int = CONTRAST_CHANNELS
-    embedding_dim: int = 32
-    clusters: int = 16
-    width: int = 16
-    structures: dict[str, int] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.modality not in get_args(Modality):
-            raise ModelError(
-                f"The model card names the modality {self.modality!r}; "
-                f"it must be one of {', '.join(get_args(Modality))}."
-            )
-
-    def network(self) -> LocalDiscriminationNet:
-        """Build a network of this card's shape with fresh weights."""
-        return LocalDiscriminationNet(
-            self.in_channels, self.embedding_dim, self.clusters, self.width
-        )
-
-    def to_json(self) -> str:
-        """Return the card as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelCard:
-        """Read a card, ignoring fields of later versions.
-
-        Raises
-        ------
-        ModelError
-            If the text is no model card.
-        """
-        try:
-            fields = json.loads(text)
-            known = {f.name for f in dataclasses.fields(cls)}
-            return cls(**{k: v for k, v in fields.items() if k in known})
-        except (json.JSONDecodeError, AttributeError, TypeError) as error:
-            raise ModelError(f"The model card cannot be read: {error}.") from error
-
-    def __str__(self) -> str:
-        lines = [f"# {self.name}", ""]
-        shown = dataclasses.asdict(self)
-        details = shown.pop("details")
-        for key, value in {**shown, **details}.items():
-            if key == "name":
-                continue
-            title = key.replace("_", " ")
-            if isinstance(value, dict):
-                lines.append(f"- {title}:" + ("" if value else " none"))
-                lines += [f"  - {k}: {v}" for k, v in value.items()]
-            else:
-                lines.append(f"- {title}: {value}")
-        return "\n".join(lines)
 
 
 @dataclass
@@ -208,17 +125,12 @@ def _device(name: str | None) -> torch.device:
 
 
 def _read(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+    card = read_card(path)
+    with naming_damage(path):
         tensors = load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path} is damaged or not a {SUFFIX} file ({error}); get it again."
-        ) from error
-    if CARD_KEY not in metadata or "centres" not in tensors:
-        raise ModelError(f"{path} is not a model of napari-localdisc: it has no card.")
-    return ModelCard.from_json(metadata[CARD_KEY]), tensors
+    if "centres" not in tensors:
+        raise ModelError(f"{path} is not a model of napari-localdisc: no centres.")
+    return card, tensors
 
 
 def save_model(model: Model, path: str | Path) -> Path:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.image.grid import Window
 
 STRIDE = 16
 """Height and width of the network's input are multiples of this."""
@@ -17,7 +20,6 @@ STRIDE = 16
 BRANCH_REACH = 2
 """Pixels that a branch's two convolutions see on each side."""
 
-Window = tuple[slice, slice]
 Inner = tuple[Any, ...]
 
 _BLOCKS_PER_GROUP = (2, 2, 3, 3, 3)

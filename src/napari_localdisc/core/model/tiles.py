@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,33 +12,42 @@ import torch
 from torch import Tensor
 
 from napari_localdisc.core.errors import LocalDiscError
-from napari_localdisc.core.image.contrast import network_input
+from napari_localdisc.core.image.contrast import as_batch, network_input
 
-from .inference import FastNetwork, Precision
+from .inference import FastNetwork
 from .network import STRIDE
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask
+    from napari_localdisc.core.image.grid import FloatImage, Mask, Window
+    from napari_localdisc.core.work import Steps
 
-    from .model import Model, ModelCard
+    from .card import ModelCard
+    from .inference import Inference
+    from .model import Model
 
-Window = tuple[slice, slice]
 Maps = tuple[Tensor, Tensor, Tensor]
 """(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures;
 D is 0 where the embedding branch was left out."""
+
+
+SURROUND = 32
+"""Pixels around a fundus image's grid that are as if outside the field of view: the
+network has learnt what the border of an array looks like, and should not see one."""
+
+
+def margin_of(card: ModelCard) -> int:
+    """Pixels added on all sides of the working grid."""
+    return SURROUND if card.modality == "fundus" else 0
 
 
 def run_tiles(
     colour: FloatImage,
     inside: Mask,
     model: Model,
+    how: Inference,
     *,
-    margin: int,
-    tile_size: int,
-    flips: int,
-    precision: Precision,
     embeds: bool = True,
-) -> Generator[tuple[int, int], None, Maps]:
+) -> Steps[Maps]:
     """Run the network over the working grid, on the model's device.
 
     Where the device's memory does not suffice, smaller tiles are tried, then the
@@ -53,10 +61,8 @@ def run_tiles(
         (h, w) bool, the field of view.
     model : Model
         The model.
-    margin : int
-        Pixels added on all sides as if outside the field of view.
-    tile_size, flips, precision
-        As of `embed`.
+    how : Inference
+        Size of the tiles, mirrored copies, precision.
     embeds : bool
         Whether the vectors are wanted; else the clustering branch alone is run.
 
@@ -73,24 +79,13 @@ def run_tiles(
     Raises
     ------
     LocalDiscError
-        If ``tile_size`` is too small, or memory does not suffice for anything.
+        If the tiles are too small, or memory does not suffice for anything.
     """
-    attempts = plan_attempts(model.device, tile_size)
+    attempts = plan_attempts(model.device, how.tile_size)
     for number, (device, size) in enumerate(attempts, 1):
+        attempt = replace(how, tile_size=size)
         try:
-            return (
-                yield from _run(
-                    colour,
-                    inside,
-                    model,
-                    device,
-                    margin,
-                    size,
-                    flips,
-                    precision,
-                    embeds,
-                )
-            )
+            return (yield from _run(colour, inside, model, device, attempt, embeds))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -102,13 +97,13 @@ def run_tiles(
         # Outside of the handler: its error would keep the tensors alive
         _empty_cache(device)
         following, smaller = attempts[number]
-        how = (
+        way = (
             f"in tiles of {smaller} pixels"
             if following == device
             else "on the processor, which is slower"
         )
         warnings.warn(
-            f"The device {device} ran out of memory: the image is embedded {how}.",
+            f"The device {device} ran out of memory: the image is embedded {way}.",
             stacklevel=2,
         )
     raise AssertionError("there is at least one attempt")
@@ -147,24 +142,23 @@ def _run(
     inside: Mask,
     model: Model,
     device: torch.device,
-    margin: int,
-    tile_size: int,
-    flips: int,
-    precision: Precision,
+    how: Inference,
     embeds: bool,
-) -> Generator[tuple[int, int], None, Maps]:
-    card, network = model.card, model.network
-    surrounded = np.pad(inside, margin)
-    tiles = plan_tiles(surrounded, tile_size)
+) -> Steps[Maps]:
+    card, network, margin = model.card, model.network, margin_of(model.card)
+    tiles = plan_tiles(np.pad(inside, margin), how.tile_size)
     if device != model.device:
         network = copy.deepcopy(network).to(device)
-    fast = FastNetwork(network, precision, flips)
+    fast = FastNetwork(network, how.precision, how.flips)
     x = _padded_input(colour, inside, card, margin, device)
     channels = list(card.structures.values())
     shape = inside.shape[0], inside.shape[1]
     vectors, probability, presence = _allocate(card, shape, device, embeds)
     if sum(_pixels(tile) for tile in tiles) < x.shape[2] * x.shape[3]:
-        _neutral(vectors, probability, presence)
+        # What no tile fills is neutral
+        vectors.zero_()[:1] = 1
+        probability.fill_(1 / len(probability))
+        presence.zero_()
     for done, tile in enumerate(tiles, 1):
         window = x[(slice(None), slice(None), *tile.window)]
         kept, filled = _without_margin(tile, margin, shape)
@@ -204,12 +198,8 @@ def _padded_input(
 ) -> Tensor:
     """(1, C, h', w') input on the device, padded as if outside the image."""
     height, width = inside.shape
-    x = network_input(
-        torch.from_numpy(colour).permute(2, 0, 1)[None].contiguous().to(device),
-        torch.from_numpy(inside)[None, None].to(device, torch.float32),
-        card.working_diameter,
-        card.in_channels,
-    )
+    rgb, seen = as_batch(colour, inside, device)
+    x = network_input(rgb.contiguous(), seen, card.working_diameter, card.in_channels)
     shape = (padded_size(side + 2 * margin) for side in (height, width))
     padded = torch.empty(
         (1, card.in_channels, *shape),
@@ -231,13 +221,6 @@ def _allocate(
         for channels in (dimension, card.clusters, len(card.structures))
     )
     return vectors, probability, presence
-
-
-def _neutral(vectors: Tensor, probability: Tensor, presence: Tensor) -> None:
-    """Prepare for what no tile will fill."""
-    vectors.zero_()[:1] = 1
-    probability.fill_(1 / len(probability))
-    presence.zero_()
 
 
 def _pixels(tile: Tile) -> int:
@@ -268,11 +251,11 @@ class Tile:
         Rows and columns of the padded working grid that the tile fills.
     """
 
-    window: tuple[slice, slice]
-    core: tuple[slice, slice]
+    window: Window
+    core: Window
 
     @property
-    def kept(self) -> tuple[slice, slice]:
+    def kept(self) -> Window:
         """The core's rows and columns within the window."""
         rows, columns = (
             slice(core.start - window.start, core.stop - window.start)
@@ -295,12 +278,25 @@ def plan_tiles(inside: Mask, tile_size: int) -> list[Tile]:
         (h, w) bool: the field of view on the working grid.  Tiles that fill nothing
         of it are left out.
     tile_size : int
-        Largest side of a window in pixels, overlap included; at least 272.
+        As for `cover`.
 
     Returns
     -------
     list of Tile
         In reading order.
+    """
+    return [tile for tile in cover(inside.shape, tile_size) if inside[tile.core].any()]
+
+
+def cover(shape: tuple[int, ...], tile_size: int) -> list[Tile]:
+    """Cover a whole (h, w) working grid with tiles.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (h, w).
+    tile_size : int
+        Largest side of a window in pixels, overlap included; at least 272.
 
     Raises
     ------
@@ -312,12 +308,11 @@ def plan_tiles(inside: Mask, tile_size: int) -> list[Tile]:
             f"Tiles of {tile_size} pixels are too small for the network's field of "
             f"view: choose at least {SMALLEST_TILE}."
         )
-    rows, columns = (_split(padded_size(side), tile_size) for side in inside.shape)
+    rows, columns = (_split(padded_size(side), tile_size) for side in shape)
     return [
         Tile((window_rows, window_columns), (core_rows, core_columns))
         for window_rows, core_rows in rows
         for window_columns, core_columns in columns
-        if inside[core_rows, core_columns].any()
     ]
 
 

@@ -21,9 +21,7 @@ from torch import Tensor, nn
 
 from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.image.contrast import network_input
-from napari_localdisc.core.image.field_of_view import find_field_of_view
-from napari_localdisc.core.image.grid import WorkingGrid
-from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
+from napari_localdisc.core.image.working import look
 from napari_localdisc.core.model.inference import choose_precision
 from napari_localdisc.core.model.model import Model, save_model
 from napari_localdisc.core.model.network import LocalDiscriminationNet, channels_last
@@ -177,17 +175,13 @@ def _prepare(
         )
     prepared = []
     for image, mask in zip(images, masks, strict=True):
-        rgb = as_rgb(image)
-        if mask.shape != rgb.shape[:2]:
+        if mask.shape != image.shape[:2]:
             raise TrainingError(
                 f"A mask of shape {mask.shape} does not fit its image of shape "
-                f"{rgb.shape[:2]}."
+                f"{image.shape[:2]}."
             )
-        field_of_view = find_field_of_view(rgb, model.card.modality)
-        grid = WorkingGrid.around(field_of_view, model.card.working_diameter)
-        colour, inside = working_image(rgb, field_of_view, grid)
-        if model.card.modality == "frame":
-            colour = spread_tones(colour, inside)
+        card = model.card
+        colour, inside, _, grid = look(image, card.modality, card.working_diameter)
         truth = grid.to_working(mask.astype(np.float32))
         stacked = np.concatenate(
             [colour.transpose(2, 0, 1), inside[None], truth[None]], dtype=np.float32

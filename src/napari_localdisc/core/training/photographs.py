@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.image.background import clean_background
-from napari_localdisc.core.image.field_of_view import Modality, find_field_of_view
-from napari_localdisc.core.image.grid import WorkingGrid
-from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
-from napari_localdisc.core.names import owner
+from napari_localdisc.core.image.files import image_files, is_zarr
+from napari_localdisc.core.image.working import look
+from napari_localdisc.core.names import Modality, owner
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
 VERSION = 2
 """Of the prepared arrays; part of their file names."""
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"}
 
 PHOTOGRAPH, INSIDE, BACKGROUND = slice(0, 3), slice(3, 4), slice(4, 7)
 """Channels of a prepared photograph; fitted priors follow from channel 7."""
@@ -68,8 +65,8 @@ class Photographs:
         return Photographs(rest, self.size), Photographs(kept, self.size)
 
 
-def image_files(folder: str | Path) -> list[Path]:
-    """Return a folder's image files, sorted by name.
+def photograph_files(folder: str | Path) -> list[Path]:
+    """Return a folder's photographs, sorted by name.
 
     Masks, ``NAME_<structure>.png`` beside ``NAME.ext``, are left out: neither are they
     photographs, nor may a training without labels see them.
@@ -82,7 +79,7 @@ def image_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise TrainingError(f"There is no folder {folder}.")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    files = [path for path in image_files(folder) if not is_zarr(path)]
     stems = {path.stem for path in files}
     return [path for path in files if owner(path.stem, stems) is None]
 
@@ -185,13 +182,8 @@ def _on_working_grid(
         from napari_localdisc.core.image.files import read_image
 
         source = read_image(source)
-    rgb = as_rgb(source)
-    field_of_view = find_field_of_view(rgb, modality)
-    grid = WorkingGrid.around(field_of_view, working_diameter)
-    colour, inside = working_image(rgb, field_of_view, grid)
-    if modality == "frame":
-        colour = spread_tones(colour, inside)
-    return colour, inside
+    seen = look(source, modality, working_diameter)
+    return seen.colour, seen.inside
 
 
 def _prepare(

@@ -12,7 +12,7 @@ from napari_localdisc.core.errors import TrainingError
 from .augment import Augmentation
 
 if TYPE_CHECKING:
-    from napari_localdisc.core.image.field_of_view import Modality
+    from napari_localdisc.core.names import Modality
 
 _FRAME_DIAMETER = 256
 

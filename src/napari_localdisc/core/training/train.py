@@ -24,7 +24,7 @@ from napari_localdisc.core.work import reused_memory
 from .checkpoint import read_state
 from .devices import group_ended_after, make_fabric
 from .log import Log, draw_clusters, draw_losses
-from .photographs import Photographs, image_files, prepare_photographs
+from .photographs import Photographs, photograph_files, prepare_photographs
 from .settings import TrainingSettings
 from .trainer import Progress, Trainer
 
@@ -118,7 +118,9 @@ def train(
     if resume:
         settings = _resumed(checkpoint, settings)
     priors = [get_prior(name) for name in settings.priors]
-    sources = image_files(images) if isinstance(images, str | Path) else list(images)
+    sources = (
+        photograph_files(images) if isinstance(images, str | Path) else list(images)
+    )
     if isinstance(start, str | Path):
         start = load_model(start, "cpu")
     fabric = make_fabric(device, devices, strategy, nodes)

@@ -19,7 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
 from napari_localdisc.core.errors import Cancelled, TrainingError
-from napari_localdisc.core.model.model import Model, ModelCard
+from napari_localdisc.core.model.card import ModelCard
+from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.network import (
     LocalDiscriminationNet,
     blend,

@@ -5,7 +5,15 @@ sentence before anything is written; each file appears whole or not at all.
 """
 
 from .coco import write_coco
-from .formats import FORMATS, Format, find_labels, format_of, read_labels, write_labels
+from .formats import (
+    FORMATS,
+    Format,
+    find_labels,
+    format_of,
+    read_labels,
+    read_made_by,
+    write_labels,
+)
 from .label_map import Colour, LabelMap
 from .tiff import write_map
 
@@ -17,6 +25,7 @@ __all__ = [
     "find_labels",
     "format_of",
     "read_labels",
+    "read_made_by",
     "write_coco",
     "write_labels",
     "write_map",

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 
-from .label_map import KEY, LabelMap, byte_colour, note_of
+from .label_map import KEY, LabelMap, byte_colour, note_of, noted
 
 NAME = "COCO"
+ENDINGS = (".json",)
 LARGEST = 2**31 - 1
 
 Segmentation = Literal["auto", "polygon", "rle"]
@@ -204,39 +205,25 @@ def read(path: Path) -> list[LabelMap]:
     Raises
     ------
     FileError
-        If it is not a COCO file, or pycocotools is missing and needed.
+        If pycocotools is missing and needed.
     """
-    from .label_map import fields_of
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        images, categories = content["images"], content["categories"]
-        annotations = content["annotations"]
-        notes = content.get("info", {}).get(KEY, {}).get("images", [])
-        names = {int(entry["id"]): str(entry["name"]) for entry in categories}
-        colours = {
-            int(entry["id"]): (*(part / 255 for part in entry["color"]), 1.0)
-            for entry in categories
-            if len(entry.get("color", ())) == 3
-        }
-        found = []
-        for index, image in enumerate(images):
-            own = [a for a in annotations if a["image_id"] == image["id"]]
-            array = _painted(own, image)
-            name = str(image["file_name"])
-            fields: dict[str, Any] = {"names": names, "colours": colours}
-            fields |= {"name": Path(name).stem, "image": name}
-            if index < len(notes):
-                fields |= fields_of(notes[index])
-                array = array.reshape(notes[index].get("shape", array.shape))
-            found.append(LabelMap(array, **fields))
-        return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(
-            f"{path} is not a COCO file that can be read: {error}."
-        ) from error
+    content = json.loads(path.read_text(encoding="utf-8"))
+    notes = content.get("info", {}).get(KEY, {}).get("images", [])
+    names = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+    colours = {
+        int(entry["id"]): (*(part / 255 for part in entry["color"]), 1.0)
+        for entry in content["categories"]
+        if len(entry.get("color", ())) == 3
+    }
+    found = []
+    for index, image in enumerate(content["images"]):
+        own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
+        name = str(image["file_name"])
+        fields = {"names": names, "colours": colours}
+        fields |= {"name": Path(name).stem, "image": name}
+        note = notes[index] if index < len(notes) else None
+        found.append(noted(path, _painted(own, image), note, fields))
+    return found
 
 
 def _painted(annotations: list[dict[str, Any]], image: dict[str, Any]) -> NDArray[Any]:

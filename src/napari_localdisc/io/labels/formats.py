@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
 
 from . import coco, masks, ome_zarr, png, tiff
-from .label_map import LabelMap
-from .png import _read_png
-from .tiff import _read_tiff
+
+if TYPE_CHECKING:
+    from .label_map import LabelMap
+
+
+def _one_file(path: Path, labels: LabelMap) -> list[Path]:
+    return [path]
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,11 @@ class Format:
     check : callable
         Raises a FileError for labels that it cannot hold.
     write : callable
-        (path, labels) → files written.
+        (path, labels that were checked) → files written.
+    read : callable
+        path → the labels of each image in the file; raises what it likes.
+    targets : callable
+        (path, labels) → the files that ``write`` is going to write.
     """
 
     key: str
@@ -38,36 +47,61 @@ class Format:
     endings: tuple[str, ...]
     check: Callable[[LabelMap], None]
     write: Callable[[Path, LabelMap], list[Path]]
+    read: Callable[[Path], list[LabelMap]]
+    targets: Callable[[Path, LabelMap], list[Path]] = _one_file
 
     def fits(self, path: Path) -> bool:
         """Whether a file's name ends as this format's do."""
         return path.name.lower().endswith(self.endings)
 
+    @property
+    def filter(self) -> str:
+        """What a file dialog shows: the title and the endings."""
+        return f"{self.title} ({' '.join(f'*{ending}' for ending in self.endings)})"
+
+
+_TIFF = Format(
+    "tiff", "TIFF for ImageJ", tiff.ENDINGS, tiff.check, tiff.write, tiff.read
+)
 
 FORMATS: dict[str, Format] = {
     form.key: form
     for form in (
-        Format("png", "PNG with colours", (".png",), png.check, png.write),
-        Format("tiff", "TIFF for ImageJ", (".tif", ".tiff"), tiff.check, tiff.write),
-        Format("ome-tiff", "OME-TIFF", tiff.OME_ENDINGS, tiff.check, tiff.write),
+        Format("png", "PNG with colours", (".png",), png.check, png.write, png.read),
+        _TIFF,
+        replace(_TIFF, key="ome-tiff", title="OME-TIFF", endings=tiff.OME_ENDINGS),
         Format(
             "ome-zarr",
             "OME-Zarr label",
             ome_zarr.ENDINGS,
             ome_zarr.check,
             ome_zarr.write,
+            ome_zarr.read,
         ),
-        Format("coco", "COCO", (".json",), coco.check, coco.write),
+        Format("coco", "COCO", coco.ENDINGS, coco.check, coco.write, coco.read),
         Format(
             "masks",
             "One black-and-white PNG per class",
             (masks.ENDING,),
             masks.check,
             masks.write,
+            png.read,
+            masks.targets,
         ),
     )
 }
 """By key."""
+
+
+def _fitting(path: Path) -> Format | None:
+    """Return the format with the longest ending of a file's name."""
+    fitting = [
+        (len(ending), form)
+        for form in FORMATS.values()
+        for ending in form.endings
+        if path.name.lower().endswith(ending)
+    ]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
 def format_of(path: str | Path) -> Format:
@@ -78,19 +112,13 @@ def format_of(path: str | Path) -> Format:
     FileError
         If there is none.
     """
-    path = Path(path)
-    fitting = [
-        (len(ending), form)
-        for form in FORMATS.values()
-        for ending in form.endings
-        if path.name.lower().endswith(ending)
-    ]
-    if not fitting:
+    form = _fitting(Path(path))
+    if form is None:
         known = ", ".join(form.endings[0] for form in FORMATS.values())
         raise FileError(
             f"{path} has no ending that says in which format to write labels: {known}."
         )
-    return max(fitting, key=lambda pair: pair[0])[1]
+    return form
 
 
 def write_labels(
@@ -130,7 +158,7 @@ def read_labels(path: str | Path) -> list[LabelMap]:
     Parameters
     ----------
     path : str or Path
-        PNG (palette or grey), TIFF, an OME-Zarr label image, or COCO JSON.
+        In one of `FORMATS`, also by another program; folders are OME-Zarr.
 
     Returns
     -------
@@ -145,25 +173,25 @@ def read_labels(path: str | Path) -> list[LabelMap]:
     path = Path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return [ome_zarr.read(path)]
-    if suffix == ".json":
-        return coco.read(path)
-    reader = {".png": _read_png, ".tif": _read_tiff, ".tiff": _read_tiff}.get(suffix)
-    if reader is None:
-        raise FileError(
-            f"{path} is no file of labels: PNG, TIFF, OME-Zarr and COCO JSON are read."
-        )
+    form = FORMATS["ome-zarr"] if path.is_dir() else _fitting(path)
+    if form is None:
+        known = ", ".join(form.title for form in FORMATS.values())
+        raise FileError(f"{path} is no file of labels: {known} are read.")
     try:
-        array, fields = reader(path)
+        return form.read(path)
     except FileError:
         raise
     # Codecs raise what they like for bytes they did not expect
     except Exception as error:
-        raise FileError(f"{path} cannot be read: {error}.") from error
-    fields.setdefault("name", path.stem)
-    return [LabelMap(array, **fields)]
+        reason = f"{error}" or type(error).__name__
+        raise FileError(f"{path} cannot be read as {form.title}: {reason}.") from error
+
+
+def read_made_by(path: Path) -> dict[str, Any] | None:
+    """Return how a TIFF or OME-Zarr file was made; None if it is not ours."""
+    note = (ome_zarr if path.is_dir() else tiff).read_note(path)
+    made_by = None if note is None else note.get("made_by")
+    return made_by if isinstance(made_by, dict) else None
 
 
 def find_labels(paths: Iterable[str | Path]) -> list[Path]:

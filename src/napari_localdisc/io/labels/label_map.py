@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 
-Fields = dict[str, Any]
+if TYPE_CHECKING:
+    import pint
 
 Colour = tuple[float, float, float, float]
 """Red, green, blue, alpha in [0, 1]."""
+
+PixelSize = tuple[list[float], list[str]]
+"""Scale and unit of each axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,12 +172,16 @@ class LabelMap:
         """Values that occur or have a name, without the background 0; ascending."""
         return sorted({*self.values, *self.names} - {0})
 
-    def pixel_size(self) -> tuple[list[float], list[str]]:
+    def pixel_size(self) -> PixelSize:
         """Return scale and unit of each axis; 1 and ``pixel`` where none was given."""
-        ndim = len(self.shape)
-        scale = self.placement.get("scale") or [1.0] * ndim
-        units = self.placement.get("units") or ["pixel"] * ndim
-        return [float(step) for step in scale], [str(unit) for unit in units]
+        return pixel_size(self.placement, len(self.shape))
+
+
+def pixel_size(placement: Mapping[str, Any], ndim: int) -> PixelSize:
+    """Return scale and unit of each axis; 1 and ``pixel`` where none was given."""
+    scale = placement.get("scale") or [1.0] * ndim
+    units = placement.get("units") or ["pixel"] * ndim
+    return [float(step) for step in scale], [str(unit) for unit in units]
 
 
 def unnamed(value: int) -> str:
@@ -253,69 +263,60 @@ def fields_of(note: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def shape_of(note: Mapping[str, Any], size: int) -> tuple[int, ...] | None:
-    """Return the noted shape, if it fits a number of pixels."""
-    shape = note.get("shape")
-    if not isinstance(shape, list) or not all(isinstance(n, int) for n in shape):
-        return None
-    product = 1
-    for side in shape:
-        product *= side
-    return tuple(shape) if product == size else None
-
-
 def _floats(colour: Any) -> list[float]:
     return [float(part) for part in colour]
 
 
-METRES = {
-    "picometer": 1e-12,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-    "inch": 0.0254,
-}
+def noted(
+    path: Path, array: Any, note: Mapping[str, Any] | None, fields: Mapping[str, Any]
+) -> LabelMap:
+    """Return labels with what our note says, else what the format's fields do."""
+    if note is not None:
+        fields = {**fields, **fields_of(note)}
+        if isinstance(note.get("mask_of"), int):
+            value = note["mask_of"]
+            array = np.where(array > 0, value, 0).astype(np.min_scalar_type(value))
+        shape: Any = note.get("shape")
+        is_shape = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
+        if is_shape and math.prod(shape) == math.prod(array.shape):
+            array = array.reshape(shape)
+    return LabelMap(array, **{"name": path.stem, **fields})
 
-_SYMBOLS = {
-    "picometer": "pm",
-    "nanometer": "nm",
-    "micrometer": "µm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "inch": "in",
-    "pixel": "pixel",
-}
 
-_NAMES = {symbol: name for name, symbol in _SYMBOLS.items()} | {
-    "um": "micrometer",
-    "μm": "micrometer",
-    "\\u00B5m": "micrometer",
-    "micron": "micrometer",
-    "pixels": "pixel",
-}
+_UNITS = {"micron": "micrometer", "\\u00B5m": "micrometer"} | dict.fromkeys(
+    ("pixels", "px"), "pixel"
+)
+"""What other programs write, in pint's and so in napari's words."""
+
+
+def _length(unit: str) -> pint.Unit | None:
+    """Return a unit of length; None for pixels and for what is none."""
+    if unit == "pixel":
+        return None
+    import pint
+
+    try:
+        found = pint.get_application_registry().parse_units(unit)
+    # Of what is no unit pint makes errors of many kinds
+    except Exception:
+        return None
+    return found if found.is_compatible_with("meter") else None
 
 
 def symbol_of(unit: str) -> str:
     """Return the symbol of a unit: ``µm`` for ``micrometer``."""
-    return _SYMBOLS.get(unit, unit)
+    length = _length(unit)
+    return unit if length is None else f"{length:~}"
 
 
 def name_of(symbol: str) -> str:
     """Return the name of a unit: ``micrometer`` for ``µm`` or ``um``."""
-    return _NAMES.get(symbol, symbol)
+    unit = _UNITS.get(symbol, symbol)
+    length = _length(unit)
+    return unit if length is None else str(length)
 
 
-def _noted(
-    array: NDArray[Any], fields: Fields, note: dict[str, Any] | None
-) -> tuple[NDArray[Any], Fields]:
-    if note is None:
-        return array, fields
-    if isinstance(note.get("mask_of"), int):
-        value = note["mask_of"]
-        array = np.where(array > 0, value, 0).astype(np.min_scalar_type(value))
-    shape = shape_of(note, array.size)
-    fields = fields_of(note)
-    return (array.reshape(shape) if shape is not None else array), fields
+def metres(unit: str) -> float:
+    """Return how long a unit is; 0 if it is none of length."""
+    length = _length(unit)
+    return 0.0 if length is None else float((1 * length).to("meter").magnitude)

@@ -52,7 +52,7 @@ def file_names(labels: LabelMap) -> dict[int, str]:
     return names
 
 
-def target_files(path: Path, labels: LabelMap) -> dict[int, Path]:
+def targets(path: Path, labels: LabelMap) -> list[Path]:
     """Return the file of each class, as `write` makes them.
 
     Raises
@@ -63,10 +63,8 @@ def target_files(path: Path, labels: LabelMap) -> dict[int, Path]:
     name = path.name
     for ending in (ENDING, path.suffix):
         name = name.removesuffix(ending) if ending else name
-    return {
-        value: path.with_name(f"{name}_{ending}.png")
-        for value, ending in file_names(labels).items()
-    }
+    endings = file_names(labels).values()
+    return [path.with_name(f"{name}_{ending}.png") for ending in endings]
 
 
 def write(path: Path, labels: LabelMap) -> list[Path]:
@@ -93,17 +91,16 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     """
     from PIL import Image, PngImagePlugin
 
-    check(labels)
     picture = labels.plane(NAME)
-    targets = target_files(path, labels)
-    for target in targets.values():
+    files = targets(path, labels)
+    for target in files:
         if target.exists() and not _is_ours(target):
             raise FileError(
                 f"{target} is there already and was made by another program: choose "
                 "another name or folder."
             )
     whole = note_of(labels)
-    for value, target in targets.items():
+    for value, target in zip(labels.classes, files, strict=True):
         own = {str(value): whole["classes"].get(str(value), {})}
         text = PngImagePlugin.PngInfo()
         note = {**whole, "classes": own, "mask_of": value}
@@ -111,7 +108,7 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
         with new_file(target) as temporary:
             mask = Image.fromarray(picture == value)
             mask.save(temporary, "PNG", pnginfo=text)
-    return list(targets.values())
+    return files
 
 
 def _is_ours(path: Path) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import check_replaceable, new_folder
 
-from .label_map import KEY, LabelMap, byte_colour, fields_of, note_of
+from .label_map import KEY, LabelMap, byte_colour, note_of, noted
 
 NAME = "OME-Zarr"
 MARKS = ("zarr.json", ".zgroup", ".zarray")
@@ -42,7 +42,6 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     FileError
         If the labels do not fit, another folder is there, or ome-zarr is missing.
     """
-    check(labels)
     check_replaceable(path, MARKS)
     writer = _writer()
     import zarr
@@ -103,54 +102,39 @@ def write_class_metadata(group: Any, labels: LabelMap) -> None:
     group.attrs["ome"] = ome
 
 
-def read(path: Path) -> LabelMap:
-    """Open an OME-Zarr label image; its finest level stays on the disk.
+def read(path: Path) -> list[LabelMap]:
+    """Open an OME-Zarr label image; its finest level stays on the disk."""
+    ome = _attributes(path)
+    multiscale, about = ome["multiscales"][0], ome["image-label"]
+    note = about.get(KEY) if isinstance(about.get(KEY), dict) else None
+    fields = _native_fields(about, multiscale)
+    return [noted(path, read_levels(path)[0], note, fields)]
 
-    Raises
-    ------
-    FileError
-        If it is none.
-    """
-    import dask.array
-    import zarr
 
+def read_note(path: Path) -> dict[str, Any] | None:
+    """Return what we wrote beside the pixels; None if the folder is not ours."""
     try:
-        group = zarr.open_group(path, mode="r")
-        attributes: Any = dict(group.attrs)
-        ome = attributes.get("ome", attributes)
-        multiscale = ome["multiscales"][0]
-        about = ome["image-label"]
-        finest = str(path / multiscale["datasets"][0]["path"])
-        array = dask.array.from_zarr(finest)
-        fields = _native_fields(about, multiscale)
+        note = _attributes(path)["image-label"][KEY]
     # zarr raises what it likes for what it does not know
-    except Exception as error:
-        raise FileError(
-            f"{path} is not an OME-Zarr label image that can be read: "
-            f"{error or type(error).__name__}."
-        ) from error
-    if isinstance(about.get(KEY), dict):
-        fields |= fields_of(about[KEY])
-    return LabelMap(array, **fields)
+    except Exception:
+        return None
+    return note if isinstance(note, dict) else None
 
 
 def read_levels(path: Path) -> list[Any]:
-    """Open all levels of an OME-Zarr label image that we wrote, finest first."""
+    """Open all levels of an OME-Zarr image, finest first."""
     import dask.array
-    import zarr
 
-    attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
-    datasets = attributes["ome"]["multiscales"][0]["datasets"]
+    datasets = _attributes(path)["multiscales"][0]["datasets"]
     return [dask.array.from_zarr(str(path / level["path"])) for level in datasets]
 
 
-def read_made_by(path: Path) -> dict[str, Any] | None:
-    """Return how labels were made; None if the folder is not ours."""
-    try:
-        made_by = read(path).made_by
-    except FileError:
-        return None
-    return dict(made_by) or None
+def _attributes(path: Path) -> dict[str, Any]:
+    import zarr
+
+    attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
+    ome: dict[str, Any] = attributes.get("ome", attributes)
+    return ome
 
 
 def _native_fields(about: dict[str, Any], multiscale: dict[str, Any]) -> dict[str, Any]:

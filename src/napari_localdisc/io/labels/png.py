@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 
 from .label_map import (
     KEY,
-    METRES,
-    Fields,
     LabelMap,
-    _noted,
     byte_colour,
+    metres,
     note_text,
+    noted,
     parse_note,
 )
 
@@ -47,7 +45,6 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     """
     from PIL import Image, PngImagePlugin
 
-    check(labels)
     values = labels.plane(NAME)
     text = PngImagePlugin.PngInfo()
     text.add_text(KEY, note_text(labels), zip=True)
@@ -70,21 +67,22 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
 def _dots_per_inch(labels: LabelMap) -> tuple[float, float] | None:
     """Pixels per inch along columns and rows, where the unit is one of length."""
     scale, units = labels.pixel_size()
-    metres = [
-        step * METRES.get(unit, 0)
-        for step, unit in zip(scale[-2:], units[-2:], strict=True)
+    sizes = [
+        step * metres(unit) for step, unit in zip(scale[-2:], units[-2:], strict=True)
     ]
-    if not all(size > 0.0254 / 2**31 for size in metres):
+    if not all(size > 0.0254 / 2**31 for size in sizes):
         return None
-    rows, columns = (0.0254 / size for size in metres)
+    rows, columns = (0.0254 / size for size in sizes)
     if max(rows, columns) / 0.0254 >= 2**31:
         return None
     return columns, rows
 
 
-def _read_png(path: Path) -> tuple[NDArray[Any], Fields]:
+def read(path: Path) -> list[LabelMap]:
+    """Read labels from a PNG file with a palette, grey, or black and white."""
     from PIL import Image
 
+    fields: dict[str, Any] = {}
     with Image.open(path) as file:
         file.load()
         note = parse_note(getattr(file, "text", {}).get(KEY))
@@ -93,14 +91,13 @@ def _read_png(path: Path) -> tuple[NDArray[Any], Fields]:
                 f"{path} is a picture, not labels: each of its pixels is a colour."
             )
         array = np.asarray(file)
-        fields: Fields = {}
         if note is None and file.mode == "P":
             palette = np.asarray(file.getpalette("RGBA"), dtype=float) / 255
-            present = [int(v) for v in np.unique(array) if v < len(palette) // 4]
-            colours = palette.reshape(-1, 4)
-            fields["colours"] = {v: tuple(colours[v].tolist()) for v in present}
+            colours = dict(enumerate(map(tuple, palette.reshape(-1, 4).tolist())))
+            present = map(int, np.unique(array))
+            fields["colours"] = {v: colours[v] for v in present if v in colours}
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
     elif array.dtype == np.int32:
         array = array.astype(np.uint16)
-    return _noted(array, fields, note)
+    return [noted(path, array, note, fields)]

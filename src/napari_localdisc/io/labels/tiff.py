@@ -18,18 +18,20 @@ from napari_localdisc.core.files import new_file
 from .label_map import (
     KEY,
     Colour,
-    Fields,
     LabelMap,
-    _noted,
+    PixelSize,
     byte_colour,
     name_of,
     note_text,
+    noted,
     parse_note,
+    pixel_size,
     symbol_of,
 )
 
 NAME = "TIFF"
 NAMESPACE = "napari-localdisc"
+ENDINGS = (".tif", ".tiff")
 OME_ENDINGS = (".ome.tif", ".ome.tiff")
 LARGEST = 2**32 - 1
 
@@ -41,7 +43,7 @@ _AXES = "TZCYX"
 
 def check(labels: LabelMap) -> None:
     """Raise a FileError for what a TIFF file cannot hold."""
-    check_axes(labels.shape)
+    _check_axes(labels.shape)
     labels.check_range(NAME, LARGEST, -(2**31))
     if labels.smallest < 0 and labels.largest >= 2**31:
         raise FileError(
@@ -50,8 +52,7 @@ def check(labels: LabelMap) -> None:
         )
 
 
-def check_axes(shape: Sequence[int]) -> None:
-    """Raise a FileError for more axes than the metadata can name."""
+def _check_axes(shape: Sequence[int]) -> None:
     if len(shape) > len(_AXES):
         raise FileError(
             f"{NAME} metadata names at most 5 axes, but the array has {len(shape)}: "
@@ -71,47 +72,28 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     FileError
         If the labels do not fit, or the file cannot be written.
     """
-    check(labels)
-    array = labels.array
     names = {str(value): labels.class_name(value) for value in labels.classes}
     lookup = None
     if labels.smallest >= 0 and labels.largest <= 255:
         lookup = [byte_colour(labels.colour(value))[:3] for value in range(256)]
-    write_array(path, array, labels.pixel_size(), note_text(labels), names, lookup)
-    return [path]
+    size = labels.pixel_size()
+    return _write(path, labels.array, size, note_text(labels), names, lookup)
 
 
-def write_array(
+def _write(
     path: Path,
     array: NDArray[Any],
-    pixel_size: tuple[Sequence[float], Sequence[str]],
+    size: PixelSize,
     note: str,
     names: Mapping[str, str],
     lookup: Sequence[tuple[int, ...]] | None = None,
-) -> None:
-    """Write an array, values and type as they are, with its pixel size.
-
-    Parameters
-    ----------
-    path : Path
-        Ends with ``.tif`` or ``.tiff``.
-    array : ndarray
-        (…, H, W), at most five axes.
-    pixel_size : tuple
-        Scale and unit of each axis.
-    note : str
-        ASCII; kept where it disturbs no other program.
-    names : mapping of str to str
-        Class names by value.
-    lookup : sequence of tuple, optional
-        256 RGB colours for ImageJ.
-    """
+) -> list[Path]:
     is_ome = path.name.lower().endswith(OME_ENDINGS)
     fits_imagej = array.dtype.name in _IMAGEJ_TYPES and array.nbytes < _IMAGEJ_BYTES
     if is_ome or not fits_imagej:
-        options = _ome(array, pixel_size, note, names, path)
+        options = _ome(array, size, note, names, path)
     else:
-        options = _imagej(array, pixel_size, note, lookup)
+        options = _imagej(array, size, note, lookup)
     with new_file(path) as temporary, warnings.catch_warnings():
         # ImageJ itself reads what tifffile warns that ImageJ may not
         warnings.simplefilter("ignore", UserWarning)
@@ -119,6 +101,7 @@ def write_array(
         tifffile.imwrite(
             temporary, array, photometric="minisblack", compression="zlib", **options
         )
+    return [path]
 
 
 def _axes(array: NDArray[Any]) -> str:
@@ -127,11 +110,11 @@ def _axes(array: NDArray[Any]) -> str:
 
 def _imagej(
     array: NDArray[Any],
-    pixel_size: tuple[Sequence[float], Sequence[str]],
+    size: PixelSize,
     note: str,
     lookup: Sequence[tuple[int, ...]] | None,
 ) -> dict[str, Any]:
-    scale, units = pixel_size
+    scale, units = size
     metadata: dict[str, Any] = {"axes": _axes(array), "Info": note}
     symbol = symbol_of(units[-1])
     metadata["unit"] = symbol.replace("µm", "um").encode("ascii", "ignore").decode()
@@ -148,7 +131,7 @@ def _imagej(
 
 def _ome(
     array: NDArray[Any],
-    pixel_size: tuple[Sequence[float], Sequence[str]],
+    size: PixelSize,
     note: str,
     names: Mapping[str, str],
     path: Path,
@@ -168,15 +151,12 @@ def _ome(
             "Namespace": f"{NAMESPACE}/classes",
             "Value": dict(names),
         }
-    scale, units = pixel_size
+    scale, units = size
     for axis, step, unit in zip(axes, scale, units, strict=True):
         if axis in "ZYX" and step > 0:
             metadata[f"PhysicalSize{axis}"] = float(step)
             metadata[f"PhysicalSize{axis}Unit"] = symbol_of(unit)
     return {"ome": True, "metadata": metadata}
-
-
-SUFFIXES = (".tif", ".tiff")
 
 
 def write_map(
@@ -209,7 +189,7 @@ def write_map(
         If the values would change, or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in ENDINGS:
         raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
     array = np.asarray(values)
     if array.dtype.kind not in "fbui":
@@ -222,13 +202,10 @@ def write_map(
                 "32-bit floats would change these values: convert them to 32 bits "
                 "yourself if the difference does not matter."
             )
-    check_axes(array.shape)
+    _check_axes(array.shape)
     note = {"placement": dict(placement or {}), "made_by": dict(made_by or {})}
-    scale = (placement or {}).get("scale") or [1.0] * array.ndim
-    units = (placement or {}).get("units") or ["pixel"] * array.ndim
-    pixel_size = [float(step) for step in scale], [str(unit) for unit in units]
-    write_array(path, exact, pixel_size, json.dumps({KEY: note}), {})
-    return [path]
+    size = pixel_size(placement or {}, array.ndim)
+    return _write(path, exact, size, json.dumps({KEY: note}), {})
 
 
 def write_tiff(
@@ -271,53 +248,42 @@ def write_tiff(
         image=image,
         made_by=dict(made_by or {}),
     )
+    check(labels)
     write(path, labels)
 
 
-def read_made_by(path: Path) -> dict[str, Any] | None:
-    """Return what `write_tiff` was told of a file's making; None if it is not ours."""
-    note = read_note(path)
-    made_by = None if note is None else note.get("made_by")
-    return made_by if isinstance(made_by, dict) else None
-
-
-def _read_tiff(path: Path) -> tuple[NDArray[Any], Fields]:
-    import tifffile
-
+def read(path: Path) -> list[LabelMap]:
+    """Read labels with our note, else with what ImageJ's or OME's fields say."""
     with tifffile.TiffFile(path) as file:
         if file.pages.first.photometric == tifffile.PHOTOMETRIC.RGB:
             raise FileError(
                 f"{path} is a picture, not labels: each of its pixels is a colour."
             )
         array = file.series[0].asarray()
-        note, fields = _tiff_note(file, array.ndim)
+        note, placement = _said(file, array.ndim)
     if array.dtype.kind not in "bui":
         raise FileError(f"{path} holds {array.dtype} values, which are no labels.")
-    return _noted(array, fields, note)
-
-
-def _tiff_note(file: Any, ndim: int) -> tuple[dict[str, Any] | None, Fields]:
-    """Return our note, else what ImageJ's or OME's fields say."""
-    if file.is_imagej:
-        said = file.imagej_metadata or {}
-        note = parse_note(said.get("Info"))
-        if note is None:
-            return None, {"placement": _imagej_placement(file, said, ndim)}
-        return note, {}
-    if file.is_ome:
-        return _ome_note(file.ome_metadata, ndim)
-    return parse_note(file.pages.first.description), {}
+    return [noted(path, array, note, {"placement": placement})]
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels of a TIFF file; None if it is not ours."""
-    import tifffile
-
+    """Return what we wrote beside the pixels; None if the file is not ours."""
     try:
         with tifffile.TiffFile(path) as file:
-            return _tiff_note(file, 2)[0]
+            return _said(file, 2)[0]
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
+
+
+def _said(file: Any, ndim: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return our note and, where there is none, the placement by ImageJ or OME."""
+    if file.is_imagej:
+        said = file.imagej_metadata or {}
+        note = parse_note(said.get("Info"))
+        return note, {} if note else _imagej_placement(file, said, ndim)
+    if file.is_ome:
+        return _ome_note(file.ome_metadata, ndim)
+    return parse_note(file.pages.first.description), {}
 
 
 def _imagej_placement(file: Any, said: dict[str, Any], ndim: int) -> dict[str, Any]:
@@ -332,19 +298,17 @@ def _imagej_placement(file: Any, said: dict[str, Any], ndim: int) -> dict[str, A
     return {"scale": scale, "units": ["pixel"] * (ndim - 2) + [unit] * 2}
 
 
-def _ome_note(xml: str, ndim: int) -> tuple[dict[str, Any] | None, Fields]:
+def _ome_note(xml: str, ndim: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     from xml.etree import ElementTree
 
     placement: dict[str, Any] = {}
     for element in ElementTree.fromstring(xml).iter():
         kind = element.tag.rsplit("}", 1)[-1]
         if kind == "CommentAnnotation" and element.get("Namespace") == NAMESPACE:
-            text = "".join(element.itertext()).strip()
-            return parse_note(text), {}
+            return parse_note("".join(element.itertext()).strip()), {}
         if kind == "Pixels":
-            axes = "TCZYX"[-ndim:]
-            sizes = [element.get(f"PhysicalSize{axis}", "1") for axis in axes]
-            units = [element.get(f"PhysicalSize{axis}Unit") for axis in axes]
-            placement["scale"] = [float(size) for size in sizes]
-            placement["units"] = [name_of(unit or "pixel") for unit in units]
-    return None, {"placement": placement}
+            sizes = [f"PhysicalSize{axis}" for axis in "TCZYX"[-ndim:]]
+            placement["scale"] = [float(element.get(size, "1")) for size in sizes]
+            units = [element.get(f"{size}Unit") or "pixel" for size in sizes]
+            placement["units"] = [name_of(unit) for unit in units]
+    return None, placement

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
 import zlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,10 +13,10 @@ import numpy as np
 from psygnal import Signal
 
 from napari_localdisc.io.session import (
+    Autosave,
     Crashed,
     crashed_sessions,
-    new_autosave,
-    write_session,
+    remove_autosave,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +73,7 @@ class Autosaver:
         self._sessions = sessions
         self._timer = timer
         self._folder = folder
-        self.path = new_autosave(folder)
+        self._autosave = Autosave(folder)
         self._last: Any = None
         self._writes: tuple[int, Any] = (0, None)
         self._is_writing = self._wants_more = self._is_closed = False
@@ -85,8 +83,12 @@ class Autosaver:
         sessions.opened.connect(self._on_opened)
         timer.start(INTERVAL, self.save)
         # A program may end without closing its windows; a crash does not come here
-        self._at_exit = partial(_remove, self.path)
-        atexit.register(self._at_exit)
+        atexit.register(self._autosave.end)
+
+    @property
+    def path(self) -> Path:
+        """The session's file; it is there once something was saved."""
+        return self._autosave.path
 
     def close(self) -> None:
         """Stop, and remove the file: the session ended in an orderly way."""
@@ -96,8 +98,8 @@ class Autosaver:
         self._timer.stop()
         self._controller.annotation_changed.disconnect(self._on_annotation)
         self._sessions.opened.disconnect(self._on_opened)
-        _remove(self.path)
-        atexit.unregister(self._at_exit)
+        self._autosave.end()
+        atexit.unregister(self._autosave.end)
 
     # Saving
 
@@ -118,15 +120,15 @@ class Autosaver:
 
         def work() -> Steps[None]:
             yield 0, 0
-            write_session(draft.finish(), self.path)
+            self._autosave.write(draft.finish())
             if self._is_closed:  # meanwhile
-                _remove(self.path)
+                self._autosave.end()
 
         def done(nothing: None) -> None:
             self._last = state
             self._finish()
             for path in self._restored:
-                _remove(path)
+                remove_autosave(path)
             self._restored.clear()
 
         def failed(error: Exception) -> None:
@@ -173,12 +175,7 @@ class Autosaver:
     @staticmethod
     def discard(crashed: Crashed) -> None:
         """Remove a session that a crash left."""
-        _remove(crashed.path)
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):  # it is not there, or nothing can be
-        path.unlink()
+        remove_autosave(crashed.path)
 
 
 def _state_of(draft: Draft) -> Any:

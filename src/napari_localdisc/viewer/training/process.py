@@ -23,16 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.colours import STRUCTURE_RGB
-from napari_localdisc.core.embedding.clusters import (
-    MOST,
-    cluster_colours,
-    dominant_cluster,
-)
+from napari_localdisc.core.embedding.clusters import cluster_colours, dominant_cluster
 from napari_localdisc.core.embedding.embed import embed, map_clusters
 from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.working import as_rgb
-from napari_localdisc.core.training.photographs import image_files
+from napari_localdisc.core.training.photographs import photograph_files
 
 from .job import (
     CURRENT,
@@ -335,7 +331,7 @@ def cluster_picture(
     """
     seen = map_clusters(image, model)
     labels = dominant_cluster(seen.cluster_probability, seen.grid, seen.field_of_view)
-    number = min(MOST, model.card.clusters)
+    number = model.card.most_clusters
     again = (labels.astype(int) - 1) % number + 1
     labels = np.where(labels > 0, again, 0).astype(np.uint8)
     return labels, cluster_colours(model, number)
@@ -389,7 +385,7 @@ def first_image(folder: str) -> NDArray[Any]:
     TrainingError, FileError
         If there is none, or it cannot be read.
     """
-    files = image_files(folder)
+    files = photograph_files(folder)
     if not files:
         raise TrainingError(f"There is no image in {folder}.")
     return read_image(files[0])

@@ -19,7 +19,7 @@ from napari_localdisc.layers.plane import Plane
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_localdisc.core.image.field_of_view import Modality
+    from napari_localdisc.core.names import Modality
 
 PICTURE_SECONDS = 30.0
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from napari_localdisc.core.image.files import sample_path
-from napari_localdisc.viewer.plugin import open_retina
+from napari_localdisc.io.samples import open_retina, sample_path
 
 
 def test_retina():
