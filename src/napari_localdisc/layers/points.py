@@ -54,7 +54,6 @@ class PromptPoints(Ours):
         self._axes = list(plane.axes)
         self._ndim = len(plane.index)
         self._on_edit = on_edit
-        self._is_writing = False
         layer = Points(
             np.zeros((0, len(plane.index))),
             name=name,
@@ -83,20 +82,17 @@ class PromptPoints(Ours):
         return True
 
     def _write(self, layer: Points, prompts: Sequence[Prompt]) -> None:
-        self._is_writing = True
-        try:
+        positive = [prompt.positive for prompt in prompts]
+        # Drawn once, when all of it is there
+        with layer.events.blocker_all():
             layer.selected_data = set()
             layer.data = self._coordinates(prompts)
-            if prompts:
-                positive = [prompt.positive for prompt in prompts]
-                layer.features = {_FEATURE: positive}
-                layer.symbol = [SYMBOLS[side] for side in positive]
-                layer.face_color = [COLOURS[side] for side in positive]
-                layer.border_color = [EDGE] * len(positive)
+            layer.features = {_FEATURE: positive}
+            layer.symbol = [SYMBOLS[side] for side in positive]
+            layer.face_color = [COLOURS[side] for side in positive]
+            layer.border_color = [EDGE] * len(positive)
             layer.feature_defaults = {_FEATURE: True}
-            layer.refresh()
-        finally:
-            self._is_writing = False
+        layer.refresh()
 
     def _coordinates(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         coordinates = np.zeros((len(prompts), self._ndim))
@@ -114,6 +110,5 @@ class PromptPoints(Ours):
 
     def _on_data(self, event: Any) -> None:
         action = str(getattr(event.action, "value", event.action))
-        if self._is_writing or action not in _SETTLED:
-            return
-        self._on_edit(self._read(event.source))
+        if action in _SETTLED:
+            self._on_edit(self._read(event.source))

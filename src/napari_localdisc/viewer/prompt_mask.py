@@ -73,7 +73,7 @@ class PromptMask:
     def pixels(self) -> int:
         """How many pixels the mask has."""
         mask = self._mask
-        return int(np.count_nonzero(mask.wanted)) if mask is not None else 0
+        return mask.pixels if mask is not None else 0
 
     @property
     def overlap(self) -> dict[int, int]:
@@ -109,7 +109,7 @@ class PromptMask:
 
     # The mask that is shown
 
-    def show(self, place: Place, reading: Reading, made: dict[str, Any]) -> None:
+    def show(self, place: Place, reading: Reading, made: dict[str, Any]) -> Any:
         """Show the mask of a plane's prompts, and in its metadata how it was made."""
         before = place.shown.mask
         mask = place.shown.mask = ShownMask(
@@ -119,8 +119,9 @@ class PromptMask:
             is_hidden=before is not None and before.is_hidden,
         )
         self._shown.add(place.shown)
-        self._paint(place, mask)
+        layer = self._paint(place, mask)
         self.end_preview(place.shown)
+        return layer
 
     def clear(self, shown: Shown) -> None:
         """Take a plane's mask away."""
@@ -137,10 +138,11 @@ class PromptMask:
             self._paint(place, place.shown.mask)
             self.changed.emit()
 
-    def _paint(self, place: Place, mask: ShownMask) -> None:
+    def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
         chosen, labels = self._classes.of(place.layer, place.document)
         wanted = mask.wanted.astype(np.uint8)
+        mask.pixels = int(np.count_nonzero(wanted.view(bool)))
         mask.taken = {}
         if labels is not None:
             before = read_plane(labels, place.plane)
@@ -151,4 +153,4 @@ class PromptMask:
         colours = mask_colours(chosen.colour if chosen else COLOURS[0])
         # Corrections belong on the labels
         look = Look(colours, OPACITY, below="prompts", editable=False)
-        place.show("mask", wanted, look, mask.made)
+        return place.show("mask", wanted, look, mask.made)

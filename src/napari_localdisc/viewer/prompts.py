@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_localdisc.annotation.sources import Prompts as MaskSource
 from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import similarity_colormap
-from napari_localdisc.layers.ours import Look
+from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
 
@@ -267,9 +268,13 @@ class Prompts:
             made = known.provenance(positive=points[0], negative=points[1])
             values = np.where(embedding.inside, reading.map_on_grid, np.float32(0))
             look = Look(similarity_colormap())
-            place.show("similarity", values, look, made, grid=embedding.grid)
+            layers = (
+                place.show("similarity", values, look, made, grid=embedding.grid),
+                self._mask.show(place, reading, made),
+            )
             self._show_points(place, prompts)
-            self._mask.show(place, reading, made)
+            soon = partial(update_thumbnails, layers)
+            self._workspace.pacer.soon("thumbnails", 500, soon)
         else:
             place.shown.remove("similarity")
             self._show_points(place, prompts)

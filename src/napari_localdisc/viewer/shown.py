@@ -59,6 +59,8 @@ class ShownMask:
         The similarity that it is cut at.
     made : dict
         How it was made.
+    pixels : int
+        How many it has.
     taken : dict of int to int
         Its pixels that other classes have, per class.
     is_hidden : bool
@@ -68,6 +70,7 @@ class ShownMask:
     wanted: NDArray[np.bool_]
     threshold: float
     made: dict[str, Any]
+    pixels: int = 0
     taken: dict[int, int] = field(default_factory=dict)
     is_hidden: bool = False
 
