@@ -49,6 +49,11 @@ class Annotations:
             document = self._documents[image] = Document(self)
         return document
 
+    def on(self, image: Any, key: PlaneKey) -> tuple[Document, PlaneState]:
+        """Return the document of an image, and what was done on a plane of it."""
+        document = self.of(image)
+        return document, document.plane(key)
+
 
 class Proposal(NamedTuple):
     """A change of prompts or options that waits for the embedding."""
@@ -208,7 +213,7 @@ class Document:
             return None
         if step.edit is not None:
             step.edit.undo()
-        return self._apply(step.operation, step.before)
+        return self._apply(step, step.before)
 
     def redo(self) -> Operation | None:
         """Do again what was undone last; None if there is nothing."""
@@ -217,10 +222,10 @@ class Document:
             return None
         if step.edit is not None:
             step.edit.redo()
-        return self._apply(step.operation, step.after)
+        return self._apply(step, step.after)
 
-    def _apply(self, operation: Operation, snapshot: Snapshot) -> Operation:
-        self.plane(operation.plane).settle(snapshot.plane)
+    def _apply(self, step: Step, snapshot: Snapshot) -> Operation:
+        self.plane(step.operation.plane).settle(snapshot.plane)
         seen = {entry.value: entry.visible for entry in self.classes}
         classes = tuple(
             replace(entry, visible=seen.get(entry.value, entry.visible))
@@ -228,10 +233,10 @@ class Document:
         )
         others = (classes, snapshot.chosen) != (self.classes, self.chosen)
         self.classes, self.chosen = classes, snapshot.chosen
-        if others:
+        if others or step.edit is not None:
             self._told.classes_changed.emit()
         self._told.changed.emit()
-        return operation
+        return step.operation
 
     # As a whole
 

@@ -30,7 +30,6 @@ from .state import (
     Run,
     from_runs,
     runs,
-    split,
     to_json,
 )
 
@@ -89,8 +88,10 @@ class Prompts(Source):
     @classmethod
     def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:
         """Take prompts and options as they are."""
-        positive, negative = split(prompts)
-        return cls(tuple(positive), tuple(negative), **asdict(options))
+        sides: dict[bool, list[Point]] = {True: [], False: []}
+        for prompt in prompts:
+            sides[prompt.positive].append((prompt.row, prompt.column))
+        return cls(tuple(sides[True]), tuple(sides[False]), **asdict(options))
 
     def read(self, embedding: Embedding) -> Reading:
         """Ask the embedding once what the points find."""

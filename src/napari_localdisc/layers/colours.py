@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,7 @@ def _ramp(stops: Ramp, name: str) -> Colormap:
     return Colormap(colors=np.array(colours), controls=list(controls), name=name)
 
 
+@functools.cache
 def similarity_colormap() -> Colormap:
     """Ramp from clear through blue to a bright cyan, lighter the more similar."""
     return _ramp(_SIMILARITY_RAMP, "localdisc similarity")
@@ -119,6 +121,7 @@ def overlap_colours() -> NDArray[np.float64]:
     return mask_colours(TAKEN)[:2]
 
 
+@functools.cache
 def mask_colours(colour: str) -> NDArray[np.float64]:
     """(3, 4) RGBA of a mask: nothing, to be written, taken by another class."""
     solid = [standardize_color.transform_color(name)[0] for name in (colour, TAKEN)]

@@ -15,7 +15,7 @@ from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
 
 from .colours import PAINTED, LabelColours, same_colours
-from .ours import LABELS_OPACITY
+from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
 
 if TYPE_CHECKING:
@@ -89,21 +89,28 @@ def new_labels(
         axis_labels=layer.axis_labels,
         metadata={METADATA_KEY: {"image": layer.name, CLASSES: {}}},
     )
-    selected = viewer.layers.selection.active
-    viewer.add_layer(labels)
-    if selected is not None:
-        viewer.layers.selection.active = selected
+    add(viewer, labels)
     return labels
 
 
-def class_colormap(classes: Iterable[AnnotationClass]) -> LabelColours:
-    """Colour labels by their classes; hidden ones are clear, others are white."""
+def _class_table(classes: Iterable[AnnotationClass]) -> dict[int | None, Any]:
     table: dict[int | None, Any] = {None: PAINTED, 0: (0, 0, 0, 0)}
     for entry in classes:
         colour = np.array(standardize_color.transform_color(entry.colour)[0])
         colour[3] = float(entry.visible)
         table[entry.value] = colour
-    return LabelColours(color_dict=table)
+    return table
+
+
+def class_colormap(classes: Iterable[AnnotationClass]) -> LabelColours:
+    """Colour labels by their classes; hidden ones are clear, others are white."""
+    return LabelColours(color_dict=_class_table(classes))
+
+
+def class_colours(classes: Iterable[AnnotationClass], most: int) -> NDArray[np.float64]:
+    """(most + 1, 4) RGBA of the same, from label 0 on."""
+    table = _class_table(classes)
+    return np.array([table.get(value, PAINTED) for value in range(most + 1)], float)
 
 
 def dress_labels(labels: Labels, classes: Iterable[AnnotationClass]) -> None:

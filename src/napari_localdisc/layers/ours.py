@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils import Colormap
 from numpy.typing import NDArray
 
-from .colours import label_colours, same_colours
+from .colours import label_colours
 from .plane import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -70,14 +71,12 @@ class Ours:
         selects: bool = False,
         written: NDArray[Any] | None = None,
     ) -> None:
-        selected = viewer.layers.selection.active
-        viewer.add_layer(layer)
-        if not selects and selected is not None:
-            viewer.layers.selection.active = selected
+        add(viewer, layer, selects)
         self._viewer = viewer
         self._layer = weakref.ref(layer)
         self._name = layer.name
         self.written = written
+        self.colours: Any = None
 
     @property
     def layer(self) -> Any | None:
@@ -141,7 +140,7 @@ class OurLayers:
         pixels: NDArray[Any],
         look: Look,
         placement: dict[str, Any],
-        name: str,
+        name: Callable[[], str],
         metadata: dict[str, Any],
     ) -> Any:
         """Show pixels in our layer; in a new one if it is gone or was painted on.
@@ -156,8 +155,8 @@ class OurLayers:
             Its colours, and how a new layer is added.
         placement : dict
             From `Plane.placement`.
-        name : str
-            Of a new layer; napari adds a number if there is one already.
+        name : callable
+            Names a new layer; napari adds a number if there is one already.
         metadata : dict
             How the pixels were made.
 
@@ -168,14 +167,15 @@ class OurLayers:
         ours = self.ours.get(what)
         layer = ours.intact if ours is not None else None
         if ours is None or layer is None:
-            return self._make(what, pixels, look, placement, name, metadata)
+            return self._make(what, pixels, look, placement, name(), metadata)
         if isinstance(layer, Labels):
             ours.written = pixels
-            pixels = pixels.copy()
-            colormap = label_colours(look.colours)
-            if not same_colours(layer.colormap, colormap):
-                layer.colormap = colormap
-        repaint(layer, pixels)
+            if layer.data.shape != pixels.shape:
+                pixels = pixels.copy()
+            if not np.array_equal(ours.colours, look.colours):
+                ours.colours = look.colours
+                layer.colormap = label_colours(look.colours)
+        _repaint(self.viewer, layer, pixels)
         place(layer, placement)
         layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
         return layer
@@ -207,9 +207,9 @@ class OurLayers:
             layer = Labels(
                 pixels.copy(), opacity=look.opacity, colormap=colormap, **options
             )
-        self.ours[what] = Ours(
-            self.viewer, layer, selects=look.selects, written=written
-        )
+        ours = Ours(self.viewer, layer, selects=look.selects, written=written)
+        ours.colours = look.colours
+        self.ours[what] = ours
         above = self.layer(look.below)
         if above is not None:
             layers = self.viewer.layers
@@ -219,9 +219,38 @@ class OurLayers:
         return layer
 
 
-def repaint(layer: Image | Labels, pixels: NDArray[Any]) -> None:
-    """Show other pixels in a layer."""
-    layer.data = pixels
+def add(viewer: ViewerModel, layer: Layer, selects: bool = False) -> None:
+    """Add a layer; where it does not select, the selected one stays selected."""
+    selected = viewer.layers.selection.active
+    if selects or selected is None:
+        viewer.add_layer(layer)
+        return
+    # Nobody needs to hear of another layer that is selected for a moment
+    with viewer.layers.selection.events.active.blocker():
+        viewer.add_layer(layer)
+        viewer.layers.selection.active = selected
+
+
+def _repaint(viewer: ViewerModel, layer: Image | Labels, pixels: NDArray[Any]) -> None:
+    """Show other pixels in a layer, at half the price where their size is the same.
+
+    Neither the thumbnail nor the extent of the layers is looked at again then; see
+    `update_thumbnails`.
+    """
+    data = layer.data
+    if data.shape != pixels.shape or data.dtype != pixels.dtype:
+        layer.data = pixels
+        return
+    data[...] = pixels
+    # The list of layers would be painted anew each time
+    with viewer.layers.events.blocker():
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+
+def update_thumbnails(layers: Iterable[Any]) -> None:
+    """Show in the list of layers what was repainted meanwhile."""
+    for layer in layers:
+        layer.refresh(data_displayed=False, extent=False, highlight=False)
 
 
 def place(layer: Layer, placement: dict[str, Any]) -> None:

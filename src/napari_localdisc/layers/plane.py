@@ -78,10 +78,13 @@ class Plane:
         """Whether `read` costs next to nothing."""
         return isinstance(self.data, np.ndarray)
 
-    def contains(self, point: Sequence[float]) -> bool:
-        """Whether a (row, column) point is on a pixel of the plane."""
-        sides = zip(point, self.shape, strict=True)
-        return all(-0.5 <= at < size - 0.5 for at, size in sides)
+    def contains(self, *points: Sequence[float]) -> bool:
+        """Whether (row, column) points are on pixels of the plane."""
+        height, width = self.shape
+        return all(
+            -0.5 <= row < height - 0.5 and -0.5 <= column < width - 0.5
+            for row, column in points
+        )
 
     def expand(self, picture: NDArray[Any]) -> NDArray[Any]:
         """View an (h, w) array with the layer's number of dimensions."""

@@ -54,7 +54,6 @@ class PromptPoints(Ours):
         self._axes = list(plane.axes)
         self._ndim = len(plane.index)
         self._on_edit = on_edit
-        self._is_writing = False
         layer = Points(
             np.zeros((0, len(plane.index))),
             name=name,
@@ -72,34 +71,33 @@ class PromptPoints(Ours):
         super().__init__(viewer, layer)
         layer.events.data.connect(self._on_data)
 
-    def show(self, prompts: Sequence[Prompt], placement: dict[str, Any]) -> None:
-        """Show other prompts."""
+    def show(self, prompts: Sequence[Prompt], placement: dict[str, Any]) -> bool:
+        """Show other prompts; false if the layer is gone."""
         layer = self.layer
-        if layer is not None:
-            if self._read(layer) != tuple(prompts):
-                self._write(layer, prompts)
-            place(layer, placement)
+        if layer is None:
+            return False
+        if self._read(layer) != tuple(prompts):
+            self._write(layer, prompts)
+        place(layer, placement)
+        return True
 
     def _write(self, layer: Points, prompts: Sequence[Prompt]) -> None:
-        self._is_writing = True
-        try:
+        positive = [prompt.positive for prompt in prompts]
+        # Drawn once, when all of it is there
+        with layer.events.blocker_all():
             layer.selected_data = set()
             layer.data = self._coordinates(prompts)
-            if prompts:
-                positive = [prompt.positive for prompt in prompts]
-                layer.features = {_FEATURE: positive}
-                layer.symbol = [SYMBOLS[side] for side in positive]
-                layer.face_color = [COLOURS[side] for side in positive]
-                layer.border_color = [EDGE] * len(positive)
+            layer.features = {_FEATURE: positive}
+            layer.symbol = [SYMBOLS[side] for side in positive]
+            layer.face_color = [COLOURS[side] for side in positive]
+            layer.border_color = [EDGE] * len(positive)
             layer.feature_defaults = {_FEATURE: True}
-            layer.refresh()
-        finally:
-            self._is_writing = False
+        layer.refresh()
 
     def _coordinates(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         coordinates = np.zeros((len(prompts), self._ndim))
         for row, prompt in zip(coordinates, prompts, strict=True):
-            row[self._axes] = prompt.point
+            row[self._axes] = prompt.row, prompt.column
         return coordinates
 
     def _read(self, layer: Points) -> tuple[Prompt, ...]:
@@ -112,6 +110,5 @@ class PromptPoints(Ours):
 
     def _on_data(self, event: Any) -> None:
         action = str(getattr(event.action, "value", event.action))
-        if self._is_writing or action not in _SETTLED:
-            return
-        self._on_edit(self._read(event.source))
+        if action in _SETTLED:
+            self._on_edit(self._read(event.source))

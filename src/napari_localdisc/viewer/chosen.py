@@ -107,7 +107,7 @@ class ImageChoice:
 
     def _on_removed(self, event: Any) -> None:
         self._unfollow(event.value)
-        if isinstance(event.value, Image):
+        if isinstance(event.value, Image) and not is_derived(event.value):
             self.replaced.emit(event.value)
         self.listed.emit()
         if self._current is not None and self.current is None:

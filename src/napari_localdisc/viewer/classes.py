@@ -72,14 +72,14 @@ class Classes:
     """
 
     changed = Signal()
-    """Another table, another class chosen, or another labels layer."""
+    """Another table, class chosen or labels layer; the areas may be others, too."""
     areas_changed = Signal()
-    """Labels were written or painted."""
+    """Labels were written or painted, and nothing else changed."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._followed: Labels | None = None
-        self._is_writing = False
+        self._is_writing = self._is_behind = False
         workspace.annotations.classes_changed.connect(self._on_changed)
         workspace.image_changed.connect(self._on_changed)
         workspace.viewer.layers.events.removed.connect(self._on_removed)
@@ -288,13 +288,15 @@ class Classes:
             document.chosen = document.classes[0].value
         document.set_labels(labels)
 
-    def target(self) -> Labels:
+    def target(self, place: Place | None = None) -> Labels:
         """Return the labels layer; make one if there is none."""
-        labels = self.labels_layer
+        place = place or self._workspace.place()
+        layer, document = place.layer, place.document
+        labels = self.of(layer, document)[1]
         if labels is None:
-            place = self._workspace.place()
-            labels = new_labels(self._workspace.viewer, place.layer, self.entries)
-            place.document.set_labels(labels)
+            viewer = self._workspace.viewer
+            labels = new_labels(viewer, layer, document.classes)
+            document.set_labels(labels)
         return labels
 
     # Areas, and where a class is
@@ -343,12 +345,27 @@ class Classes:
 
     def _on_changed(self) -> None:
         """Show the table as it is now."""
-        labels, document = self.labels_layer, self.document
-        self._follow(labels)
-        if labels is not None and document is not None:
-            self._adopt_painted(labels, document)
-            dress_labels(labels, document.classes)
+        if self._is_writing:
+            self._is_behind = True
+            return
+        layer = self._workspace.images.current
+        labels = None
+        if layer is not None:
+            document = self._workspace.annotations.of(layer)
+            labels = self.of(layer, document)[1]
+            self._follow(labels)
+            if labels is not None:
+                self._adopt_painted(labels, document)
+                self._dress(labels, document)
+        else:
+            self._follow(None)
         self.changed.emit()
+
+    def _dress(self, labels: Labels, document: Document) -> None:
+        """Give the layer the classes' colours: nobody has painted meanwhile."""
+        before, self._is_writing = self._is_writing, True
+        dress_labels(labels, document.classes)
+        self._is_writing = before
 
     def _adopt_painted(self, labels: Labels, document: Document) -> bool:
         """Take labels that the user painted into the table, if there are new ones."""
@@ -371,7 +388,7 @@ class Classes:
         if labels is None or document is None:
             return
         if self._adopt_painted(labels, document):
-            dress_labels(labels, document.classes)
+            self._dress(labels, document)
             self.changed.emit()
             self._workspace.annotations.changed.emit()
 
@@ -392,14 +409,17 @@ class Classes:
     def writing(self) -> Iterator[None]:
         """Know that pixels change because we write them: no classes are found in them.
 
-        What is written becomes a class of the table right after.
+        What is written becomes a class of the table, and is told of once, at the end.
         """
-        self._is_writing = True
+        self._is_writing, self._is_behind = True, False
         try:
             yield
         finally:
             self._is_writing = False
-        self.areas_changed.emit()
+            if self._is_behind:
+                self._on_changed()
+            else:
+                self.areas_changed.emit()
 
     def _on_pixels(self, event: Any = None) -> None:
         if self._is_writing:

@@ -179,7 +179,8 @@ class Controller:
         workspace, layer = self.workspace, self.workspace.images.current
         operation = None
         if layer is not None:
-            operation = step(workspace.annotations.of(layer))
+            with self.classes.writing():
+                operation = step(workspace.annotations.of(layer))
         if layer is None or operation is None:
             workspace.status.say("There is nothing to undo or redo.")
             return

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import PlaneKey
-from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.errors import ImageError, LocalDiscError
 from napari_localdisc.core.work import Steps, without_collections
 from napari_localdisc.layers.plane import Plane, fingerprint
 
-from .work import Runner, Slot, reporting, run_beside
+from .work import Runner, Slot, run_beside
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -182,18 +182,22 @@ class Embeddings:
         if place.layer not in self._viewer.layers:
             return
         self.store.put(place.layer, place.plane, task.file, embedded)
-        with reporting(self._report):
-            if self.store.find(place.layer, place.plane, task.file) is None:
-                self.abandoned.emit(place)
-                raise ImageError(
-                    f"“{place.layer.name}” was edited while it was being looked at: "
-                    "start again."
+        if self.store.find(place.layer, place.plane, task.file) is None:
+            self.abandoned.emit(place)
+            name = place.layer.name
+            self._report(
+                ImageError(
+                    f"“{name}” was edited while it was being looked at: start again."
                 )
-            try:
-                for then in task.then.values():
-                    then(place, embedded)
-            finally:
-                self._keep(task.cache, embedded)
+            )
+            return
+        try:
+            for then in task.then.values():
+                then(place, embedded)
+        except LocalDiscError as error:
+            self._report(error)
+        finally:
+            self._keep(task.cache, embedded)
 
     def _keep(self, cache: EmbeddingCache | None, embedded: Embedded) -> None:
         """Store an embedding on disk after it was shown: nobody waits for that."""

@@ -194,7 +194,8 @@ _BLOCK_PIXELS = 1 << 22
 
 def is_large(plane: Plane) -> bool:
     """Whether a plane must not be read whole: it is lazy, and large."""
-    return not plane.is_in_memory and math.prod(plane.shape) > LARGE_PIXELS
+    is_in_memory = isinstance(plane.data, np.ndarray)
+    return not is_in_memory and math.prod(plane.shape) > LARGE_PIXELS
 
 
 def read_smaller(layer: Image, plane: Plane) -> Steps[NDArray[Any]]:

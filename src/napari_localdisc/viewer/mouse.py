@@ -232,7 +232,9 @@ class HoverPreview:
     def hide(self, place: Place | None) -> None:
         """Show no preview of a plane until the mouse moves on."""
         self._position = None
-        layer = place.shown.layer("preview") if place is not None else None
+        if place is None or "preview" not in place.shown.ours:
+            return
+        layer = place.shown.layer("preview")
         if layer is not None and layer.visible:
             layer.visible = False
             self.shown.emit(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class PromptMask:
     def __init__(self, workspace: Workspace, classes: Classes) -> None:
         self._workspace = workspace
         self._classes = classes
+        self._shown: weakref.WeakSet[Shown] = weakref.WeakSet()
         classes.changed.connect(self._soon)
         classes.areas_changed.connect(self._soon)
 
@@ -71,7 +73,7 @@ class PromptMask:
     def pixels(self) -> int:
         """How many pixels the mask has."""
         mask = self._mask
-        return int(np.count_nonzero(mask.wanted)) if mask is not None else 0
+        return mask.pixels if mask is not None else 0
 
     @property
     def overlap(self) -> dict[int, int]:
@@ -107,7 +109,7 @@ class PromptMask:
 
     # The mask that is shown
 
-    def show(self, place: Place, reading: Reading, made: dict[str, Any]) -> None:
+    def show(self, place: Place, reading: Reading, made: dict[str, Any]) -> Any:
         """Show the mask of a plane's prompts, and in its metadata how it was made."""
         before = place.shown.mask
         mask = place.shown.mask = ShownMask(
@@ -116,8 +118,10 @@ class PromptMask:
             {**made, "threshold": reading.threshold},
             is_hidden=before is not None and before.is_hidden,
         )
-        self._paint(place, mask)
+        self._shown.add(place.shown)
+        layer = self._paint(place, mask)
         self.end_preview(place.shown)
+        return layer
 
     def clear(self, shown: Shown) -> None:
         """Take a plane's mask away."""
@@ -125,7 +129,7 @@ class PromptMask:
         shown.remove("mask")
 
     def _soon(self) -> None:
-        if self._mask is not None:
+        if any(shown.mask is not None for shown in self._shown):
             self._workspace.pacer.soon("mask colours", 100, self._repaint)
 
     def _repaint(self) -> None:
@@ -134,10 +138,11 @@ class PromptMask:
             self._paint(place, place.shown.mask)
             self.changed.emit()
 
-    def _paint(self, place: Place, mask: ShownMask) -> None:
+    def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
         chosen, labels = self._classes.of(place.layer, place.document)
         wanted = mask.wanted.astype(np.uint8)
+        mask.pixels = int(np.count_nonzero(wanted.view(bool)))
         mask.taken = {}
         if labels is not None:
             before = read_plane(labels, place.plane)
@@ -148,4 +153,4 @@ class PromptMask:
         colours = mask_colours(chosen.colour if chosen else COLOURS[0])
         # Corrections belong on the labels
         look = Look(colours, OPACITY, below="prompts", editable=False)
-        place.show("mask", wanted, look, mask.made)
+        return place.show("mask", wanted, look, mask.made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_localdisc.annotation.sources import Prompts as MaskSource
 from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import similarity_colormap
-from napari_localdisc.layers.ours import Look
+from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
 
@@ -134,20 +135,20 @@ class Prompts:
         self.finding_changed.emit(finding)
         self.invite()
         if finding and self._workspace.images.current is not None:
-            self._workspace.do("prepare", lambda place, known: self.invite(place))
+            self._workspace.do("prepare", lambda place, known: self.invite())
 
-    def invite(self, place: Place | None = None) -> None:
-        """Say what can be done next."""
+    def invite(self, prompts: Sequence[Prompt] | None = None) -> None:
+        """Say what can be done next with these prompts, or those that are shown."""
         workspace = self._workspace
-        if place is None and workspace.images.current is None:
+        if prompts is None and workspace.images.current is None:
             text = "Open an image, or take the one in File > Open Sample."
         elif workspace.models.name is None:
             text = "No model is installed."
         elif not self._clicks.is_active:
             text = "Cluster the structures, or find what is similar to a click."
         else:
-            shown = self.annotation if place is None else place.state.annotation
-            if any(prompt.positive for prompt in shown.prompts):
+            prompts = self.points if prompts is None else prompts
+            if any(prompt.positive for prompt in prompts):
                 text = "Click on more of it; Shift + click on what is not meant."
             else:
                 text = "Click on what you look for; Shift + click on what it is not."
@@ -171,8 +172,9 @@ class Prompts:
     def _add(self, place: Place, point: Sequence[float], positive: bool) -> None:
         row, column = (float(value) for value in point)
         text = "add a prompt" if positive else "add a negative prompt"
-        prompts = (*place.state.annotation.prompts, Prompt(row, column, positive))
-        self._propose(place, prompts, text)
+        before = place.state.annotation
+        prompts = (*before.prompts, Prompt(row, column, positive))
+        self._propose(place, before, prompts, text)
 
     def set(self, prompts: Sequence[Prompt], text: str = "change the prompts") -> None:
         """Replace the prompts of the plane that is shown.
@@ -185,7 +187,8 @@ class Prompts:
             What was done, for Undo's tooltip.
         """
         with self._workspace.reporting():
-            self._propose(self._workspace.place(), tuple(prompts), text)
+            place = self._workspace.place()
+            self._propose(place, place.state.annotation, tuple(prompts), text)
 
     def clear(self) -> None:
         """Forget the prompts of the plane that is shown, their map and their mask."""
@@ -225,14 +228,19 @@ class Prompts:
             wanted = min(1.0, max(0.0, threshold + steps * THRESHOLD_STEP))
             self.set_options(threshold=round(wanted, 4))
 
-    def _propose(self, place: Place, prompts: tuple[Prompt, ...], text: str) -> None:
-        for prompt in prompts:
-            if not place.plane.contains(prompt.point):
-                raise PromptError(
-                    f"The point is outside “{place.layer.name}”: choose one on the "
-                    "image."
-                )
-        wanted = replace(place.state.annotation, prompts=prompts)
+    def _propose(
+        self,
+        place: Place,
+        before: PlaneAnnotation,
+        prompts: tuple[Prompt, ...],
+        text: str,
+    ) -> None:
+        points = [(prompt.row, prompt.column) for prompt in prompts]
+        if not place.plane.contains(*points):
+            raise PromptError(
+                f"The point is outside “{place.layer.name}”: choose one on the image."
+            )
+        wanted = replace(before, prompts=prompts)
         self.hover.hide(place)
         place.document.propose(place.plane.index, "prompts", text, wanted)
         self.refresh(place)
@@ -260,15 +268,19 @@ class Prompts:
             made = known.provenance(positive=points[0], negative=points[1])
             values = np.where(embedding.inside, reading.map_on_grid, np.float32(0))
             look = Look(similarity_colormap())
-            place.show("similarity", values, look, made, grid=embedding.grid)
+            layers = (
+                place.show("similarity", values, look, made, grid=embedding.grid),
+                self._mask.show(place, reading, made),
+            )
             self._show_points(place, prompts)
-            self._mask.show(place, reading, made)
+            soon = partial(update_thumbnails, layers)
+            self._workspace.pacer.soon("thumbnails", 500, soon)
         else:
             place.shown.remove("similarity")
             self._show_points(place, prompts)
             self._mask.clear(place.shown)
         self.changed.emit()
-        self.invite(place)
+        self.invite(prompts)
         if outside:
             raise PromptError(
                 "The point is outside the field of view: choose one where the image "
@@ -281,7 +293,9 @@ class Prompts:
             place.shown.remove("prompts")
             return
         points = place.shown.ours.get("prompts")
-        if not isinstance(points, PromptPoints) or points.layer is None:
+        if not (
+            isinstance(points, PromptPoints) and points.show(prompts, place.placement)
+        ):
             points = place.shown.ours["prompts"] = PromptPoints(
                 self._workspace.viewer,
                 place.plane,
@@ -289,7 +303,7 @@ class Prompts:
                 place.name("prompts"),
                 self._edited(place.layer, place.plane.index),
             )
-        points.show(prompts, place.placement)
+            points.show(prompts, place.placement)
 
     def _edited(
         self, layer: Image, key: PlaneKey
@@ -307,11 +321,12 @@ class Prompts:
         return edited
 
     def _on_points(self, place: Place, prompts: tuple[Prompt, ...]) -> None:
-        more = len(prompts) - len(place.state.annotation.prompts)
+        before = place.state.annotation
+        more = len(prompts) - len(before.prompts)
         done = "move" if more == 0 else "add" if more > 0 else "delete"
         try:
             with self._workspace.reporting():
-                self._propose(place, prompts, f"{done} a prompt")
+                self._propose(place, before, prompts, f"{done} a prompt")
         finally:
             points = place.shown.ours.get("prompts")
             wanted = place.state.annotation.prompts
@@ -367,7 +382,8 @@ class Prompts:
             )
         reading = source.read(known.embedding)
         source = replace(source, threshold=reading.threshold)
-        entry = self._classes.chosen or self._classes.new()
+        entry, _ = self._classes.of(place.layer, place.document)
+        entry = entry or self._classes.new()
         done = PlaneAnnotation((), replace(annotation.options, threshold=None))
         writing = of_source(known, source, "add the mask", entry, mask=reading.mask)
         written = self._writing.write(place, known, writing, done)

@@ -59,6 +59,8 @@ class ShownMask:
         The similarity that it is cut at.
     made : dict
         How it was made.
+    pixels : int
+        How many it has.
     taken : dict of int to int
         Its pixels that other classes have, per class.
     is_hidden : bool
@@ -68,6 +70,7 @@ class ShownMask:
     wanted: NDArray[np.bool_]
     threshold: float
     made: dict[str, Any]
+    pixels: int = 0
     taken: dict[int, int] = field(default_factory=dict)
     is_hidden: bool = False
 
@@ -170,6 +173,6 @@ class Place:
             self.plane.expand(pixels),
             look,
             self.placement if grid is None else self.placed(grid),
-            self.name(name or what),
+            lambda: self.name(name or what),
             metadata,
         )

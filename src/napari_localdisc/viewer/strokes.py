@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import background_values
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.colours import uncertainty_colormap
-from napari_localdisc.layers.labels import class_colormap
+from napari_localdisc.layers.labels import class_colormap, class_colours
 from napari_localdisc.layers.ours import Look, Ours
 from napari_localdisc.layers.plane import show_point
 from napari_localdisc.layers.strokes import Marker, make_strokes
@@ -214,7 +215,7 @@ class Strokes:
 
         def begin(place: Place, known: Embedded) -> None:
             self.work.run(
-                lambda: learn_steps(known.embedding, pixels),
+                partial(learn_steps, known.embedding, pixels),
                 lambda learned: self._show(place, known, learned),
                 failed=self._on_error,
             )
@@ -235,9 +236,8 @@ class Strokes:
         if shown.layer("strokes") is None:
             return  # the strokes were removed meanwhile
         shown.learned = learned
-        colormap = class_colormap(place.document.classes)
-        values = range(int(learned.labels.max()) + 1)
-        colours = np.array([np.ravel(colormap.map(value)) for value in values], float)
+        most = int(learned.labels.max())
+        colours = class_colours(place.document.classes, most)
         found = [int(value) for value in learned.classifier.classes]
         layer = place.show(
             "prediction",
@@ -245,7 +245,8 @@ class Strokes:
             Look(colours, PREDICTION_OPACITY, below="strokes"),
             known.provenance(classes=found),
         )
-        layer.visible = True
+        if not layer.visible:
+            layer.visible = True
         if self._shows_uncertainty:
             self._show_uncertainty(place, learned)
         marker = shown.ours.get("marker")
@@ -329,7 +330,7 @@ class Strokes:
 
     def _on_classes(self) -> None:
         """Paint in the classes' colours, and with the class that is chosen."""
-        strokes = self.layer
+        strokes = self.layer if self._followed else None
         if strokes is not None:
             chosen = self._classes.chosen
             strokes.colormap = class_colormap(self._classes.entries)
@@ -387,12 +388,6 @@ def learn_steps(embedding: Embedding, strokes: NDArray[np.integer]) -> Steps[Lea
     """
     from napari_localdisc.core.learning.classifier import learn
 
-    yield 0, 4
     classifier = learn(embedding, strokes)
-    yield 1, 4
-    labels = classifier.predict(embedding)
-    yield 2, 4
-    uncertainty = classifier.uncertainty(embedding)
-    yield 3, 4
-    point = classifier.where_next(embedding, strokes)
-    return Learned(strokes, classifier, labels, uncertainty, point)
+    yield 1, 2
+    return Learned(strokes, classifier, *classifier.read(embedding, strokes))

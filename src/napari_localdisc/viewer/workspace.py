@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Annotations
-from napari_localdisc.core.errors import ImageError, ModelError
+from napari_localdisc.core.errors import ImageError, LocalDiscError, ModelError
 from napari_localdisc.layers.plane import Plane, displayed_plane
 
 from . import status
@@ -26,12 +27,9 @@ from .work import (
     SynchronousRunner,
     disconnect_all,
     raise_error,
-    reporting,
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -136,9 +134,13 @@ class Workspace:
             self.models.choose(name)
         self.model_changed.emit()
 
-    def reporting(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
         """Report what the user can put right; let everything else through."""
-        return reporting(self.report)
+        try:
+            yield
+        except LocalDiscError as error:
+            self.report(error)
 
     # Where
 
@@ -169,11 +171,10 @@ class Workspace:
 
     def place_on(self, layer: Image, plane: Plane) -> Place:
         """Return a plane of a layer as a place."""
-        document = self.annotations.of(layer)
+        document, state = self.annotations.on(layer, plane.index)
         shown = self.shown_of(layer)
         if plane.index not in shown:
             shown[plane.index] = Shown(self.viewer)
-        state = document.plane(plane.index)
         return Place(layer, plane, document, state, shown[plane.index])
 
     def shown_of(self, layer: Image) -> dict[PlaneKey, Shown]:

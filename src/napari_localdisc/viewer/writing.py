@@ -174,12 +174,12 @@ class LabelWriting:
         if not writing.wanted.any():
             raise PromptError("The mask is empty: lower the threshold, or click again.")
         document, entry = place.document, writing.entry
-        labels = self._classes.target()
-        check_value(labels, int(writing.wanted.max()))
-        before = np.array(read_plane(labels, place.plane))
-        after = merge_classes(before, writing.wanted, self.overwrite)
-        edit = LabelsEdit(labels, place.plane, before, after)
         with self._classes.writing():
+            labels = self._classes.target(place)
+            check_value(labels, int(writing.wanted.max()))
+            before = np.array(read_plane(labels, place.plane))
+            after = merge_classes(before, writing.wanted, self.overwrite)
+            edit = LabelsEdit(labels, place.plane, before, after)
             edit.redo()
             changes: dict[str, Any] = {"edit": edit}
             if entry is not None and entry not in document.classes:

@@ -9,7 +9,7 @@ nothing but arrays.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +37,17 @@ of a label is averaged: what a stroke would cover."""
 
 _REACH = 0.25
 _LARGEST_LABEL = int(np.iinfo(np.uint16).max)
+
+
+class Prediction(NamedTuple):
+    """What a classifier says of an image."""
+
+    labels: NDArray[np.unsignedinteger]
+    """(H, W) predicted labels; 0 outside the field of view."""
+    uncertainty: FloatImage
+    """(H, W) float32: 0 sure, 1 not at all."""
+    next_point: tuple[int, int]
+    """(row, column) whose label would help most."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +94,18 @@ class Classifier:
         ModelError
             If the embedding was made by another model.
         """
-        scores = self._probability(embedding)
+        return self._labels(embedding, self._probability(embedding))
+
+    def _labels(
+        self, embedding: Embedding, scores: torch.Tensor
+    ) -> NDArray[np.unsignedinteger]:
+        shape, grid = embedding.field_of_view.shape, embedding.grid
         small = self.classes[-1] <= np.iinfo(np.uint8).max
-        labels = np.zeros(embedding.shape, np.uint8 if small else np.uint16)
-        best = torch.zeros(embedding.shape)
+        labels = np.zeros(shape, np.uint8 if small else np.uint16)
+        best = torch.zeros(shape)
         for label, score in zip(self.classes, scores, strict=True):
             # One class at a time: K maps of the image's size would be too much
-            spread = embedding.grid.spread(score)
+            spread = grid.spread(score)
             labels[(spread > best).numpy()] = label
             torch.maximum(best, spread, out=best)
         labels[~embedding.field_of_view] = 0
@@ -124,8 +140,7 @@ class Classifier:
         ModelError
             If the embedding was made by another model.
         """
-        spread = embedding.grid.to_image(self._uncertainty(embedding))
-        return np.asarray(np.clip(spread, 0, 1) * embedding.field_of_view, np.float32)
+        return _on_image(embedding, self._entropy(self._probability(embedding)))
 
     def where_next(self, embedding: Embedding, labels: ArrayLike) -> tuple[int, int]:
         """Return the spot whose label would help most.
@@ -155,25 +170,30 @@ class Classifier:
         PromptError
             If the labels do not fit the image.
         """
-        strokes = _checked(embedding, labels)
-        uncertainty = self._uncertainty(embedding)
-        inside = embedding.inside
-        seen = torch.from_numpy(inside.ravel()).to(embedding.matrix)
-        mean = (embedding.matrix @ seen) / seen.sum()
-        typical = ((mean @ embedding.matrix + 1) / 2).view(embedding.grid.shape)
-        side = max(1, round(NEIGHBOURHOOD * max(inside.shape)))
-        gain = ndimage.uniform_filter(
-            uncertainty * typical.cpu().numpy() * inside, side, mode="constant"
-        )
-        # A little, so that there is a spot where nothing is uncertain
-        gain = (gain + 1e-6) * _distance(embedding, strokes) * inside
-        spots = np.stack(np.unravel_index(np.argmax(gain), gain.shape))
-        point = np.rint(embedding.grid.points_to_image(spots[None])[0]).astype(int)
-        return _nearest_inside(embedding, (int(point[0]), int(point[1])))
+        entropy = self._entropy(self._probability(embedding))
+        return _next_spot(embedding, _checked(embedding, labels), entropy)
 
-    def _uncertainty(self, embedding: Embedding) -> FloatImage:
-        probability = self._probability(embedding).clamp_(min=1e-12)
-        entropy = -(probability * probability.log()).sum(0) / np.log(len(self.classes))
+    def read(self, embedding: Embedding, labels: ArrayLike) -> Prediction:
+        """Ask at once for `predict`, `uncertainty` and `where_next`.
+
+        Parameters
+        ----------
+        embedding, labels
+            As for `where_next`.
+
+        Returns
+        -------
+        Prediction
+        """
+        probability = self._probability(embedding)
+        predicted = self._labels(embedding, probability)
+        entropy = self._entropy(probability)
+        spot = _next_spot(embedding, _checked(embedding, labels), entropy)
+        return Prediction(predicted, _on_image(embedding, entropy), spot)
+
+    def _entropy(self, probability: torch.Tensor) -> FloatImage:
+        some = probability.clamp(min=1e-12)
+        entropy = -(some * some.log()).sum(0) / np.log(len(self.classes))
         return np.asarray(entropy.numpy())
 
     @torch.no_grad()
@@ -271,10 +291,10 @@ def learn(
 
 def _checked(embedding: Embedding, labels: ArrayLike) -> NDArray[np.integer]:
     array = np.asarray(labels)
-    if array.shape != embedding.shape:
+    if array.shape != embedding.field_of_view.shape:
         sizes = [
             "×".join(str(side) for side in shape)
-            for shape in (array.shape, embedding.shape)
+            for shape in (array.shape, embedding.field_of_view.shape)
         ]
         raise PromptError(
             f"The labels' shape is {sizes[0]}, but the image has {sizes[1]} pixels: "
@@ -308,6 +328,29 @@ def _samples(
     return kept[1], kept[0]
 
 
+def _on_image(embedding: Embedding, entropy: FloatImage) -> FloatImage:
+    spread = np.clip(embedding.grid.to_image(entropy), 0, 1)
+    return np.asarray(spread * embedding.field_of_view, np.float32)
+
+
+def _next_spot(
+    embedding: Embedding, strokes: NDArray[np.integer], entropy: FloatImage
+) -> tuple[int, int]:
+    inside = embedding.inside
+    seen = torch.from_numpy(inside.ravel()).to(embedding.matrix)
+    mean = (embedding.matrix @ seen) / seen.sum()
+    typical = ((mean @ embedding.matrix + 1) / 2).view(embedding.grid.shape)
+    side = max(1, round(NEIGHBOURHOOD * max(inside.shape)))
+    gain = ndimage.uniform_filter(
+        entropy * typical.cpu().numpy() * inside, side, mode="constant"
+    )
+    # A little, so that there is a spot where nothing is uncertain
+    gain = (gain + 1e-6) * _distance(embedding, strokes) * inside
+    spots = np.stack(np.unravel_index(np.argmax(gain), gain.shape))
+    point = np.rint(embedding.grid.points_to_image(spots[None])[0]).astype(int)
+    return _nearest_inside(embedding, (int(point[0]), int(point[1])))
+
+
 def _distance(embedding: Embedding, strokes: NDArray[np.integer]) -> FloatImage:
     """Distance to the nearest stroke: 0 on it, 1 from a quarter of the grid."""
     shape = embedding.grid.shape
@@ -322,7 +365,7 @@ def _distance(embedding: Embedding, strokes: NDArray[np.integer]) -> FloatImage:
 
 def _nearest_inside(embedding: Embedding, point: tuple[int, int]) -> tuple[int, int]:
     """Return the pixel of the field of view that is nearest to a point."""
-    height, width = embedding.shape
+    height, width = embedding.field_of_view.shape
     y, x = min(max(point[0], 0), height - 1), min(max(point[1], 0), width - 1)
     if embedding.field_of_view[y, x]:
         return y, x

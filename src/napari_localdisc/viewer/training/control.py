@@ -341,7 +341,7 @@ class TrainingPreview:
             self._plane.expand(labels),
             Look(colours),
             self._plane.placement(image),
-            f"{image.name} in training",
+            lambda: f"{image.name} in training",
             {"training_step": step},
         )
 
