@@ -79,7 +79,8 @@ def assert_same(restored, controller):
         (restored.strokes.layer, controller.strokes.layer),
         (restored.prompts.similarity_layer, controller.prompts.similarity_layer),
     ):
-        np.testing.assert_array_equal(mine.data, its.data)
+        # Sums' last bits may depend on how many prompts are asked at once
+        np.testing.assert_allclose(mine.data, its.data, rtol=0, atol=1e-5)
         assert mine.name == its.name
         np.testing.assert_allclose(
             mine.data_to_world((7, 3)), its.data_to_world((7, 3))
