@@ -32,11 +32,6 @@ def complain(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
-def say(text: str) -> None:
-    """Print a result to standard output."""
-    typer.echo(text)
-
-
 def print_json(value: Any) -> None:
     """Print JSON to standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
