@@ -1,9 +1,9 @@
 """What commands say: results on standard output, trouble and progress on the other."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -47,17 +47,13 @@ def print_table(table: "Table") -> None:
     console.print(table)
 
 
-class Bar(Protocol):
-    """A progress bar over several things."""
-
-    def __call__(self, done: float, name: str = "") -> None:
-        """Show how many things are done, and which is being worked on."""
-        ...
-
-
 @contextmanager
-def progress_bar(total: int, what: str = "images") -> Iterator[Bar]:
-    """Show a progress bar on standard error while that is a terminal."""
+def progress_bar(total: int, what: str = "images") -> Iterator[Callable[..., None]]:
+    """Show a progress bar on standard error while that is a terminal.
+
+    What the block gets shows how many things are done and, if it is told, which is
+    being worked on.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -32,17 +32,11 @@ def training_progress() -> Iterator[dict[str, Any]]:
     A terminal gets bars; a file gets a line for each validation.  Images that are left
     out are named.  Of several processes the first speaks for all.
     """
-    with warnings.catch_warnings():
-        if not _speaks():
+    if not _speaks():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             yield {}
-            return
-        with _shown_progress() as callbacks:
-            yield callbacks
-
-
-@contextmanager
-def _shown_progress() -> Iterator[dict[str, Any]]:
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -57,7 +51,8 @@ def _shown_progress() -> Iterator[dict[str, Any]]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     shown = console.is_terminal
-    with Bars(*columns, console=console, disable=not shown) as bars:
+    all_bars = Bars(*columns, console=console, disable=not shown)
+    with warnings.catch_warnings(), all_bars as bars:
         reading = bars.add_task("reading images", total=1, note="")
         learning = bars.add_task("learning", total=1, start=False, note="")
 
