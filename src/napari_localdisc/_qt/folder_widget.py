@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 CLUSTERS, CONCEPT = "Clusters", "A concept from a file"
-_IMAGE, _STATE = 0, 1
 
 
 class FolderWidget(Docked):
@@ -85,15 +84,8 @@ class FolderWidget(Docked):
         )
         self.progress_row = ProgressRow(control, "Stop; Start goes on from there")
         self.table = OutcomeTable(control)
-        fields = form(
-            self.source,
-            self.output,
-            self.models,
-            find,
-            self.concept,
-            self.scheduler,
-            self.overwrite,
-        )
+        where, how = (self.source, self.output), (self.scheduler, self.overwrite)
+        fields = form(*where, self.models, find, self.concept, *how)
         layout = QVBoxLayout(self)
         layout.addWidget(fields.native)
         layout.addWidget(self.start_button)
@@ -128,10 +120,8 @@ class FolderWidget(Docked):
         if source and not out and Path(source).is_dir():
             out = str(Path(source) / "localdisc")
             self.output.line_edit.value = out
-        how = {
-            "overwrite": self.overwrite.value,
-            "scheduler": path_text(self.scheduler),
-        }
+        scheduler = path_text(self.scheduler)
+        how = {"overwrite": self.overwrite.value, "scheduler": scheduler}
         purpose = self.purposes.value
         if purpose == CLUSTERS:
             self.control.cluster(source, out, self.number.value, **how)
@@ -155,7 +145,6 @@ class OutcomeTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._labels: list[int] = []
-        self._rows: list[Row] = []
         self.cellDoubleClicked.connect(self._open)
         control.row_added.connect(self._add)
         follow(self._clear, control.cleared)
@@ -165,16 +154,13 @@ class OutcomeTable(QTableWidget):
         self.setColumnCount(2)
         self.setHorizontalHeaderLabels(["Image", ""])
         self._labels.clear()
-        self._rows.clear()
 
     def _add(self, row: Row) -> None:
         line = self.rowCount()
         self.insertRow(line)
-        self._rows.append(row)
-        for column, text, tooltip in (
-            (_IMAGE, row.image, str(row.outcome.task.source)),
-            (_STATE, row.outcome.state, row.outcome.reason),
-        ):
+        source, state = row.outcome.task.source, row.outcome.state
+        told = ((source.name, str(source)), (state, row.outcome.reason))
+        for column, (text, tooltip) in enumerate(told):
             cell = QTableWidgetItem(text)
             cell.setToolTip(tooltip)
             self.setItem(line, column, cell)
@@ -190,4 +176,4 @@ class OutcomeTable(QTableWidget):
             self.setItem(line, 2 + self._labels.index(area.label), cell)
 
     def _open(self, line: int, column: int) -> None:
-        self._control.open_row(self._rows[line])
+        self._control.open_row(self._control.rows[line])

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError, ModelError
 
-from .tasks import ATTEMPTS, Job, Outcome, Task, run_task
+from .tasks import ATTEMPTS, Job, Outcome, Outcomes, Task, run_task
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
 
-    from .run import Outcomes
 
 GPU = "GPU"
 """The resource that workers with a GPU name, one for each."""
@@ -53,7 +52,11 @@ def outcomes_on_cluster(tasks: Sequence[Task], job: Job, scheduler: str) -> Outc
     waiting: dict[Any, Task] = {}
     try:
         resources = gpu_resources(client, job.device)
-        waiting = submit([_absolute(task) for task in tasks], resources)
+        absolute = [  # workers have other current folders
+            Task(task.source.resolve(), tuple(path.resolve() for path in task.outputs))
+            for task in tasks
+        ]
+        waiting = submit(absolute, resources)
         while waiting:
             try:
                 future = ended.get(timeout=_POLL_SECONDS)
@@ -119,12 +122,6 @@ def _connect(scheduler: str) -> Any:
             f"No dask scheduler answers at {scheduler}: start one with 'dask "
             "scheduler', or leave --scheduler out to use this machine."
         ) from error
-
-
-def _absolute(task: Task) -> Task:
-    """Workers have other current folders."""
-    outputs = tuple(output.resolve() for output in task.outputs)
-    return replace(task, source=task.source.resolve(), outputs=outputs)
 
 
 def _outcome_of(future: Any, task: Task) -> Outcome:

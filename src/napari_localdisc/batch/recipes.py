@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from napari_localdisc.core.learning.concept import Concept
     from napari_localdisc.core.model.model import Model
     from napari_localdisc.core.work import Steps
-
-LabelClass = tuple[str, tuple[float, float, float, float]]
-"""Name, "" if it has none, and RGBA in [0, 1]."""
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +31,9 @@ class Recipe(ABC):
         Mirrored copies that are averaged.
     """
 
+    made: ClassVar[str]
+    """What it makes, as files say it."""
+
     flips: int = field(default=1, kw_only=True)
 
     @property
@@ -42,9 +42,9 @@ class Recipe(ABC):
         """What follows the image's name in the names of the files made of it."""
 
     @property
-    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What the result depends on beside image and model; JSON."""
+        return {"made": self.made, **asdict(self)}
 
     @abstractmethod
     def check(self, model: Model) -> None:
@@ -57,8 +57,8 @@ class Recipe(ABC):
         """Return one (H, W) array per ending."""
 
     @abstractmethod
-    def classes(self, model: Model) -> dict[int, LabelClass]:
-        """Say what the labels are called and which colours they have."""
+    def looks(self, model: Model) -> dict[str, Any]:
+        """Return ``names`` and ``colours`` of the labels, as `LabelMap` takes them."""
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
         """Label an image that is not whole in memory, block by block."""
@@ -80,6 +80,8 @@ class ClusterRecipe(Recipe):
         Of images that are read block by block; see `cluster_large`.
     """
 
+    made = "clusters"
+
     clusters: int = 8
     detail: float = field(default=1.0, kw_only=True)
 
@@ -87,16 +89,6 @@ class ClusterRecipe(Recipe):
     def endings(self) -> tuple[str, ...]:
         """One labels file."""
         return ("_clusters.tif",)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its own attributes."""
-        return {
-            "made": "clusters",
-            "clusters": self.clusters,
-            "flips": self.flips,
-            "detail": self.detail,
-        }
 
     def check(self, model: Model) -> None:
         """Raise where the model has fewer clusters."""
@@ -120,12 +112,12 @@ class ClusterRecipe(Recipe):
         paint = ClusterPaint.of(model, self.clusters)
         return paint_large(array, model, paint, target, self.detail)
 
-    def classes(self, model: Model) -> dict[int, LabelClass]:
+    def looks(self, model: Model) -> dict[str, Any]:
         """Return the colours that the clusters have in napari."""
         from napari_localdisc.core.embedding.clusters import cluster_colours
 
         rows = cluster_colours(model, self.clusters)[1:].tolist()
-        return {label: ("", tuple(row)) for label, row in enumerate(rows, 1)}
+        return {"names": {}, "colours": dict(enumerate(map(tuple, rows), 1))}
 
 
 @dataclass(frozen=True)
@@ -140,6 +132,8 @@ class StructureRecipe(Recipe):
         Probability from which a pixel belongs to the mask.
     """
 
+    made = "structure"
+
     structure: str
     threshold: float = 0.5
 
@@ -148,16 +142,6 @@ class StructureRecipe(Recipe):
         """A mask and a probability file."""
         name = plain_name(self.structure)
         return (f"_{name}.tif", f"_{name}_probability.tif")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its own attributes."""
-        return {
-            "made": "structure",
-            "structure": self.structure,
-            "threshold": self.threshold,
-            "flips": self.flips,
-        }
 
     def check(self, model: Model) -> None:
         """Raise where the model does not name the structure."""
@@ -182,14 +166,16 @@ class StructureRecipe(Recipe):
         paint = StructurePaint.of(model, self.structure, self.threshold)
         return paint_large(array, model, paint, target)
 
-    def classes(self, model: Model) -> dict[int, LabelClass]:
+    def looks(self, model: Model) -> dict[str, Any]:
         """Return the structure's name; it is label 1."""
-        return {1: (self.structure, (*STRUCTURE_RGB, 1.0))}
+        return {"names": {1: self.structure}, "colours": {1: (*STRUCTURE_RGB, 1.0)}}
 
 
 @dataclass(frozen=True)
 class ConceptRecipe(Recipe):
     """Find a concept: labels of its classes, 0 where it is not."""
+
+    made = "concept"
 
     concept: Concept
 
@@ -202,7 +188,7 @@ class ConceptRecipe(Recipe):
     def settings(self) -> dict[str, Any]:
         """What tells the concept from others."""
         return {
-            "made": "concept",
+            "made": self.made,
             "concept": self.concept.name,
             "concept_hash": self.concept.hash,
             "flips": self.flips,
@@ -221,10 +207,10 @@ class ConceptRecipe(Recipe):
         embedding = embed(image, model, flips=self.flips, progress=progress)
         return (self.concept.labels(embedding),)
 
-    def classes(self, model: Model) -> dict[int, LabelClass]:
+    def looks(self, model: Model) -> dict[str, Any]:
         """Return names and colours of the concept's classes."""
+        shown = [entry for entry in self.concept.classes if not entry.background]
         return {
-            entry.value: (entry.name, (*from_hex(entry.colour), 1.0))
-            for entry in self.concept.classes
-            if not entry.background
+            "names": {entry.value: entry.name for entry in shown if entry.name},
+            "colours": {e.value: (*from_hex(e.colour), 1.0) for e in shown},
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
@@ -19,12 +19,10 @@ from typing import TYPE_CHECKING
 from napari_localdisc.core.errors import Cancelled
 from napari_localdisc.core.work import reused_memory
 
-from .tasks import Job, Outcome, Task, run_task
+from .tasks import Job, Outcome, Outcomes, Task, run_task
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
-
-Outcomes = Generator[Outcome | None, None, None]
 
 _POLL_SECONDS = 0.2
 _LEFTOVER_SECONDS = 5.0

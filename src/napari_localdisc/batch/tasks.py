@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from napari_localdisc.core.errors import (
     LocalDiscError,
     ModelError,
 )
+from napari_localdisc.core.work import run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
 
@@ -135,6 +136,10 @@ class Outcome:
         }
 
 
+Outcomes = Generator[Outcome | None, None, None]
+"""One for each task as it ends; None where nothing ended for a while."""
+
+
 def count_states(outcomes: Iterable[Outcome]) -> str:
     """Say how many were written, skipped, …: in the order in which they came."""
     counts = Counter(outcome.state for outcome in outcomes)
@@ -164,10 +169,16 @@ def plan_tasks(
     FileError
         If two images would be written to one file, or a file is its own output.
     """
+    from napari_localdisc.core.image.files import is_large
+
     owners: dict[Path, Path] = {}
     tasks = []
     for source in sources:
-        outputs = _outputs(source, folder, endings)
+        if is_large(source):  # labels alone, as large
+            names = [f"{stem_of(source)}{Path(endings[0]).stem}{LARGE_ENDING}"]
+        else:
+            names = [f"{source.stem}{ending}" for ending in endings]
+        outputs = tuple(folder / name for name in names)
         for output in outputs:
             if output in owners:
                 raise FileError(
@@ -177,15 +188,6 @@ def plan_tasks(
             owners[output] = source
         tasks.append(Task(source, outputs))
     return tasks
-
-
-def _outputs(source: Path, folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
-    """Name what is made of an image; of a large one labels alone, as large, in zarr."""
-    from napari_localdisc.core.image.files import is_large
-
-    if not is_large(source):
-        return tuple(folder / f"{source.stem}{ending}" for ending in endings)
-    return (folder / f"{stem_of(source)}{Path(endings[0]).stem}{LARGE_ENDING}",)
 
 
 def stem_of(path: Path) -> str:
@@ -231,11 +233,8 @@ def run_task(
 
 def _try(task: Task, job: Job, model: Model, progress: Progress | None) -> Outcome:
     started = time.perf_counter()
-    made_by = {
-        **job.recipe.settings,
-        "model": model.card.name,
-        "model_hash": model.hash,
-    }
+    about_model = {"model": model.card.name, "model_hash": model.hash}
+    made_by = job.recipe.settings | about_model
     try:
         if not job.overwrite and _is_done(task, made_by):
             return Outcome(task, "skipped")
@@ -279,8 +278,9 @@ def _make_files(
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
         arrays = recipe.make(read_image(task.source), model, progress)
+        looks = recipe.looks(model)
         for output, array in zip(task.outputs, arrays, strict=True):
-            write_tiff(output, array, made_by, **_looks(recipe, model), image=image)
+            write_tiff(output, array, made_by, **looks, image=image)
         return
     if recipe.flips != 1:
         raise FileError(
@@ -289,18 +289,7 @@ def _make_files(
         )
     array, placement = open_large(task.source)
     about = {"placement": placement, "image": image, "made_by": made_by}
-    for done, total in label_file_steps(array, recipe, model, task.outputs[0], **about):
-        if progress is not None:
-            progress(done, total)
-
-
-def _looks(recipe: Recipe, model: Model) -> dict[str, Any]:
-    """Return the names and colours of a recipe's labels, as `LabelMap` takes them."""
-    classes = recipe.classes(model)
-    return {
-        "names": {value: name for value, (name, _) in classes.items() if name},
-        "colours": {value: colour for value, (_, colour) in classes.items()},
-    }
+    run(label_file_steps(array, recipe, model, task.outputs[0], **about), progress)
 
 
 def label_file_steps(
@@ -348,5 +337,5 @@ def label_file_steps(
         )
         yield from recipe.label_large(array, model, target)
         name = path.name.removesuffix(LARGE_ENDING)
-        about |= _looks(recipe, model)
+        about |= recipe.looks(model)
         ome_zarr.write(path, LabelMap(target, name=name, **about))

@@ -1,43 +1,38 @@
 """Commands that make files of images: one loop for all of them, and one report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import typer
 
-from .output import checking_arguments, complain, print_json, progress_bar, say
+from .output import checking_arguments, complain, print_json, progress_bar
 
 if TYPE_CHECKING:
     from napari_localdisc.batch.recipes import Recipe
     from napari_localdisc.batch.tasks import Outcome, Task
 
 
-def make_files(
-    images: list[str],
-    folder: Path,
-    recipe: "Recipe",
-    model_name: str,
-    device: str | None,
-    *,
-    overwrite: bool,
-    dry_run: bool,
-    as_json: bool,
-    scheduler: str | None = None,
-    workers: int | None = None,
-) -> None:
-    """Run a recipe over images, report each, and exit with 1 if one failed."""
+def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
+    """Run a recipe over a command's images, report each, and exit with 1 if one failed.
+
+    The command has the options ``images``, ``output``, ``device``, ``workers``,
+    ``scheduler``, ``overwrite``, ``dry_run`` and ``as_json``.
+    """
     from napari_localdisc.batch.run import run_tasks
     from napari_localdisc.batch.tasks import Job, count_states, plan_tasks
     from napari_localdisc.core.image.files import find_images
     from napari_localdisc.core.model.model import load_model
 
-    tasks = plan_tasks(find_images(images), folder, recipe.endings)
-    model = load_model(model_name, device)
+    given = SimpleNamespace(**ctx.params)
+    tasks = plan_tasks(find_images(given.images), given.output, recipe.endings)
+    model = load_model(model_name, given.device)
     with checking_arguments():
         recipe.check(model)
-    job = Job(recipe, model_name, model.hash, device, overwrite, dry_run)
+    job = Job(
+        recipe, model_name, model.hash, given.device, given.overwrite, given.dry_run
+    )
     outcomes: list[Outcome] = []
     with progress_bar(len(tasks)) as show:
 
@@ -49,21 +44,21 @@ def make_files(
             tasks,
             job,
             model=model,
-            scheduler=scheduler,
-            workers=workers,
+            scheduler=given.scheduler,
+            workers=given.workers,
             on_tile=on_tile,
         )
         with closing(work):
             for outcome in filter(None, work):
                 outcomes.append(outcome)
                 show(len(outcomes), outcome.task.source.name)
-                report(outcome, as_json)
+                report(outcome, given.as_json)
     order = {task.source.resolve(): place for place, task in enumerate(tasks)}
     outcomes.sort(key=lambda done: order[done.task.source.resolve()])
-    if as_json:
+    if given.as_json:
         print_json([outcome.to_dict() for outcome in outcomes])
     elif len(outcomes) > 1:
-        say(f"{len(outcomes)} images: {count_states(outcomes)}")
+        typer.echo(f"{len(outcomes)} images: {count_states(outcomes)}")
     exit_if_failed(outcomes)
 
 
@@ -74,10 +69,10 @@ def report(outcome: "Outcome", as_json: bool) -> None:
     elif not as_json:
         said = {"skipped": " (was done already)", "planned": " (would be written)"}
         files = ", ".join(str(path) for path in outcome.task.outputs)
-        say(f"{outcome.task.source} → {files}{said.get(outcome.state, '')}")
+        typer.echo(f"{outcome.task.source} → {files}{said.get(outcome.state, '')}")
 
 
-def exit_if_failed(outcomes: "Sequence[Outcome]") -> None:
+def exit_if_failed(outcomes: "Iterable[Outcome]") -> None:
     """End with 1 if something could not be done."""
     if any(outcome.state == "failed" for outcome in outcomes):
         raise typer.Exit(1)

@@ -1,9 +1,24 @@
 """Arguments and options that commands share, so that they mean the same everywhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def argument(metavar: str, text: str) -> Any:
+    """Return an argument as typer takes it; ``text`` is its help."""
+    return typer.Argument(metavar=metavar, help=text)
+
+
+def option(metavar: str | None, text: str, *names: str, **how: Any) -> Any:
+    """Return an option with a value, called after its parameter without ``names``."""
+    return typer.Option(*names, metavar=metavar, help=text, **how)
+
+
+def flag(name: str, text: str) -> Any:
+    """Return an option that is given or not."""
+    return typer.Option(name, metavar="", help=text)
 
 
 def _check_flips(flips: int) -> int:
@@ -14,90 +29,55 @@ def _check_flips(flips: int) -> int:
 
 Images = Annotated[
     list[str],
-    typer.Argument(
-        metavar="IMAGE…",
-        help="Image files, folders or quoted patterns such as 'scans/*.tif'.",
+    argument(
+        "IMAGE…", "Image files, folders or quoted patterns such as 'scans/*.tif'."
     ),
 ]
 OutputFolder = Annotated[
-    Path,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="DIR",
-        help="Folder for the results; made if need be.",
-    ),
+    Path, option("DIR", "Folder for the results; made if need be.", "-o", "--output")
 ]
 ModelName = Annotated[
-    str,
-    typer.Option(
-        "-m", "--model", metavar="MODEL", help="Name (see 'models') or file of a model."
-    ),
+    str, option("MODEL", "Name (see 'models') or file of a model.", "-m", "--model")
 ]
 Device = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Where to compute, for instance cpu or cuda; by default a GPU if there "
-        "is one.",
+    option(
+        "NAME",
+        "Where to compute, for instance cpu or cuda; by default a GPU if there is one.",
     ),
 ]
 Flips = Annotated[
     int,
-    typer.Option(
-        metavar="1|2|4",
-        callback=_check_flips,
-        help="Mirrored copies to average: better and slower.",
-    ),
-]
-NoCache = Annotated[
-    bool,
-    typer.Option(
-        "--no-cache",
-        metavar="",
-        help="Neither look for the image's embedding on disk nor keep it there.",
+    option(
+        "1|2|4", "Mirrored copies to average: better and slower.", callback=_check_flips
     ),
 ]
 Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", metavar="", help="Replace results that are there already."
-    ),
+    bool, flag("--overwrite", "Replace results that are there already.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", metavar="", help="Only say what would be written.")
-]
+DryRun = Annotated[bool, flag("--dry-run", "Only say what would be written.")]
 Scheduler = Annotated[
     str | None,
-    typer.Option(
-        metavar="ADDRESS|FILE",
-        help="Work on a dask cluster that is running: its scheduler's address or "
-        "scheduler file.  Every machine must see the same folders.",
+    option(
+        "ADDRESS|FILE",
+        "Work on a dask cluster that is running: its scheduler's address or scheduler "
+        "file.  Every machine must see the same folders.",
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Images at once on this machine; by default one a core.",
-    ),
+    option("N", "Images at once on this machine; by default one a core.", min=1),
 ]
-AsJson = Annotated[
-    bool,
-    typer.Option("--json", metavar="", help="Print JSON instead of text and tables."),
-]
+AsJson = Annotated[bool, flag("--json", "Print JSON instead of text and tables.")]
 NewModel = Annotated[
     Path,
-    typer.Option(
+    option(
+        "MODEL",
+        "The new model's file; what belongs to it lies beside it: card, log, pictures, "
+        "checkpoint.",
         "-o",
         "--output",
-        metavar="MODEL",
-        help="The new model's file; what belongs to it lies beside it: card, log, "
-        "pictures, checkpoint.",
     ),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", metavar="", help="Go on from the checkpoint.")
-]
-Seed = Annotated[int, typer.Option(metavar="N", help="Decides all chance.")]
+Resume = Annotated[bool, flag("--resume", "Go on from the checkpoint.")]
+Seed = Annotated[int, option("N", "Decides all chance.")]

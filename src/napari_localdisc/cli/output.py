@@ -1,9 +1,9 @@
 """What commands say: results on standard output, trouble and progress on the other."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -32,11 +32,6 @@ def complain(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
-def say(text: str) -> None:
-    """Print a result to standard output."""
-    typer.echo(text)
-
-
 def print_json(value: Any) -> None:
     """Print JSON to standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
@@ -52,17 +47,13 @@ def print_table(table: "Table") -> None:
     console.print(table)
 
 
-class Bar(Protocol):
-    """A progress bar over several things."""
-
-    def __call__(self, done: float, name: str = "") -> None:
-        """Show how many things are done, and which is being worked on."""
-        ...
-
-
 @contextmanager
-def progress_bar(total: int, what: str = "images") -> Iterator[Bar]:
-    """Show a progress bar on standard error while that is a terminal."""
+def progress_bar(total: int, what: str = "images") -> Iterator[Callable[..., None]]:
+    """Show a progress bar on standard error while that is a terminal.
+
+    What the block gets shows how many things are done and, if it is told, which is
+    being worked on.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

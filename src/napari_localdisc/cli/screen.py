@@ -67,14 +67,5 @@ def on_virtual_screen(
     screen = f"-screen 0 {width}x{height}x24 -nolisten tcp"
     # Qt may have been told to draw elsewhere
     qt = ("QT_QPA_PLATFORM=xcb", "XDG_SESSION_TYPE=x11")
-    return [
-        "env",
-        "-u",
-        "WAYLAND_DISPLAY",
-        *qt,
-        "xvfb-run",
-        "-a",
-        "-s",
-        screen,
-        *command,
-    ]
+    environ = ("env", "-u", "WAYLAND_DISPLAY", *qt)
+    return [*environ, "xvfb-run", "-a", "-s", screen, *command]

@@ -1,11 +1,17 @@
-"""What `train` and `adapt` share: progress while images are read and learnt from."""
+"""What the commands that train share: progress, and the new model's file."""
 
+import dataclasses
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from napari_localdisc.core.errors import FileError
+
+from .output import print_json
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
@@ -26,17 +32,11 @@ def training_progress() -> Iterator[dict[str, Any]]:
     A terminal gets bars; a file gets a line for each validation.  Images that are left
     out are named.  Of several processes the first speaks for all.
     """
-    with warnings.catch_warnings():
-        if not _speaks():
+    if not _speaks():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             yield {}
-            return
-        with _shown_progress() as callbacks:
-            yield callbacks
-
-
-@contextmanager
-def _shown_progress() -> Iterator[dict[str, Any]]:
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -51,7 +51,8 @@ def _shown_progress() -> Iterator[dict[str, Any]]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     shown = console.is_terminal
-    with Bars(*columns, console=console, disable=not shown) as bars:
+    all_bars = Bars(*columns, console=console, disable=not shown)
+    with warnings.catch_warnings(), all_bars as bars:
         reading = bars.add_task("reading images", total=1, note="")
         learning = bars.add_task("learning", total=1, start=False, note="")
 
@@ -70,35 +71,23 @@ def _shown_progress() -> Iterator[dict[str, Any]]:
         usual = warnings.showwarning
 
         def note(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
+            message: Any, category: type[Warning], *place: Any, **more: Any
         ) -> None:
             if category is UserWarning:
-                console.print(
-                    f"[bold yellow]note:[/] {escape(str(message))}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                said = f"[bold yellow]note:[/] {escape(str(message))}"
+                console.print(said, highlight=False, soft_wrap=True)
             else:
-                usual(message, category, filename, lineno, file, line)
+                usual(message, category, *place, **more)
 
         warnings.showwarning = note
         yield {"preparing": preparing, "progress": progress}
 
 
-def plan_model(
-    folder: Path, output: Path, replace: bool, dry_run: bool, as_json: bool
-) -> bool:
-    """Make sure that no model is replaced unasked; say what a dry run would write.
+def make_model(ctx: typer.Context, make: "Callable[[], Model]") -> None:
+    """Make a model, never replacing one unasked, and say where it went and what it is.
 
-    Returns
-    -------
-    bool
-        Whether to go on.
+    The command has the options ``folder``, ``output``, ``overwrite``, ``dry_run`` and
+    ``as_json``; with ``dry_run`` it is only said what would be written.
 
     Raises
     ------
@@ -106,40 +95,33 @@ def plan_model(
         If the model is there and neither replaced nor gone on with, or the folder
         holds no image.
     """
-    from napari_localdisc.core.errors import FileError
     from napari_localdisc.core.image.files import find_images
 
-    from .output import print_json, say
-
-    file = output.with_suffix(".safetensors")
-    if file.exists() and not replace:
+    given = ctx.params
+    file = given["output"].with_suffix(".safetensors")
+    if file.exists() and not (given["overwrite"] or given.get("resume")):
         raise FileError(
             f"{file} is there already: --overwrite replaces it, or give another name."
         )
-    if not dry_run:
-        return True
-    images = len(find_images([folder]))
-    if as_json:
-        print_json({"images": images, "file": str(file), "state": "planned"})
-    else:
-        say(f"{images} images in {folder} → {file} (would be written)")
-    return False
-
-
-def report_model(model: "Model", output: Path, as_json: bool) -> None:
-    """Say where a model went and what it is."""
+    if given["dry_run"]:
+        images = len(find_images([given["folder"]]))
+        if given["as_json"]:
+            print_json({"images": images, "file": str(file), "state": "planned"})
+        else:
+            where = f"{images} images in {given['folder']}"
+            typer.echo(f"{where} → {file} (would be written)")
+        return
+    model = make()
     if not _speaks():
         return
-    import dataclasses
-
-    from .output import print_json, say
-
-    file = str(output.with_suffix(".safetensors"))
-    if as_json:
-        about = {"file": file, "hash": model.hash}
-        print_json(about | dataclasses.asdict(model.card))
-        return
-    details = model.card.details
-    structures = ", ".join(model.card.structures) or "none"
-    say(f"{file}: {details.get('steps')} steps; structures: {structures}")
-    say(f"Use it with --model {file}; 'localdisc models {file}' shows its card.")
+    card = model.card
+    if given["as_json"]:
+        print_json({"file": str(file), "hash": model.hash} | dataclasses.asdict(card))
+    else:
+        structures = ", ".join(card.structures) or "none"
+        typer.echo(
+            f"{file}: {card.details.get('steps')} steps; structures: {structures}"
+        )
+        typer.echo(
+            f"Use it with --model {file}; 'localdisc models {file}' shows its card."
+        )

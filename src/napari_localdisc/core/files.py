@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from .errors import FileError
 
 
-@contextlib.contextmanager
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that is renamed to it on success."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

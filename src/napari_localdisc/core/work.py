@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .errors import Cancelled
 
@@ -70,45 +69,30 @@ def reused_memory() -> Iterator[None]:
     them out anew, page by page; where that is slow it is a fifth of the time of a
     training step.  Does nothing where the C library is not glibc.
     """
-    library = _glibc()
-    if library is None:
-        yield
-        return
-    _enter(library)
-    try:
-        yield
-    finally:
-        _leave(library)
-
-
-def _glibc() -> Any | None:
+    global _users  # the allocator is one for the whole process
     try:
         library = ctypes.CDLL(None)
-        return library if library.mallopt and library.malloc_trim else None
+        mallopt, trim = library.mallopt, library.malloc_trim
     except (AttributeError, OSError, TypeError):
-        return None
-
-
-def _enter(library: Any) -> None:
-    global _users  # the allocator is one for the whole process
+        yield
+        return
     with _lock:
         _users += 1
         if _users == 1:
-            library.mallopt(_MMAP_MAX, 0)
-            library.mallopt(_TRIM_THRESHOLD, _LARGEST)
+            mallopt(_MMAP_MAX, 0)
+            mallopt(_TRIM_THRESHOLD, _LARGEST)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                for parameter, value in _USUAL.items():
+                    mallopt(parameter, value)
+                trim(0)
 
 
-def _leave(library: Any) -> None:
-    global _users
-    with _lock:
-        _users -= 1
-        if _users == 0:
-            for parameter, value in _USUAL.items():
-                library.mallopt(parameter, value)
-            library.malloc_trim(0)
-
-
-@contextlib.contextmanager
+@contextmanager
 def without_collections() -> Iterator[None]:
     """Keep Python from looking for garbage among modules that are being imported.
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +23,19 @@ from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
 from .chosen import ModelChoice
 from .status import Status, working_on_folder
-from .work import Runner, Slot, SynchronousRunner, disconnect_all, raise_error
+from .work import (
+    Runner,
+    Slot,
+    SynchronousRunner,
+    disconnect_all,
+    raise_error,
+    reporting,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_localdisc.core.model.card import ModelFile
     from napari_localdisc.core.work import Steps
 
 TABLE = "areas.csv"
@@ -39,15 +44,7 @@ TABLE = "areas.csv"
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one image.
-
-    Attributes
-    ----------
-    outcome : Outcome
-        Its files, and the reason if there are none.
-    areas : tuple of ClassArea
-        Of its labels.
-    """
+    """What became of one image: its files, or why there are none, and their areas."""
 
     outcome: Outcome
     areas: tuple[ClassArea, ...] = ()
@@ -108,10 +105,8 @@ class FolderControl:
         """Choose a model, for instance a fine-tuned one."""
         if name == self.models.name:
             return
-        try:
+        with reporting(self._report):
             self.models.choose(name)
-        except LocalDiscError as error:
-            self._report(error)
         self.model_changed.emit()
 
     # Work
@@ -135,7 +130,13 @@ class FolderControl:
         if not str(concept).strip():
             self._report(FileError("Choose the concept's file first."))
             return
-        self.run(source, out, lambda: _concept_recipe(concept), **options)
+
+        def read() -> Recipe:
+            from napari_localdisc.core.learning.concept import load_concept
+
+            return ConceptRecipe(load_concept(concept))
+
+        self.run(source, out, read, **options)
 
     def run(
         self,
@@ -164,24 +165,52 @@ class FolderControl:
         """
         if self.work.is_busy:
             return
-        source, out, scheduler = (
-            str(source).strip(),
-            str(out).strip(),
-            scheduler.strip(),
-        )
+        source, scheduler = str(source).strip(), scheduler.strip()
+        folder = Path(str(out).strip())
         try:
-            _check(source, out, scheduler)
+            if not source:
+                raise FileError("Choose the folder of images first.")
+            if not str(out).strip():
+                raise FileError("Choose a folder for the results first.")
+            if scheduler:
+                from napari_localdisc.batch.dask_cluster import check_scheduler
+
+                check_scheduler(scheduler)
             file = self.models.file
         except LocalDiscError as error:
             self._report(error)
             return
+        arrived = self._arrived = deque()
+
+        def work() -> Steps[None]:
+            """Make the files of every image and measure them."""
+            yield 0, 0
+            from napari_localdisc.batch.run import run_tasks
+            from napari_localdisc.core.image.files import find_images
+            from napari_localdisc.core.model.model import load_model
+
+            what = recipe()
+            tasks = plan_tasks(find_images([source]), folder, what.endings)
+            yield 0, len(tasks)
+            model = load_model(file.path)
+            what.check(model)
+            # Other machines find it by its name
+            name = file.path.stem if scheduler else str(file.path)
+            job = Job(what, name, model.hash, overwrite=overwrite)
+            outcomes = run_tasks(
+                tasks, job, model=model, scheduler=scheduler, spare_cores=1
+            )
+            done = 0
+            with closing(outcomes):
+                for outcome in outcomes:
+                    if outcome is not None:
+                        done += 1
+                        arrived.append(_measured(outcome))
+                    yield done, len(tasks)
+
         self.rows.clear()
         self.cleared.emit()
-        self.table = Path(out) / TABLE
-        self._arrived = deque()
-        work = partial(
-            _work, self._arrived, source, Path(out), recipe, file, overwrite, scheduler
-        )
+        self.table = folder / TABLE
         self.status.say("Getting ready…")
         self.work.run(
             work,
@@ -206,13 +235,11 @@ class FolderControl:
             self.status.say(working_on_folder(done, total))
 
     def _on_end(self, result: None) -> None:
-        self._collect()
         self._save_table()
         said = count_states(row.outcome for row in self.rows)
         self.status.say(f"Done: {said}. Areas are in {self.table}.")
 
     def _on_error(self, error: Exception) -> None:
-        self._collect()
         self._save_table()
         self.status.say("Stopped by an error.")
         self._report(error)
@@ -230,13 +257,11 @@ class FolderControl:
             self.row_added.emit(row)
 
     def _save_table(self) -> None:
+        self._collect()
         areas = [area for row in self.rows for area in row.areas]
-        if self.table is None or not areas:
-            return
-        try:
-            write_areas(self.table, areas)
-        except FileError as error:
-            self._report(error)
+        if self.table is not None and areas:
+            with reporting(self._report):
+                write_areas(self.table, areas)
 
     # Results
 
@@ -249,73 +274,20 @@ class FolderControl:
         from napari_localdisc.layers.files import layer_data_of
 
         task = row.outcome.task
-        try:
+        layers: list[Layer] = []
+        with reporting(self._report):
             large = is_large(task.source)
             pixels = open_large(task.source)[0] if large else read_image(task.source)
             is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
-            layers: list[Layer] = [Image(pixels, name=task.source.stem, rgb=is_colour)]
-            if task.outputs[0].exists():
-                for labels in read_labels(task.outputs[0]):
-                    data, attributes, _ = layer_data_of(labels)
-                    attributes["opacity"] = 0.6
-                    layers.append(Labels(data, **attributes))
-        except LocalDiscError as error:
-            self._report(error)
-            return []
-        for layer in layers:
-            self.viewer.add_layer(layer)
-        return layers
-
-
-def _concept_recipe(path: str | Path) -> Recipe:
-    from napari_localdisc.core.learning.concept import load_concept
-
-    return ConceptRecipe(load_concept(path))
-
-
-def _check(source: str, out: str, scheduler: str) -> None:
-    """Raise a FileError for what can be seen without reading anything."""
-    if not source:
-        raise FileError("Choose the folder of images first.")
-    if not out:
-        raise FileError("Choose a folder for the results first.")
-    if scheduler:
-        from napari_localdisc.batch.dask_cluster import check_scheduler
-
-        check_scheduler(scheduler)
-
-
-def _work(
-    arrived: deque[Row],
-    source: str,
-    out: Path,
-    make_recipe: Callable[[], Recipe],
-    file: ModelFile,
-    overwrite: bool,
-    scheduler: str,
-) -> Steps[None]:
-    """Make the files of every image and measure them; images done, and in all."""
-    yield 0, 0
-    from napari_localdisc.batch.run import run_tasks
-    from napari_localdisc.core.image.files import find_images
-    from napari_localdisc.core.model.model import load_model
-
-    recipe = make_recipe()
-    tasks = plan_tasks(find_images([source]), out, recipe.endings)
-    yield 0, len(tasks)
-    model = load_model(file.path)
-    recipe.check(model)
-    # Other machines find it by its name
-    name = file.path.stem if scheduler else str(file.path)
-    job = Job(recipe, name, model.hash, overwrite=overwrite)
-    outcomes = run_tasks(tasks, job, model=model, scheduler=scheduler, spare_cores=1)
-    done = 0
-    with closing(outcomes):
-        for outcome in outcomes:
-            if outcome is not None:
-                done += 1
-                arrived.append(_measured(outcome))
-            yield done, len(tasks)
+            found = read_labels(task.outputs[0]) if task.outputs[0].exists() else []
+            layers.append(Image(pixels, name=task.source.stem, rgb=is_colour))
+            for labels in found:
+                data, attributes, _ = layer_data_of(labels)
+                layers.append(Labels(data, **{**attributes, "opacity": 0.6}))
+            for layer in layers:
+                self.viewer.add_layer(layer)
+            return layers
+        return []
 
 
 def _measured(outcome: Outcome) -> Row:

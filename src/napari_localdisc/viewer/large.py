@@ -165,9 +165,8 @@ def label_plane(
     yield 0, 0
     folder = Path(tempfile.mkdtemp(prefix="localdisc-labels-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    classes = recipe.classes(model)
-    names = {value: name for value, (name, _) in classes.items() if name}
-    colours = {value: colour for value, (_, colour) in classes.items()}
+    looks = recipe.looks(model)
+    names, colours = looks["names"], looks["colours"]
     metadata: dict[str, Any] = {"model": model.card.name, "model_hash": model.hash}
     if isinstance(recipe, StructureRecipe):
         metadata |= {"structure": wanted, "threshold": recipe.threshold}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
+
+from napari_localdisc.core.errors import LocalDiscError
 
 if TYPE_CHECKING:
     from napari_localdisc.core.work import Progress, Steps, T
@@ -174,6 +177,15 @@ def run_beside(
 
 def _ignore(anything: Any) -> None:
     """Take what nobody waits for."""
+
+
+@contextmanager
+def reporting(report: Callable[[Exception], None]) -> Iterator[None]:
+    """Report what the user can put right; let everything else through."""
+    try:
+        yield
+    except LocalDiscError as error:
+        report(error)
 
 
 def disconnect_all(*owners: object) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Annotations
-from napari_localdisc.core.errors import ImageError, LocalDiscError, ModelError
+from napari_localdisc.core.errors import ImageError, ModelError
 from napari_localdisc.layers.plane import Plane, displayed_plane
 
 from . import status
@@ -27,6 +27,7 @@ from .work import (
     SynchronousRunner,
     disconnect_all,
     raise_error,
+    reporting,
 )
 
 if TYPE_CHECKING:
@@ -134,13 +135,9 @@ class Workspace:
             self.models.choose(name)
         self.model_changed.emit()
 
-    @contextmanager
-    def reporting(self) -> Iterator[None]:
+    def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""
-        try:
-            yield
-        except LocalDiscError as error:
-            self.report(error)
+        return reporting(self.report)
 
     # Where
 

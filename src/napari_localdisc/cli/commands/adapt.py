@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.training import make_model, training_progress
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -15,19 +16,14 @@ localdisc segment scans/ --structure vessel --model mine.safetensors -o out/"""
 
 
 def adapt(
+    ctx: typer.Context,
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="Your images, without labels; one is enough.",
-            show_default=False,
-        ),
+        options.argument("FOLDER", "Your images, without labels; one is enough."),
     ],
     output: options.NewModel,
     model: options.ModelName = "fundus",
-    minutes: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Time to train.")
-    ] = 5.0,
+    minutes: Annotated[float, options.option("N", "Time to train.", min=0)] = 5.0,
     resume: options.Resume = False,
     device: options.Device = None,
     overwrite: options.Overwrite = False,
@@ -35,24 +31,19 @@ def adapt(
     as_json: options.AsJson = False,
 ) -> None:
     """Fit a model to your camera: train on, without labels, on your own images."""
-    from napari_localdisc.cli.training import (
-        plan_model,
-        report_model,
-        training_progress,
-    )
-    from napari_localdisc.core.model.model import load_model
+    from napari_localdisc.core.model.model import Model, load_model
     from napari_localdisc.core.training.adapt import adapt as run
 
-    if not plan_model(folder, output, overwrite or resume, dry_run, as_json):
-        return
-    with training_progress() as callbacks:
-        adapted = run(
-            load_model(model, "cpu"),
-            folder,
-            output,
-            minutes=minutes,
-            resume=resume,
-            device=device or "auto",
-            **callbacks,
-        )
-    report_model(adapted, output, as_json)
+    def make() -> Model:
+        with training_progress() as callbacks:
+            return run(
+                load_model(model, "cpu"),
+                folder,
+                output,
+                minutes=minutes,
+                resume=resume,
+                device=device or "auto",
+                **callbacks,
+            )
+
+    make_model(ctx, make)

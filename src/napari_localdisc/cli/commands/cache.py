@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.output import print_json
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -14,9 +15,7 @@ localdisc cache --clear"""
 
 
 def cache(
-    clear: Annotated[
-        bool, typer.Option("--clear", metavar="", help="Remove all embeddings.")
-    ] = False,
+    clear: Annotated[bool, options.flag("--clear", "Remove all embeddings.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Show where embeddings of images are kept and what they take, or clear them.
@@ -24,7 +23,6 @@ def cache(
     An image that was opened before, in napari or by 'similar', needs no new look by
     the network.  The folder is the user's cache folder, or what LOCALDISC_CACHE names.
     """
-    from napari_localdisc.cli.output import print_json, say
     from napari_localdisc.io.cache import EmbeddingCache
 
     kept = EmbeddingCache()
@@ -36,4 +34,4 @@ def cache(
         print_json({"folder": str(kept.folder), "bytes": taken, "freed": size - taken})
     else:
         done = "freed" if clear else "in"
-        say(f"{size / 1e6:.0f} MB {done} {kept.folder}")
+        typer.echo(f"{size / 1e6:.0f} MB {done} {kept.folder}")

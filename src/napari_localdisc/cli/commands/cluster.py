@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.folders import make_files
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -16,6 +17,7 @@ localdisc cluster scans/ -o out/ --scheduler tcp://node1:8786"""
 
 
 def cluster(
+    ctx: typer.Context,
     images: options.Images,
     output: options.OutputFolder,
     model: options.ModelName = "fundus",
@@ -25,10 +27,10 @@ def cluster(
     flips: options.Flips = 1,
     detail: Annotated[
         float,
-        typer.Option(
-            metavar="N",
-            help="For OME-Zarr and very large TIFF images: find structures 1/N as "
-            "large as the model does by itself.",
+        options.option(
+            "N",
+            "For OME-Zarr and very large TIFF images: find structures 1/N as large as "
+            "the model does by itself.",
         ),
     ] = 1.0,
     device: options.Device = None,
@@ -48,18 +50,5 @@ def cluster(
     those of a folder would push out the ones that you work with.
     """
     from napari_localdisc.batch.recipes import ClusterRecipe
-    from napari_localdisc.cli.folders import make_files
 
-    recipe = ClusterRecipe(clusters, flips=flips, detail=detail)
-    make_files(
-        images,
-        output,
-        recipe,
-        model,
-        device,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-        scheduler=scheduler,
-        workers=workers,
-    )
+    make_files(ctx, ClusterRecipe(clusters, flips=flips, detail=detail), model)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from napari_localdisc.cli.output import say
+from napari_localdisc.cli import options
 from napari_localdisc.cli.screen import has_screen, on_virtual_screen
 from napari_localdisc.core.errors import FileError, LocalDiscError
 
@@ -28,10 +28,10 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 def demo(
     screenshot: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a picture of the window instead of showing it; works without "
-            "a screen.",
+        options.option(
+            "FILE",
+            "Write a picture of the window instead of showing it; works without a "
+            "screen.",
         ),
     ] = None,
 ) -> None:
@@ -47,7 +47,7 @@ def demo(
     command = [sys.executable, "-m", "napari_localdisc._qt.demo"]
     if screenshot is not None:
         _draw(command, _picture_file(screenshot))
-        say(str(screenshot))
+        typer.echo(str(screenshot))
     elif has_screen():
         raise typer.Exit(subprocess.run(command, check=False).returncode)
     else:

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.output import (
+    checking_arguments,
+    complain,
+    print_json,
+    print_table,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from napari_localdisc.core.evaluation import Measure, Report
+    from napari_localdisc.core.evaluation import Measure
     from napari_localdisc.core.evaluation.measures import Rows
-    from napari_localdisc.core.model.model import Model
-    from napari_localdisc.io.labelled import LabelledImage
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -28,58 +33,49 @@ localdisc evaluate lesions --structure hard_exudate+soft_exudate --as 'bright le
 def evaluate(
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="NAME.ext with masks NAME_<structure>.png beside it and, optionally, "
-            "the field of view NAME_fov.png.",
+        options.argument(
+            "FOLDER",
+            "NAME.ext with masks NAME_<structure>.png beside it and, optionally, the "
+            "field of view NAME_fov.png.",
         ),
     ],
     structure: Annotated[
         str,
-        typer.Option(
+        options.option(
+            "NAME",
+            "Structure that the masks show; 'a+b' is the union of two masks.",
             "-s",
             "--structure",
-            metavar="NAME",
-            help="Structure that the masks show; 'a+b' is the union of two masks.",
         ),
     ],
     model: options.ModelName = "fundus",
     named: Annotated[
         str | None,
-        typer.Option(
+        options.option(
+            "NAME",
+            "The model's name for the structure, where it is another one.",
             "--as",
-            metavar="NAME",
-            help="The model's name for the structure, where it is another one.",
         ),
     ] = None,
     measures: Annotated[
         str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Of structure (Dice at 0.5, AUC), clicks (Dice after 1, 3, 5, 10 "
-            "clicks), clusters (best of n) and baselines (the same for what there is "
-            "without this); by default all.",
+        options.option(
+            "LIST",
+            "Of structure (Dice at 0.5, AUC), clicks (Dice after 1, 3, 5, 10 clicks), "
+            "clusters (best of n) and baselines (the same for what there is without "
+            "this); by default all.",
         ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Only N images, spread evenly over the folder.",
-        ),
+        options.option("N", "Only N images, spread evenly over the folder.", min=1),
     ] = None,
     flips: options.Flips = 1,
     device: options.Device = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure a model on images with masks, beside what there is without it."""
-    from napari_localdisc.cli.output import (
-        checking_arguments,
-        complain,
-        print_json,
-        progress_bar,
-    )
+    from napari_localdisc.core.evaluation import MEASURES
     from napari_localdisc.core.evaluation import evaluate as measure
     from napari_localdisc.core.evaluation.evaluate import NAMES
     from napari_localdisc.core.model.model import load_model
@@ -88,7 +84,8 @@ def evaluate(
     images = labelled_images(folder)
     chosen = with_structure(images, structure, folder)
     without = len(images) - len(chosen)
-    chosen = _spread(chosen, limit)
+    if limit is not None and limit < len(chosen):
+        chosen = [chosen[index * len(chosen) // limit] for index in range(limit)]
     loaded = load_model(model, device)
     given = [part.strip() for part in (measures or "").split(",")]
     wanted = [part for part in given if part] if measures else NAMES
@@ -115,30 +112,15 @@ def evaluate(
         }
         print_json(about | report.to_dict())
     else:
-        _print(report, folder, structure, loaded, without)
+        said = f"{structure} in {folder}: {len(report.results)} images"
+        if without:
+            said += f", {without} more without a mask of it"
+        typer.echo(f"{said}; model {loaded.card.name} ({loaded.hash})")
+        for name, rows in report.tables.items():
+            if rows:
+                print_table(_table(MEASURES[name], rows))
     if report.failures:
         raise typer.Exit(1)
-
-
-def _spread(images: "list[LabelledImage]", limit: int | None) -> "list[LabelledImage]":
-    if limit is None or limit >= len(images):
-        return images
-    return [images[index * len(images) // limit] for index in range(limit)]
-
-
-def _print(
-    report: "Report", folder: Path, structure: str, model: "Model", without: int
-) -> None:
-    from napari_localdisc.cli.output import print_table, say
-    from napari_localdisc.core.evaluation import MEASURES
-
-    said = f"{structure} in {folder}: {len(report.results)} images"
-    if without:
-        said += f", {without} more without a mask of it"
-    say(f"{said}; model {model.card.name} ({model.hash})")
-    for name, rows in report.tables.items():
-        if rows:
-            print_table(_table(MEASURES[name], rows))
 
 
 def _table(measure: "Measure", rows: "Rows") -> "Table":

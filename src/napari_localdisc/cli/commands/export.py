@@ -1,15 +1,19 @@
 """`localdisc export`."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.folders import exit_if_failed, report
+from napari_localdisc.cli.output import WrongUse, print_json, progress_bar
+from napari_localdisc.core.errors import FileError, LocalDiscError
 
 if TYPE_CHECKING:
-    from napari_localdisc.batch.tasks import Outcome
-    from napari_localdisc.io.labels import Colour
+    from napari_localdisc.batch.tasks import Outcome, State
+    from napari_localdisc.io.labels import Colour, LabelMap
+    from napari_localdisc.io.labels.formats import Format
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -25,51 +29,48 @@ localdisc export out/ -o zarr/ --format ome-zarr --colour '1=#ff8800'"""
 def export(
     labels: Annotated[
         list[str],
-        typer.Argument(
-            metavar="LABELS…",
-            help="Labels as PNG, TIFF, OME-Zarr or COCO JSON; folders; patterns.",
+        options.argument(
+            "LABELS…", "Labels as PNG, TIFF, OME-Zarr or COCO JSON; folders; patterns."
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option(
+        options.option(
+            "DIR|FILE",
+            "Folder for a file per image, or one .json file for all (COCO).",
             "-o",
             "--output",
-            metavar="DIR|FILE",
-            help="Folder for a file per image, or one .json file for all (COCO).",
         ),
     ],
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="png, tiff, ome-tiff, ome-zarr, coco, or masks (a PNG per class); by "
+        options.option(
+            "NAME",
+            "png, tiff, ome-tiff, ome-zarr, coco, or masks (a PNG per class); by "
             "default what the output's ending says, else png.",
+            "--format",
         ),
     ] = None,
     names: Annotated[
         list[str] | None,
-        typer.Option(
-            "--name",
-            metavar="LABEL=NAME",
-            help="Call a label so; may be given several times.",
+        options.option(
+            "LABEL=NAME", "Call a label so; may be given several times.", "--name"
         ),
     ] = None,
     colours: Annotated[
         list[str] | None,
-        typer.Option(
+        options.option(
+            "LABEL=#RRGGBB",
+            "Give a label this colour; may be given several times.",
             "--colour",
-            metavar="LABEL=#RRGGBB",
-            help="Give a label this colour; may be given several times.",
         ),
     ] = None,
     segmentation: Annotated[
         str,
-        typer.Option(
-            metavar="auto|polygon|rle",
-            help="For COCO: polygons, with run lengths for regions with holes (auto), "
-            "or only one of them.",
+        options.option(
+            "auto|polygon|rle",
+            "For COCO: polygons, with run lengths for regions with holes (auto), or "
+            "only one of them.",
         ),
     ] = "auto",
     overwrite: options.Overwrite = False,
@@ -77,45 +78,103 @@ def export(
     as_json: options.AsJson = False,
 ) -> None:
     """Write labels in the formats of other programs; values stay as they are."""
-    from napari_localdisc.cli.exporting import Exporter
-    from napari_localdisc.cli.folders import exit_if_failed, report
-    from napari_localdisc.cli.output import (
-        checking_arguments,
-        print_json,
-        progress_bar,
-    )
-    from napari_localdisc.io.labels import find_labels
+    from napari_localdisc.batch.tasks import Outcome, Task
+    from napari_localdisc.io.labels import FORMATS, find_labels, read_labels, write_coco
 
-    with checking_arguments():
-        exporter = Exporter(
-            output,
-            form or "",
-            _pairs(names or [], "--name"),
-            {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()},
-            segmentation,
-            overwrite,
-            dry_run,
-        )
+    called = _pairs(names or [], "--name")
+    looks = {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()}
+    one_file = output.suffix.lower() == ".json"
+    key = form or ("coco" if one_file else "png")
+    if key not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise WrongUse(f"There is no format {key!r}; there are {known}.")
+    if one_file and key != "coco":
+        raise WrongUse(f"{output} is for COCO; give a folder for {key}.")
+    if segmentation not in ("auto", "polygon", "rle"):
+        raise WrongUse(f"--segmentation is auto, polygon or rle, not {segmentation}.")
     sources = find_labels(labels)
+    if one_file and output.exists() and not (overwrite or dry_run):
+        raise FileError(f"{output} is there already; --overwrite replaces it.")
+    chosen = FORMATS[key]
+    if key == "coco":
+        chosen = replace(
+            chosen, write=lambda path, found: write_coco(path, [found], segmentation)
+        )
+    images: list[LabelMap] = []
+
+    def convert(source: Path) -> Iterator[Outcome]:
+        maps = [
+            replace(
+                found,
+                names={**found.names, **called},
+                colours={**found.colours, **looks},
+            )
+            for found in read_labels(source)
+        ]
+        if not one_file:
+            for found in maps:
+                yield _write(source, found, chosen, output, overwrite, dry_run)
+            return
+        for found in maps:
+            chosen.check(found)
+        images.extend(replace(m, image=m.image or source.name) for m in maps)
+        state: State = "planned" if dry_run else "written"
+        yield Outcome(Task(source, (output,)), state)
+
+    outcomes: list[Outcome] = []
     with progress_bar(len(sources), "files") as show:
-        outcomes = exporter.run(sources, show)
+        for index, source in enumerate(sources):
+            show(index, source.name)
+            try:
+                outcomes.extend(convert(source))
+            except LocalDiscError as error:
+                outcomes.append(Outcome.failed(Task(source, ()), str(error)))
+        if images and not dry_run:
+            write_coco(output, images, segmentation)
     for outcome in outcomes:
         report(outcome, as_json)
     if as_json:
-        print_json([_row(outcome) for outcome in outcomes])
+        rows = [outcome.to_dict() for outcome in outcomes]
+        kept = ("outputs", "state", "reason")
+        print_json(
+            [{"labels": row["image"]} | {key: row[key] for key in kept} for row in rows]
+        )
     exit_if_failed(outcomes)
 
 
-def _row(outcome: "Outcome") -> dict[str, Any]:
-    known = outcome.to_dict()
-    return {"labels": known["image"]} | {
-        key: known[key] for key in ("outputs", "state", "reason")
-    }
+def _write(
+    source: Path,
+    labels: "LabelMap",
+    form: "Format",
+    folder: Path,
+    overwrite: bool,
+    dry_run: bool,
+) -> "Outcome":
+    from napari_localdisc.batch.tasks import Outcome, Task, stem_of
+
+    form.check(labels)
+    stem = Path(labels.image).stem if source.suffix == ".json" else stem_of(source)
+    target = folder / f"{stem}{form.endings[0]}"
+    targets = form.targets(target, labels)
+    task = Task(source, tuple(targets))
+    there = [path for path in targets if path.exists()]
+    if source.resolve() in {path.resolve() for path in there}:
+        raise FileError(f"{source} would replace itself: choose another folder.")
+    if there and not overwrite:
+        for path in there:
+            if path.stat().st_mtime < source.stat().st_mtime:
+                raise FileError(
+                    f"{path} is there already and older than {source}: "
+                    "--overwrite replaces it."
+                )
+        if len(there) == len(targets):
+            return Outcome(task, "skipped")
+    if dry_run:
+        return Outcome(task, "planned")
+    return Outcome(Task(source, tuple(form.write(target, labels))), "written")
 
 
 def _pairs(given: list[str], option: str) -> dict[int, str]:
-    from napari_localdisc.cli.output import WrongUse
-
     pairs = {}
     for text in given:
         value, _, said = text.partition("=")
@@ -129,7 +188,6 @@ def _pairs(given: list[str], option: str) -> dict[int, str]:
 
 
 def _rgba(text: str) -> "Colour":
-    from napari_localdisc.cli.output import WrongUse
     from napari_localdisc.core.colours import from_hex
 
     digits = text.lstrip("#")[:7]  # seven are as wrong as more

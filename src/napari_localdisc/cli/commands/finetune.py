@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.output import progress_bar
+from napari_localdisc.cli.training import make_model
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -15,40 +17,25 @@ localdisc segment scans/ --structure vessel --model vessels.safetensors -o out/"
 
 
 def finetune(
+    ctx: typer.Context,
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="NAME.ext with masks NAME_<structure>.png beside it.",
-            show_default=False,
+        options.argument(
+            "FOLDER", "NAME.ext with masks NAME_<structure>.png beside it."
         ),
     ],
     structure: Annotated[
         str,
-        typer.Option(
-            "-s",
-            "--structure",
-            metavar="NAME",
-            help="Structure that the masks show.",
-            show_default=False,
-        ),
+        options.option("NAME", "Structure that the masks show.", "-s", "--structure"),
     ],
     output: options.NewModel,
     model: options.ModelName = "fundus",
-    steps: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Optimisation steps.")
-    ] = 300,
+    steps: Annotated[int, options.option("N", "Optimisation steps.", min=2)] = 300,
     limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Use only the first N images.", show_default=False
-        ),
+        int | None, options.option("N", "Use only the first N images.", min=1)
     ] = None,
     from_scratch: Annotated[
-        bool,
-        typer.Option(
-            "--from-scratch", metavar="", help="Random weights, for comparison."
-        ),
+        bool, options.flag("--from-scratch", "Random weights, for comparison.")
     ] = False,
     seed: options.Seed = 0,
     device: options.Device = None,
@@ -59,28 +46,26 @@ def finetune(
     """Train a segmentation from a few images with masks, starting from a model."""
     import torch
 
-    from napari_localdisc.cli.output import progress_bar
-    from napari_localdisc.cli.training import plan_model, report_model
-    from napari_localdisc.core.model.model import load_model
+    from napari_localdisc.core.model.model import Model, load_model
     from napari_localdisc.core.training.finetune import FinetuneSettings
     from napari_localdisc.core.training.finetune import finetune as run
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
-    if not plan_model(folder, output, overwrite, dry_run, as_json):
-        return
-    chosen = with_structure(labelled_images(folder), structure, folder)[:limit]
-    cases = [image.case(structure) for image in chosen]
-    with progress_bar(steps, "steps") as show:
-        tuned = run(
-            load_model(model, "cpu"),
-            [case.image for case in cases],
-            [case.reference for case in cases],
-            structure,
-            output,
-            settings=FinetuneSettings(
-                steps=steps, from_scratch=from_scratch, seed=seed
-            ),
-            device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-            progress=lambda step, _, loss: show(step, f"Dice loss {loss:.3f}"),
-        )
-    report_model(tuned, output, as_json)
+    def make() -> Model:
+        chosen = with_structure(labelled_images(folder), structure, folder)[:limit]
+        cases = [image.case(structure) for image in chosen]
+        with progress_bar(steps, "steps") as show:
+            return run(
+                load_model(model, "cpu"),
+                [case.image for case in cases],
+                [case.reference for case in cases],
+                structure,
+                output,
+                settings=FinetuneSettings(
+                    steps=steps, from_scratch=from_scratch, seed=seed
+                ),
+                device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+                progress=lambda step, _, loss: show(step, f"Dice loss {loss:.3f}"),
+            )
+
+    make_model(ctx, make)

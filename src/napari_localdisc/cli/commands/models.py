@@ -1,11 +1,13 @@
 """`localdisc models`."""
 
-from pathlib import Path
+import dataclasses
 from typing import Annotated, Any
 
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.output import complain, print_json, print_table
+from napari_localdisc.core.errors import ModelError
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -17,9 +19,8 @@ localdisc models fundus"""
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[MODEL]",
-            help="Show this model's card: data, licence, training, quality.",
+        options.argument(
+            "[MODEL]", "Show this model's card: data, licence, training, quality."
         ),
     ] = None,
     as_json: options.AsJson = False,
@@ -31,59 +32,37 @@ def models(
     """
     if name is None:
         _list(as_json)
-    else:
-        _show(name, as_json)
-
-
-def _show(name: str, as_json: bool) -> None:
-    import dataclasses
-
-    from napari_localdisc.cli.output import print_json, say
+        return
     from napari_localdisc.core.model.model import load_model
 
     model = load_model(name, "cpu")
     if as_json:
         print_json(dataclasses.asdict(model.card) | {"hash": model.hash})
     else:
-        say(str(model))
+        typer.echo(str(model))
 
 
 def _list(as_json: bool) -> None:
     from rich.table import Table
 
-    from napari_localdisc.cli.output import complain, print_json, print_table
-    from napari_localdisc.core.errors import ModelError
-    from napari_localdisc.core.model.card import list_models
+    from napari_localdisc.core.model.card import list_models, read_card
 
+    files = list_models()
     rows: list[dict[str, Any]] = []
-    failed = False
-    for name, path in list_models().items():
+    table = Table("model", "images", "clusters", "structures", "file")
+    for name, path in files.items():
         try:
-            rows.append(_row(name, path))
+            card = read_card(path)
         except ModelError as error:
             complain(str(error))
-            failed = True
+            continue
+        row = {"name": name, "modality": card.modality, "clusters": card.clusters}
+        rows.append(row | {"structures": list(card.structures), "file": str(path)})
+        structures = ", ".join(card.structures) or "–"
+        table.add_row(*map(str, row.values()), structures, str(path))
     if as_json:
         print_json(rows)
     else:
-        table = Table("model", "images", "clusters", "structures", "file", title=None)
-        for row in rows:
-            structures = ", ".join(row["structures"]) or "–"
-            cells = [row["name"], row["modality"], str(row["clusters"]), structures]
-            table.add_row(*cells, row["file"])
         print_table(table)
-    if failed:
+    if len(rows) < len(files):
         raise typer.Exit(1)
-
-
-def _row(name: str, path: Path) -> dict[str, Any]:
-    from napari_localdisc.core.model.card import read_card
-
-    card = read_card(path)
-    return {
-        "name": name,
-        "modality": card.modality,
-        "clusters": card.clusters,
-        "structures": list(card.structures),
-        "file": str(path),
-    }

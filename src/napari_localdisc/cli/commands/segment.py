@@ -1,14 +1,13 @@
 """`localdisc segment`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from napari_localdisc.cli import options
-
-if TYPE_CHECKING:
-    from napari_localdisc.batch.recipes import Recipe
+from napari_localdisc.cli.folders import make_files
+from napari_localdisc.cli.output import WrongUse
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -20,43 +19,45 @@ localdisc segment scans/ --concept lesion.concept.safetensors -o out/"""
 
 
 def segment(
+    ctx: typer.Context,
     images: options.Images,
     output: options.OutputFolder,
     structure: Annotated[
         str | None,
-        typer.Option(
+        options.option(
+            "NAME",
+            "A structure that the model's card names (see 'models').",
             "-s",
             "--structure",
-            metavar="NAME",
-            help="A structure that the model's card names (see 'models').",
         ),
     ] = None,
     concept: Annotated[
         Path | None,
-        typer.Option(
+        options.option(
+            "FILE",
+            "What was saved as a concept, in napari or by Concept.save.",
             "-c",
             "--concept",
-            metavar="FILE",
-            help="What was saved as a concept, in napari or by Concept.save.",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
+        options.option(
+            "MODEL",
+            "Name (see 'models') or file of a model; by default the concept's own, or "
+            "fundus.",
             "-m",
             "--model",
-            metavar="MODEL",
-            help="Name (see 'models') or file of a model; by default the concept's "
-            "own, or fundus.",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
+        options.option(
+            None,
+            "Probability of the structure (by default 0.5) or similarity to the "
+            "concept (by default its own) from which a pixel is in the mask.",
             min=0,
             max=1,
-            help="Probability of the structure (by default 0.5) or similarity to the "
-            "concept (by default its own) from which a pixel is in the mask.",
         ),
     ] = None,
     flips: options.Flips = 1,
@@ -78,50 +79,32 @@ def segment(
     and those that a concept needs would, for a folder, push out the ones that you work
     with.
     """
-    from napari_localdisc.cli.folders import make_files
-    from napari_localdisc.cli.output import WrongUse
+    from napari_localdisc.batch.recipes import ConceptRecipe, Recipe, StructureRecipe
 
-    if (structure is None) == (concept is None):
-        raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")
-    if concept is not None:
-        recipe, model = _concept_recipe(concept, model, threshold, flips)
-    else:
+    recipe: Recipe
+    if structure is not None and concept is None:
         model = model or "fundus"
-        recipe = _structure_recipe(str(structure), model, threshold, flips)
-    make_files(
-        images,
-        output,
-        recipe,
-        model,
-        device,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        as_json=as_json,
-        scheduler=scheduler,
-        workers=workers,
-    )
+        name = _name_in_card(model, structure)
+        recipe = StructureRecipe(
+            name, 0.5 if threshold is None else threshold, flips=flips
+        )
+    elif concept is not None and structure is None:
+        from napari_localdisc.core.learning.concept import load_concept
+
+        learned = load_concept(concept)
+        if threshold is not None:
+            learned = learned.with_threshold(threshold)
+        recipe = ConceptRecipe(learned, flips=flips)
+        model = model or learned.model_name
+    else:
+        raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")
+    make_files(ctx, recipe, model)
 
 
-def _structure_recipe(
-    structure: str, model: str, threshold: float | None, flips: int
-) -> "Recipe":
-    from napari_localdisc.batch.recipes import StructureRecipe
+def _name_in_card(model: str, structure: str) -> str:
     from napari_localdisc.core.model.card import list_models, read_card
     from napari_localdisc.core.names import find_name
 
     file = list_models().get(model, Path(model))
     known = read_card(file).structures if file.is_file() else ()
-    name = find_name(known, structure) or structure
-    return StructureRecipe(name, 0.5 if threshold is None else threshold, flips=flips)
-
-
-def _concept_recipe(
-    path: Path, model: str | None, threshold: float | None, flips: int
-) -> "tuple[Recipe, str]":
-    from napari_localdisc.batch.recipes import ConceptRecipe
-    from napari_localdisc.core.learning.concept import load_concept
-
-    concept = load_concept(path)
-    if threshold is not None:
-        concept = concept.with_threshold(threshold)
-    return ConceptRecipe(concept, flips=flips), model or concept.model_name
+    return find_name(known, structure) or structure

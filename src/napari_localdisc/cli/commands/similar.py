@@ -1,15 +1,17 @@
 """`localdisc similar`."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.output import WrongUse, complain, print_json
+from napari_localdisc.core.errors import FileError
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -21,96 +23,102 @@ localdisc similar retina.jpg --at 640,216 -o map.tif --mask disc.tif --connected
 
 
 def similar(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.")],
+    image: Annotated[Path, options.argument("IMAGE", "Image file.")],
     at: Annotated[
         list[str],
-        typer.Option(
-            "--at",
-            metavar="Y,X",
-            help="Row and column, in the image's pixels, of what to look for; may be "
-            "given several times.",
+        options.option(
+            "Y,X",
+            "Row and column, in the image's pixels, of what to look for; may be given "
+            "several times.",
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FILE", help="TIFF file."),
-    ],
+    output: Annotated[Path, options.option("FILE", "TIFF file.", "-o", "--output")],
     unlike: Annotated[
         list[str] | None,
-        typer.Option(
+        options.option(
+            "Y,X",
+            "Row and column of what it is not; may be given several times.",
             "--not",
-            metavar="Y,X",
-            help="Row and column of what it is not; may be given several times.",
         ),
     ] = None,
     mask: Annotated[
-        Path | None,
-        typer.Option(
-            "--mask",
-            metavar="FILE",
-            help="Also write the mask (0 and 1).",
-        ),
+        Path | None, options.option("FILE", "Also write the mask (0 and 1).")
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
+        options.option(
+            None,
+            "Similarity from which a pixel is in the mask; by default it is chosen "
+            "automatically.",
             min=0,
             max=1,
-            help="Similarity from which a pixel is in the mask; by default it is "
-            "chosen automatically.",
         ),
     ] = None,
     connected: Annotated[
-        bool,
-        typer.Option(
-            "--connected", metavar="", help="Mask only what is connected to a point."
-        ),
+        bool, options.flag("--connected", "Mask only what is connected to a point.")
     ] = False,
     smooth: Annotated[
-        bool, typer.Option("--smooth", metavar="", help="Round the mask's outline.")
+        bool, options.flag("--smooth", "Round the mask's outline.")
     ] = False,
     minimum_size: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="PIXELS",
-            help="Leave smaller pieces out of the mask.",
-        ),
+        int, options.option("PIXELS", "Leave smaller pieces out of the mask.", min=0)
     ] = 0,
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
     device: options.Device = None,
-    no_cache: options.NoCache = False,
+    no_cache: Annotated[
+        bool,
+        options.flag(
+            "--no-cache",
+            "Neither look for the image's embedding on disk nor keep it there.",
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
-    from napari_localdisc.cli.output import WrongUse, print_json, say
     from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
+    from napari_localdisc.io.labels.tiff import ENDINGS, write_tiff
 
     shape = MaskOptions(threshold, connected, smooth, minimum_size)
     if mask is None and shape != MaskOptions():
         raise WrongUse("What shapes the mask needs a file for it: --mask FILE.")
     prompts = Prompts(_points(at, "--at"), _points(unlike or [], "--not"))
     targets = [path for path in (output, mask) if path is not None]
-    _check_targets(targets, overwrite)
+    for path in targets:
+        if path.suffix.lower() not in ENDINGS:
+            raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
+        if path.exists() and not overwrite:
+            raise FileError(f"{path} is there already; --overwrite replaces it.")
+    if output == mask:
+        raise FileError(f"{output} cannot hold the similarity and the mask.")
     if not dry_run:
         embedding = _embed(image, model, flips, device, no_cache)
-        _write(embedding, prompts, shape, targets, flips)
+        reading = embedding.read(prompts, shape)
+        made_by = {
+            "made": "similarity",
+            "at": prompts.positive,
+            "not": prompts.negative,
+            "flips": flips,
+            "model": embedding.card.name,
+            "model_hash": embedding.model_hash,
+        }
+        write_tiff(output, reading.map, made_by)
+        if mask is not None:
+            write_tiff(mask, reading.mask, made_by | dataclasses.asdict(shape))
+    files = [str(path) for path in targets]
     if as_json:
         state = "planned" if dry_run else "written"
-        files = [str(path) for path in targets]
         print_json([{"image": str(image), "outputs": files, "state": state}])
     else:
         ending = " (would be written)" if dry_run else ""
-        say(f"{image} → {', '.join(str(path) for path in targets)}{ending}")
+        typer.echo(f"{image} → {', '.join(files)}{ending}")
 
 
 def _embed(
     image: Path, model_name: str, flips: int, device: str | None, no_cache: bool
 ) -> "Embedding":
-    from napari_localdisc.cli.output import complain
     from napari_localdisc.core.embedding.embed import embed
     from napari_localdisc.core.image.files import check_fits, read_image
     from napari_localdisc.core.model.model import load_model
@@ -126,55 +134,15 @@ def _embed(
     )
 
 
-def _write(
-    embedding: "Embedding",
-    prompts: "Prompts",
-    shape: "MaskOptions",
-    targets: list[Path],
-    flips: int,
-) -> None:
-    import dataclasses
-
-    from napari_localdisc.io.labels.tiff import write_tiff
-
-    made_by = {
-        "made": "similarity",
-        "at": prompts.positive,
-        "not": prompts.negative,
-        "flips": flips,
-        "model": embedding.card.name,
-        "model_hash": embedding.model_hash,
-    }
-    reading = embedding.read(prompts, shape)
-    write_tiff(targets[0], reading.map, made_by)
-    for path in targets[1:]:
-        write_tiff(path, reading.mask, {**made_by, **dataclasses.asdict(shape)})
-
-
 def _points(given: list[str], option: str) -> list[tuple[float, float]]:
-    from napari_localdisc.core.errors import PromptError
-
     points = []
     for text in given:
         try:
             row, column = (float(part) for part in text.split(","))
         except ValueError:
-            raise PromptError(
+            raise WrongUse(
                 f"{option} takes a row and a column, for instance {option} 700,350, "
                 f"not {text!r}."
             ) from None
         points.append((row, column))
     return points
-
-
-def _check_targets(targets: list[Path], overwrite: bool) -> None:
-    from napari_localdisc.core.errors import FileError
-    from napari_localdisc.io.labels.tiff import ENDINGS
-
-    for path in targets:
-        if path.suffix.lower() not in ENDINGS:
-            raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
-        if path.exists() and not overwrite:
-            raise FileError(f"{path} is there already; --overwrite replaces it.")
-    if len(set(targets)) < len(targets):
-        raise FileError(f"{targets[0]} cannot hold the similarity and the mask.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_localdisc.cli import options
+from napari_localdisc.cli.output import checking_arguments
+from napari_localdisc.cli.training import make_model, training_progress
 from napari_localdisc.core.priors import PRIORS
 
 if TYPE_CHECKING:
@@ -23,100 +25,71 @@ localdisc train scans/ -o mine.safetensors --minutes 60 --resume"""
 
 
 def train(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="Images of any size.", show_default=False
-        ),
-    ],
+    ctx: typer.Context,
+    folder: Annotated[Path, options.argument("FOLDER", "Images of any size.")],
     output: options.NewModel,
     prior: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME|FOLDER",
-            help=f"A structure's shape: {', '.join(PRIORS)} or a folder of binary "
-            "masks. The first steers cluster 1, …",
-            show_default=False,
+        options.option(
+            "NAME|FOLDER",
+            f"A structure's shape: {', '.join(PRIORS)} or a folder of binary masks. "
+            "The first steers cluster 1, …",
         ),
     ] = None,
-    steps: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Optimisation steps.")
-    ] = 6000,
+    steps: Annotated[int, options.option("N", "Optimisation steps.", min=1)] = 6000,
     minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0, metavar="N", help="End after N minutes.", show_default=False
-        ),
+        float | None, options.option("N", "End after N minutes.", min=0)
     ] = None,
     modality: Annotated[
         str,
-        typer.Option(
-            metavar="fundus|frame",
-            help="Round field of view in a dark frame, or images that fill the frame.",
+        options.option(
+            "fundus|frame",
+            "Round field of view in a dark frame, or images that fill the frame.",
         ),
     ] = "fundus",
     diameter: Annotated[
         int | None,
-        typer.Option(
-            min=64,
-            metavar="PIXELS",
-            help="Diameter of the field of view, or longer side of the frame, on the "
+        options.option(
+            "PIXELS",
+            "Diameter of the field of view, or longer side of the frame, on the "
             "working grid; 576 and 256 unless given.",
-            show_default=False,
+            min=64,
         ),
     ] = None,
     clusters: Annotated[
-        int, typer.Option(min=2, max=64, metavar="N", help="Clusters to find.")
+        int, options.option("N", "Clusters to find.", min=2, max=64)
     ] = 16,
     start: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Go on from a model instead of random weights.",
-            show_default=False,
-        ),
+        options.option("MODEL", "Go on from a model instead of random weights."),
     ] = None,
     resume: options.Resume = False,
     seed: options.Seed = 0,
     device: options.Device = None,
     devices: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Devices of a node that train together."),
+        int, options.option("N", "Devices of a node that train together.", min=1)
     ] = 1,
     nodes: Annotated[
         int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Machines that train together: start the same command on each, by "
+        options.option(
+            "N",
+            "Machines that train together: start the same command on each, by "
             "torchrun or with MASTER_ADDR, MASTER_PORT and NODE_RANK set.",
+            min=1,
         ),
     ] = 1,
     data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="What the images are, for the model card.",
-            show_default=False,
-        ),
+        str | None, options.option("TEXT", "What the images are, for the model card.")
     ] = None,
     licence: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="Their licence, for the card.", show_default=False
-        ),
+        str | None, options.option("TEXT", "Their licence, for the card.")
     ] = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model on a folder of images, without labels."""
-    from napari_localdisc.cli.output import checking_arguments
-    from napari_localdisc.cli.training import (
-        plan_model,
-        report_model,
-        training_progress,
-    )
+    from napari_localdisc.core.model.model import Model
     from napari_localdisc.core.training.devices import check_nodes
     from napari_localdisc.core.training.settings import TrainingSettings
     from napari_localdisc.core.training.train import train as run
@@ -139,19 +112,20 @@ def train(
         "data": data or str(folder.resolve().name),
         "licence": licence or "not said",
     }
-    if not plan_model(folder, output, overwrite or resume, dry_run, as_json):
-        return
-    with training_progress() as callbacks:
-        model = run(
-            folder,
-            output,
-            settings=settings,
-            start=start,
-            resume=resume,
-            device=device or "auto",
-            devices=devices,
-            nodes=nodes,
-            details=said,
-            **callbacks,
-        )
-    report_model(model, output, as_json)
+
+    def make() -> Model:
+        with training_progress() as callbacks:
+            return run(
+                folder,
+                output,
+                settings=settings,
+                start=start,
+                resume=resume,
+                device=device or "auto",
+                devices=devices,
+                nodes=nodes,
+                details=said,
+                **callbacks,
+            )
+
+    make_model(ctx, make)
