@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -31,6 +30,8 @@ from .work import (
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
