@@ -3,6 +3,7 @@
 import gc
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -39,9 +40,8 @@ def no_cache_on_disk(
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("LOCALDISC_CACHE", str(base / "cache"))
     monkeypatch.setenv("LOCALDISC_SESSIONS", str(base / "sessions"))
-    off = preferences.CachePreferences(enabled=False)
-    monkeypatch.setattr(preferences, "cache_preferences", lambda: off)
-    monkeypatch.setattr(preferences, "_page", lambda: None)
+    off = Mock(enabled=False, clear=False)
+    monkeypatch.setattr(preferences, "_page", lambda: off)
 
 
 @pytest.fixture
@@ -51,8 +51,7 @@ def cache_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     folder = tmp_path / "embeddings"
     monkeypatch.setenv("LOCALDISC_CACHE", str(folder))
-    on = preferences.CachePreferences()
-    monkeypatch.setattr(preferences, "cache_preferences", lambda: on)
+    monkeypatch.setattr(preferences, "_page", lambda: None)
     return folder
 
 

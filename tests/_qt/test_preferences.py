@@ -6,7 +6,7 @@ import pytest
 from napari_localdisc.io.cache import EmbeddingCache
 from napari_localdisc.viewer import preferences
 
-PAGE, CHOSEN = preferences._page, preferences.cache_preferences
+PAGE = preferences._page
 
 
 @pytest.fixture
@@ -15,7 +15,6 @@ def settings(monkeypatch, tmp_path):
     from napari import settings as napari_settings
 
     monkeypatch.setattr(preferences, "_page", PAGE)
-    monkeypatch.setattr(preferences, "cache_preferences", CHOSEN)
     monkeypatch.setattr(napari_settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
     monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path / "embeddings"))
     napari_settings._clear_plugin_settings_cache()

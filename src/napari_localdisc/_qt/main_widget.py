@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.script import Scripts
-from napari_localdisc.viewer.session.autosave import Autosaver
+from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
 from .panels.choosers import ProgressRow, image_choice, model_choice
@@ -20,7 +21,7 @@ from .panels.models import TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
 from .parts import Docked, Scrolling, form, viewer_of
-from .threads import QtPacer, QtRunner, QtTimer, report, warm_up_soon
+from .threads import QtPacer, QtRunner, report, warm_up_soon
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -43,7 +44,10 @@ class MainWidget(Docked):
         self.sessions = Sessions(controller)
         self.concepts = Concepts(controller, self.sessions)
         self.scripts = Scripts(controller, self.sessions)
-        self.autosaver = Autosaver(controller, self.sessions, QtTimer(self))
+        self.autosaver = Autosaver(controller, self.sessions)
+        self._minutes = QTimer(self)
+        self._minutes.timeout.connect(self.autosaver.save)
+        self._minutes.start(round(INTERVAL * 1000))
         self.crash_notice = CrashNotice(self.autosaver)
         self.images = image_choice(controller)
         self.models = model_choice(controller)
@@ -87,6 +91,7 @@ class MainWidget(Docked):
 
     def leave(self) -> None:
         """Stop all work; layers stay."""
+        self._minutes.stop()
         self.autosaver.close()
         self.controller.close()
         self.export_section.control.close()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 from superqt.utils import qthrottled
 
 from napari_localdisc.core.errors import LocalDiscError, PromptError
-from napari_localdisc.core.work import Progress, Steps, without_collections
+from napari_localdisc.core.work import Progress, Steps, run, without_collections
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -53,13 +53,7 @@ def _local_discrimination_to_its_end(
     job: Job, needed: dict[str, Callable[..., Any]]
 ) -> tuple[str, Any]:
     """Do all of it: quitting drops generators that did not begin, not functions."""
-    steps = _local_discrimination(job, needed)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            outcome: tuple[str, Any] = end.value
-            return outcome
+    return run(_local_discrimination(job, needed))
 
 
 class QtRunner:
@@ -129,22 +123,6 @@ def report(error: Exception) -> None:
         show_error(str(error))
     else:
         notification_manager.receive_error(type(error), error, error.__traceback__)
-
-
-class QtTimer:
-    """Calls back again and again, in the GUI thread, while its parent lives."""
-
-    def __init__(self, parent: QObject) -> None:
-        self._timer = QTimer(parent)
-
-    def start(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call every so many seconds, the first time after that many."""
-        self._timer.timeout.connect(call)
-        self._timer.start(round(seconds * 1000))
-
-    def stop(self) -> None:
-        """Call no longer."""
-        self._timer.stop()
 
 
 STAGES = {

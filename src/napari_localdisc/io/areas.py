@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_localdisc.core.files import new_file
 
@@ -63,8 +61,7 @@ class ClassArea:
 
 def class_areas(labels: LabelMap) -> list[ClassArea]:
     """Count the pixels of each class that occurs or has a name; 0 is no class."""
-    found = _counted(labels.labels)
-    total = max(1, int(np.prod(labels.shape)))
+    found, total = labels.counts, max(1, math.prod(labels.shape))
     named = {*found, *labels.names} - {0}
     return [
         ClassArea(
@@ -76,19 +73,6 @@ def class_areas(labels: LabelMap) -> list[ClassArea]:
         )
         for value in sorted(named)
     ]
-
-
-def _counted(labels: Any) -> dict[int, int]:
-    """Count each value; what is not in memory is counted block by block."""
-    if isinstance(labels, np.ndarray):
-        values, counts = np.unique(labels, return_counts=True)
-    else:
-        import dask
-        import dask.array
-
-        lazy = dask.array.unique(dask.array.asarray(labels), return_counts=True)
-        values, counts = dask.compute(*lazy)
-    return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
 
 
 def areas_in(path: Path, image: str) -> list[ClassArea]:
@@ -111,11 +95,12 @@ def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
     FileError
         If the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    for area in areas:
-        percent = f"{area.percent:.6g}"
-        writer.writerow([area.image, area.label, area.name, area.pixels, percent])
-    with new_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+    with (
+        new_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for area in areas:
+            percent = f"{area.percent:.6g}"
+            writer.writerow([area.image, area.label, area.name, area.pixels, percent])

@@ -175,10 +175,12 @@ class EmbeddingCache:
                 "space, choose another one, or switch the cache off."
             ) from error
 
-    def clear(self) -> None:
-        """Remove all entries, also abandoned ones."""
+    def clear(self) -> int:
+        """Remove all entries, also abandoned ones; return the bytes that freed."""
+        freed = self.total_size()
         for path in self._paths():
             _remove(path)
+        return freed
 
     def total_size(self) -> int:
         """Bytes on disk."""
@@ -350,14 +352,7 @@ def _save(path: Path, embedding: Embedding, signature: dict[str, Any]) -> None:
 
 
 def _read(path: Path, signature: dict[str, Any], model: Model) -> Embedding:
-    """Return what was saved, on the model's device.
-
-    Raises
-    ------
-    Exception
-        ValueError if it is damaged or of something else, or whatever safetensors makes
-        of it.
-    """
+    """Return what was saved, on the model's device; damaged files raise anything."""
     from safetensors import safe_open
 
     from napari_localdisc.core.embedding.embedding import Embedding

@@ -14,19 +14,20 @@ import platform
 import re
 import uuid
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.files import new_file
+
+from .labels.label_map import plain
 
 SUFFIX = ".localdisc"
 FORMAT_VERSION = 1
@@ -169,7 +170,7 @@ def write_session(session: Session, path: str | Path) -> Path:
         path = path.with_name(path.name + SUFFIX)
     arrays: dict[str, NDArray[Any]] = {}
     document = {
-        **{entry.name: getattr(session, entry.name) for entry in fields(session)},
+        **vars(session),
         "format": FORMAT_VERSION,
         "images": [
             _described(image, "pixels", f"images/{index}.npy", arrays)
@@ -180,14 +181,16 @@ def write_session(session: Session, path: str | Path) -> Path:
             for index, labels in enumerate(session.labels)
         ],
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            text = json.dumps(document, indent=1, default=_plain)
-            _write_zip(temporary, text, arrays)
-    except OSError as error:
-        reason = error.strerror or error
-        raise FileError(f"{path} cannot be written: {reason}.") from error
+    with (
+        new_file(path) as temporary,
+        zipfile.ZipFile(
+            temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1
+        ) as archive,
+    ):
+        archive.writestr(DOCUMENT, json.dumps(plain(document), indent=1))
+        for name, array in arrays.items():
+            with archive.open(name, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return path
 
 
@@ -232,20 +235,8 @@ def read_session(path: str | Path) -> Session:
             return session
     except FileError:
         raise
-    # What a damaged archive, array or document raises
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    # Damaged archives, arrays and documents raise errors of many kinds
+    except Exception as error:
         raise FileError(
             f"{path} is damaged or not a session of napari-localdisc ({error})."
         ) from error
@@ -258,7 +249,7 @@ def _described(
     arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Json]:
     """Return all but the array, whose place the name of its file takes."""
-    values = {entry.name: getattr(saved, entry.name) for entry in fields(saved)}
+    values = dict(vars(saved))
     array = values[name]
     if array is not None:
         arrays[member] = array
@@ -276,21 +267,6 @@ def _with_array(
         array = np.lib.format.read_array(file, allow_pickle=False)
         file.read()  # to its end, so that its checksum is looked at
     return {**entry, name: array}
-
-
-def _write_zip(path: Path, document: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr(DOCUMENT, document)
-        for name, array in arrays.items():
-            with archive.open(name, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-def _plain(value: Any) -> Json:
-    """Turn numbers and arrays of numpy's into what JSON holds."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return str(value)
 
 
 def _check(session: Session) -> None:
@@ -354,20 +330,12 @@ def remove_autosave(path: Path) -> None:
             file.unlink()
 
 
-@dataclass(frozen=True)
-class Crashed:
-    """A session that was not closed.
-
-    Attributes
-    ----------
-    path : Path
-        Its file.
-    saved_at : datetime
-        When it was saved last, in local time.
-    """
+class Crashed(NamedTuple):
+    """A session that was not closed."""
 
     path: Path
     saved_at: datetime
+    """When it was saved last, in local time."""
 
 
 def crashed_sessions(folder: Path | None = None) -> list[Crashed]:

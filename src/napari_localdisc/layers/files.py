@@ -58,7 +58,7 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
         placement=placement_of(attributes),
         name=str(attributes.get("name") or ""),
         image=str(ours.get(IMAGE) or ""),
-        made_by=plain(made_by),
+        made_by=made_by,
     )
 
 
@@ -132,17 +132,6 @@ def placement_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
         if attributes.get(key) is not None:
             placement[key] = [str(part) for part in attributes[key]]
     return placement
-
-
-def plain(value: Any) -> Any:
-    """Turn metadata into what JSON holds; what it does not hold becomes text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def layer_data_of(labels: LabelMap) -> LayerDataTuple:

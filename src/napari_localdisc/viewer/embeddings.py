@@ -377,6 +377,4 @@ def keep(embedded: Embedded, cache: EmbeddingCache) -> Steps[None]:
 def empty(cache: EmbeddingCache) -> Steps[int]:
     """Remove all embeddings from the disk; the value is how many bytes that freed."""
     yield 0, 0
-    freed = cache.total_size()
-    cache.clear()
-    return freed
+    return cache.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -23,7 +22,7 @@ from napari_localdisc.io.labels import (
 )
 from napari_localdisc.layers.files import label_map_of, layer_data_of
 
-from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error
+from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error, reporting
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -45,8 +44,9 @@ class ExportControl:
     """
 
     layers_changed = Signal()
-    """Labels layers came, went or were renamed."""
+    """Layers came, went, moved or were renamed."""
     busy_changed = Signal(bool)
+    """A file is being written, or not any more."""
     saved = Signal(object)
     """List of the files written."""
 
@@ -59,38 +59,18 @@ class ExportControl:
         self.viewer = viewer
         self._runner = runner or SynchronousRunner()
         self._report = report
-        self._job: Job | None = None
-        self._named: weakref.WeakSet[Labels] = weakref.WeakSet()
-        for event in self._events():
-            event.connect(self._on_layers)
-        self._follow()
-
-    def _events(self) -> list[Any]:
-        events = self.viewer.layers.events
-        return [events.inserted, events.removed, events.reordered]
+        self.is_busy = False
+        viewer.layers.events.connect(self._on_layers)
 
     def close(self) -> None:
         """Follow the viewer no longer; a file that is being written gets finished."""
-        for event in self._events():
-            event.disconnect(self._on_layers)
-        for layer in self._named:
-            layer.events.name.disconnect(self._on_layers)
+        self.viewer.layers.events.disconnect(self._on_layers)
         disconnect_all(self)
 
     @property
     def layers(self) -> list[Labels]:
         """Labels layers of the viewer, topmost first."""
         return [la for la in reversed(self.viewer.layers) if isinstance(la, Labels)]
-
-    @property
-    def formats(self) -> dict[str, str]:
-        """Title of each format by its key."""
-        return {key: form.title for key, form in FORMATS.items()}
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a file is being written."""
-        return self._job is not None
 
     def suggested_name(self, layer: Labels, form: str) -> str:
         """Return a file name for a layer in a format."""
@@ -109,11 +89,10 @@ class ExportControl:
         form : str, optional
             Key of the format; by default the one that the file's name asks for.
         """
-        if self._job is not None:
-            self._report(FileError("Wait until the other file is written."))
-            return
-        path = Path(path)
-        try:
+        with reporting(self._report):
+            if self.is_busy:
+                raise FileError("Wait until the other file is written.")
+            path = Path(path)
             chosen = format_of(path) if form is None else FORMATS[form]
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])
@@ -121,18 +100,14 @@ class ExportControl:
             labels = label_map_of(data, attributes)
             if isinstance(labels.labels, np.ndarray):  # the user may go on painting
                 labels = replace(labels, labels=labels.labels.copy())
-        except LocalDiscError as error:
-            self._report(error)
-            return
-        job = self._job = Job(must_finish=True)
-        self.busy_changed.emit(True)
-        self._runner.start(
-            job,
-            lambda: _write(labels, path, chosen.key),
-            lambda progress: None,
-            partial(self._finish, self.saved.emit),
-            partial(self._finish, self._report),
-        )
+            self._set_busy(True)
+            self._runner.start(
+                Job(must_finish=True),
+                lambda: _write(labels, path, chosen.key),
+                lambda progress: None,
+                partial(self._finish, self.saved.emit),
+                partial(self._finish, self._report),
+            )
 
     def open(self, path: str | Path) -> list[Labels]:
         """Add the labels of a file to the viewer, as they were saved."""
@@ -144,19 +119,17 @@ class ExportControl:
         return [self.viewer.add_labels(data, **about) for data, about, _ in found]
 
     def _finish(self, then: Callable[[Any], None], outcome: Any) -> None:
-        self._job = None
-        self.busy_changed.emit(False)
+        self._set_busy(False)
         then(outcome)
 
-    def _follow(self) -> None:
-        for layer in self.layers:
-            if layer not in self._named:
-                self._named.add(layer)
-                layer.events.name.connect(self._on_layers)
+    def _set_busy(self, busy: bool) -> None:
+        self.is_busy = busy
+        self.busy_changed.emit(busy)
 
-    def _on_layers(self, event: Any = None) -> None:
-        self._follow()
-        self.layers_changed.emit()
+    def _on_layers(self, event: Any) -> None:
+        """Hear all events of the list and of its layers."""
+        if event.type in ("inserted", "removed", "reordered", "name"):
+            self.layers_changed.emit()
 
 
 def _write(labels: LabelMap, path: Path, form: str) -> Steps[list[Path]]:

@@ -20,7 +20,6 @@ from napari_localdisc.layers.files import (
     layer_data_of,
     our_metadata,
     placement_of,
-    plain,
 )
 
 if TYPE_CHECKING:
@@ -111,5 +110,5 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def write_float_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a map, such as a similarity, as a 32-bit float TIFF file."""
     data, ours = finest(data, attributes), our_metadata(attributes)
-    files = write_map(path, np.asarray(data), placement_of(attributes), plain(ours))
+    files = write_map(path, np.asarray(data), placement_of(attributes), ours)
     return [str(file) for file in files]

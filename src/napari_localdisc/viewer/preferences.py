@@ -8,7 +8,6 @@ defaults hold.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,22 +15,6 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-localdisc"
 GIGABYTE = 1 << 30
-
-
-@dataclass(frozen=True)
-class CachePreferences:
-    """How embeddings are kept on disk.
-
-    Attributes
-    ----------
-    enabled : bool
-        Whether they are kept, and looked for.
-    size_limit_gb : float
-        Gigabytes that all may take together.
-    """
-
-    enabled: bool = True
-    size_limit_gb: float = 4.0
 
 
 def _page() -> Any | None:
@@ -46,22 +29,16 @@ def _page() -> Any | None:
         return None
 
 
-def cache_preferences() -> CachePreferences:
-    """Return what the Preferences say now."""
-    page = _page()
-    if page is None:
-        return CachePreferences()
-    return CachePreferences(bool(page.enabled), float(page.size_limit_gb))
-
-
 def preferred_cache() -> EmbeddingCache | None:
     """Return the cache in the user's folder, or None if it is switched off."""
     from napari_localdisc.io.cache import EmbeddingCache
 
-    chosen = cache_preferences()
-    if not chosen.enabled:
+    page = _page()
+    if page is None:
+        return EmbeddingCache()
+    if not page.enabled:
         return None
-    return EmbeddingCache(size_limit=int(chosen.size_limit_gb * GIGABYTE))
+    return EmbeddingCache(size_limit=int(page.size_limit_gb * GIGABYTE))
 
 
 def clear_cache() -> None:
@@ -70,9 +47,7 @@ def clear_cache() -> None:
 
     from napari_localdisc.io.cache import EmbeddingCache
 
-    cache = EmbeddingCache()
-    freed = cache.total_size()
-    cache.clear()
+    freed = EmbeddingCache().clear()
     show_info(f"The cache is empty: {freed / 1e6:.0f} MB were freed.")
 
 

@@ -17,7 +17,7 @@ from napari_localdisc.annotation.state import Prompt
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.io.session import crashed_sessions, read_session
 from napari_localdisc.viewer.controller import Controller
-from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
+from napari_localdisc.viewer.session.autosave import Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
 PLACED = {"scale": (0.5, 3), "translate": (-7, 11), "rotate": 33}
@@ -213,17 +213,17 @@ def test_image_that_is_gone_is_said_and_labels_come_back(opened, file, tmp_path)
 def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):
     controller, sessions = opened(file)
     annotate(controller)
-    before = sessions.draft().session.labels
+    before = sessions.draft().labels
     for value in (1, 2, 3):
         controller.classes.set_visible(value, False)
-    after = sessions.draft().session.labels
+    after = sessions.draft().labels
     assert [each.colours for each in after] == [each.colours for each in before]
     # Nor does a preview of what adding something would do
     controller.classes.add("lens")
     controller.clusters.add([1, 2, 3, 4, 5])
     controller.writing.preview_structure("vessel")
     assert controller.writing.preview.layer in controller.workspace.viewer.layers
-    names = [each.name for each in sessions.draft().session.labels]
+    names = [each.name for each in sessions.draft().labels]
     assert not [name for name in names if "taken" in name]
     sessions.save(tmp_path / "mine")
     again, restoring = opened()
@@ -306,32 +306,20 @@ def test_stacks_and_several_images(opened, picture, tmp_path):
 # By itself
 
 
-class Beat:
-    """A timer whose minutes pass when a test says so."""
-
-    def start(self, seconds, call):
-        self.seconds, self.call = seconds, call
-
-    def stop(self):
-        self.call = lambda: None
-
-
-def test_saved_every_minute_if_there_is_something_new(opened, file, tmp_path):
+def test_saved_if_there_is_something_new(opened, file, tmp_path):
     controller, sessions = opened(file)
-    beat = Beat()
-    saver = Autosaver(controller, sessions, beat, tmp_path / "auto")
-    assert beat.seconds == INTERVAL == 60
-    beat.call()
+    saver = Autosaver(controller, sessions, tmp_path / "auto")
+    saver.save()
     assert not saver.path.exists()  # nothing was done yet
     controller.prompts.add((12, 30))
     assert not saver.path.exists()
-    beat.call()
+    saver.save()
     assert read_session(saver.path).images[0].annotation["planes"]
     before = saver.path.stat().st_mtime_ns
-    beat.call()
+    saver.save()
     assert saver.path.stat().st_mtime_ns == before
     controller.classes.target().data[3:9, 4:8] = 1  # painted: no event tells of it
-    beat.call()
+    saver.save()
     assert read_session(saver.path).labels[0].data.sum() == 24
     assert crashed_sessions(tmp_path / "auto") == []  # of a process that is there
     saver.close()
@@ -342,7 +330,7 @@ def test_saved_every_minute_if_there_is_something_new(opened, file, tmp_path):
 
 def test_saved_at_once_when_labels_are_written(opened, file, tmp_path):
     controller, sessions = opened(file)
-    saver = Autosaver(controller, sessions, Beat(), tmp_path)
+    saver = Autosaver(controller, sessions, tmp_path)
     controller.prompts.add((12, 30))
     controller.prompts.add_mask()
     labels = controller.labels_layer.data
@@ -359,7 +347,7 @@ def test_what_happens_while_it_is_written(models, file, tmp_path, stepped):
     controller = Controller(viewer, stepped)
     controller.set_model("tiny")
     sessions = Sessions(controller)
-    saver = Autosaver(controller, sessions, Beat(), tmp_path / "auto")
+    saver = Autosaver(controller, sessions, tmp_path / "auto")
     labels = controller.classes.target()
     saver.save()
     labels.data[0, 0] = 1
@@ -380,7 +368,7 @@ def test_what_happens_while_it_is_written(models, file, tmp_path, stepped):
 def test_a_full_disk_is_said(opened, file, tmp_path):
     controller, sessions = opened(file)
     (tmp_path / "file").write_text("")
-    saver = Autosaver(controller, sessions, Beat(), tmp_path / "file" / "auto")
+    saver = Autosaver(controller, sessions, tmp_path / "file" / "auto")
     said = []
     saver.failed.connect(said.append)
     controller.classes.target()
@@ -392,6 +380,7 @@ def test_a_full_disk_is_said(opened, file, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from unittest.mock import Mock
 import numpy as np
 from napari.components import ViewerModel
 from npe2 import PluginManager
@@ -401,13 +390,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.io import session
 from napari_localdisc.viewer.session.session import Sessions
 
-preferences.cache_preferences = lambda: preferences.CachePreferences(enabled=False)
-
-class Beat:
-    def start(self, seconds, call):
-        self.call = call
-    def stop(self):
-        pass
+preferences._page = lambda: Mock(enabled=False, clear=False)
 
 PluginManager.instance().discover()
 file, folder, kept = map(Path, sys.argv[1:])
@@ -415,13 +398,12 @@ viewer = ViewerModel()
 viewer.open(file, plugin="napari")
 controller = Controller(viewer)
 controller.set_model("tiny")
-beat = Beat()
-saver = Autosaver(controller, Sessions(controller), beat, folder)
+saver = Autosaver(controller, Sessions(controller), folder)
 controller.classes.add("disc")
 controller.prompts.add((12, 30))
 controller.prompts.add_mask()  # saved at once
 controller.prompts.add((20, 21))
-beat.call()  # a minute passed
+saver.save()  # a minute passed
 np.save(kept, controller.labels_layer.data)
 controller.prompts.add((33, 9))  # the minute that is lost
 
@@ -430,7 +412,7 @@ def killing(file, array, allow_pickle):
     os.kill(os.getpid(), signal.SIGKILL)
 
 session.np.lib.format.write_array = killing
-beat.call()  # dies while it writes
+saver.save()  # dies while it writes
 """
 
 
@@ -441,7 +423,7 @@ def test_a_killed_process_loses_the_last_minute_at_most(opened, file, tmp_path):
     done = subprocess.run(command, timeout=250, env={**os.environ}, check=False)
     assert done.returncode == -signal.SIGKILL
     controller, sessions = opened()
-    saver = Autosaver(controller, sessions, Beat(), folder)
+    saver = Autosaver(controller, sessions, folder)
     (crashed,) = saver.crashed()
     saver.restore(crashed)
     np.testing.assert_array_equal(controller.labels_layer.data, np.load(kept))

@@ -28,7 +28,8 @@ from napari_localdisc._qt.parts import (
     row,
 )
 from napari_localdisc._qt.threads import QtRunner, report
-from napari_localdisc.io.session import SUFFIX, Crashed
+from napari_localdisc.io.labels import FORMATS
+from napari_localdisc.io.session import SUFFIX, Crashed, remove_autosave
 from napari_localdisc.viewer.export import ExportControl
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class ExportSection(Section):
             tooltip="The labels to write",
         )
         self.formats = ComboBox(
-            choices=[(title, key) for key, title in control.formats.items()],
+            choices=[(form.title, form.key) for form in FORMATS.values()],
             tooltip="Values stay as they are; names, colours and pixel size go along "
             "where the format has a place for them",
         )
@@ -261,5 +262,5 @@ class CrashNotice(QWidget):
 
     def _discard(self) -> None:
         if self._crashed is not None:
-            self._autosaver.discard(self._crashed)
+            remove_autosave(self._crashed.path)
         self._show()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,33 +60,27 @@ class Format:
         return f"{self.title} ({' '.join(f'*{ending}' for ending in self.endings)})"
 
 
-_TIFF = Format(
-    "tiff", "TIFF for ImageJ", tiff.ENDINGS, tiff.check, tiff.write, tiff.read
-)
+def _format(key: str, title: str, module: Any, **others: Any) -> Format:
+    own = {"endings": module.ENDINGS, "read": getattr(module, "read", None)}
+    return Format(
+        key, title, check=module.check, write=module.write, **{**own, **others}
+    )
+
 
 FORMATS: dict[str, Format] = {
     form.key: form
     for form in (
-        Format("png", "PNG with colours", (".png",), png.check, png.write, png.read),
-        _TIFF,
-        replace(_TIFF, key="ome-tiff", title="OME-TIFF", endings=tiff.OME_ENDINGS),
-        Format(
-            "ome-zarr",
-            "OME-Zarr label",
-            ome_zarr.ENDINGS,
-            ome_zarr.check,
-            ome_zarr.write,
-            ome_zarr.read,
-        ),
-        Format("coco", "COCO", coco.ENDINGS, coco.check, coco.write, coco.read),
-        Format(
+        _format("png", "PNG with colours", png),
+        _format("tiff", "TIFF for ImageJ", tiff),
+        _format("ome-tiff", "OME-TIFF", tiff, endings=tiff.OME_ENDINGS),
+        _format("ome-zarr", "OME-Zarr label", ome_zarr),
+        _format("coco", "COCO", coco),
+        _format(
             "masks",
             "One black-and-white PNG per class",
-            (masks.ENDING,),
-            masks.check,
-            masks.write,
-            png.read,
-            masks.targets,
+            masks,
+            read=png.read,
+            targets=masks.targets,
         ),
     )
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.errors import FileError
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 Colour = tuple[float, float, float, float]
 """Red, green, blue, alpha in [0, 1]."""
-
-PixelSize = tuple[list[float], list[str]]
-"""Scale and unit of each axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,38 +84,43 @@ class LabelMap:
         array = np.asarray(self.labels)
         if array.dtype == np.bool_:
             return array.astype(np.uint8)
-        low, high = self._range
-        return array.astype(_smallest_type(low, high))
+        low, high = self.smallest, self.largest
+        # What holds n holds −n − 1, and the other way round, if it holds any below 0
+        smallest = np.min_scalar_type(high if low >= 0 else min(low, -high - 1))
+        if smallest.hasobject:
+            raise FileError(f"No integer type holds both {low} and {high}.")
+        return array.astype(smallest)
 
     @cached_property
-    def _range(self) -> tuple[int, int]:
-        values = self.values
-        return (min(values), max(values)) if values else (0, 0)
-
-    @cached_property
-    def values(self) -> list[int]:
-        """The values that occur, ascending."""
-        if isinstance(self.labels, np.ndarray):
-            if self.labels.dtype == np.uint8:  # counting beats sorting
-                found = np.flatnonzero(np.bincount(self.labels.ravel()))
-            else:
-                found = np.unique(self.labels)
-        else:
+    def counts(self) -> dict[int, int]:
+        """How many pixels have each value that occurs; values ascend."""
+        if not isinstance(self.labels, np.ndarray):  # block by block
+            import dask
             import dask.array
 
             lazy = dask.array.asarray(self.labels)
-            found = dask.array.unique(lazy).compute()
-        return [int(value) for value in found]
+            found = dask.compute(*dask.array.unique(lazy, return_counts=True))
+        elif self.labels.dtype == np.uint8:  # counting beats sorting
+            counts = np.bincount(self.labels.ravel())
+            found = np.flatnonzero(counts), counts[counts > 0]
+        else:
+            found = np.unique(self.labels, return_counts=True)
+        return {int(v): int(n) for v, n in zip(*found, strict=True)}
+
+    @property
+    def values(self) -> list[int]:
+        """The values that occur, ascending."""
+        return list(self.counts)
 
     @property
     def largest(self) -> int:
         """The largest value; 0 if there is none."""
-        return self._range[1]
+        return max(self.counts, default=0)
 
     @property
     def smallest(self) -> int:
         """The smallest value; 0 if there is none."""
-        return self._range[0]
+        return min(self.counts, default=0)
 
     def plane(self, format_name: str) -> NDArray[Any]:
         """Return the labels as (H, W), for formats that hold one picture.
@@ -165,28 +168,31 @@ class LabelMap:
 
     def class_name(self, value: int) -> str:
         """Return a value's name, ``label N`` where it has none."""
-        return self.names.get(value) or unnamed(value)
+        return self.names.get(value) or f"label {value}"
 
     @property
     def classes(self) -> list[int]:
         """Values that occur or have a name, without the background 0; ascending."""
         return sorted({*self.values, *self.names} - {0})
 
-    def pixel_size(self) -> PixelSize:
-        """Return scale and unit of each axis; 1 and ``pixel`` where none was given."""
-        return pixel_size(self.placement, len(self.shape))
 
-
-def pixel_size(placement: Mapping[str, Any], ndim: int) -> PixelSize:
+def pixel_size(
+    placement: Mapping[str, Any], ndim: int
+) -> tuple[list[float], list[str]]:
     """Return scale and unit of each axis; 1 and ``pixel`` where none was given."""
     scale = placement.get("scale") or [1.0] * ndim
     units = placement.get("units") or ["pixel"] * ndim
     return [float(step) for step in scale], [str(unit) for unit in units]
 
 
-def unnamed(value: int) -> str:
-    """Return what a class without a name is called in formats that need one."""
-    return f"label {value}"
+def plain(value: Any) -> Any:
+    """Turn values, also numpy's, into what JSON holds; all else becomes text."""
+
+    def other(part: Any) -> Any:
+        is_numeric = isinstance(part, np.generic | np.ndarray)
+        return part.tolist() if is_numeric else str(part)
+
+    return to_jsonable_python(value, fallback=other)
 
 
 def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
@@ -195,15 +201,6 @@ def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
         round(255 * min(max(float(part), 0.0), 1.0)) for part in colour
     )
     return red, green, blue, alpha
-
-
-def _smallest_type(low: int, high: int) -> np.dtype[Any]:
-    kinds = ("int8", "int16", "int32", "int64") if low < 0 else ("uint8", "uint16")
-    for name in (*kinds, "uint32", "uint64"):
-        limits = np.iinfo(name)
-        if limits.min <= low and high <= limits.max:
-            return limits.dtype
-    raise FileError(f"No integer type holds both {low} and {high}.")
 
 
 KEY = "localdisc"
@@ -224,16 +221,16 @@ def note_of(labels: LabelMap) -> dict[str, Any]:
         "placement": dict(labels.placement),
         "name": labels.name,
         "image": labels.image,
-        "made_by": dict(labels.made_by),
+        "made_by": plain(labels.made_by),
     }
     note |= {key: value for key, value in optional.items() if value}
     note["shape"] = list(labels.shape)
     return note
 
 
-def note_text(labels: LabelMap) -> str:
-    """Return the note as ASCII JSON under our key."""
-    return json.dumps({KEY: note_of(labels)})
+def note_text(note: Mapping[str, Any]) -> str:
+    """Return a note as ASCII JSON under our key."""
+    return json.dumps({KEY: note})
 
 
 def parse_note(text: Any) -> dict[str, Any] | None:

@@ -6,17 +6,17 @@ an image.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.names import plain_name
 
-from .label_map import KEY, LabelMap, note_of, unnamed
+from .label_map import KEY, LabelMap, note_of
+from .png import png_text
 
 NAME = "One PNG per class"
-ENDING = ".masks.png"
+ENDINGS = (".masks.png",)
 
 
 def check(labels: LabelMap) -> None:
@@ -30,14 +30,11 @@ def check(labels: LabelMap) -> None:
 def file_names(labels: LabelMap) -> dict[int, str]:
     """Return what follows the base name for each class.
 
-    Raises
-    ------
-    FileError
-        If two classes would become one file, or a name is no file name.
+    A FileError says if two would become one file, or a name is no file name.
     """
     names: dict[int, str] = {}
     for value in labels.classes:
-        name = plain_name(labels.names.get(value) or unnamed(value))
+        name = plain_name(labels.class_name(value))
         if any(letter in name for letter in '/\\:*?"<>|'):
             raise FileError(
                 f"The class name {labels.names[value]!r} cannot be part of a file's "
@@ -53,15 +50,9 @@ def file_names(labels: LabelMap) -> dict[int, str]:
 
 
 def targets(path: Path, labels: LabelMap) -> list[Path]:
-    """Return the file of each class, as `write` makes them.
-
-    Raises
-    ------
-    FileError
-        As `file_names`.
-    """
+    """Return the file of each class, as `write` makes them; errors of `file_names`."""
     name = path.name
-    for ending in (ENDING, path.suffix):
+    for ending in (*ENDINGS, path.suffix):
         name = name.removesuffix(ending) if ending else name
     endings = file_names(labels).values()
     return [path.with_name(f"{name}_{ending}.png") for ending in endings]
@@ -70,26 +61,10 @@ def targets(path: Path, labels: LabelMap) -> list[Path]:
 def write(path: Path, labels: LabelMap) -> list[Path]:
     """Write a 1-bit PNG file per class, black and white in every program.
 
-    Parameters
-    ----------
-    path : Path
-        ``FOLDER/NAME.masks.png`` or ``FOLDER/NAME.png``: the files are
-        ``FOLDER/NAME_<class>.png``.
-    labels : LabelMap
-        What to write.
-
-    Returns
-    -------
-    list of Path
-        The files, one per class that occurs or has a name.
-
-    Raises
-    ------
-    FileError
-        If the labels do not fit, a file of another program is there, or one cannot be
-        written.
+    ``FOLDER/NAME.masks.png`` or ``FOLDER/NAME.png`` means ``FOLDER/NAME_<class>.png``
+    for each class that occurs or has a name.  Files of other programs are not replaced.
     """
-    from PIL import Image, PngImagePlugin
+    from PIL import Image
 
     picture = labels.plane(NAME)
     files = targets(path, labels)
@@ -102,12 +77,10 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     whole = note_of(labels)
     for value, target in zip(labels.classes, files, strict=True):
         own = {str(value): whole["classes"].get(str(value), {})}
-        text = PngImagePlugin.PngInfo()
         note = {**whole, "classes": own, "mask_of": value}
-        text.add_text(KEY, json.dumps({KEY: note}), zip=True)
         with new_file(target) as temporary:
             mask = Image.fromarray(picture == value)
-            mask.save(temporary, "PNG", pnginfo=text)
+            mask.save(temporary, "PNG", pnginfo=png_text(note))
     return files
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import check_replaceable, new_folder
 
-from .label_map import KEY, LabelMap, byte_colour, note_of, noted
+from .label_map import KEY, LabelMap, byte_colour, note_of, noted, pixel_size
 
 NAME = "OME-Zarr"
 MARKS = ("zarr.json", ".zgroup", ".zarray")
@@ -35,18 +35,12 @@ def check(labels: LabelMap) -> None:
 
 
 def write(path: Path, labels: LabelMap) -> list[Path]:
-    """Write labels as an OME-Zarr label image.
-
-    Raises
-    ------
-    FileError
-        If the labels do not fit, another folder is there, or ome-zarr is missing.
-    """
+    """Write labels as an OME-Zarr label image, in place of one at most."""
     check_replaceable(path, MARKS)
     writer = _writer()
     import zarr
 
-    scale, units = labels.pixel_size()
+    scale, units = pixel_size(labels.placement, len(labels.shape))
     axes = _AXES[len(_AXES) - len(labels.shape) :]
     with new_folder(path, MARKS) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=3)

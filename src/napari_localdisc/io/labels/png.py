@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +16,18 @@ from .label_map import (
     LabelMap,
     byte_colour,
     metres,
+    note_of,
     note_text,
     noted,
     parse_note,
+    pixel_size,
 )
 
+if TYPE_CHECKING:
+    from PIL import PngImagePlugin
+
 NAME = "PNG"
+ENDINGS = (".png",)
 LARGEST = 65535
 _LARGEST_INDEX = 255
 
@@ -37,18 +44,11 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     Up to 255 they are indices of a palette of 8 bits, so that every program shows the
     classes' colours; above, a PNG palette ends, and they are 16-bit values.  Pixel
     size and class names are in its text, resolution in its pHYs chunk.
-
-    Raises
-    ------
-    FileError
-        If the labels do not fit, or the file cannot be written.
     """
-    from PIL import Image, PngImagePlugin
+    from PIL import Image
 
     values = labels.plane(NAME)
-    text = PngImagePlugin.PngInfo()
-    text.add_text(KEY, note_text(labels), zip=True)
-    options: dict[str, Any] = {"pnginfo": text}
+    options: dict[str, Any] = {"pnginfo": png_text(note_of(labels))}
     dots = _dots_per_inch(labels)
     if dots is not None:
         options["dpi"] = dots
@@ -64,9 +64,18 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     return [path]
 
 
+def png_text(note: Mapping[str, Any]) -> PngImagePlugin.PngInfo:
+    """Return the text chunk that holds a note."""
+    from PIL import PngImagePlugin
+
+    text = PngImagePlugin.PngInfo()
+    text.add_text(KEY, note_text(note), zip=True)
+    return text
+
+
 def _dots_per_inch(labels: LabelMap) -> tuple[float, float] | None:
     """Pixels per inch along columns and rows, where the unit is one of length."""
-    scale, units = labels.pixel_size()
+    scale, units = pixel_size(labels.placement, len(labels.shape))
     sizes = [
         step * metres(unit) for step, unit in zip(scale[-2:], units[-2:], strict=True)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,16 +15,15 @@ from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 
 from .label_map import (
-    KEY,
-    Colour,
     LabelMap,
-    PixelSize,
     byte_colour,
     name_of,
+    note_of,
     note_text,
     noted,
     parse_note,
     pixel_size,
+    plain,
     symbol_of,
 )
 
@@ -66,34 +64,30 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     ImageJ metadata where ImageJ can hold the type of the values, else (and for names
     that end with ``.ome.tif``) OME metadata: pixel size and unit, class names, and for
     ImageJ a lookup table of the classes' colours.
-
-    Raises
-    ------
-    FileError
-        If the labels do not fit, or the file cannot be written.
     """
     names = {str(value): labels.class_name(value) for value in labels.classes}
     lookup = None
     if labels.smallest >= 0 and labels.largest <= 255:
         lookup = [byte_colour(labels.colour(value))[:3] for value in range(256)]
-    size = labels.pixel_size()
-    return _write(path, labels.array, size, note_text(labels), names, lookup)
+    note = note_of(labels)
+    return _write(path, labels.array, labels.placement, note, names, lookup)
 
 
 def _write(
     path: Path,
     array: NDArray[Any],
-    size: PixelSize,
-    note: str,
+    placement: Mapping[str, Any],
+    note: Mapping[str, Any],
     names: Mapping[str, str],
     lookup: Sequence[tuple[int, ...]] | None = None,
 ) -> list[Path]:
+    size, text = pixel_size(placement, array.ndim), note_text(note)
     is_ome = path.name.lower().endswith(OME_ENDINGS)
     fits_imagej = array.dtype.name in _IMAGEJ_TYPES and array.nbytes < _IMAGEJ_BYTES
     if is_ome or not fits_imagej:
-        options = _ome(array, size, note, names, path)
+        options = _ome(array, *size, text, names, path.name)
     else:
-        options = _imagej(array, size, note, lookup)
+        options = _imagej(array, *size, text, lookup)
     with new_file(path) as temporary, warnings.catch_warnings():
         # ImageJ itself reads what tifffile warns that ImageJ may not
         warnings.simplefilter("ignore", UserWarning)
@@ -110,11 +104,11 @@ def _axes(array: NDArray[Any]) -> str:
 
 def _imagej(
     array: NDArray[Any],
-    size: PixelSize,
+    scale: Sequence[float],
+    units: Sequence[str],
     note: str,
     lookup: Sequence[tuple[int, ...]] | None,
 ) -> dict[str, Any]:
-    scale, units = size
     metadata: dict[str, Any] = {"axes": _axes(array), "Info": note}
     symbol = symbol_of(units[-1])
     metadata["unit"] = symbol.replace("µm", "um").encode("ascii", "ignore").decode()
@@ -131,10 +125,11 @@ def _imagej(
 
 def _ome(
     array: NDArray[Any],
-    size: PixelSize,
+    scale: Sequence[float],
+    units: Sequence[str],
     note: str,
     names: Mapping[str, str],
-    path: Path,
+    title: str,
 ) -> dict[str, Any]:
     if array.dtype.name not in _OME_TYPES:
         raise FileError(
@@ -143,7 +138,7 @@ def _ome(
     axes = _axes(array)
     metadata: dict[str, Any] = {
         "axes": axes,
-        "Name": path.name,
+        "Name": title,
         "CommentAnnotation": {"Namespace": NAMESPACE, "Value": note},
     }
     if names:
@@ -151,7 +146,6 @@ def _ome(
             "Namespace": f"{NAMESPACE}/classes",
             "Value": dict(names),
         }
-    scale, units = size
     for axis, step, unit in zip(axes, scale, units, strict=True):
         if axis in "ZYX" and step > 0:
             metadata[f"PhysicalSize{axis}"] = float(step)
@@ -203,19 +197,15 @@ def write_map(
                 "yourself if the difference does not matter."
             )
     _check_axes(array.shape)
-    note = {"placement": dict(placement or {}), "made_by": dict(made_by or {})}
-    size = pixel_size(placement or {}, array.ndim)
-    return _write(path, exact, size, json.dumps({KEY: note}), {})
+    note = {"placement": dict(placement or {}), "made_by": plain(made_by or {})}
+    return _write(path, exact, placement or {}, note, {})
 
 
 def write_tiff(
     path: Path,
     array: NDArray[Any],
     made_by: Mapping[str, object] | None = None,
-    *,
-    names: Mapping[int, str] | None = None,
-    colours: Mapping[int, Colour] | None = None,
-    image: str = "",
+    **about: Any,
 ) -> None:
     """Write labels, a mask or a map losslessly compressed, values as they are.
 
@@ -227,10 +217,8 @@ def write_tiff(
         (H, W) of floats, or of integers or bool, which becomes 0 and 1 in 8 bits.
     made_by : mapping, optional
         What made the file, kept as JSON in its metadata.
-    names, colours : mapping, optional
-        Of the labels, for `read_labels`.
-    image : str
-        File name of the image.
+    **about
+        ``names``, ``colours`` and ``image`` of `LabelMap`, where there are labels.
 
     Raises
     ------
@@ -240,14 +228,7 @@ def write_tiff(
     if np.dtype(array.dtype).kind == "f":
         write_map(path, array, made_by=made_by)
         return
-    labels = LabelMap(
-        array,
-        names=dict(names or {}),
-        colours=dict(colours or {}),
-        name=path.stem,
-        image=image,
-        made_by=dict(made_by or {}),
-    )
+    labels = LabelMap(array, name=path.stem, made_by=dict(made_by or {}), **about)
     check(labels)
     write(path, labels)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import atexit
 import json
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
@@ -19,30 +18,22 @@ from napari_localdisc.io.session import (
     remove_autosave,
 )
 
+from .layers import finished
+
 if TYPE_CHECKING:
+    from napari_localdisc.annotation.state import Operation
     from napari_localdisc.core.work import Steps
+    from napari_localdisc.io.session import Session
     from napari_localdisc.viewer.controller import Controller
 
-    from .session import Draft, Sessions
+    from .session import Sessions
 
 INTERVAL = 60.0
-"""Seconds between two looks whether there is something new."""
-
-_WRITES = ("write", "erase")
-
-
-class Timer(Protocol):
-    """Calls back again and again, in the thread that started it."""
-
-    def start(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call every so many seconds, the first time after that many."""
-
-    def stop(self) -> None:
-        """Call no longer."""
+"""Seconds from one `Autosaver.save` to the next."""
 
 
 class Autosaver:
-    """Saves a controller's session every minute, and when labels were written.
+    """Saves a controller's session when it is asked to, and when labels were written.
 
     Nothing is written while nothing changed.  When the controller is closed, the file
     goes: what is found at the next start was left by a crash.
@@ -53,8 +44,6 @@ class Autosaver:
         Whose session.
     sessions : Sessions
         Takes it down.
-    timer : Timer
-        Gives the beat.
     folder : Path, optional
         For the files; by default the user's.
     """
@@ -66,22 +55,19 @@ class Autosaver:
         self,
         controller: Controller,
         sessions: Sessions,
-        timer: Timer,
         folder: Path | None = None,
     ) -> None:
         self._controller = controller
         self._sessions = sessions
-        self._timer = timer
         self._folder = folder
         self._autosave = Autosave(folder)
         self._last: Any = None
-        self._writes: tuple[int, Any] = (0, None)
+        self._writes: list[Operation] = []
         self._is_writing = self._wants_more = self._is_closed = False
         self._restoring: Path | None = None
         self._restored: list[Path] = []
         controller.annotation_changed.connect(self._on_annotation)
         sessions.opened.connect(self._on_opened)
-        timer.start(INTERVAL, self.save)
         # A program may end without closing its windows; a crash does not come here
         atexit.register(self._autosave.end)
 
@@ -95,7 +81,6 @@ class Autosaver:
         if self._is_closed:
             return
         self._is_closed = True
-        self._timer.stop()
         self._controller.annotation_changed.disconnect(self._on_annotation)
         self._sessions.opened.disconnect(self._on_opened)
         self._autosave.end()
@@ -120,7 +105,7 @@ class Autosaver:
 
         def work() -> Steps[None]:
             yield 0, 0
-            self._autosave.write(draft.finish())
+            self._autosave.write(finished(draft))
             if self._is_closed:  # meanwhile
                 self._autosave.end()
 
@@ -148,11 +133,9 @@ class Autosaver:
         if document is None:
             return
         log = document.history.log
-        writes = [entry for entry in log if entry.kind in _WRITES]
-        count, last = self._writes
-        newest = writes[-1] if writes else None
-        if len(writes) != count or newest is not last:
-            self._writes = len(writes), newest
+        writes = [entry for entry in log if entry.kind in ("write", "erase")]
+        if writes != self._writes:
+            self._writes = writes
             self.save()
 
     # After a crash
@@ -172,15 +155,9 @@ class Autosaver:
             self._restoring = None
             self.save()
 
-    @staticmethod
-    def discard(crashed: Crashed) -> None:
-        """Remove a session that a crash left."""
-        remove_autosave(crashed.path)
 
-
-def _state_of(draft: Draft) -> Any:
+def _state_of(session: Session) -> Any:
     """Return a value that changes when there is something new to save."""
-    session = draft.session
     described = [
         session.model,
         session.structures,

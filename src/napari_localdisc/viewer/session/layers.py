@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.files import read_image
-from napari_localdisc.io.session import SavedImage, SavedLabels
+from napari_localdisc.io.session import SavedImage, SavedLabels, Session
 from napari_localdisc.layers.colours import PAINTED, LabelColours
 from napari_localdisc.layers.files import CLASSES, lasting_colours, placement_of
 from napari_localdisc.layers.plane import METADATA_KEY
@@ -54,7 +54,7 @@ def describe_labels(layer: Labels) -> SavedLabels:
 
 
 def describe_image(layer: Image) -> SavedImage:
-    """Describe an image layer and where its pixels come from; `complete` reads them."""
+    """Describe an image layer with its pixels, which `finished` hashes and drops."""
     data, source = _data(layer), layer.source
     sample = None if source.sample is None else list(source.sample)
     path = None if source.path is None else str(source.path)
@@ -67,14 +67,26 @@ def describe_image(layer: Image) -> SavedImage:
         shape=[int(side) for side in data.shape],
         dtype=str(data.dtype),
         rgb=bool(layer.rgb),
+        pixels=data,
         placement=_placement(layer),
     )
 
 
-def complete(saved: SavedImage, data: Any) -> SavedImage:
-    """Add what must be read off the pixels: for a worker."""
+def finished(draft: Session) -> Session:
+    """Read what takes time off the pixels of a session: for a worker."""
+    return replace(
+        draft,
+        images=tuple(map(_finished, draft.images)),
+        labels=tuple(
+            replace(labels, data=np.asarray(labels.data)) for labels in draft.labels
+        ),
+    )
+
+
+def _finished(saved: SavedImage) -> SavedImage:
+    data: Any = saved.pixels
     if not isinstance(data, np.ndarray):
-        return saved
+        return replace(saved, pixels=None)
     from napari_localdisc.io.cache import content_hash
 
     has_origin = saved.path is not None or saved.sample is not None
@@ -82,11 +94,6 @@ def complete(saved: SavedImage, data: Any) -> SavedImage:
     return replace(
         saved, content_hash=content_hash(data), pixels=np.array(data) if keep else None
     )
-
-
-def pixels_of(layer: Image) -> Any:
-    """Return the data that `complete` reads."""
-    return _data(layer)
 
 
 def make_labels(saved: SavedLabels) -> Labels:
@@ -115,18 +122,6 @@ def _fitting(placement: Mapping[str, Any], ndim: int) -> dict[str, Any]:
     }
 
 
-def find_open(viewer: ViewerModel, saved: SavedImage) -> Image | None:
-    """Find the image among the layers that are open, by its pixels."""
-    for layer in viewer.layers:
-        if (
-            isinstance(layer, Image)
-            and METADATA_KEY not in layer.metadata
-            and is_same(layer, saved)
-        ):
-            return layer
-    return None
-
-
 def fits(layer: Image, saved: SavedImage) -> bool:
     """Whether a layer has the size that was saved."""
     return list(_data(layer).shape) == saved.shape
@@ -147,7 +142,7 @@ def is_same(layer: Image, saved: SavedImage) -> bool:
 def open_image(
     viewer: ViewerModel, saved: SavedImage, folder: Path
 ) -> tuple[Image | None, str]:
-    """Open an image again.
+    """Return the layer of an image, opened again if it is not open.
 
     Parameters
     ----------
@@ -165,6 +160,10 @@ def open_image(
     trouble : str
         What is not as it was, in a sentence; empty if nothing.
     """
+    for layer in viewer.layers:
+        is_image = isinstance(layer, Image) and METADATA_KEY not in layer.metadata
+        if is_image and is_same(layer, saved):
+            return layer, ""
     if saved.sample is not None:
         opened = viewer.open_sample(*saved.sample)
     elif saved.pixels is not None:

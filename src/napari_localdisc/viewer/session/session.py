@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
@@ -22,7 +21,7 @@ from napari_localdisc.io.session import (
     write_session,
 )
 from napari_localdisc.layers.plane import show_point
-from napari_localdisc.viewer.work import run_beside
+from napari_localdisc.viewer.work import reporting, run_beside
 
 from . import layers
 
@@ -31,26 +30,6 @@ if TYPE_CHECKING:
     from napari_localdisc.viewer.controller import Controller
     from napari_localdisc.viewer.embeddings import Embedded
     from napari_localdisc.viewer.shown import Place
-
-
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """A session as it is now, and the pixels that a worker still has to look at."""
-
-    session: Session
-    pixels: tuple[Any, ...]
-
-    def finish(self) -> Session:
-        """Read what takes time: for a worker."""
-        images = zip(self.session.images, self.pixels, strict=True)
-        return replace(
-            self.session,
-            images=tuple(layers.complete(image, data) for image, data in images),
-            labels=tuple(
-                replace(labels, data=np.asarray(labels.data))
-                for labels in self.session.labels
-            ),
-        )
 
 
 class Sessions:
@@ -84,8 +63,8 @@ class Sessions:
         annotations = self._controller.workspace.annotations
         return annotations.of(layer).describe() != ImageAnnotation()
 
-    def draft(self) -> Draft:
-        """Take down what is there now; later changes are not in it."""
+    def draft(self) -> Session:
+        """Take down what is there now, for `finished`; later changes are not in it."""
         workspace = self._controller.workspace
         chosen = workspace.images.current
         images = [
@@ -100,7 +79,7 @@ class Sessions:
             if isinstance(layer, Labels) and layer not in remade
         ]
         known = workspace.known(workspace.place_or_none())
-        session = Session(
+        return Session(
             model=workspace.models.name,
             model_hash=None if known is None else known.model.hash,
             structures=self._controller.clusters.number,
@@ -109,7 +88,6 @@ class Sessions:
             labels=tuple(layers.describe_labels(layer) for layer in labels),
             saved_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
-        return Draft(session, tuple(layers.pixels_of(image) for image in images))
 
     def _remade(self, images: list[Image]) -> set[Labels]:
         """Return the layers that come again by themselves."""
@@ -154,7 +132,7 @@ class Sessions:
 
         def work() -> Steps[Path]:
             yield 0, 0
-            return write_session(draft.finish(), path)
+            return write_session(layers.finished(draft), path)
 
         def done(written: Path) -> None:
             workspace.status.say(f"The session is saved in {written}.")
@@ -216,29 +194,35 @@ class Sessions:
         workspace = self._controller.workspace
         troubles = self._restore_model(session)
         restored: dict[int, Image] = {}
-        used: set[int] = set()
         for index, saved in enumerate(session.images):
-            image, trouble = self._find_or_open(saved, folder)
+            image, trouble = layers.open_image(workspace.viewer, saved, folder)
             if trouble:
                 troubles.append(trouble)
             if image is not None:
                 restored[index] = image
-        added = self._add_labels(session, restored, used)
-        for index, image in restored.items():
-            saved = session.images[index]
-            labels = None if saved.labels is None else added[saved.labels]
+        fitting = {
+            index: session.images[index]
+            for index, image in restored.items()
+            if layers.fits(image, session.images[index])
+        }
+        # Strokes are put back with their images
+        strokes = {labels for saved in fitting.values() for _, labels in saved.strokes}
+        added: dict[int | None, Labels] = {
+            index: workspace.viewer.add_layer(layers.make_labels(entry))
+            for index, entry in enumerate(session.labels)
+            if index not in strokes
+        }
+        for index, saved in fitting.items():
             try:
-                self._annotate(image, saved, labels, session.labels)
+                labels = added.get(saved.labels)
+                self._annotate(restored[index], saved, labels, session.labels)
             except (LocalDiscError, KeyError, TypeError, ValueError) as error:
                 troubles.append(f"“{saved.name}”: {error}")
         if session.chosen in restored:
-            image = restored[session.chosen]
-            workspace.images.choose(image)
-            if layers.fits(image, session.images[session.chosen]):
-                try:
-                    self._check_hash(session)
-                except LocalDiscError as error:
-                    troubles.append(str(error))
+            workspace.images.choose(restored[session.chosen])
+        if session.chosen in fitting:
+            with reporting(lambda error: troubles.append(str(error))):
+                self._check_hash(session)
         workspace.status.say("The session is restored.")
         self.opened.emit(troubles)
         return troubles
@@ -256,31 +240,6 @@ class Sessions:
         controller.clusters.set_number(session.structures)
         return []
 
-    def _find_or_open(
-        self, saved: SavedImage, folder: Path
-    ) -> tuple[Image | None, str]:
-        viewer = self._controller.workspace.viewer
-        image = layers.find_open(viewer, saved)
-        if image is not None:
-            return image, ""
-        return layers.open_image(viewer, saved, folder)
-
-    def _add_labels(
-        self, session: Session, restored: dict[int, Image], used: set[int]
-    ) -> dict[int, Labels]:
-        """Add all labels but the strokes that are put back with their images."""
-        for index, image in restored.items():
-            saved = session.images[index]
-            if layers.fits(image, saved):
-                used.update(labels for _, labels in saved.strokes)
-        added = {}
-        for index, entry in enumerate(session.labels):
-            if index not in used:
-                layer = layers.make_labels(entry)
-                self._controller.workspace.viewer.add_layer(layer)
-                added[index] = layer
-        return added
-
     def _annotate(
         self,
         image: Image,
@@ -288,8 +247,6 @@ class Sessions:
         labels: Labels | None,
         all_labels: tuple[SavedLabels, ...],
     ) -> None:
-        if not layers.fits(image, saved):
-            return
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
         annotation = ImageAnnotation.from_json(saved.annotation)
