@@ -583,7 +583,7 @@ def viewer(folder: Path) -> Results:
     hand.add_structure("vessel")
     look("structure added")
     hand.overwrite(True)
-    hand.clusters.show_structure("optic disc")
+    hand.show_structure("optic disc")
     hand.undo()
     hand.undo()
     look("undone")

@@ -155,7 +155,7 @@ def test_a_stopped_training_goes_on_to_its_end(stopped, resumed):
     assert heard[-1] == Finished(resumed.job.request.out, last + 2, stopped=False)
     assert resumed.model != stopped.model
     summary = read_card(Path(resumed.job.request.out))
-    assert summary.structures == ("optic disc",)
+    assert tuple(summary.structures) == ("optic disc",)
     assert summary.clusters == TINY["clusters"]
 
 
