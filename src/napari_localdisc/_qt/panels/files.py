@@ -31,6 +31,7 @@ from napari_localdisc._qt.threads import QtRunner, report
 from napari_localdisc.io.labels import FORMATS
 from napari_localdisc.io.session import SUFFIX, Crashed, remove_autosave
 from napari_localdisc.viewer.export import ExportControl
+from napari_localdisc.viewer.plugin import CONCEPT_SUFFIX
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from napari_localdisc.viewer.session.autosave import Autosaver
     from napari_localdisc.viewer.session.session import Sessions
 
-CONCEPT_SUFFIX = ".concept.safetensors"
 CONCEPT_FILTER = f"Concept (*{CONCEPT_SUFFIX})"
 SESSION_FILTER = f"Session (*{SUFFIX})"
 

@@ -10,6 +10,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QFileDialog
 
 from napari_localdisc._qt.parts import Choice, Section, button, follow, form
+from napari_localdisc.io.labels import FORMATS
 
 from .class_table import ClassTable
 
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from napari_localdisc.viewer.export import ExportControl
 
 NEW_LAYER = "a new layer"
-FILES = (
-    "PNG with colours (*.png);;TIFF (*.tif);;COCO (*.coco.json);;"
-    "OME-Zarr (*.ome.zarr);;All files (*)"
-)
 
 
 class LabelsPanel(Section):
@@ -97,7 +94,10 @@ class LabelsPanel(Section):
         if labels is None:
             return
         start = str(Path.home() / f"{labels.name}.png")
-        path, _ = QFileDialog.getSaveFileName(self, "Save labels", start, FILES)
+        files = ";;".join(
+            [*(each.filter for each in FORMATS.values()), "All files (*)"]
+        )
+        path, _ = QFileDialog.getSaveFileName(self, "Save labels", start, files)
         if path:
             self._export.save(labels, path)
 

@@ -224,5 +224,7 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _may_be_labels(path: Path) -> bool:
-    suffixes = (".png", ".tif", ".tiff", ".zarr")
-    return path.suffix.lower() in suffixes and not path.name.startswith(".")
+    """COCO's ending says too little: such files are named one by one."""
+    return not path.name.startswith(".") and any(
+        form.fits(path) for form in FORMATS.values() if form.key != "coco"
+    )
