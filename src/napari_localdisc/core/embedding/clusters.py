@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,12 +21,9 @@ from torch import Tensor
 
 from napari_localdisc.core.colours import PALETTE, colour_rows
 from napari_localdisc.core.errors import LocalDiscError, ModelError
-from napari_localdisc.core.model.card import FEWEST, MOST
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.card import ModelCard
-    from napari_localdisc.core.model.model import Model
+from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
+from napari_localdisc.core.model.model import Model
 
 _CHUNK_PIXELS = 1 << 16
 

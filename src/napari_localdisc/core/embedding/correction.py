@@ -13,16 +13,14 @@ All on the working grid.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .meaning import Clicks
-    from .similarity import Likeness
+from .meaning import Clicks
+from .similarity import Likeness
 
 CUT = 0.5
 """Where a similarity that was read this way is cut."""

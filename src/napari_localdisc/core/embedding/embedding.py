@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_localdisc.core.image.appearance import picture_features
+from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.network import region_embedding
 
 from . import clusters, correction, masks, similarity
@@ -21,10 +23,6 @@ from .clusters import ClusterMaps
 from .meaning import STRUCTURE_CUT, Clicks, Extent, weigh
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
-    from napari_localdisc.core.model.card import ModelCard
 
 _AS_IT_IS = MaskOptions()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,18 +25,15 @@ from napari_localdisc.core.image.contrast import (
     colour_statistics,
     network_input,
 )
+from napari_localdisc.core.image.grid import FloatImage, Mask, Window, WorkingGrid
 from napari_localdisc.core.image.working import few_tones, stretch_tones
 from napari_localdisc.core.model.inference import TILE_SIZE, FastNetwork, Precision
+from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.network import STRIDE
 from napari_localdisc.core.model.tiles import Tile, cover, margin_of, padded_size
-from napari_localdisc.core.work import run
+from napari_localdisc.core.work import Steps, run
 
 from .clusters import argmax_channel, deep_inside, merge_table, structure_channel
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask, Window, WorkingGrid
-    from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.work import Steps
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""

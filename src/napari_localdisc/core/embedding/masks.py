@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.core.image.grid import Mask
 
 from .similarity import connected_to
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import Mask
 
 SMOOTHING = 0.75
 """Standard deviation of the Gaussian that rounds outlines, in working pixels: what is

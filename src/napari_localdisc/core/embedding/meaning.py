@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,8 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask
+from napari_localdisc.core.image.grid import FloatImage, Mask
 
 STRUCTURE_CUT = 0.3
 """Presence of a structure that becomes 0.5 of similarity."""

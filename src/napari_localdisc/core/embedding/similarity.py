@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,7 @@ from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from napari_localdisc.core.errors import PromptError
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask
+from napari_localdisc.core.image.grid import FloatImage, Mask
 
 _BINS = 256
 _EVERYWHERE = slice(None)

@@ -7,7 +7,6 @@ corrections by further clicks as the network's embedding; they know no structure
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,10 +17,8 @@ from skimage.feature import multiscale_basic_features
 from skimage.filters import sato, threshold_otsu
 
 from napari_localdisc.core.embedding.embedding import Embedding
+from napari_localdisc.core.image.grid import FloatImage, Mask
 from napari_localdisc.core.image.working import as_rgb, working_image
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask
 
 COLOUR_RADIUS = 1.4
 FILTER_RADIUS = 6.0

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.core.image.grid import Mask
+from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.names import find_name, plain_name
 
 from .measures import BASELINES, MEASURES, Subject
 from .report import CaseResult, Failure, Report
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import Mask
-    from napari_localdisc.core.model.model import Model
 
 NAMES = (*MEASURES, BASELINES)
 """What can be asked for."""

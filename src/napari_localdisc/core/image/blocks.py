@@ -8,13 +8,15 @@ array, with the same results.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.names import Modality
+from napari_localdisc.core.work import Steps
 
 from .field_of_view import (
     DARK,
@@ -28,10 +30,6 @@ from .field_of_view import (
 )
 from .grid import FloatImage, Mask, Window, WorkingGrid, axis_weights
 from .rgb import ColourScale, RangeSearch, check_layout
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.names import Modality
-    from napari_localdisc.core.work import Steps
 
 BLOCK_PIXELS = 1 << 22
 """Pixels of the source that are in memory at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +12,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.names import Modality
 
 from .grid import FloatImage, Mask, as_tensor
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.names import Modality
 
 DARK = 20 / 255
 """Brightness that separates a fundus image from its dark frame (released code)."""

@@ -6,19 +6,17 @@ without a dark frame) has ``working_diameter`` pixels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.names import Modality
 
 from .field_of_view import find_field_of_view
 from .grid import FloatImage, Mask, WorkingGrid, as_tensor, resize
 from .rgb import RangeSearch, check_layout
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.names import Modality
 
 _FEW_TONES = 0.3
 """Share of the range of tones; an image that uses less is spread over all of it."""

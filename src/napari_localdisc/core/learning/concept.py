@@ -12,23 +12,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file, save_file
 
+from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.image.grid import FloatImage, Mask
 
 from .classifier import Classifier
 from .features import FEATURES
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.image.grid import FloatImage, Mask
 
 Kind = Literal["prompts", "classifier"]
 Labels = NDArray[np.unsignedinteger[Any]]

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,11 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_localdisc.core.errors import LocalDiscError
+from napari_localdisc.core.image.grid import Window
 
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import Window
-
-    from .network import LocalDiscriminationNet
+from .network import LocalDiscriminationNet
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

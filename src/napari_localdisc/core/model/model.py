@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,7 @@ from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import atomic_path
 
 from .card import CARD_KEY, SUFFIX, ModelCard, list_models, naming_damage, read_card
-
-if TYPE_CHECKING:
-    from .network import LocalDiscriminationNet
+from .network import LocalDiscriminationNet
 
 FORMAT_VERSION = 1
 

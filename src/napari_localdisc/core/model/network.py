@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import Window
+from napari_localdisc.core.image.grid import Window
 
 STRIDE = 16
 """Height and width of the network's input are multiples of this."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,17 +12,13 @@ from torch import Tensor
 
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.contrast import as_batch, network_input
+from napari_localdisc.core.image.grid import FloatImage, Mask, Window
+from napari_localdisc.core.work import Steps
 
-from .inference import FastNetwork
+from .card import ModelCard
+from .inference import FastNetwork, Inference
+from .model import Model
 from .network import STRIDE
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask, Window
-    from napari_localdisc.core.work import Steps
-
-    from .card import ModelCard
-    from .inference import Inference
-    from .model import Model
 
 Maps = tuple[Tensor, Tensor, Tensor]
 """(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures;
