@@ -19,13 +19,10 @@ from napari_localdisc.core.errors import TrainingError
 from .disc import fit_disc
 from .lesions import simulate_spots
 from .lungs import heart_map, lungs_map
-from .masks import drawn_mask, read_masks
+from .masks import drawn_mask, fitted_map, read_masks
 from .vessel_tree import simulate_vessel_trees
 
 Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-UNKNOWN = 127
-"""Value of a fitted prior's map where it does not say."""
 
 _DOUBTFUL_CONFIDENCE = 1.3
 
@@ -81,9 +78,7 @@ Prior = DrawnPrior | FittedPrior
 
 def _disc_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     fit = fit_disc(rgb, inside)
-    if fit.confidence < _DOUBTFUL_CONFIDENCE:
-        return np.full(inside.shape, UNKNOWN, np.uint8)
-    return fit.mask.astype(np.uint8) * np.uint8(255)
+    return fitted_map(fit.mask, fit.confidence < _DOUBTFUL_CONFIDENCE)
 
 
 _BLOOD = ((0.15, 0.7), (1.0, 1.0), (0.4, 1.1))
