@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.core.radiograph import overlap, radiograph
 
-from napari_localdisc.core.priors import PRIORS, UNKNOWN
+from napari_localdisc.core.priors import PRIORS
 from napari_localdisc.core.priors.lung_shapes import MODES, lung_grid, outline_places
 from napari_localdisc.core.priors.lungs import (
     fit_lungs,
@@ -12,6 +12,7 @@ from napari_localdisc.core.priors.lungs import (
     heart_mask,
     lungs_map,
 )
+from napari_localdisc.core.priors.masks import UNKNOWN
 
 
 @pytest.mark.parametrize("seed", [0, 1])

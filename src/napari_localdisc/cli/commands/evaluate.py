@@ -18,8 +18,7 @@ from napari_localdisc.cli.output import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from napari_localdisc.core.evaluation import Measure
-    from napari_localdisc.core.evaluation.measures import Rows
+    from napari_localdisc.core.evaluation.measures import Measure, Rows
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -75,9 +74,9 @@ def evaluate(
     as_json: options.AsJson = False,
 ) -> None:
     """Measure a model on images with masks, beside what there is without it."""
-    from napari_localdisc.core.evaluation import MEASURES
-    from napari_localdisc.core.evaluation import evaluate as measure
     from napari_localdisc.core.evaluation.evaluate import NAMES
+    from napari_localdisc.core.evaluation.evaluate import evaluate as measure
+    from napari_localdisc.core.evaluation.measures import MEASURES
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labelled import labelled_images, with_structure
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.image.working import look
-from napari_localdisc.core.model.inference import TILE_SIZE, Inference
+from napari_localdisc.core.model.inference import TILE_SIZE, Inference, Precision
+from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
-from napari_localdisc.core.work import run
+from napari_localdisc.core.work import Steps, run
 
 from .clusters import ClusterMaps
 from .embedding import Embedding
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.model.inference import Precision
-    from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.work import Steps
 
 _AS_USUAL = Inference()
 

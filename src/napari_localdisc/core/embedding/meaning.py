@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,8 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage, Mask
+from napari_localdisc.core.image.grid import FloatImage, Mask
 
 STRUCTURE_CUT = 0.3
 """Presence of a structure that becomes 0.5 of similarity."""
@@ -77,18 +75,6 @@ class Clicks:
     vectors: FloatImage
     pixels: NDArray[np.intp]
     positives: int
-
-    @classmethod
-    def at(
-        cls,
-        vectors: FloatImage,
-        points: NDArray[np.float64],
-        positives: int,
-        shape: tuple[int, int],
-    ) -> Clicks:
-        """Make them of (k, 2) points on the working grid, whose shape is (h, w)."""
-        pixels = np.clip(np.rint(points), 0, np.array(shape) - 1).astype(np.intp)
-        return cls(vectors, pixels, positives)
 
     @property
     def signs(self) -> NDArray[np.float32]:
@@ -151,16 +137,13 @@ def weigh(
     for structure, extent in enumerate(extents):
         if extent.share > LARGEST_SHARE:
             evidence[structure] = -math.inf
-        evidence[structure] += _preference(extent.share) / len(clicks.pixels)
+        preference = _SIZE * math.log(_USUAL_SHARE / max(extent.share, _LEAST_SHARE))
+        evidence[structure] += preference / len(clicks.pixels)
     every = np.array([*evidence, likeness])
     weights = np.exp(every - every.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
     weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0
     return np.asarray(weights / weights.sum())
-
-
-def _preference(share: float) -> float:
-    return _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
 
 
 def _evidence(

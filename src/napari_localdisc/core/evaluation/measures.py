@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_localdisc.core.embedding.embedding import Embedding
+from napari_localdisc.core.image.grid import Mask
+
 from . import baselines
 from .agreement import area_under_curve, dice, dice_by_threshold, pair_dice
 from .clicks import REPORTED_CLICKS, click_through, dice_after
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.image.grid import Mask
 
 CLUSTER_COUNTS = (4, 8, 16)
 OURS = "localdisc"

@@ -9,7 +9,7 @@ nothing but arrays.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +18,9 @@ from scipy import ndimage
 
 from napari_localdisc.core.embedding.embedding import Embedding, on_grid
 from napari_localdisc.core.errors import ModelError, PromptError
+from napari_localdisc.core.image.grid import FloatImage
 
 from .features import VECTORS, best_features, pixel_features, weights_of
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.image.grid import FloatImage
 
 SAMPLES_PER_CLASS = 2000
 """Labelled pixels of the working grid that a class is learned from, at most."""

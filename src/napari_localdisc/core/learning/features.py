@@ -6,17 +6,12 @@ of a lesion, is in the picture still.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.errors import ModelError, PromptError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from napari_localdisc.core.embedding.embedding import Embedding
 
 VECTORS = "vectors"
 WITH_PICTURE = "vectors, picture 1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,7 @@ from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import atomic_path
 
 from .card import CARD_KEY, SUFFIX, ModelCard, list_models, naming_damage, read_card
-
-if TYPE_CHECKING:
-    from .network import LocalDiscriminationNet
+from .network import LocalDiscriminationNet
 
 FORMAT_VERSION = 1
 
@@ -101,7 +99,11 @@ def load_model(name: str | Path = "fundus", device: str | None = None) -> Model:
             f"There is no model {str(name)!r}: give the path of a {SUFFIX} file or "
             f"one of the known models ({known})."
         )
-    card, tensors = _read(path)
+    card = read_card(path)
+    with naming_damage(path):
+        tensors = load_file(path)
+    if "centres" not in tensors:
+        raise ModelError(f"{path} is not a model of napari-localdisc: no centres.")
     network = card.network()
     centres = tensors.pop("centres").numpy()
     try:
@@ -122,15 +124,6 @@ def _device(name: str | None) -> torch.device:
             f"The device {name!r} cannot be used here: {str(error).splitlines()[0]}"
         ) from error
     return device
-
-
-def _read(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
-    card = read_card(path)
-    with naming_damage(path):
-        tensors = load_file(path)
-    if "centres" not in tensors:
-        raise ModelError(f"{path} is not a model of napari-localdisc: no centres.")
-    return card, tensors
 
 
 def save_model(model: Model, path: str | Path) -> Path:

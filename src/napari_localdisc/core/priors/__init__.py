@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-UNKNOWN = 127
-"""Value of a fitted prior's map where it does not say."""
-
 
 @dataclass(frozen=True)
 class DrawnPrior:

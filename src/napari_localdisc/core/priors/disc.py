@@ -18,7 +18,7 @@ from scipy import ndimage
 from napari_localdisc.core.image.background import ridge_strength
 from napari_localdisc.core.image.contrast import gaussian_blur
 
-from . import UNKNOWN
+from .masks import closed_path, fitted_map
 
 _RADII = (0.055, 0.065, 0.075, 0.088)
 """Radii tried, as fractions of the field of view's diameter."""
@@ -52,11 +52,9 @@ class DiscFit:
 
 
 def disc_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return 255 on the disc, 0 beside it, or `UNKNOWN` all over."""
+    """Return 255 on the disc, 0 beside it; 127 all over where in doubt."""
     fit = fit_disc(rgb, inside)
-    if fit.confidence < _DOUBTFUL_CONFIDENCE:
-        return np.full(inside.shape, UNKNOWN, np.uint8)
-    return fit.mask.astype(np.uint8) * np.uint8(255)
+    return fitted_map(fit.mask, fit.confidence < _DOUBTFUL_CONFIDENCE)
 
 
 def fit_disc(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> DiscFit:
@@ -146,6 +144,7 @@ def _outline(
 ) -> NDArray[np.float64]:
     """Radius at each angle from −π to π of the closed curve of steepest fall."""
     angles = np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False)
+    steps = np.arange(_RADIAL_STEPS)
     for _ in range(2):
         radii = np.linspace(0.45, 1.7, _RADIAL_STEPS) * radius
         at = (
@@ -157,35 +156,14 @@ def _outline(
         fall = -np.gradient(polar, axis=0)
         fall = fall / (fall.std() + 1e-6)
         fall -= 0.8 * np.abs(np.log(radii / radius))[:, None]
-        curve = _smooth_closed(radii[_steepest_path(fall)])
+        # Steps of at most one radius
+        apart = abs(np.subtract.outer(steps, steps))
+        cost = np.where(apart > 1, np.inf, 0).astype(fall.dtype)
+        spectrum = np.fft.rfft(radii[closed_path(fall.T, cost, turns=3)])
+        spectrum[_ROUGHEST_HARMONIC + 1 :] = 0
+        curve: NDArray[np.float64] = np.fft.irfft(spectrum, _ANGLES)
         # The next pass looks around the centre of this outline.
         row += float((curve * np.sin(angles)).mean())
         column += float((curve * np.cos(angles)).mean())
         radius = float(np.clip(curve.mean(), 0.5 * radius, 1.6 * radius))
     return curve
-
-
-def _steepest_path(gain: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Best closed path with steps of at most one radius, by dynamic programming."""
-    steps, angles = gain.shape
-    tripled = np.concatenate([gain, gain, gain], axis=1)
-    total = tripled[:, 0].copy()
-    came_from = np.zeros(tripled.shape, np.intp)
-    for k in range(1, tripled.shape[1]):
-        padded = np.pad(total, 1, constant_values=-np.inf)
-        options = np.stack([padded[:-2], padded[1:-1], padded[2:]])
-        choice = options.argmax(0)
-        came_from[:, k] = np.arange(steps) + choice - 1
-        total = options.max(0) + tripled[:, k]
-    path = np.zeros(tripled.shape[1], np.intp)
-    path[-1] = int(total.argmax())
-    for k in range(tripled.shape[1] - 1, 0, -1):
-        path[k - 1] = came_from[path[k], k]
-    return path[angles : 2 * angles]
-
-
-def _smooth_closed(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    spectrum = np.fft.rfft(curve)
-    spectrum[_ROUGHEST_HARMONIC + 1 :] = 0
-    smooth: NDArray[np.float64] = np.fft.irfft(spectrum, curve.size)
-    return smooth

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
-from . import UNKNOWN
 from .lung_shapes import MODES, Floats, fill, lung_grid, outline_places
+from .masks import closed_path, fitted_map
 
 _SEARCH_SIDE = 192
 _DRAWS, _REDRAWS, _ROUNDS, _ELITE = 1500, 200, 10, 30
@@ -81,19 +81,13 @@ def lungs_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np
         doubtful.
     """
     fit = fit_lungs(rgb, inside)
-    return _map(fit, fit.mask)
+    return fitted_map(fit.mask, fit.score < _LEAST_SCORE)
 
 
 def heart_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return where the fitted lungs say that the heart is, as `lungs_map` does."""
     fit = fit_lungs(rgb, inside)
-    return _map(fit, heart_mask(fit) & inside)
-
-
-def _map(fit: LungFit, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    if fit.score < _LEAST_SCORE:
-        return np.full(mask.shape, UNKNOWN, np.uint8)
-    return mask.astype(np.uint8) * np.uint8(255)
+    return fitted_map(heart_mask(fit) & inside, fit.score < _LEAST_SCORE)
 
 
 def heart_mask(fit: LungFit) -> NDArray[np.bool_]:
@@ -141,19 +135,13 @@ def _fit(grey_bytes: bytes, inside_bytes: bytes, shape: tuple[int, int]) -> Lung
     zoom = _SEARCH_SIDE / side
     grey = ndimage.gaussian_filter(grey, 0.5 / zoom)
     grey = ndimage.zoom(grey, zoom, order=1, grid_mode=True, mode="nearest")
-    contrasts = _contrasts(grey)
+    contrasts = _local_contrast(grey, _NEAR_BLUR), _local_contrast(grey, _WIDE_BLUR)
     modes, score = _search(contrasts)
     outlines = lung_grid(modes[None], *outline_places())[0] * _SEARCH_SIDE - 0.5
     outlines = _snap(contrasts[0], outlines)
     outlines = (outlines + 0.5) / zoom - 0.5
     mask = _rounded(fill(outlines, shape), _CORNER * side) & inside
     return LungFit(mask, modes, outlines, score)
-
-
-def _contrasts(grey: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Contrast with the near and with the wide surroundings."""
-    near, wide = (_local_contrast(grey, blur) for blur in (_NEAR_BLUR, _WIDE_BLUR))
-    return near, wide
 
 
 def _local_contrast(grey: NDArray[np.floating], blur: float) -> Floats:
@@ -211,7 +199,7 @@ def _scores(contrasts: tuple[Floats, Floats], shapes: Floats) -> Floats:
         0.7 * step.mean((1, 2))
         + 0.2 * np.clip(around, -1.5, 2).mean((1, 2))
         + 0.3 * dark.min(1)
-        + 1.5 * (dark * _areas(outline)).sum(1)
+        + 1.5 * (dark * abs(_areas(outline))).sum(1)
         + 0.3 * np.clip(below, -1, 1).mean((1, 2))
         - _penalty(shapes)
     )
@@ -221,7 +209,7 @@ def _areas(outline: Floats) -> Floats:
     """Signed areas of closed (…, K, 2) outlines."""
     following = np.roll(outline, -1, -2)
     cross = outline[..., 1] * following[..., 0] - outline[..., 0] * following[..., 1]
-    return np.asarray(abs(cross.sum(-1)) / 2)
+    return np.asarray(cross.sum(-1) / 2)
 
 
 def _normals(outline: Floats) -> Floats:
@@ -229,10 +217,7 @@ def _normals(outline: Floats) -> Floats:
     tangent = np.roll(outline, -1, -2) - np.roll(outline, 1, -2)
     normal = np.stack([-tangent[..., 1], tangent[..., 0]], -1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-9
-    following = np.roll(outline, -1, -2)
-    x, y = outline[..., 1], outline[..., 0]
-    area = (x * following[..., 0] - y * following[..., 1]).sum(-1)
-    return np.asarray(normal * np.sign(area)[..., None, None])
+    return np.asarray(normal * np.sign(_areas(outline))[..., None, None])
 
 
 def _sample(contrast: Floats, places: Floats) -> Floats:
@@ -252,6 +237,11 @@ def _snap(contrast: Floats, outlines: Floats) -> Floats:
     """Move (2, K, 2) outlines in pixels to the strongest smooth edge nearby."""
     offsets = np.linspace(-1, 1, _STEPS) * _REACH * _SEARCH_SIDE
     gap = 0.012 * _SEARCH_SIDE
+    index = np.arange(_STEPS)
+    cost = 0.25 * (index[:, None] - index[None]) ** 2 * (9 / _STEPS)
+    across, along = outline_places()
+    borders_on_ribs = (along == 0) | (across == 1)
+    ribs = ndimage.gaussian_filter1d(borders_on_ribs * 1.0, 1.5, mode="wrap")
     moved = []
     for outline in outlines:
         normal = _normals(outline)
@@ -267,38 +257,9 @@ def _snap(contrast: Floats, outlines: Floats) -> Floats:
             for side in (1, -1)
         ]
         gain = step[0] - step[1] - 0.35 * (offsets / offsets[-1]) ** 2
-        best = _closed_path(gain, stiffness=0.25)
+        best = closed_path(gain, cost, turns=2)
         shift = ndimage.gaussian_filter1d(offsets[best], 1.5, mode="wrap")
         # Ribs and apex end where brightness levels off, not where it is steepest
-        shift = shift + 1.3 * gap * _ribs()
+        shift = shift + 1.3 * gap * ribs
         moved.append(outline + shift[:, None] * normal)
     return np.stack(moved)
-
-
-def _ribs() -> Floats:
-    """Smooth 0 to 1 for each place of the outline: how much it borders on ribs."""
-    across, along = outline_places()
-    ribs = (along == 0) | (across == 1)
-    return np.asarray(ndimage.gaussian_filter1d(ribs * 1.0, 1.5, mode="wrap"))
-
-
-def _closed_path(gain: Floats, stiffness: float) -> NDArray[np.intp]:
-    """Best closed path through (K, S) gains: an index for each of K places."""
-    count, steps = gain.shape
-    # Twice around, then the second half: its ends meet, near enough
-    rolled = np.concatenate([gain, gain])
-    index = np.arange(steps)
-    cost = stiffness * (index[:, None] - index[None]) ** 2 * (9 / steps)
-    total = rolled[0]
-    origins = []
-    for row in rolled[1:]:
-        candidates = total[:, None] - cost
-        origin = candidates.argmax(0)
-        origins.append(origin)
-        total = candidates[origin, index] + row
-    path = [int(total.argmax())]
-    for origin in reversed(origins):
-        path.append(int(origin[path[-1]]))
-    path.reverse()
-    half = count // 2
-    return np.roll(np.array(path[half : half + count], np.intp), half)

@@ -12,6 +12,9 @@ from skimage.transform import resize, rotate
 
 from napari_localdisc.core.errors import TrainingError
 
+UNKNOWN = 127
+"""Value of a fitted prior's map where it does not say."""
+
 _SUFFIXES = {".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg"}
 
 
@@ -44,12 +47,8 @@ def random_mask(
 ) -> NDArray[np.float32]:
     """Flip, turn by any angle, crop by up to 10 % and resize one of the masks.
 
-    These are the paper's augmentations of a prior's masks (section 3).
-
-    Returns
-    -------
-    ndarray
-        (size, size) float32, 0 or 1.
+    These are the paper's augmentations of a prior's masks (section 3).  The result is
+    (size, size) float32, 0 or 1.
     """
     mask = masks[rng.integers(len(masks))].astype(np.float32)
     if rng.random() < 0.5:
@@ -73,3 +72,33 @@ def drawn_mask(
     radius = ndimage.distance_transform_edt(mask).astype(np.float32)
     profile = np.minimum(1, 0.5 + 0.25 * radius) * mask
     return (profile * rng.uniform(0.12, 0.45)).astype(np.float32), mask
+
+
+def fitted_map(mask: NDArray[np.bool_], is_doubtful: bool) -> NDArray[np.uint8]:
+    """Say what a fitted mask says: 255 the structure, 0 not; 127 where in doubt."""
+    if is_doubtful:
+        return np.full(mask.shape, UNKNOWN, np.uint8)
+    return mask.astype(np.uint8) * np.uint8(255)
+
+
+def closed_path(
+    gain: NDArray[np.floating], cost: NDArray[np.floating], turns: int
+) -> NDArray[np.intp]:
+    """Find the best closed path through (K, S) gains: an index for each of K places.
+
+    A step between two of the S indices costs ``cost[from, to]``.  The path goes round
+    so many times, and its middle turn is kept: its ends meet, near enough.
+    """
+    count, steps = gain.shape
+    rounds = np.concatenate([gain] * turns)
+    index = np.arange(steps)
+    total, origins = rounds[0], []
+    for row in rounds[1:]:
+        candidates = total[:, None] - cost
+        origins.append(candidates.argmax(0))
+        total = candidates[origins[-1], index] + row
+    path = [int(total.argmax())]
+    for origin in reversed(origins):
+        path.append(int(origin[path[-1]]))
+    start = count * (turns - 1) // 2
+    return np.roll(np.array(path[::-1][start : start + count], np.intp), start % count)
