@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_localdisc.core.embedding.embed import embed
-from napari_localdisc.core.evaluation import dice
+from napari_localdisc.core.evaluation.agreement import dice
 from napari_localdisc.core.model.model import Model, load_model
 from napari_localdisc.core.training.adapt import adapt
 from napari_localdisc.io.labelled import LabelledImage, labelled_images

@@ -1,7 +1,7 @@
 """Claim: time is a straight line in the pixels, from 0.25 to 100 megapixels.
 
 The slope on a log-log plot is 1 ± 0.1, where every image is looked at in the same
-detail: `cluster_large` with one working pixel for 4 × 4 pixels of the image, whatever
+detail: `paint_large` with one working pixel for 4 × 4 pixels of the image, whatever
 its size, from file to labels in a file.  `embed` is shown beside it: it brings any
 image to the model's working diameter, so that its network takes the same time for every
 image and only reading the pixels grows.
@@ -19,7 +19,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_localdisc as ld
-from napari_localdisc.core.embedding.large import cluster_large
+from napari_localdisc.core import work
+from napari_localdisc.core.embedding.large import ClusterPaint, paint_large
 
 from . import machine
 from .machine import table, verdict
@@ -78,7 +79,7 @@ def _cluster(image: np.ndarray, model: Model, file: Path) -> float:
     detail = side / PIXELS_PER_WORKING_PIXEL / model.card.working_diameter
     start = time.perf_counter()
     labels = np.memmap(file, np.uint8, "w+", shape=image.shape[:2])
-    cluster_large(image, model, 8, labels, detail=detail)
+    work.run(paint_large(image, model, ClusterPaint.of(model, 8), labels, detail))
     return time.perf_counter() - start
 
 

@@ -17,8 +17,9 @@ SIDE = 10_000
 _WORK = """
 import sys, time
 import numpy as np, zarr
-from napari_localdisc.core.embedding.large import cluster_large
+from napari_localdisc.core.embedding.large import ClusterPaint, paint_large
 from napari_localdisc.core.model.model import Model, load_model
+from napari_localdisc.core.work import run
 
 side, modality, detail, folder, width = sys.argv[1:]
 side, detail, width = int(side), float(detail), int(width)
@@ -41,7 +42,7 @@ if width == 16:
 else:
     model = Model.random(modality=modality, working_diameter=576, width=width)
 start = time.perf_counter()
-cluster_large(source, model, 8, target, detail=detail)
+run(paint_large(source, model, ClusterPaint.of(model, 8), target, detail))
 seconds = time.perf_counter() - start
 middle = target[side // 2 - 50:side // 2 + 50, side // 2 - 50:side // 2 + 50]
 assert middle.min() >= 1

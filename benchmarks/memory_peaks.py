@@ -33,11 +33,12 @@ print((peak_bytes() - before) / 1e9)
 """
 _WHOLE = "ld.embed(retina(), model)"
 _BY_BLOCKS = """
-from napari_localdisc.core.embedding.large import cluster_large
+from napari_localdisc.core.embedding.large import ClusterPaint, paint_large
+from napari_localdisc.core.work import run
 image = np.load("{folder}/large.npy", mmap_mode="r")
 shape = image.shape[:2]
 labels = np.memmap("{folder}/labels", np.uint8, "w+", shape=shape)
-cluster_large(image, model, 8, labels)
+run(paint_large(image, model, ClusterPaint.of(model, 8), labels))
 assert labels.max() == 8
 """
 
@@ -59,7 +60,7 @@ def run() -> str:
                 verdict(small, 1.2),
             ),
             (
-                "`cluster_large`, 100 megapixels",
+                "`paint_large`, 100 megapixels",
                 f"{large:.2f} GB",
                 "< 3 GB",
                 verdict(large, 3),

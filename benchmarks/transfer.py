@@ -17,15 +17,19 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_localdisc.core.embedding.embed import embed
-from napari_localdisc.core.evaluation import Case, dice
+from napari_localdisc.core.evaluation.agreement import dice
 from napari_localdisc.core.files import atomic_path
 from napari_localdisc.core.model.model import Model, load_model
 from napari_localdisc.core.training.finetune import FinetuneSettings, finetune
 from napari_localdisc.io.labelled import LabelledImage, labelled_images
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.evaluation.evaluate import Case
 
 NEEDS_DATA = True
 MODEL = os.environ.get("LOCALDISC_TRANSFER_MODEL", "fundus")

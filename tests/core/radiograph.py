@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from napari_localdisc.core.priors.lung_shapes import simulate_lungs
+from napari_localdisc.core.priors.lung_shapes import (
+    MODES,
+    fill,
+    lung_grid,
+    outline_places,
+)
+
+
+def simulate_lungs(size: int, rng: np.random.Generator, variation: float):
+    """Draw a random pair of lungs, (size, size) bool; variation 0: the mean shape."""
+    modes = np.clip(rng.standard_normal((1, MODES)), -2, 2) * variation
+    outlines = lung_grid(modes, *outline_places())[0]
+    return fill(outlines * size - 0.5, (size, size))
 
 
 def radiograph(seed: int, size: int = 192, variation: float = 0.5):

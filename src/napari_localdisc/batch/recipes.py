@@ -77,7 +77,7 @@ class ClusterRecipe(Recipe):
     clusters : int
         2 to 16.
     detail : float
-        Of images that are read block by block; see `cluster_large`.
+        Of images that are read block by block; see `paint_large`.
     """
 
     clusters: int = 8

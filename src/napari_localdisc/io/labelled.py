@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.evaluation import Case
+from napari_localdisc.core.evaluation.evaluate import Case
 from napari_localdisc.core.image.files import image_files, read_image
 from napari_localdisc.core.names import find_name, owner
 

@@ -103,7 +103,7 @@ def test_corrections_are_those_of_a_gaussian_process(embedding):
     shifted = odds + kernel(places, embedding.vectors) @ strength
     clipped = 1 / (1 + np.exp(-odds))
     expected = (mixed + 1 / (1 + np.exp(-shifted)) - clipped).clip(0, 1)
-    clicks = Clicks.at(vectors, points, 2, (SIDE, SIDE))
+    clicks = Clicks(vectors, points, 2)
     compared = list(nearness(embedding.matrix, torch.from_numpy(vectors)))
     likeness = Likeness(compared[:2], compared[2:])
     known = [cut_at_half(disc.view(-1), 0.3)]

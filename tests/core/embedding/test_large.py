@@ -11,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_localdisc.core.embedding.embed import embed
-from napari_localdisc.core.embedding.large import cluster_large, find_large
+from napari_localdisc.core.embedding.large import (
+    ClusterPaint,
+    StructurePaint,
+    paint_large,
+)
 from napari_localdisc.core.errors import (
     Cancelled,
     ImageError,
@@ -20,9 +24,10 @@ from napari_localdisc.core.errors import (
 )
 from napari_localdisc.core.image.blocks import BlockSource
 from napari_localdisc.core.image.field_of_view import find_field_of_view
-from napari_localdisc.core.image.grid import WorkingGrid, axis_weights, resize
+from napari_localdisc.core.image.grid import WorkingGrid, axis_blocks, resize
 from napari_localdisc.core.image.working import as_rgb, working_image
 from napari_localdisc.core.model.model import Model, load_model
+from napari_localdisc.core.work import run
 
 
 def photograph(height=700, width=900, dtype=np.uint8, seed=0):
@@ -48,9 +53,10 @@ def model_for(modality, diameter=300):
     return Model(card, model.network, model.centres)
 
 
-def labels_of(source, model, n=6, **options):
+def labels_of(source, model, n=6, progress=None, cancel=None, **options):
     target = zarr.zeros(shape=source.shape[:2], chunks=(256, 256), dtype="uint8")
-    cluster_large(source, model, n, target, **options)
+    paint = ClusterPaint.of(model, n)
+    run(paint_large(source, model, paint, target, **options), progress, cancel)
     return target[...]
 
 
@@ -68,7 +74,7 @@ def test_a_window_of_an_axis_is_resampled_as_the_whole(data):
     x = torch.from_numpy(np.random.default_rng(source).random((1, 1, source, 3)))
     whole = resize(x.float(), (size, 3))[0, :, start:stop]
     found = torch.zeros(1, stop - start, 3)
-    for part, weights in axis_weights(slice(start, stop), size, source).blocks(length):
+    for part, weights in axis_blocks(slice(start, stop), size, source, length):
         block = x[0, :, part].float()
         found[:, weights.outputs] += weights.apply(block, dim=1)
     torch.testing.assert_close(found, whole, atol=1e-5, rtol=0)
@@ -119,11 +125,12 @@ def test_a_structure_is_that_of_embed():
     image, model = photograph(), model_for("fundus")
     expected = embed(image, model, precision="float32").structure("optic disc") >= 0.5
     target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
-    find_large(lazy(image), model, "optic disc", target, precision="float32")
+    paint = StructurePaint.of(model, "optic disc")
+    run(paint_large(lazy(image), model, paint, target, precision="float32"))
     assert 0 < expected.mean() < 1
     assert agreement(target[...], expected) > 0.999
     with pytest.raises(ModelError, match="fovea"):
-        find_large(lazy(image), model, "fovea", target)
+        StructurePaint.of(model, "fovea")
 
 
 @pytest.mark.parametrize(

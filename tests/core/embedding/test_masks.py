@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from tests.core.tissue import BAR, LEFT, ON_BAR, ON_LEFT, RIGHT
 
 from napari_localdisc.core.embedding.masks import refine, smooth, without_small
+from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import PromptError
 
 masks = arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20)))
@@ -16,7 +17,7 @@ masks = arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 @settings(max_examples=20, deadline=None)
 @given(masks, st.integers(0, 9))
 def test_small_pieces_go_and_the_others_stay(mask, size):
-    kept = refine(mask, (), minimum_size=size)
+    kept = refine(mask, (), MaskOptions(minimum_size=size), (1, 1))
     assert not (kept & ~mask).any()
     np.testing.assert_array_equal(without_small(kept, size), kept)
     left_out = mask & ~kept
@@ -53,7 +54,7 @@ def test_a_disc_stays_a_disc():
 
 def test_a_negative_size_is_refused():
     with pytest.raises(PromptError, match="-3 pixels"):
-        refine(np.ones((3, 3), bool), (), minimum_size=-3)
+        refine(np.ones((3, 3), bool), (), MaskOptions(minimum_size=-3), (1, 1))
 
 
 def test_masks_of_an_embedding_have_these_options(embedding):

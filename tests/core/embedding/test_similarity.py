@@ -23,9 +23,10 @@ from tests.core.tissue import (
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.embedding.similarity import (
     Likeness,
-    automatic_threshold,
     connected_to,
+    moved_threshold,
     nearness,
+    otsu_threshold,
     sample_vectors,
 )
 from napari_localdisc.core.errors import PromptError
@@ -198,6 +199,10 @@ def test_prompts_come_out_right(embedding, data):
     lowest = min(values[point] for point in positive)
     for point in negative:
         assert not mask[point] or values[point] >= lowest
+
+
+def automatic_threshold(values, positive, negative):
+    return moved_threshold(otsu_threshold(values), positive, negative)
 
 
 def test_the_automatic_threshold_is_otsus():

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from napari_localdisc.core.embedding.embed import embed
-from napari_localdisc.core.evaluation import baselines, dice
+from napari_localdisc.core.evaluation import baselines
+from napari_localdisc.core.evaluation.agreement import dice
 from napari_localdisc.core.model.model import Model
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_localdisc.core.evaluation import click_through, dice_after
+from napari_localdisc.core.evaluation.clicks import click_through, dice_after
 
 
 class Painter:

@@ -5,13 +5,8 @@ import pytest
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import FileError, LocalDiscError
-from napari_localdisc.core.evaluation import (
-    Case,
-    area_under_curve,
-    dice,
-    evaluate,
-    evaluate_case,
-)
+from napari_localdisc.core.evaluation.agreement import area_under_curve, dice
+from napari_localdisc.core.evaluation.evaluate import Case, evaluate, evaluate_case
 from napari_localdisc.core.model.model import Model
 
 

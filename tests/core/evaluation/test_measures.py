@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_localdisc.core.evaluation import MEASURES, Case, Measure, evaluate_case
+from napari_localdisc.core.evaluation.evaluate import Case, evaluate_case
+from napari_localdisc.core.evaluation.measures import MEASURES, Measure
 from napari_localdisc.core.evaluation.report import Report
 from napari_localdisc.core.model.model import Model
 

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from napari_localdisc.core.errors import ImageError
 from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.grid import WorkingGrid
-from napari_localdisc.core.image.working import as_rgb, spread_tones, working_image
+from napari_localdisc.core.image.working import (
+    as_rgb,
+    few_tones,
+    stretch_tones,
+    working_image,
+)
 
 SHAPE = (20, 24)
 
@@ -184,7 +189,7 @@ def test_a_frame_is_used_whole(photograph):
 def test_few_tones_are_spread_over_all_of_them():
     ramp = np.linspace(0.93, 0.99, 900, dtype=np.float32).reshape(30, 30, 1)
     rgb, inside = np.repeat(ramp, 3, -1), np.ones((30, 30), bool)
-    spread = spread_tones(rgb, inside)
+    spread = stretch_tones(rgb, inside, few_tones(rgb, inside))
     assert spread.dtype == np.float32
     assert spread.min() == 0
     assert spread.max() == 1
@@ -194,6 +199,7 @@ def test_few_tones_are_spread_over_all_of_them():
 def test_an_image_with_enough_tones_or_with_one_stays():
     inside = np.ones((20, 20), bool)
     rgb = np.random.default_rng(0).random((20, 20, 3), np.float32)
-    np.testing.assert_array_equal(spread_tones(rgb, inside), rgb)
+    assert few_tones(rgb, inside) is None
+    np.testing.assert_array_equal(stretch_tones(rgb, inside, None), rgb)
     flat = np.full((20, 20, 3), 0.5, np.float32)
-    np.testing.assert_array_equal(spread_tones(flat, inside), flat)
+    assert few_tones(flat, inside) is None

@@ -11,8 +11,8 @@ from napari_localdisc.cli import options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from napari_localdisc.core.evaluation import Measure, Report
-    from napari_localdisc.core.evaluation.measures import Rows
+    from napari_localdisc.core.evaluation.measures import Measure, Rows
+    from napari_localdisc.core.evaluation.report import Report
     from napari_localdisc.core.model.model import Model
     from napari_localdisc.io.labelled import LabelledImage
 
@@ -80,8 +80,8 @@ def evaluate(
         print_json,
         progress_bar,
     )
-    from napari_localdisc.core.evaluation import evaluate as measure
     from napari_localdisc.core.evaluation.evaluate import NAMES
+    from napari_localdisc.core.evaluation.evaluate import evaluate as measure
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
@@ -130,7 +130,7 @@ def _print(
     report: "Report", folder: Path, structure: str, model: "Model", without: int
 ) -> None:
     from napari_localdisc.cli.output import print_table, say
-    from napari_localdisc.core.evaluation import MEASURES
+    from napari_localdisc.core.evaluation.measures import MEASURES
 
     said = f"{structure} in {folder}: {len(report.results)} images"
     if without:

@@ -62,7 +62,11 @@ def merge_table(
     named = list((structures or {}).values())
     order = [*dict.fromkeys(named), *(m for m in range(count) if m not in named)]
     rank = {cluster: position for position, cluster in enumerate(order)}
-    groups = _cut(_children(centres), count, wanted, rank)
+    # Takes a third of a second and is wanted only once the network has run
+    from scipy.cluster.hierarchy import linkage
+
+    merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
+    groups = _cut(merges[:, :2].astype(int).tolist(), count, wanted, rank)
     table = np.zeros(count, np.uint8)
     for label, members in enumerate(groups, 1):
         table[members] = label
@@ -90,19 +94,13 @@ def check_number(n: int, clusters: int) -> int:
     return number
 
 
-def _children(centres: FloatImage) -> list[tuple[int, int]]:
-    """Return the two nodes that each merge joins, in the order of the merges."""
-    # Takes a third of a second and is wanted only once the network has run
-    from scipy.cluster.hierarchy import linkage
-
-    merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
-    return [(int(a), int(b)) for a, b in merges[:, :2]]
-
-
 def _cut(
-    children: Sequence[tuple[int, int]], count: int, n: int, rank: Mapping[int, int]
+    children: Sequence[Sequence[int]], count: int, n: int, rank: Mapping[int, int]
 ) -> list[list[int]]:
-    """Undo merges from the root until there are n groups, in order of appearance."""
+    """Undo merges from the root until there are n groups, in order of appearance.
+
+    ``children`` are the two nodes that each merge joins, in the order of the merges.
+    """
     members = [[leaf] for leaf in range(count)]
     members += ([] for _ in children)
     for node, (a, b) in enumerate(children, count):
@@ -151,22 +149,9 @@ def dominant_cluster(
 ) -> NDArray[np.uint8]:
     """Find the most probable cluster of every pixel of the image.
 
-    Probabilities are interpolated to the image's grid, a few rows at a time, before
-    they are compared: outlines are as smooth as the image's own pixels allow.
-
-    Parameters
-    ----------
-    probability : Tensor
-        (M, h, w) float32 on the working grid.
-    grid : WorkingGrid
-        The embedding's grid.
-    field_of_view : ndarray
-        (H, W) bool.
-
-    Returns
-    -------
-    ndarray
-        (H, W) uint8: 1 + the cluster's channel; 0 outside the field of view.
+    (M, h, w) probabilities are interpolated to the image's grid, a few rows at a time,
+    before they are compared: outlines are as smooth as the image's own pixels allow.
+    The result is (H, W) uint8: 1 + the cluster's channel; 0 outside the field of view.
     """
     count, height, width = probability.shape
     image = np.zeros(grid.image_shape, np.uint8)
@@ -332,8 +317,6 @@ network sees the edge itself."""
 TEMPERATURE = 0.2
 """Of the softmax over cosines to region embeddings, as in region discrimination."""
 
-_CHUNK = 1 << 16
-
 
 def structure_channel(card: ModelCard, name: str) -> int:
     """Return the cluster that shows a structure.
@@ -356,26 +339,15 @@ def structure_channel(card: ModelCard, name: str) -> int:
 def nearest_region(matrix: Tensor, regions: FloatImage, channel: int) -> Tensor:
     """Softmax over cosines / 0.2 to the region embeddings (IPMI 2021, section 2.3).
 
-    Parameters
-    ----------
-    matrix : Tensor
-        (D, N) float32 unit vectors.
-    regions : ndarray
-        (M, D) float32 unit vectors.
-    channel : int
-        The region asked for.
-
-    Returns
-    -------
-    Tensor
-        (N,) float32 in [0, 1].
+    Of (D, N) pixels and (M, D) regions, unit vectors all: (N,) float32 in [0, 1] for
+    the region ``channel``.
     """
     queries = torch.from_numpy(regions).to(matrix)
     pieces = [
-        (queries @ matrix[:, start : start + _CHUNK])
+        (queries @ matrix[:, start : start + _CHUNK_PIXELS])
         .div_(TEMPERATURE)
         .softmax(0)[channel]
-        for start in range(0, matrix.shape[1], _CHUNK)
+        for start in range(0, matrix.shape[1], _CHUNK_PIXELS)
     ]
     return torch.cat(pieces)
 

@@ -68,15 +68,10 @@ def mix(
     weights : ndarray
         (K + 1,) from `weigh`.
     shape : tuple of int
-        (h, w) of the working grid.
+        (h, w) of the working grid, and of the result, which is to be cut at 0.5.
     clicks : Clicks, optional
         Those on this very image, the ones that ``likeness`` compares with, which
         correct the map around them.
-
-    Returns
-    -------
-    Tensor
-        (h, w) float32 in [0, 1], to be cut at 0.5.
     """
     parts: list[_Part] = [
         (weight, values.__getitem__)
@@ -157,17 +152,12 @@ def _correct(
         near = nearness[number].view(shape)[rows, columns]
         part.addcmul_(around, near, value=float(strengths[number]))
     reached = mixed[top:bottom, left:right]
-    reached.add_(_change(reached, shift))
+    before = reached.clamp(_FLOOR, 1 - _FLOOR)
+    # The odds are multiplied: no logarithm is needed
+    raised = shift.exp_().mul_(before)
+    rest = torch.sub(raised, before).add_(1)
+    reached.add_(raised.div_(rest).sub_(before))
 
 
 def _moved(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
-
-
-def _change(values: Tensor, shift: Tensor) -> Tensor:
-    """Return what a shift of the log odds adds to values in [0, 1]; uses it up."""
-    before = values.clamp(_FLOOR, 1 - _FLOOR)
-    # The odds are multiplied: no logarithm is needed
-    raised = shift.exp_().mul_(before)
-    rest = torch.sub(raised, before).add_(1)
-    return raised.div_(rest).sub_(before)

@@ -181,7 +181,7 @@ class Embedding(ClusterMaps):
         ]
         points = self.grid.points_to_working(np.concatenate(kinds))
         vectors = self._vectors(points)
-        clicks = Clicks.at(vectors, points, len(kinds[0]), self.grid.shape)
+        clicks = Clicks(vectors, self.grid.nearest(points), len(kinds[0]))
         weights = None
         if self._means_more:
             maps = list(self.presence.values())
@@ -451,11 +451,12 @@ class Reading:
             similarity.values_at(self.map, points)
             for points in (self.prompts.positive, self.prompts.negative)
         )
-        if self._weights is not None:
-            return similarity.moved_threshold(correction.CUT, wanted, unwanted)
-        inside = torch.from_numpy(self.embedding.inside).to(self._on_grid.device)
-        seen = self._on_grid[inside].cpu().numpy()
-        return similarity.automatic_threshold(seen, wanted, unwanted)
+        threshold = correction.CUT
+        if self._weights is None:
+            inside = torch.from_numpy(self.embedding.inside).to(self._on_grid.device)
+            seen = self._on_grid[inside].cpu().numpy()
+            threshold = similarity.otsu_threshold(seen)
+        return similarity.moved_threshold(threshold, wanted, unwanted)
 
     @cached_property
     def mask(self) -> Mask:
@@ -467,15 +468,9 @@ class Reading:
             If the minimum size is negative.
         """
         options, seen = self.options, self.embedding.field_of_view
+        found = (self.map >= self.threshold) & seen
         scale = self.embedding.grid.scale
-        sigma = [masks.SMOOTHING / side for side in scale] if options.smooth else None
-        mask = masks.refine(
-            (self.map >= self.threshold) & seen,
-            self.prompts.positive,
-            options.connected,
-            sigma,
-            options.minimum_size,
-        )
+        mask = masks.refine(found, self.prompts.positive, options, scale)
         return mask & seen if options.smooth else mask
 
     @cached_property
@@ -503,7 +498,6 @@ class Reading:
 
 def on_grid(embedding: Embedding, points: NDArray[np.intp]) -> NDArray[np.intp]:
     """Map (k, 2) pixels of the image to indices of the nearest working pixels."""
-    shape = embedding.grid.shape
-    nearest = np.rint(embedding.grid.points_to_working(points)).astype(np.intp)
-    nearest = np.clip(nearest, 0, np.array(shape) - 1)
-    return np.asarray(nearest[:, 0] * shape[1] + nearest[:, 1])
+    grid = embedding.grid
+    rows, columns = grid.nearest(grid.points_to_working(points)).T
+    return np.asarray(rows * grid.shape[1] + columns)

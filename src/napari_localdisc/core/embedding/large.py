@@ -7,7 +7,7 @@ and written to the target; the memory it takes does not depend on the image's si
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -31,90 +31,12 @@ from napari_localdisc.core.model.inference import TILE_SIZE, FastNetwork, Precis
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.network import STRIDE
 from napari_localdisc.core.model.tiles import Tile, cover, margin_of, padded_size
-from napari_localdisc.core.work import Steps, run
+from napari_localdisc.core.work import Steps
 
 from .clusters import argmax_channel, deep_inside, merge_table, structure_channel
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
-
-
-def cluster_large(
-    source: Any,
-    model: Model,
-    n: int,
-    target: Any,
-    *,
-    detail: float = 1.0,
-    tile_size: int = TILE_SIZE,
-    precision: Precision = "auto",
-    progress: Callable[[int, int], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> None:
-    """Label every pixel of an image that is too large for memory.
-
-    The labels are those of ``embed(source, model).clusters(n)``.
-
-    Parameters
-    ----------
-    source : array_like
-        (H, W[, C]) lazy array, as for `BlockSource`.
-    model : Model
-        From `load_model`.
-    n : int
-        2 to 16 clusters.
-    target : array_like
-        (H, W) uint8 that can be written to by slices, for instance zarr.
-    detail : float
-        Working pixels per working pixel of the model's own scale: 4 finds structures
-        a quarter as large.  At most the image's own resolution is used.
-    tile_size, precision
-        As of `Inference`.
-    progress : callable, optional
-        Called with (steps done, steps in all).
-    cancel : callable, optional
-        Asked before each step; true stops the work.
-
-    Raises
-    ------
-    ImageError
-        If the image cannot be used.
-    LocalDiscError
-        If ``n`` or ``detail`` is out of range.
-    Cancelled
-        If ``cancel`` said so.
-    """
-    paint = ClusterPaint.of(model, n)
-    steps = paint_large(source, model, paint, target, detail, tile_size, precision)
-    run(steps, progress, cancel)
-
-
-def find_large(
-    source: Any,
-    model: Model,
-    structure: str,
-    target: Any,
-    *,
-    threshold: float = 0.5,
-    detail: float = 1.0,
-    tile_size: int = TILE_SIZE,
-    precision: Precision = "auto",
-    progress: Callable[[int, int], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> None:
-    """Find a structure that the model's card names in an image too large for memory.
-
-    The target gets 1 where ``embed(source, model).structure(structure)`` reaches the
-    threshold, else 0.  Other parameters and errors are those of `cluster_large`.
-
-    Raises
-    ------
-    ModelError
-        If the card does not name the structure.
-    """
-    paint = StructurePaint.of(model, structure, threshold)
-    steps = paint_large(source, model, paint, target, detail, tile_size, precision)
-    run(steps, progress, cancel)
 
 
 def paint_large(
@@ -126,14 +48,39 @@ def paint_large(
     tile_size: int = TILE_SIZE,
     precision: Precision = "auto",
 ) -> Steps[None]:
-    """Do what `cluster_large` and `find_large` do, step by step.
+    """Label every pixel of an image that is too large for memory, step by step.
 
-    ``paint`` says which of the two; other parameters are theirs.
+    The labels are those of ``embed(source, model).clusters(n)`` for a `ClusterPaint`.
+    For a `StructurePaint` they are 1 where ``embed(source, model).structure(name)``
+    reaches its threshold, else 0.
+
+    Parameters
+    ----------
+    source : array_like
+        (H, W[, C]) lazy array, as for `BlockSource`.
+    model : Model
+        From `load_model`.
+    paint : ClusterPaint or StructurePaint
+        What the labels are.
+    target : array_like
+        (H, W) uint8 that can be written to by slices, for instance zarr.
+    detail : float
+        Working pixels per working pixel of the model's own scale: 4 finds structures
+        a quarter as large.  At most the image's own resolution is used.
+    tile_size, precision
+        As of `Inference`.
 
     Yields
     ------
     done, total : int
         After each block that was read, and each part of a tile.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be used.
+    LocalDiscError
+        If ``detail`` is out of range.
     """
     if not 0 < detail < math.inf:
         raise LocalDiscError(f"The detail must be a positive number, not {detail}.")
@@ -191,8 +138,8 @@ class _LargeImage:
         """Look at all of the image, small, and at the tones that it uses."""
         card = self.model.card
         small = self.source.grid(min(self.diameter, card.working_diameter))
-        whole = slice(0, small.shape[0]), slice(0, small.shape[1])
-        rgb, inside = self.source.on_grid(small, whole)
+        rows, columns = (slice(0, side) for side in small.shape)
+        rgb, inside = self.source.on_grid(small, (rows, columns))
         if card.modality == "frame":
             self.tones = few_tones(rgb, inside)
             rgb = stretch_tones(rgb, inside, self.tones)
@@ -203,21 +150,18 @@ class _LargeImage:
         window = self._input(tile.window)
         if window is None:
             return  # nothing of the field of view: the target is 0 there
-        around = self._around(tile)
+        # The core and the pixels next to it that interpolation needs
+        rows, columns = (
+            slice(max(core.start - 1, part.start), min(core.stop + 1, part.stop))
+            for core, part in zip(tile.core, tile.window, strict=True)
+        )
+        around = rows, columns
         yield
         logits = self.network.logits(window, Tile(tile.window, around).kept)
         maps = self.paint.maps(logits[0])
         del logits
         yield
         yield from self._spread(maps, tile, around, target)
-
-    def _around(self, tile: Tile) -> Window:
-        """Return the core and the pixels next to it that interpolation needs."""
-        rows, columns = (
-            slice(max(core.start - 1, window.start), min(core.stop + 1, window.stop))
-            for core, window in zip(tile.core, tile.window, strict=True)
-        )
-        return rows, columns
 
     def _input(self, window: Window) -> Tensor | None:
         """Return the network's input for a window of the grid with its margin."""
@@ -258,19 +202,17 @@ class _LargeImage:
     ) -> Iterator[None]:
         """Write labels of the image's pixels, a chunk of the target at a time."""
         grid = self.grid
-        axes = []
-        sides = zip(
-            tile.core,
-            around,
-            grid.shape,
-            (grid.height, grid.width),
-            (grid.top, grid.left),
-            strict=True,
+        top, left = grid.top, grid.left
+        lengths = grid.height, grid.width
+        sides = list(zip(tile.core, around, grid.shape, lengths, strict=True))
+        rows, columns = (
+            _pixels_of(core, self.margin, size, length)
+            for core, _, size, length in sides
         )
-        for core, known, size, length, first in sides:
-            pixels = _pixels_of(core, self.margin, size, length)
-            axes.append((pixels, first, Line(pixels, known, self.margin, size, length)))
-        (rows, top, row_line), (columns, left, column_line) = axes
+        row_line, column_line = (
+            Line(known.start - self.margin, known.stop - known.start, size, length)
+            for _, known, size, length in sides
+        )
         for row_part in _chunks(rows, top):
             for column_part in _chunks(columns, left):
                 at = (
@@ -289,16 +231,11 @@ class _LargeImage:
     def _is_deep(self, rows: slice, columns: slice) -> Mask:
         """Interpolate `deep` at pixels of the image's box."""
         assert self.deep is not None
-        between = []
-        sides = zip(
-            (rows, columns),
-            self.deep.shape[1:],
-            (self.grid.height, self.grid.width),
-            strict=True,
+        height, width = self.deep.shape[1:]
+        between = (
+            Line(0, height, height, self.grid.height).at(rows),
+            Line(0, width, width, self.grid.width).at(columns),
         )
-        for part, size, length in sides:
-            line = Line(part, slice(0, size), 0, size, length)
-            between.append(line.at(part))
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start), bool)
         for part, fine in interpolated(self.deep, *between):
             found[part] = (fine[0] >= 0.5).numpy()
@@ -410,21 +347,29 @@ def interpolated(
         yield part, torch.lerp(between[:, :, before], between[:, :, after], along)
 
 
+@dataclass(frozen=True)
 class Line:
-    """Where pixels of the image lie between those of the network's output."""
+    """Where pixels of the image lie between those of the network's output.
 
-    def __init__(
-        self, pixels: slice, known: slice, margin: int, size: int, length: int
-    ) -> None:
-        self._origin = known.start - margin
-        self._last = known.stop - known.start - 1
-        self._size, self._length = size, length
+    Attributes
+    ----------
+    origin, count : int
+        The output's first pixel on the working grid, and how many it has.
+    size, length : int
+        Pixels of the whole axis, of the working grid and of the image's box.
+    """
+
+    origin: int
+    count: int
+    size: int
+    length: int
 
     def at(self, part: slice) -> Between:
         """Return the pixel before, the pixel after, and the share of the latter."""
         pixels = torch.arange(part.start, part.stop, dtype=torch.float64)
-        place = (pixels + 0.5) * (self._size / self._length) - 0.5
-        place = place.clamp(0, self._size - 1) - self._origin
-        before = place.floor().long().clamp(0, self._last)
-        after = (before + 1).clamp(max=min(self._last, self._size - 1 - self._origin))
+        place = (pixels + 0.5) * (self.size / self.length) - 0.5
+        place = place.clamp(0, self.size - 1) - self.origin
+        last = self.count - 1
+        before = place.floor().long().clamp(0, last)
+        after = (before + 1).clamp(max=min(last, self.size - 1 - self.origin))
         return before, after, (place - before).float()

@@ -76,18 +76,6 @@ class Clicks:
     pixels: NDArray[np.intp]
     positives: int
 
-    @classmethod
-    def at(
-        cls,
-        vectors: FloatImage,
-        points: NDArray[np.float64],
-        positives: int,
-        shape: tuple[int, int],
-    ) -> Clicks:
-        """Make them of (k, 2) points on the working grid, whose shape is (h, w)."""
-        pixels = np.clip(np.rint(points), 0, np.array(shape) - 1).astype(np.intp)
-        return cls(vectors, pixels, positives)
-
     @property
     def signs(self) -> NDArray[np.float32]:
         """(k,) 1 for positive, -1 for negative ones."""
@@ -149,16 +137,13 @@ def weigh(
     for structure, extent in enumerate(extents):
         if extent.share > LARGEST_SHARE:
             evidence[structure] = -math.inf
-        evidence[structure] += _preference(extent.share) / len(clicks.pixels)
+        preference = _SIZE * math.log(_USUAL_SHARE / max(extent.share, _LEAST_SHARE))
+        evidence[structure] += preference / len(clicks.pixels)
     every = np.array([*evidence, likeness])
     weights = np.exp(every - every.max())
     weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
     weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0
     return np.asarray(weights / weights.sum())
-
-
-def _preference(share: float) -> float:
-    return _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
 
 
 def _evidence(

@@ -75,21 +75,10 @@ def require_positive(points: ArrayLike) -> None:
 def sample_vectors(
     matrix: Tensor, shape: tuple[int, int], points: NDArray[np.float64]
 ) -> FloatImage:
-    """Interpolate unit vectors at points of the working grid.
+    """Interpolate (D, h·w) unit vectors at (k, 2) points of the (h, w) working grid.
 
-    Parameters
-    ----------
-    matrix : Tensor
-        (D, h·w) float32 unit vectors.
-    shape : tuple of int
-        (h, w).
-    points : ndarray
-        (k, 2) (row, column) on the working grid; clamped to its outermost pixels.
-
-    Returns
-    -------
-    ndarray
-        (k, D) float32 unit vectors.
+    Points are clamped to its outermost pixels.  The result is (k, D) float32 unit
+    vectors.
     """
     limits = np.array(shape) - 1
     clamped = np.clip(points, 0, limits)
@@ -130,15 +119,7 @@ class Likeness:
     def at(self, pixels: slice | Tensor = _EVERYWHERE) -> Tensor:
         """Compute it for a slice of the N pixels, or for chosen ones.
 
-        Parameters
-        ----------
-        pixels : slice or Tensor
-            Which of them; by default all.
-
-        Returns
-        -------
-        Tensor
-            float32 in [0, 1] but for rounding; not to be changed.
+        It is float32, in [0, 1] but for rounding, and not to be changed.
         """
         likes = _largest(self.positive, pixels)
         if not self.negative:
@@ -188,31 +169,14 @@ def values_at(values: NDArray[Any], points: ArrayLike) -> NDArray[Any]:
     return np.asarray(values[pixels[:, 0], pixels[:, 1]])
 
 
-def automatic_threshold(
-    values: FloatImage, positive: FloatImage, negative: FloatImage
-) -> float:
-    """Otsu's threshold, moved as little as needed for the prompts to come out right.
-
-    Parameters
-    ----------
-    values : ndarray
-        (N,) float32 similarities of the field of view.
-    positive, negative : ndarray
-        Similarities at the positive and at the negative prompts.  Where a negative
-        prompt is more similar than a positive one, the positive ones decide.
-
-    Returns
-    -------
-    float
-        Pixels of at least this similarity belong to the mask.
-    """
-    return moved_threshold(otsu_threshold(values), positive, negative)
-
-
 def moved_threshold(
     threshold: float, positive: FloatImage, negative: FloatImage
 ) -> float:
-    """Move a threshold as little as needed for the prompts to come out right."""
+    """Move a threshold as little as needed for the prompts to come out right.
+
+    Given are the similarities at the positive and at the negative prompts.  Where a
+    negative prompt is more similar than a positive one, the positive ones decide.
+    """
     if negative.size:
         threshold = max(threshold, float(np.nextafter(negative.max(), np.float32(2))))
     if positive.size:
@@ -257,19 +221,9 @@ _REMEMBERED = 12
 
 @torch.no_grad()
 def nearness(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """Compare every pixel with every vector.
+    """Compare every pixel of (D, N) unit vectors with (k, D) others.
 
-    Parameters
-    ----------
-    matrix : Tensor
-        (D, N) float32 unit vectors, one column a pixel.
-    vectors : Tensor
-        (k, D) float32 unit vectors on the same device.
-
-    Returns
-    -------
-    Tensor
-        (k, N) float32: exp((cosine - 1) / 0.2), in (0, 1] but for rounding.
+    The result is (k, N) float32: exp((cosine - 1) / 0.2), in (0, 1] but for rounding.
     """
     count, pixels = len(vectors), matrix.shape[1]
     result = matrix.new_empty(count, pixels)

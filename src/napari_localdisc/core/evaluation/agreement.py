@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -82,7 +84,11 @@ def dice_by_threshold(
     marked = _at_least(np.bincount(passed, minlength=bins))
     hit = _at_least(np.bincount(passed[flat], minlength=bins))
     total = marked + np.count_nonzero(flat)
-    values = np.ones(len(thresholds))
+    return _dice(hit, total)
+
+
+def _dice(hit: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
+    values = np.ones(hit.shape)
     np.divide(2 * hit, total, out=values, where=total > 0)
     return values
 
@@ -119,9 +125,7 @@ def pair_dice(labels: NDArray[np.integer], reference: Mask, n: int) -> NDArray: 
     np.fill_diagonal(union_area, area)
     np.fill_diagonal(union_hit, hit)
     total = union_area + np.count_nonzero(reference)
-    values = np.ones((n, n))
-    np.divide(2 * union_hit, total, out=values, where=total > 0)
-    return values
+    return _dice(union_hit, total)
 
 
 def most_interior_pixel(region: Mask) -> tuple[int, int]:
@@ -145,17 +149,15 @@ def most_interior_pixel(region: Mask) -> tuple[int, int]:
     ValueError
         If the region is empty.
     """
-    rows = np.flatnonzero(region.any(axis=1))
-    if rows.size == 0:
+    (box,) = ndimage.find_objects(region.view(np.uint8), 1)
+    if box is None:
         raise ValueError("An empty region has no interior pixel.")
-    columns = np.flatnonzero(region.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    cropped = region[top : rows[-1] + 1, left : columns[-1] + 1]
+    cropped = region[box]
     depth = ndimage.distance_transform_edt(np.pad(cropped, 1))[1:-1, 1:-1]
     deepest = np.argwhere(depth == depth.max())
     centre = np.argwhere(cropped).mean(axis=0)
     row, column = deepest[np.square(deepest - centre).sum(axis=1).argmin()]
-    return int(row) + top, int(column) + left
+    return int(row) + box[0].start, int(column) + box[1].start
 
 
 def largest_region(wrong: Mask) -> Mask | None:

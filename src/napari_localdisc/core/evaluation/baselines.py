@@ -16,6 +16,7 @@ from skimage.color import rgb2lab
 from skimage.feature import multiscale_basic_features
 from skimage.filters import sato, threshold_otsu
 
+from napari_localdisc.core.embedding.clusters import deep_inside
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.image.grid import FloatImage, Mask
 from napari_localdisc.core.image.working import as_rgb, working_image
@@ -29,7 +30,6 @@ vessel (DRIVE training), optic disc (Drishti), hard exudate and haemorrhage (IDR
 _FINEST, _COARSEST = 0.5 / 540, 16 / 540
 _RIDGE_CALIBRES = (1 / 540, 2 / 540, 3 / 540)
 _BACKGROUND = 15 / 540
-_RIM = 6 / 540
 
 
 class FeatureImage(Embedding):
@@ -85,16 +85,14 @@ class FeatureImage(Embedding):
     def _vectors(self, on_grid: NDArray[np.float64]) -> FloatImage:
         """(k, F + 2) prompts at (k, 2) points of the working grid."""
         planes = self.matrix[:-2].numpy().reshape(-1, *self.grid.shape)
-        values = np.stack([_at(plane, on_grid) for plane in planes], axis=1)
+        at = [
+            ndimage.map_coordinates(plane, on_grid.T, order=1, mode="nearest")
+            for plane in planes
+        ]
+        values = np.stack(at, axis=1).astype(np.float32)
         square = np.square(values).sum(axis=1, keepdims=True)
         ones = np.ones((len(values), 1), np.float32)
         return np.concatenate([values, 1 - square / 2, ones], axis=1)
-
-
-def _at(plane: FloatImage, points: NDArray[np.float64]) -> FloatImage:
-    """Interpolate one (h, w) map at (k, 2) points."""
-    values = ndimage.map_coordinates(plane, points.T, order=1, mode="nearest")
-    return np.asarray(values, np.float32)
 
 
 def colour(image: ArrayLike, embedding: Embedding) -> FeatureImage:
@@ -157,8 +155,7 @@ def ridges(image: ArrayLike, embedding: Embedding) -> tuple[FloatImage, float]:
     weight = ndimage.gaussian_filter(seen, sigma) + 1e-3
     flat = (green - ndimage.gaussian_filter(green * seen, sigma) / weight) * seen
     calibres = [calibre * diameter for calibre in _RIDGE_CALIBRES]
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    interior = depth > _RIM * diameter
+    interior = deep_inside(inside).numpy() > 0
     ridge = sato(flat, sigmas=calibres, black_ridges=True) * interior
     threshold = float(threshold_otsu(ridge[interior]))
     return embedding.grid.to_image(ridge.astype(np.float32)), threshold

@@ -20,8 +20,6 @@ from .report import CaseResult, Failure, Report
 NAMES = (*MEASURES, BASELINES)
 """What can be asked for."""
 
-_VESSEL = "vessel"
-
 
 @dataclass(frozen=True)
 class Case:
@@ -60,21 +58,13 @@ def evaluate_case(
     ----------
     case : Case
         Image and reference.
-    model : Model
-        To be measured.
     structure : str, optional
         The name that the model's card has for the structure; None: it has none, and
         the measure ``"structure"`` is left out for the model.
-    measures : collection of str
-        Of `NAMES`.
     ridge_filter : bool
         Whether the ridge filter is a baseline for this structure.
-    flips : int
-        Mirrored copies that `embed` averages.
-
-    Returns
-    -------
-    CaseResult
+    model, measures, flips
+        As of `evaluate`.
 
     Raises
     ------
@@ -143,15 +133,20 @@ def evaluate(
         raise LocalDiscError(
             f"Unknown measure {unknown[0]!r}; there are {', '.join(NAMES)}."
         )
-    channel_name = _card_name(model, named or structure, required=named is not None)
-    ridge_filter = plain_name(structure) == _VESSEL
+    channel_name = find_name(model.card.structures, named or structure)
+    known = ", ".join(model.card.structures) or "none"
+    if channel_name is None and named is not None:
+        raise LocalDiscError(
+            f"The model {model.card.name!r} names no structure {named or structure!r}; "
+            f"it names: {known}."
+        )
+    ridge_filter = plain_name(structure) == "vessel"
     nameless = any(
         not measure.needs_name or (ridge_filter and BASELINES in measures)
         for key, measure in MEASURES.items()
         if key in measures
     )
     if channel_name is None and not nameless:
-        known = ", ".join(model.card.structures) or "none"
         raise LocalDiscError(
             f"The model {model.card.name!r} does not name {structure!r} (it names: "
             f"{known}), so clicks and clusters are what can be measured."
@@ -177,17 +172,3 @@ def evaluate(
         if progress is not None:
             progress(done)
     return report
-
-
-def _card_name(model: Model, name: str, *, required: bool) -> str | None:
-    """Return the card's own spelling of a structure: blanks, case and - _ are alike."""
-    known_name = find_name(model.card.structures, name)
-    if known_name is not None:
-        return known_name
-    if required:
-        known = ", ".join(model.card.structures) or "none"
-        raise LocalDiscError(
-            f"The model {model.card.name!r} names no structure {name!r}; "
-            f"it names: {known}."
-        )
-    return None

@@ -7,14 +7,9 @@ from torch import Tensor
 
 from .contrast import gaussian_blur, network_input, without_edge
 
-WIDE_FRACTION = 1 / 45
-"""Blur of the wide colour, as a fraction of the working diameter."""
-
-EDGE_FRACTION = 1 / 180
-"""Blur before the gradient is taken, likewise."""
-
-RIDGE_FRACTIONS = (1 / 360, 1 / 120)
-"""Blurs before ridges are looked for, likewise: narrow and wide vessels."""
+# Blurs as fractions of the working diameter: of the wide colour, before the gradient
+# is taken, and before ridges are looked for, which are narrow and wide vessels
+_WIDE, _EDGE, _RIDGES = 1 / 45, 1 / 180, (1 / 360, 1 / 120)
 
 
 @torch.no_grad()
@@ -41,23 +36,16 @@ def picture_features(colour: Tensor, inside: Tensor) -> Tensor:
     rgb, seen = colour.float()[None], inside[None, None]
     near = network_input(rgb, seen, diameter)
     seen = without_edge(seen, diameter)
-    weight = gaussian_blur(seen, diameter * WIDE_FRACTION) + 1e-3
-    wide = gaussian_blur(near[:, 3:], diameter * WIDE_FRACTION) / weight * seen
-    green = near[0, 1]
-    planes = [_gradient(_blur(green, diameter * EDGE_FRACTION))]
-    for fraction in RIDGE_FRACTIONS:
-        planes += _curvatures(_blur(green, diameter * fraction), diameter * fraction)
+    weight = gaussian_blur(seen, diameter * _WIDE) + 1e-3
+    wide = gaussian_blur(near[:, 3:], diameter * _WIDE) / weight * seen
+    green = near[:, 1:2]
+    edges = gaussian_blur(green, diameter * _EDGE)[0, 0]
+    planes = [torch.hypot(*torch.gradient(edges))]
+    for fraction in _RIDGES:
+        sigma = diameter * fraction
+        planes += _curvatures(gaussian_blur(green, sigma)[0, 0], sigma)
     drawn = torch.stack(planes) * seen[0]
     return torch.cat([near[0], wide[0], drawn]).flatten(1)
-
-
-def _blur(plane: Tensor, sigma: float) -> Tensor:
-    return gaussian_blur(plane[None, None], sigma)[0, 0]
-
-
-def _gradient(plane: Tensor) -> Tensor:
-    down, right = torch.gradient(plane)
-    return torch.hypot(down, right)
 
 
 def _curvatures(plane: Tensor, sigma: float) -> list[Tensor]:

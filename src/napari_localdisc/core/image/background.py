@@ -29,19 +29,9 @@ def ridge_strength(grey: Tensor, scales: tuple[float, ...] = _RIDGE_SCALES) -> T
     """Strength of dark ridges and small spots, from the Hessian's eigenvalues.
 
     Spots count at scales up to 2 pixels: what is as wide and as long as that is no
-    vessel or lesion but the fovea, say.
-
-    Parameters
-    ----------
-    grey : Tensor
-        (B, 1, H, W) float32.
-    scales : tuple of float
-        Standard deviations in pixels; the strongest response over them is kept.
-
-    Returns
-    -------
-    Tensor
-        (B, 1, H, W) float32, 0 and above, normalised for scale.
+    vessel or lesion but the fovea, say.  Of (B, 1, H, W) images the strongest response
+    over the scales, standard deviations in pixels, is kept; it is 0 and above and
+    normalised for scale.
     """
     strongest = torch.zeros_like(grey)
     for sigma in scales:

@@ -28,7 +28,7 @@ from .field_of_view import (
     frame_brightness,
     search_step,
 )
-from .grid import FloatImage, Mask, Window, WorkingGrid, axis_weights
+from .grid import FloatImage, Mask, Window, WorkingGrid, axis_blocks
 from .rgb import ColourScale, RangeSearch, check_layout
 
 BLOCK_PIXELS = 1 << 22
@@ -103,25 +103,21 @@ class BlockSource:
         ImageError
             As `as_rgb` and `find_field_of_view`.
         """
-        total, done = self.passes, 0
-        for done in self._find_range():
+        total = self.passes
+        for done, _ in enumerate(self._passes(), 1):
             yield done, total
-        for step in self._find_region():
-            yield done + step, total
 
-    def _find_range(self) -> Iterator[int]:
+    def _passes(self) -> Iterator[None]:
         if self._range.is_needed:
-            for done, rows in enumerate(self._bands(), 1):
+            for rows in self._bands():
                 self._range.see(self._raw(rows, slice(None)))
-                yield done
+                yield
         self._scale = self._range.scale()
-
-    def _find_region(self) -> Iterator[int]:
         height, width = self.shape
         step = search_step(height, width)
         coarse = np.zeros((-(-height // step), -(-width // step)), np.float32)
-        high, first, differs, done = 0.0, None, False, 0
-        for done, rows in enumerate(self._bands(step), 1):
+        high, first, differs = 0.0, None, False
+        for rows in self._bands(step):
             rgb = self.rgb(rows, slice(0, width))
             first = rgb[0, 0].copy() if first is None else first
             differs = differs or bool((rgb != first).any())
@@ -130,7 +126,7 @@ class BlockSource:
             part = slice(rows.start // step, -(-rows.stop // step))
             if self.modality == "fundus":
                 coarse[part] = block_mean(brightness, step)
-            yield done
+            yield
         if self.modality == "frame":
             if not differs:
                 raise ImageError(ONE_COLOUR)
@@ -140,11 +136,11 @@ class BlockSource:
         check_brightness(high)
         self._region = CoarseRegion.of(coarse, step, self._frame(coarse) + DARK)
         row_seen, column_seen = np.zeros(height, bool), np.zeros(width, bool)
-        for index, rows in enumerate(self._bands(step), 1):
+        for rows in self._bands(step):
             seen = self.visible(rows, slice(0, width))
             row_seen[rows] = seen.any(axis=1)
             column_seen |= seen.any(axis=0)
-            yield done + index
+            yield
         self._seen = row_seen, column_seen
 
     def _frame(self, coarse: FloatImage) -> float:
@@ -186,27 +182,15 @@ class BlockSource:
     def on_grid(self, grid: WorkingGrid, window: Window) -> tuple[FloatImage, Mask]:
         """Resample a window of the working grid, as `working_image` does the whole.
 
-        Parameters
-        ----------
-        grid : WorkingGrid
-            From `grid`.
-        window : tuple of slice
-            Rows and columns of the working grid.
-
-        Returns
-        -------
-        rgb : ndarray
-            (h, w, 3) float32: means over the field of view; 0 outside.
-        inside : ndarray
-            (h, w) bool.
+        Returns (h, w, 3) float32 means over the field of view, 0 outside, and the
+        (h, w) bool field of view.
         """
-        row_weights = axis_weights(window[0], grid.shape[0], grid.height)
-        column_weights = axis_weights(window[1], grid.shape[1], grid.width)
-        shape = len(row_weights), len(column_weights)
-        total = torch.zeros(4, *shape)
-        across = max(1, BLOCK_PIXELS // 1024)
-        for rows, row_part in row_weights.blocks(1024):
-            for columns, column_part in column_weights.blocks(across):
+        total = torch.zeros(4, *(part.stop - part.start for part in window))
+        down, across = 1024, max(1, BLOCK_PIXELS // 1024)
+        all_rows = axis_blocks(window[0], grid.shape[0], grid.height, down)
+        all_columns = list(axis_blocks(window[1], grid.shape[1], grid.width, across))
+        for rows, row_part in all_rows:
+            for columns, column_part in all_columns:
                 at = (
                     slice(grid.top + rows.start, grid.top + rows.stop),
                     slice(grid.left + columns.start, grid.left + columns.stop),

@@ -80,19 +80,8 @@ def _blur_matrix(size: int, sigma: float) -> Tensor:
 def local_contrast(rgb: Tensor, inside: Tensor, sigma: float) -> Tensor:
     """Subtract the local mean and divide by the local deviation.
 
-    Parameters
-    ----------
-    rgb : Tensor
-        (B, 3, H, W) float32 in [0, 1].
-    inside : Tensor
-        (B, 1, H, W) float32, 1 inside the field of view and 0 outside.
-    sigma : float
-        Standard deviation of the neighbourhood in pixels.
-
-    Returns
-    -------
-    Tensor
-        (B, 3, H, W) float32, about unit variance inside and 0 outside.
+    Of (B, 3, H, W) colours over a neighbourhood of ``sigma`` pixels; the result has
+    about unit variance inside the (B, 1, H, W) field of view and is 0 outside.
     """
     mean, weight = _local_mean(rgb, inside, sigma)
     deviation = (rgb - mean) * inside

@@ -47,18 +47,21 @@ def find_field_of_view(rgb: FloatImage, modality: Modality = "fundus") -> Mask:
     """
     brightness = brightness_of(rgb)
     low, high = brightness.aminmax()
+    height, width = brightness.shape
     if modality == "frame":
         if low == high and bool((rgb == rgb[0, 0]).all()):
             raise ImageError(ONE_COLOUR)
         return np.ones(rgb.shape[:2], dtype=bool)
     check_brightness(float(high))
-    step = search_step(brightness.shape[0], brightness.shape[1])
-    side = max(2, min(brightness.shape) // 50)
-    corners = [brightness[a, b] for a in _ends(side) for b in _ends(side)]
-    middle = brightness[_middle(brightness.shape[0]), _middle(brightness.shape[1])]
-    frame = frame_brightness(torch.stack(corners), lambda: float(middle.median()))
+    step = search_step(height, width)
+    side = max(2, min(height, width) // 50)
+    ends = slice(None, side), slice(-side, None)
+    corners = torch.stack([brightness[a, b] for a in ends for b in ends])
+    quarter, across = height // 4, width // 4
+    middle = brightness[quarter:-quarter, across:-across]
+    frame = frame_brightness(corners, lambda: float(middle.median()))
     region = CoarseRegion.of(block_mean(brightness, step), step, frame + DARK)
-    return region.refine(brightness, (slice(0, rgb.shape[0]), slice(0, rgb.shape[1])))
+    return region.refine(brightness, (slice(0, height), slice(0, width)))
 
 
 ONE_COLOUR = "The image has one colour everywhere: nothing to see."
@@ -116,27 +119,12 @@ class CoarseRegion:
         if seen[[0, 0, -1, -1], [0, -1, 0, -1]].all():
             return cls(None, None, step, threshold)
         region = _largest_region(seen)
-        return cls(
-            ~_grown(~region, 1),
-            _grown(region, 1),
-            step,
-            threshold,
-        )
+        return cls(~_grown(~region, 1), _grown(region, 1), step, threshold)
 
     def refine(self, brightness: Tensor, at: tuple[slice, slice]) -> Mask:
         """Let the image's own pixels decide where the region ends.
 
-        Parameters
-        ----------
-        brightness : Tensor
-            (h, w) float32: a part of the image.
-        at : tuple of slice
-            Rows and columns of the image that it is.
-
-        Returns
-        -------
-        ndarray
-            (h, w) bool.
+        Of a part of the image, the (h, w) brightness of the rows and columns ``at``.
         """
         if self.inner is None or self.outer is None:
             return np.ones(tuple(brightness.shape), dtype=bool)
@@ -170,12 +158,7 @@ def _sum_around(x: Tensor) -> Tensor:
 def frame_brightness(corners: Tensor, middle: Callable[[], float]) -> float:
     """Brightness of the frame where its black is lifted: flat, equal, dark corners.
 
-    Parameters
-    ----------
-    corners : Tensor
-        (4, side, side) brightness of the image's corners.
-    middle : callable
-        Returns the median brightness of the image's middle.
+    Of (4, side, side) corners; ``middle`` returns the median of the image's middle.
     """
     corners = corners.flatten(1)
     levels = corners.median(dim=1).values
@@ -186,14 +169,6 @@ def frame_brightness(corners: Tensor, middle: Callable[[], float]) -> float:
     if frame < DARK / 2 or int(equal.sum()) < 3:
         return 0.0
     return frame if middle() > frame + 2 * DARK else 0.0
-
-
-def _middle(side: int) -> slice:
-    return slice(side // 4, -(side // 4))
-
-
-def _ends(side: int) -> tuple[slice, slice]:
-    return slice(None, side), slice(-side, None)
 
 
 def _grown(region: Mask, by: int, *, beyond: bool = False) -> Mask:

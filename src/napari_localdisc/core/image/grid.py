@@ -41,10 +41,6 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", antialias=shrinks)
 
 
-def _float(points: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(points, np.float64)
-
-
 @dataclass(frozen=True)
 class WorkingGrid:
     """The exact map between an image's pixels and the network's working grid.
@@ -75,25 +71,15 @@ class WorkingGrid:
 
     @classmethod
     def around(cls, field_of_view: Mask, working_diameter: int) -> WorkingGrid:
-        """Lay the grid around a field of view.
-
-        Parameters
-        ----------
-        field_of_view : ndarray
-            (H, W) bool.
-        working_diameter : int
-            Pixels of the working grid along the longer side of the bounding box.
+        """Lay the grid around an (H, W) field of view.
 
         Raises
         ------
         ImageError
             If the field of view is empty or smaller than 16×16 pixels.
         """
-        return cls.within(
-            np.asarray(field_of_view.any(axis=1)),
-            np.asarray(field_of_view.any(axis=0)),
-            working_diameter,
-        )
+        rows, columns = (np.asarray(field_of_view.any(axis=axis)) for axis in (1, 0))
+        return cls.within(rows, columns, working_diameter)
 
     @classmethod
     def within(
@@ -171,8 +157,12 @@ class WorkingGrid:
         """
         if order == "nearest":
             image = np.zeros((*self.image_shape, *array.shape[2:]), array.dtype)
-            rows, columns = self._nearest()
-            image[self.box] = array[rows[:, None], columns[None, :]]
+            sides = zip((self.height, self.width), self.shape, self.scale, strict=True)
+            places = (
+                np.minimum((np.arange(side) + 0.5) * scale, size - 1).astype(np.intp)
+                for side, size, scale in sides
+            )
+            image[self.box] = array[np.ix_(*places)]
             return image
         values = as_tensor(array).float()
         if values.ndim == 2:
@@ -210,24 +200,20 @@ class WorkingGrid:
             torch.mul(resized, inside[self.box], out=image[self.box])
         return image
 
-    def _nearest(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        sides = zip((self.height, self.width), self.shape, self.scale, strict=True)
-        rows, columns = (
-            np.minimum((np.arange(side) + 0.5) * scale, size - 1).astype(np.intp)
-            for side, size, scale in sides
-        )
-        return rows, columns
-
     def points_to_working(self, points: ArrayLike) -> NDArray[np.float64]:
         """Map (N, 2) points (row, column) in image pixels to the working grid."""
-        origin = np.array([self.top, self.left])
-        scaled = (_float(points) - origin + 0.5) * np.array(self.scale) - 0.5
-        return np.asarray(scaled)
+        from_origin = np.asarray(points, np.float64) - (self.top, self.left)
+        return np.asarray((from_origin + 0.5) * self.scale - 0.5)
 
     def points_to_image(self, points: ArrayLike) -> NDArray[np.float64]:
         """Map (N, 2) points (row, column) on the working grid to image pixels."""
-        origin = np.array([self.top, self.left])
-        return np.asarray((_float(points) + 0.5) / np.array(self.scale) - 0.5 + origin)
+        working = np.asarray(points, np.float64)
+        scaled = (working + 0.5) / self.scale - 0.5
+        return np.asarray(scaled + np.array([self.top, self.left]))
+
+    def nearest(self, points: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the pixels nearest to (N, 2) points on the working grid."""
+        return np.clip(np.rint(points), 0, np.array(self.shape) - 1).astype(np.intp)
 
 
 @dataclass(frozen=True)
@@ -254,79 +240,42 @@ class BlockWeights:
         return block @ self.matrix.T
 
 
-@dataclass(frozen=True)
-class AxisWeights:
-    """Triangle filter along one axis, widened where the axis shrinks.
+def axis_blocks(
+    window: slice, size: int, source_size: int, length: int
+) -> Iterator[tuple[slice, BlockWeights]]:
+    """Cut the source pixels that a window of a resampled axis depends on into blocks.
 
-    Outer edges coincide, not centres, as in ``interpolate(mode="bilinear",
-    antialias=True)``.
-
-    Attributes
-    ----------
-    start, stop : int
-        The output pixels asked for.
-    size, source_size : int
-        Pixels of the whole axis, after and before.
+    The axis has ``source_size`` pixels before and ``size`` after.  The filter is a
+    triangle, widened where the axis shrinks; outer edges coincide, not centres, as in
+    ``interpolate(mode="bilinear", antialias=True)``.
     """
-
-    start: int
-    stop: int
-    size: int
-    source_size: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def _step(self) -> float:
-        return self.source_size / self.size
-
-    @property
-    def _support(self) -> float:
-        return max(1.0, self._step)
-
-    def _reach(self, start: int, stop: int) -> tuple[int, int]:
-        """Source pixels that outputs start to stop depend on."""
-        if self.size == self.source_size:
-            return start, stop
-        first = int((start + 0.5) * self._step - self._support - 0.5)
-        last = int((stop - 0.5) * self._step + self._support + 1.5)
-        return max(0, first), min(self.source_size, last)
-
-    def blocks(self, length: int) -> Iterator[tuple[slice, BlockWeights]]:
-        """Cut the source pixels that are needed into blocks, with their weights."""
-        first, last = self._reach(self.start, self.stop)
-        for begin in range(first, last, length):
-            end = min(begin + length, last)
-            if self.size == self.source_size:
-                outputs = slice(begin - self.start, end - self.start)
-                yield slice(begin, end), BlockWeights(outputs, None)
-                continue
-            low = int((begin - self._support) / self._step - 0.5)
-            high = int((end + self._support) / self._step + 1.5)
-            low, high = max(self.start, low), min(self.stop, high)
-            if low < high:
-                matrix = self._matrix(low, high, begin, end)
-                outputs = slice(low - self.start, high - self.start)
-                yield slice(begin, end), BlockWeights(outputs, matrix)
-
-    def _matrix(self, low: int, high: int, begin: int, end: int) -> Tensor:
-        outputs = torch.arange(low, high, dtype=torch.float64)[:, None]
-        centres = (outputs + 0.5) * self._step
-        weights = self._triangle(centres, begin, end)
-        reach = 2 * int(self._support) + 3
-        near = (centres - 0.5).floor() + torch.arange(-reach // 2, reach // 2 + 2)
-        valid = (near >= 0) & (near < self.source_size)
-        distance = ((near + 0.5 - centres) / self._support).abs()
-        sums = ((1 - distance).clamp_min(0) * valid).sum(1, keepdim=True)
-        return (weights / sums).float()
-
-    def _triangle(self, centres: Tensor, begin: int, end: int) -> Tensor:
-        pixels = torch.arange(begin, end, dtype=torch.float64)
-        distance = ((pixels + 0.5 - centres) / self._support).abs()
-        return (1 - distance).clamp_min(0)
+    start, stop = window.start, window.stop
+    step = source_size / size
+    support = max(1.0, step)
+    first, last = start, stop
+    if size != source_size:
+        first = max(0, int((start + 0.5) * step - support - 0.5))
+        last = min(source_size, int((stop - 0.5) * step + support + 1.5))
+    for begin in range(first, last, length):
+        end = min(begin + length, last)
+        if size == source_size:
+            outputs = slice(begin - start, end - start)
+            yield slice(begin, end), BlockWeights(outputs, None)
+            continue
+        low = max(start, int((begin - support) / step - 0.5))
+        high = min(stop, int((end + support) / step + 1.5))
+        if low < high:
+            pixels = torch.arange(low, high, dtype=torch.float64)[:, None]
+            centres = (pixels + 0.5) * step
+            block = torch.arange(begin, end, dtype=torch.float64)
+            reach = 2 * int(support) + 3
+            near = (centres - 0.5).floor() + torch.arange(-reach // 2, reach // 2 + 2)
+            valid = (near >= 0) & (near < source_size)
+            sums = (_triangle(near, centres, support) * valid).sum(1, keepdim=True)
+            matrix = (_triangle(block, centres, support) / sums).float()
+            outputs = slice(low - start, high - start)
+            yield slice(begin, end), BlockWeights(outputs, matrix)
 
 
-def axis_weights(window: slice, size: int, source_size: int) -> AxisWeights:
-    """Return the weights of a window of an axis that is resampled to ``size``."""
-    return AxisWeights(window.start, window.stop, size, source_size)
+def _triangle(pixels: Tensor, centres: Tensor, support: float) -> Tensor:
+    return (1 - ((pixels + 0.5 - centres) / support).abs()).clamp_min(0)

@@ -29,33 +29,15 @@ class ValueScale:
     high: float
 
     @classmethod
-    def of(
-        cls,
-        dtype: np.dtype[Any],
-        low: float,
-        high: float,
-        times_257: bool,
-        *,
-        is_alpha: bool = False,
-    ) -> ValueScale:
-        """Find the rule for an image whose values lie between ``low`` and ``high``.
-
-        Parameters
-        ----------
-        dtype : dtype
-            Of the image.
-        low, high : float
-            Its least and its largest value.
-        times_257 : bool
-            Whether all values are multiples of 257; matters below 14 bits.
-        is_alpha : bool
-            Whether the values are opacities.
+    def of(cls, dtype: np.dtype[Any], seen: _Range, is_alpha: bool) -> ValueScale:
+        """Find the rule for an image's colours or opacities from their range.
 
         Raises
         ------
         ImageError
             If the values are not finite.
         """
+        low, high = seen.low, seen.high
         if dtype.kind == "b":
             return cls(0, 1)
         if dtype == np.uint8:
@@ -71,7 +53,10 @@ class ValueScale:
             if low >= 0 and high <= 1:
                 return cls(0, 1)
         elif low >= 0:
-            return cls(0, _full_scale(int(high), times_257))
+            bits = next(bits for bits in _BIT_DEPTHS if int(high) < 1 << bits)
+            if 8 < bits < 16 and seen.times_257:
+                bits = 16  # an 8-bit image times 257, dark enough to look like fewer
+            return cls(0, float((1 << bits) - 1))
         return cls(float(low), float(high))
 
     def apply(self, array: NDArray[Any]) -> NDArray[np.float32]:
@@ -87,13 +72,6 @@ class ValueScale:
         exact -= self.low
         exact /= max(self.high - self.low, np.finfo(np.float64).tiny)
         return exact.astype(np.float32)
-
-
-def _full_scale(high: int, times_257: bool) -> float:
-    bits = next(bits for bits in _BIT_DEPTHS if high < 1 << bits)
-    if 8 < bits < 16 and times_257:
-        bits = 16  # an 8-bit image times 257, dark enough to look like fewer bits
-    return float((1 << bits) - 1)
 
 
 @dataclass(frozen=True)
@@ -138,13 +116,11 @@ class RangeSearch:
         ImageError
             If the values are not finite.
         """
-        colour, opacity = (
-            ValueScale.of(
-                self._dtype, seen.low, seen.high, seen.times_257, is_alpha=is_alpha
-            )
-            for seen, is_alpha in zip(self._ranges, (False, True), strict=True)
+        colour, opacity = self._ranges
+        return ColourScale(
+            ValueScale.of(self._dtype, colour, is_alpha=False),
+            ValueScale.of(self._dtype, opacity, is_alpha=True),
         )
-        return ColourScale(colour, opacity)
 
 
 @dataclass
@@ -152,6 +128,7 @@ class _Range:
     low: Any = 0
     high: Any = 0
     times_257: bool = True
+    """Whether all values are multiples of 257; matters below 14 bits."""
     is_empty: bool = True
 
     def add(self, values: NDArray[Any]) -> None:

@@ -51,7 +51,7 @@ def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
     image : array_like
         As for `as_rgb`.
     modality : {"fundus", "frame"}
-        As for `find_field_of_view`; tones of a frame are spread, see `spread_tones`.
+        As for `find_field_of_view`; tones of a frame are spread, see `few_tones`.
     working_diameter : int
         Pixels of the grid along the longer side of the field of view.
 
@@ -65,7 +65,7 @@ def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
     grid = WorkingGrid.around(field_of_view, working_diameter)
     colour, inside = working_image(rgb, field_of_view, grid)
     if modality == "frame":
-        colour = spread_tones(colour, inside)
+        colour = stretch_tones(colour, inside, few_tones(colour, inside))
     return Seen(colour, inside, field_of_view, grid)
 
 
@@ -137,27 +137,12 @@ def working_image(
     return colour, inside.numpy()
 
 
-def spread_tones(rgb: FloatImage, inside: Mask) -> FloatImage:
-    """Spread an image that uses few tones, like an unwindowed radiograph, over all.
-
-    Parameters
-    ----------
-    rgb : ndarray
-        (h, w, 3) float32 in [0, 1].
-    inside : ndarray
-        (h, w) bool: the field of view.
-
-    Returns
-    -------
-    ndarray
-        (h, w, 3) float32 in [0, 1]: the same image if its 1st and 99th percentiles are
-        at least 0.3 apart, else with these at 0 and 1.
-    """
-    return stretch_tones(rgb, inside, few_tones(rgb, inside))
-
-
 def few_tones(rgb: FloatImage, inside: Mask) -> tuple[float, float] | None:
-    """Return the 1st and 99th percentile where an image uses few tones, else None."""
+    """Find the tones of an image that uses few, like an unwindowed radiograph.
+
+    These are its 1st and 99th percentile within the field of view; None where they
+    are at least 0.3 apart.
+    """
     low, high = np.percentile(rgb[inside], (1, 99))
     return (float(low), float(high)) if 0 < high - low < _FEW_TONES else None
 

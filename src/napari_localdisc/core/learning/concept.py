@@ -17,12 +17,12 @@ from typing import Any, Literal
 import numpy as np
 import safetensors
 from numpy.typing import ArrayLike, NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
-from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.files import new_file
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
 from .classifier import Classifier
@@ -277,12 +277,8 @@ class Concept:
             }
         )
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as temporary:
-                save_file(contiguous, temporary, {KEY: text})
-        except (OSError, safetensors.SafetensorError) as error:
-            raise FileError(f"{path} cannot be written: {error}.") from error
+        with new_file(path) as temporary:
+            temporary.write_bytes(save(contiguous, {KEY: text}))
         return path
 
     def __str__(self) -> str:
@@ -349,22 +345,11 @@ def load_concept(path: str | Path) -> Concept:
 def _rule_to_file(
     rule: PromptRule | Classifier,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    if isinstance(rule, PromptRule):
-        arrays: dict[str, NDArray[Any]] = {
-            "positive": rule.positive,
-            "negative": rule.negative,
-        }
-        return arrays, {
-            "threshold": rule.threshold,
-            "smooth": rule.smooth,
-            "minimum_area": rule.minimum_area,
-            "meaning": dict(rule.meaning),
-        }
-    return {
-        "classes": rule.classes,
-        "coefficients": rule.coefficients,
-        "intercepts": rule.intercepts,
-    }, {"features": rule.features}
+    """Return its arrays, and everything else but the model, which the concept names."""
+    values = asdict(rule)
+    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+    others = values.keys() - arrays.keys() - {"model_name", "model_hash"}
+    return arrays, {k: v for k, v in values.items() if k in others}
 
 
 def _rule_from_file(

@@ -37,16 +37,14 @@ def user_model_folder() -> Path:
     return Path(os.environ.get("LOCALDISC_MODELS", default / "models"))
 
 
-def _bundled() -> dict[str, Path]:
-    folder = Path(str(resources.files("napari_localdisc") / "data" / "models"))
-    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
-
-
 def list_models() -> dict[str, Path]:
     """Return name → file of the bundled models, then of those in the user's folder."""
-    bundled = _bundled()
-    own = sorted(user_model_folder().glob(f"*{SUFFIX}"))
-    return bundled | {path.stem: path for path in own if path.stem not in bundled}
+    bundled = Path(str(resources.files("napari_localdisc") / "data" / "models"))
+    models: dict[str, Path] = {}
+    for folder in (bundled, user_model_folder()):
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            models.setdefault(path.stem, path)
+    return models
 
 
 @dataclass(frozen=True)

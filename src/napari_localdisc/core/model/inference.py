@@ -7,7 +7,7 @@ and where the processor multiplies bfloat16 in hardware the weights are bfloat16
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
@@ -23,6 +23,11 @@ from napari_localdisc.core.image.grid import Window
 from .network import LocalDiscriminationNet
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+Maps = tuple[Tensor, Tensor, Tensor]
+"""(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures,
+which is the sigmoid of their channels before they are normalised over the clusters;
+float32.  D is 0 where the embedding branch is left out."""
 
 TILE_SIZE = 1024
 """Working grids up to this size go through the network in one piece."""
@@ -80,14 +85,10 @@ def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # AVX-512 without bf16 instructions would run, but slower than float32
-    return device.type == "cpu" and (
-        _cpu_has("_is_avx512_bf16_supported") or _cpu_has("_is_amx_tile_supported")
+    queries = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
+    return device.type == "cpu" and any(
+        getattr(torch.cpu, query, bool)() for query in queries
     )
-
-
-def _cpu_has(query: str) -> bool:
-    function = getattr(torch.cpu, query, None)
-    return bool(function()) if function else False
 
 
 class FastNetwork:
@@ -165,9 +166,7 @@ class FastNetwork:
         self,
         window: Tensor,
         kept: tuple[slice, slice],
-        vectors: Tensor | None,
-        probability: Tensor,
-        presence: Tensor | None = None,
+        maps: Maps,
         channels: Sequence[int] = (),
     ) -> None:
         """Run one tile, averaged over mirrored copies, and write what is kept of it.
@@ -179,47 +178,37 @@ class FastNetwork:
         kept : tuple of slice
             Rows and columns of the window that are wanted; rows and columns beyond
             the targets' sizes, which are padding, are dropped.
-        vectors : Tensor or None
-            (D, h, w) float32 to write to; None: the embedding branch is left out.
-        probability : Tensor
-            (M, h, w) float32 to write to.
-        presence : Tensor, optional
-            (K, h, w) float32 to write the sigmoid of some channels to, before they
-            are normalised over the clusters.
+        maps : tuple of Tensor
+            What to write to; where there is no dimension D, the embedding branch is
+            left out.
         channels : sequence of int
-            The K channels of the clustering branch.
+            The K channels of the clustering branch whose presence is wanted.
         """
-        targets = vectors, probability, presence
         for mirror in self.mirrors:
             if not mirror:
-                self._write(window, mirror, kept, targets, channels)
+                self._write(window, mirror, kept, maps, channels)
                 continue
-            copies = (
-                None if vectors is None else torch.empty_like(vectors),
-                torch.empty_like(probability),
-                None if presence is None else torch.empty_like(presence),
-            )
+            vectors, probability, presence = (torch.empty_like(part) for part in maps)
+            copies = vectors, probability, presence
             self._write(window, mirror, kept, copies, channels)
-            for total, more in zip(targets, copies, strict=True):
-                if total is not None and more is not None:
-                    total += more
+            for total, more in zip(maps, copies, strict=True):
+                total += more
         if len(self.mirrors) > 1:
-            if vectors is not None:
-                write_unit_vectors(vectors, vectors)
+            vectors, probability, presence = maps
+            write_unit_vectors(vectors, vectors)
             probability /= len(self.mirrors)
-            if presence is not None:
-                presence /= len(self.mirrors)
+            presence /= len(self.mirrors)
 
     def _write(
         self,
         window: Tensor,
         mirror: tuple[int, ...],
         kept: tuple[slice, slice],
-        targets: tuple[Tensor | None, Tensor, Tensor | None],
+        maps: Maps,
         channels: Sequence[int],
     ) -> None:
         """Run a tile mirrored, and write what is kept of it, mirrored back."""
-        vectors, probability, presence = targets
+        vectors, probability, presence = maps
         wanted = [
             slice(part.start, min(part.stop, part.start + side))
             for part, side in zip(kept, probability.shape[1:], strict=True)
@@ -233,11 +222,11 @@ class FastNetwork:
         def mirrored_back(output: Tensor) -> Tensor:
             return (output.flip(mirror) if mirror else output)[0]
 
-        if vectors is None:
-            logits = self.logits(seen, inner)
-        else:
+        if len(vectors):
             raw, logits = self(seen, inner)
             write_unit_vectors(mirrored_back(raw), vectors)
+        else:
+            logits = self.logits(seen, inner)
         write_probabilities(mirrored_back(logits), probability, presence, channels)
 
 
@@ -289,8 +278,8 @@ def write_unit_vectors(raw: Tensor, out: Tensor) -> None:
 def write_probabilities(
     logits: Tensor,
     out: Tensor,
-    presence: Tensor | None = None,
-    channels: Sequence[int] = (),
+    presence: Iterable[Tensor] = (),
+    channels: Iterable[int] = (),
 ) -> None:
     """Turn (M, H, W) logits into probabilities summing to 1 over M, into ``out``.
 
@@ -299,9 +288,8 @@ def write_probabilities(
     """
     for rows in _row_blocks(logits):
         block = logits[:, rows].permute(1, 2, 0).float().sigmoid()
-        if presence is not None:
-            for k, channel in enumerate(channels):
-                presence[k, rows] = block[..., channel]
+        for seen, channel in zip(presence, channels, strict=True):
+            seen[rows] = block[..., channel]
         total = block.sum(dim=2, keepdim=True)
         out[:, rows] = block.div_(total.clamp_min_(1e-12)).permute(2, 0, 1)
 

@@ -99,7 +99,11 @@ def load_model(name: str | Path = "fundus", device: str | None = None) -> Model:
             f"There is no model {str(name)!r}: give the path of a {SUFFIX} file or "
             f"one of the known models ({known})."
         )
-    card, tensors = _read(path)
+    card = read_card(path)
+    with naming_damage(path):
+        tensors = load_file(path)
+    if "centres" not in tensors:
+        raise ModelError(f"{path} is not a model of napari-localdisc: no centres.")
     network = card.network()
     centres = tensors.pop("centres").numpy()
     try:
@@ -120,15 +124,6 @@ def _device(name: str | None) -> torch.device:
             f"The device {name!r} cannot be used here: {str(error).splitlines()[0]}"
         ) from error
     return device
-
-
-def _read(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
-    card = read_card(path)
-    with naming_damage(path):
-        tensors = load_file(path)
-    if "centres" not in tensors:
-        raise ModelError(f"{path} is not a model of napari-localdisc: no centres.")
-    return card, tensors
 
 
 def save_model(model: Model, path: str | Path) -> Path:

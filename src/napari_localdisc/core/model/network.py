@@ -226,17 +226,7 @@ def cluster_probability(logits: Tensor) -> Tensor:
 def patch_embedding(vectors: Tensor, grid: int) -> Tensor:
     """Average pixel embeddings over a grid of patches, back onto the hypersphere.
 
-    Parameters
-    ----------
-    vectors : Tensor
-        (B, D, H, W) unit vectors.
-    grid : int
-        Patches along each side; 8 in the paper.
-
-    Returns
-    -------
-    Tensor
-        (B, D, grid, grid) unit vectors.
+    (B, D, H, W) unit vectors become (B, D, grid, grid); ``grid`` is 8 in the paper.
     """
     return F.normalize(F.adaptive_avg_pool2d(vectors, grid), dim=1)
 
@@ -298,11 +288,6 @@ class NormalisedConvolution(nn.Conv2d):
     In training mode the norm subtracts the mean, and with it whatever the bias added:
     the bias has no gradient.  Processors spend up to a third of the backward pass on
     it all the same, and rounding errors let Adam push it about; here it is zero.
-
-    Parameters
-    ----------
-    channels_in, channels_out : int
-        As of `torch.nn.Conv2d`.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:

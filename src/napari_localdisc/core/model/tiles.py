@@ -16,14 +16,9 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, Window
 from napari_localdisc.core.work import Steps
 
 from .card import ModelCard
-from .inference import FastNetwork, Inference
+from .inference import FastNetwork, Inference, Maps
 from .model import Model
 from .network import STRIDE
-
-Maps = tuple[Tensor, Tensor, Tensor]
-"""(D, h, w) unit vectors, (M, h, w) probabilities, (K, h, w) presence of structures;
-D is 0 where the embedding branch was left out."""
-
 
 SURROUND = 32
 """Pixels around a fundus image's grid that are as if outside the field of view: the
@@ -90,7 +85,8 @@ def run_tiles(
                     "other programs, or choose a smaller image."
                 ) from error
         # Outside of the handler: its error would keep the tensors alive
-        _empty_cache(device)
+        if device.type in ("cuda", "mps"):
+            getattr(torch, device.type).empty_cache()
         following, smaller = attempts[number]
         way = (
             f"in tiles of {smaller} pixels"
@@ -125,13 +121,6 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, kind) or any(sign in str(error) for sign in signs)
 
 
-def _empty_cache(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
-
-
 def _run(
     colour: FloatImage,
     inside: Mask,
@@ -147,31 +136,29 @@ def _run(
     fast = FastNetwork(network, how.precision, how.flips)
     x = _padded_input(colour, inside, card, margin, device)
     channels = list(card.structures.values())
-    shape = inside.shape[0], inside.shape[1]
-    vectors, probability, presence = _allocate(card, shape, device, embeds)
-    if sum(_pixels(tile) for tile in tiles) < x.shape[2] * x.shape[3]:
+    dimension = card.embedding_dim if embeds else 0
+    vectors, probability, presence = (
+        # numpy asks for huge pages, which spares most of the page faults
+        torch.from_numpy(np.empty((count, *inside.shape), np.float32)).to(device)
+        for count in (dimension, card.clusters, len(channels))
+    )
+    if len(tiles) < len(cover(tuple(x.shape[2:]), how.tile_size)):
         # What no tile fills is neutral
         vectors.zero_()[:1] = 1
         probability.fill_(1 / len(probability))
         presence.zero_()
     for done, tile in enumerate(tiles, 1):
         window = x[(slice(None), slice(None), *tile.window)]
-        kept, filled = _without_margin(tile, margin, shape)
+        kept, filled = _without_margin(tile, margin, inside.shape)
         core = (slice(None), *filled)
-        fast.fill(
-            window,
-            kept,
-            vectors[core] if embeds else None,
-            probability[core],
-            presence[core] if channels else None,
-            channels,
-        )
+        maps = vectors[core], probability[core], presence[core]
+        fast.fill(window, kept, maps, channels)
         yield done, len(tiles)
     return vectors, probability, presence
 
 
 def _without_margin(
-    tile: Tile, margin: int, shape: tuple[int, int]
+    tile: Tile, margin: int, shape: tuple[int, ...]
 ) -> tuple[Window, Window]:
     """Return what is kept of a tile's window, and where it goes in the grid."""
     kept, filled = [], []
@@ -203,24 +190,6 @@ def _padded_input(
     ).zero_()
     padded[..., margin : margin + height, margin : margin + width] = x
     return padded
-
-
-def _allocate(
-    card: ModelCard, shape: tuple[int, int], device: torch.device, embeds: bool
-) -> Maps:
-    """Make room for vectors, probabilities and the presence of named structures."""
-    # numpy asks for huge pages, which spares most of the page faults
-    dimension = card.embedding_dim if embeds else 0
-    vectors, probability, presence = (
-        torch.from_numpy(np.empty((channels, *shape), np.float32)).to(device)
-        for channels in (dimension, card.clusters, len(card.structures))
-    )
-    return vectors, probability, presence
-
-
-def _pixels(tile: Tile) -> int:
-    rows, columns = tile.core
-    return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
 HALO = 128
@@ -265,20 +234,9 @@ def padded_size(size: int) -> int:
 
 
 def plan_tiles(inside: Mask, tile_size: int) -> list[Tile]:
-    """Cover the field of view with tiles.
+    """Cover an (h, w) field of view with tiles, in reading order.
 
-    Parameters
-    ----------
-    inside : ndarray
-        (h, w) bool: the field of view on the working grid.  Tiles that fill nothing
-        of it are left out.
-    tile_size : int
-        As for `cover`.
-
-    Returns
-    -------
-    list of Tile
-        In reading order.
+    Those that fill nothing of it are left out.  ``tile_size`` is as for `cover`.
     """
     return [tile for tile in cover(inside.shape, tile_size) if inside[tile.core].any()]
 
@@ -286,12 +244,8 @@ def plan_tiles(inside: Mask, tile_size: int) -> list[Tile]:
 def cover(shape: tuple[int, ...], tile_size: int) -> list[Tile]:
     """Cover a whole (h, w) working grid with tiles.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (h, w).
-    tile_size : int
-        Largest side of a window in pixels, overlap included; at least 272.
+    ``tile_size`` is the largest side of a window in pixels, overlap included; at
+    least 272.
 
     Raises
     ------

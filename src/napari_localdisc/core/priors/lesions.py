@@ -18,21 +18,8 @@ def simulate_spots(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draw groups of spots in a square window.
 
-    Parameters
-    ----------
-    size : int
-        Side of the window in pixels of the working grid.
-    working_diameter : int
-        Diameter of the field of view in pixels; sizes scale with it.
-    rng : numpy.random.Generator
-        Source of all randomness.
-
-    Returns
-    -------
-    depth : ndarray
-        (size, size) float32 in [0, 1]: strength of the change of colour.
-    mask : ndarray
-        (size, size) float32 in [0, 1]: coverage of each pixel.
+    Parameters are as of `simulate_vessel_trees`, and so are the depth, here the
+    strength of the change of colour in [0, 1], and the mask, the coverage of pixels.
     """
     scale = working_diameter / REFERENCE_DIAMETER
     depth = np.zeros((size, size), np.float32)

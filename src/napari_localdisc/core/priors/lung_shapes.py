@@ -123,27 +123,3 @@ def fill(outlines: Floats, shape: tuple[int, int]) -> NDArray[np.bool_]:
     for outline in outlines:
         mask |= polygon2mask(shape, outline)
     return mask
-
-
-def simulate_lungs(
-    size: int, rng: np.random.Generator, variation: float = 1.0
-) -> NDArray[np.bool_]:
-    """Draw a random pair of lungs.
-
-    Parameters
-    ----------
-    size : int
-        Side of the square image in pixels.
-    rng : numpy.random.Generator
-        Source of all randomness.
-    variation : float
-        Share of the usual variation; 0 is the mean shape.
-
-    Returns
-    -------
-    ndarray
-        (size, size) bool.
-    """
-    modes = np.clip(rng.standard_normal((1, MODES)), -2, 2) * variation
-    outlines = lung_grid(modes, *outline_places())[0]
-    return fill(outlines * size - 0.5, (size, size))
