@@ -11,6 +11,7 @@ from napari_localdisc.core.embedding import correction, similarity
 from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import WorkingGrid
+from napari_localdisc.io.samples import sample_path
 
 PROMPTS = Prompts([ON_BAR, ON_LEFT], [BACKGROUND])
 OPTIONS = {
@@ -22,7 +23,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def eye():
-    image = ld.read_image(ld.core.image.files.sample_path())[::4, ::4]
+    image = ld.read_image(sample_path())[::4, ::4]
     return ld.embed(image, ld.load_model("fundus", "cpu"))
 
 
