@@ -208,7 +208,7 @@ class BlockSource:
 
 
 def _block_mean(brightness: FloatImage, step: int) -> FloatImage:
-    """Average over step×step blocks; its last bits are what labels on disk came from."""
+    """Average over step×step blocks; labels on disk came from its last bits."""
     rows = np.arange(0, brightness.shape[0], step)
     columns = np.arange(0, brightness.shape[1], step)
     sums = np.add.reduceat(np.add.reduceat(brightness, rows, axis=0), columns, axis=1)
