@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_localdisc.cli.screen import has_screen, on_virtual_screen
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -98,6 +96,9 @@ def script(
     One with a window gets a virtual screen where there is no other.
     """
     command = [sys.executable, "-c", code]
+    if window:
+        from napari_localdisc.cli.screen import has_screen, on_virtual_screen
+
     if window and not has_screen():
         command = on_virtual_screen(command, 1600, 900)
     given = dict(environ if environ is not None else os.environ)
