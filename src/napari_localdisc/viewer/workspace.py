@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -30,8 +31,6 @@ from .work import (
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -68,6 +67,9 @@ class Workspace:
         Of what was looked at.
     large : LargeImages
         Work on what does not fit in memory.
+    reporting : callable
+        Makes a context that reports what the user can put right, and lets everything
+        else through.
     """
 
     image_changed = Signal()
@@ -90,6 +92,7 @@ class Workspace:
         self.runner = runner or SynchronousRunner()
         self.pacer = pacer or AtOnce()
         self.report = report
+        self.reporting = partial(reporting, report)
         self.annotations = Annotations()
         self.status = status.Status()
         self.is_closed = False
@@ -135,10 +138,6 @@ class Workspace:
         with self.reporting():
             self.models.choose(name)
         self.model_changed.emit()
-
-    def reporting(self) -> AbstractContextManager[None]:
-        """Report what the user can put right; let everything else through."""
-        return reporting(self.report)
 
     # Where
 

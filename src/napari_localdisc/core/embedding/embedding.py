@@ -494,10 +494,3 @@ class Reading:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))
         count = len(self.likes)
         return Likeness(every[:count], every[count:])
-
-
-def on_grid(embedding: Embedding, points: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Map (k, 2) pixels of the image to indices of the nearest working pixels."""
-    grid = embedding.grid
-    rows, columns = grid.nearest(grid.points_to_working(points)).T
-    return np.asarray(rows * grid.shape[1] + columns)

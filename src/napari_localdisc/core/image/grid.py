@@ -215,6 +215,11 @@ class WorkingGrid:
         """Return the pixels nearest to (N, 2) points on the working grid."""
         return np.clip(np.rint(points), 0, np.array(self.shape) - 1).astype(np.intp)
 
+    def indices(self, points: ArrayLike) -> NDArray[np.intp]:
+        """Return the flat indices of the pixels nearest to (N, 2) of the image's."""
+        rows, columns = self.nearest(self.points_to_working(points)).T
+        return np.asarray(rows * self.shape[1] + columns)
+
 
 @dataclass(frozen=True)
 class BlockWeights:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from napari_localdisc.core.embedding.embedding import Embedding, on_grid
+from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.errors import ModelError, PromptError
 from napari_localdisc.core.image.grid import FloatImage
 
@@ -315,7 +315,7 @@ def _samples(
     """Pixels of the working grid and their labels, each pair once."""
     points = np.nonzero((strokes > 0) & embedding.field_of_view)
     given = strokes[points]
-    index = on_grid(embedding, np.stack(points, axis=1))
+    index = embedding.grid.indices(np.stack(points, axis=1))
     pairs = np.unique(np.stack([given.astype(np.intp), index]), axis=1)
     chosen = []
     for label in np.unique(pairs[0]):
@@ -356,7 +356,7 @@ def _distance(embedding: Embedding, strokes: NDArray[np.integer]) -> FloatImage:
     points = np.argwhere((strokes > 0) & embedding.field_of_view)
     if len(points) == 0:
         return np.ones(shape, np.float32)
-    free.ravel()[on_grid(embedding, points)] = False
+    free.ravel()[embedding.grid.indices(points)] = False
     distance = ndimage.distance_transform_edt(free) / (_REACH * max(shape))
     return np.asarray(np.minimum(distance, 1), np.float32)
 
