@@ -148,7 +148,8 @@ class Reporter:
         """Report a step, with the mean losses of those that were too quick for it."""
         self._losses.append(state.losses)
         now = time.monotonic()
-        if now - self._said < _MESSAGE_SECONDS and not state.validation:
+        is_soon = now - self._said < _MESSAGE_SECONDS
+        if is_soon and not state.validation and state.share < 1:
             return
         of_each: dict[str, list[float]] = {}
         for losses in self._losses:
