@@ -10,16 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import napari
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
 from napari_localdisc.core.errors import LocalDiscError
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.controller import Controller
 
 PLUGIN = "napari-localdisc"
 SAMPLE = "retina"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import napari.viewer
 from magicgui.widgets import CheckBox, SpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -28,9 +28,6 @@ from .parts import (
     viewer_of,
 )
 from .threads import QtRunner, report
-
-if TYPE_CHECKING:
-    import napari.viewer
 
 CLUSTERS, CONCEPT = "Clusters", "A concept from a file"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import napari.viewer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
@@ -22,9 +21,6 @@ from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
 from .parts import Docked, Scrolling, form, viewer_of
 from .threads import QtPacer, QtRunner, report, warm_up_soon
-
-if TYPE_CHECKING:
-    import napari.viewer
 
 
 class MainWidget(Docked):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari.viewer
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit
 from magicgui.widgets.bases import ButtonWidget, Widget
+from psygnal import SignalInstance
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import (
@@ -24,10 +26,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_localdisc.viewer.preferences import PLUGIN
-
-if TYPE_CHECKING:
-    import napari.viewer
-    from psygnal import SignalInstance
 
 CHARACTERS = 12
 """Least width of a list; longer names are shown when it is opened."""

@@ -7,20 +7,17 @@ import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
 from superqt.utils import qthrottled
 
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.work import Progress, Steps, run, without_collections
-
-if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
-
-    from napari_localdisc.viewer.work import Job
+from napari_localdisc.viewer.work import Job
 
 T = TypeVar("T")
 

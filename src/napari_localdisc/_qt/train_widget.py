@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import napari.viewer
 from magicgui.widgets import CheckBox, ComboBox
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
@@ -15,6 +16,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QProgressBar, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.training.control import Comparison, TrainingControl
 from napari_localdisc.viewer.training.request import (
     PICTURE_SECONDS,
@@ -27,10 +29,6 @@ from .threads import report
 from .training.forms import AdaptForm, ImagePicker, TrainForm
 
 if TYPE_CHECKING:
-    import napari.viewer
-
-    from napari_localdisc.core.training.progress import Progress
-
     from .training.plots import ComparisonDialog, LossPlot
 
 POLL_MILLISECONDS = 150

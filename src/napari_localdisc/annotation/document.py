@@ -8,8 +8,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -23,9 +24,6 @@ from .state import (
     to_json,
     within,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class Annotations:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from napari_localdisc.core.colours import STRUCTURE_RGB, from_hex
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import plain_name
+from napari_localdisc.core.work import Steps
 
 if TYPE_CHECKING:
     from napari_localdisc.core.learning.concept import Concept
     from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.work import Steps
 
 Progress = Callable[[int, int], None]
 

@@ -16,15 +16,14 @@ from napari_localdisc.core.errors import (
     LocalDiscError,
     ModelError,
 )
-from napari_localdisc.core.work import run
+from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
 
+from .recipes import Progress, Recipe
+
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
-    from napari_localdisc.core.work import Steps
-
-    from .recipes import Progress, Recipe
 
 ATTEMPTS = 3
 """Times that a task is tried where what went wrong may pass: a full disk, memory."""

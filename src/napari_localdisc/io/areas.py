@@ -7,14 +7,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_localdisc.core.files import new_file
 
 from .labels.formats import read_labels
-
-if TYPE_CHECKING:
-    from .labels.label_map import LabelMap
+from .labels.label_map import LabelMap
 
 HEADER = ("image", "label", "class", "pixels", "percent")
 

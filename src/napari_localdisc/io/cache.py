@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.model.card import ModelCard
 
 if TYPE_CHECKING:
     import torch
 
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.model.card import ModelCard
     from napari_localdisc.core.model.model import Model
 
 FORMAT_VERSION = 4

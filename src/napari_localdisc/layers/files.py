@@ -6,17 +6,15 @@ napari hands a layer over as (data, attributes, type), and takes it back as such
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.types import LayerDataTuple
 
 from napari_localdisc.io.labels import LabelMap
 
 from .colours import PAINTED, LabelColours
 from .plane import METADATA_KEY
-
-if TYPE_CHECKING:
-    from napari.types import LayerDataTuple
 
 CLASSES = "classes"
 """Key in our metadata of a Labels layer: {value: name}."""

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
+from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
 
 from .colours import PAINTED, LabelColours, same_colours
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_localdisc.annotation.state import AnnotationClass
 
 CLASSES = "classes"
 """Key in our metadata of a Labels layer: {value: name}; files are written from it."""

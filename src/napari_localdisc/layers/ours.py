@@ -5,18 +5,16 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from .colours import label_colours
 from .plane import METADATA_KEY
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 LABELS_OPACITY = 0.6
 """Lets the image show through."""

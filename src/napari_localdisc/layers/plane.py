@@ -10,19 +10,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import Dims, ViewerModel
+from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 from numpy.typing import ArrayLike, NDArray
 
+from napari_localdisc.annotation.state import PlaneKey
 from napari_localdisc.core.errors import ImageError
-
-if TYPE_CHECKING:
-    from napari.components import Dims, ViewerModel
-    from napari.layers import Image, Layer
-
-    from napari_localdisc.annotation.state import PlaneKey
 
 FloatArray = NDArray[np.float64]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Points
 from numpy.typing import NDArray
 
@@ -13,9 +14,6 @@ from napari_localdisc.annotation.state import Prompt
 
 from .ours import Ours, place
 from .plane import METADATA_KEY, Plane
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 SYMBOLS = {True: "cross", False: "hbar"}
 """A plus and a minus: they can be told apart without their colours."""

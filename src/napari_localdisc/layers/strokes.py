@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Labels, Points
 from numpy.typing import NDArray
+
+from napari_localdisc.annotation.state import AnnotationClass
 
 from .labels import class_colormap
 from .ours import Ours
 from .plane import METADATA_KEY
-
-if TYPE_CHECKING:
-    import numpy as np
-    from napari.components import ViewerModel
-
-    from napari_localdisc.annotation.state import AnnotationClass
 
 MARKER_COLOUR = "#ffee58"
 

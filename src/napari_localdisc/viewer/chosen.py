@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal, SignalInstance
 
@@ -17,9 +18,6 @@ from napari_localdisc.core.model.card import (
     read_card,
 )
 from napari_localdisc.layers.plane import is_derived
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 
 class ImageChoice:

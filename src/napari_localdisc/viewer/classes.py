@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
     AnnotationClass,
@@ -34,15 +36,9 @@ from napari_localdisc.layers.labels import (
 )
 from napari_localdisc.layers.plane import METADATA_KEY, Plane, show_point
 
+from .shown import Place
 from .work import disconnect_all
-
-if TYPE_CHECKING:
-    from napari.layers import Image, Labels
-
-    from napari_localdisc.annotation.document import Document
-
-    from .shown import Place
-    from .workspace import Workspace
+from .workspace import Workspace
 
 COLOURS = (
     "#00e5ff",

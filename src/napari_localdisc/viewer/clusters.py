@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.model.card import FEWEST, MOST
 from napari_localdisc.layers.colours import structure_colormap
 from napari_localdisc.layers.ours import Look
 
+from .embeddings import Embedded
 from .large import is_large
+from .shown import Place
 from .work import disconnect_all
-
-if TYPE_CHECKING:
-    from napari.layers import Labels
-
-    from .embeddings import Embedded
-    from .shown import Place
-    from .workspace import Workspace
-    from .writing import LabelWriting
+from .workspace import Workspace
+from .writing import LabelWriting
 
 DEFAULT_NUMBER = 8
 

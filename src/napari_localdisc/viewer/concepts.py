@@ -8,25 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_localdisc.annotation.sources import Prompts, prompts_written
 from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.core.work import Steps
 from napari_localdisc.layers.files import CLASSES, IMAGE
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import displayed_plane
 
+from .controller import Controller
+from .embeddings import Embedded
+from .shown import Place
+
 if TYPE_CHECKING:
-    from napari.layers import Image
-
     from napari_localdisc.core.learning.concept import Concept
-    from napari_localdisc.core.work import Steps
 
-    from .controller import Controller
-    from .embeddings import Embedded
     from .session.session import Sessions
-    from .shown import Place
 
 
 class Concepts:

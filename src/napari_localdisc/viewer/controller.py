@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
+from napari.components import ViewerModel
+from napari.layers import Labels
 from psygnal import Signal
 
+from napari_localdisc.annotation.document import Document
+from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
 from .chosen import model_wanted, models_changed
@@ -19,15 +23,6 @@ from .strokes import Strokes
 from .work import Pacer, Runner, disconnect_all, raise_error
 from .workspace import Workspace
 from .writing import LabelWriting
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from napari.components import ViewerModel
-    from napari.layers import Labels
-
-    from napari_localdisc.annotation.document import Document
-    from napari_localdisc.annotation.state import ImageAnnotation, Operation
 
 
 class Controller:

@@ -9,26 +9,24 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import PlaneKey
 from napari_localdisc.core.errors import ImageError, LocalDiscError
+from napari_localdisc.core.model.card import ModelFile
 from napari_localdisc.core.work import Steps, without_collections
+from napari_localdisc.io.cache import EmbeddingCache
 from napari_localdisc.layers.plane import Plane, fingerprint
 
+from .chosen import ModelChoice
+from .shown import Place
 from .work import Runner, Slot, run_beside
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Image, Layer
-
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.model.card import ModelFile
     from napari_localdisc.core.model.model import Model
-    from napari_localdisc.io.cache import EmbeddingCache
-
-    from .chosen import ModelChoice
-    from .shown import Place
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.work import Steps
 from napari_localdisc.io.labels import (
     FORMATS,
     LabelMap,
@@ -23,11 +25,6 @@ from napari_localdisc.io.labels import (
 from napari_localdisc.layers.files import label_map_of, layer_data_of
 
 from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error, reporting
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_localdisc.core.work import Steps
 
 
 class ExportControl:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari.components import ViewerModel
+from napari.layers import Layer
 from psygnal import Signal
 
 from napari_localdisc.batch.recipes import (
@@ -19,6 +21,7 @@ from napari_localdisc.batch.recipes import (
 )
 from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.work import Steps
 from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
 from .chosen import ModelChoice
@@ -31,12 +34,6 @@ from .work import (
     raise_error,
     reporting,
 )
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Layer
-
-    from napari_localdisc.core.work import Steps
 
 TABLE = "areas.csv"
 """Name of the table in the output folder."""

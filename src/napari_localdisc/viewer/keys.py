@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 KEYS = {
     "find similar": "Q",

@@ -14,26 +14,23 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.core.errors import ImageError
 from napari_localdisc.core.image.files import LARGE_PIXELS
+from napari_localdisc.core.model.card import ModelFile
+from napari_localdisc.core.work import Steps
 from napari_localdisc.layers.labels import CLASSES
 from napari_localdisc.layers.plane import METADATA_KEY, Plane
 
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Image, Labels
-
-    from napari_localdisc.core.model.card import ModelFile
-    from napari_localdisc.core.work import Steps
-
-    from .shown import Place
-    from .work import Slot
+from .shown import Place
+from .work import Slot
 
 T = TypeVar("T")
 

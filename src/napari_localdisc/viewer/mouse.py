@@ -6,9 +6,11 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_localdisc.core.embedding.prompts import Prompts
@@ -17,15 +19,10 @@ from napari_localdisc.layers.colours import preview_colormap
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import point_on_plane
 
+from .embeddings import Embedded
+from .shown import Place, Shown
 from .work import disconnect_all
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Image, Layer
-
-    from .embeddings import Embedded
-    from .shown import Place, Shown
-    from .workspace import Workspace
+from .workspace import Workspace
 
 TOLERANCE = 4
 """Canvas pixels that the mouse may move between press and release of a click."""

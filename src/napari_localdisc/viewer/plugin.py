@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.types import LayerDataTuple
 
 from napari_localdisc.io.labels import read_labels, write_labels, write_map
 from napari_localdisc.io.session import SUFFIX, read_session
@@ -21,9 +22,6 @@ from napari_localdisc.layers.files import (
     our_metadata,
     placement_of,
 )
-
-if TYPE_CHECKING:
-    from napari.types import LayerDataTuple
 
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
 CONCEPT_SUFFIX = ".concept.safetensors"

@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import LARGEST_CLASS
@@ -14,16 +15,12 @@ from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_p
 from napari_localdisc.layers.ours import Look
 
 from .classes import COLOURS, Classes
-from .shown import ShownMask
+from .shown import Place, Shown, ShownMask
 from .work import disconnect_all
+from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
-
     from napari_localdisc.core.embedding.embedding import Reading
-
-    from .shown import Place, Shown
-    from .workspace import Workspace
 
 OPACITY = 0.7
 

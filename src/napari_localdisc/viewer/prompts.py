@@ -6,34 +6,29 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.layers import Image, Points
 from psygnal import Signal
 
 from napari_localdisc.annotation.sources import Prompts as MaskSource
 from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
+from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import similarity_colormap
 from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
 
+from .classes import Classes
+from .embeddings import Embedded
 from .mouse import ClickMode, HoverPreview
+from .prompt_mask import PromptMask
+from .shown import Place, Shown
 from .work import disconnect_all
-from .writing import of_source
-
-if TYPE_CHECKING:
-    from napari.layers import Image, Points
-
-    from napari_localdisc.core.embedding.prompts import MaskOptions
-
-    from .classes import Classes
-    from .embeddings import Embedded
-    from .prompt_mask import PromptMask
-    from .shown import Place, Shown
-    from .workspace import Workspace
-    from .writing import LabelWriting
+from .workspace import Workspace
+from .writing import LabelWriting, of_source
 
 THRESHOLD_STEP = 0.02
 """What a key press moves the threshold by."""

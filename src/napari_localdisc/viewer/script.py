@@ -19,20 +19,20 @@ from napari_localdisc.annotation.script import (
     python_script,
     replay,
 )
+from napari_localdisc.annotation.state import Operation, Run
 from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.work import Steps
+from napari_localdisc.io.cache import EmbeddingCache
 from napari_localdisc.layers.labels import read_plane
 from napari_localdisc.layers.plane import METADATA_KEY, Plane
 
+from .controller import Controller
+from .embeddings import Embedded
 from .preferences import preferred_cache
 
 if TYPE_CHECKING:
-    from napari_localdisc.annotation.state import Operation, Run
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.work import Steps
-    from napari_localdisc.io.cache import EmbeddingCache
 
-    from .controller import Controller
-    from .embeddings import Embedded
     from .session.session import Sessions
 
 RETINA = ("napari-localdisc", "retina")

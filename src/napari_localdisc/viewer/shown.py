@@ -7,19 +7,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
 from numpy.typing import NDArray
 
+from napari_localdisc.annotation.document import Document, PlaneState
+from napari_localdisc.annotation.state import Prompt
 from napari_localdisc.layers.ours import Look, OurLayers
+from napari_localdisc.layers.plane import Plane
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Image
-
-    from napari_localdisc.annotation.document import Document, PlaneState
-    from napari_localdisc.annotation.state import Prompt
     from napari_localdisc.core.image.grid import WorkingGrid
     from napari_localdisc.core.learning.classifier import Classifier
-    from napari_localdisc.layers.plane import Plane
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import background_values
 from napari_localdisc.core.errors import LocalDiscError, PromptError
+from napari_localdisc.core.work import Steps
 from napari_localdisc.layers.colours import uncertainty_colormap
 from napari_localdisc.layers.labels import class_colormap, class_colours
 from napari_localdisc.layers.ours import Look, Ours
@@ -20,19 +22,14 @@ from napari_localdisc.layers.plane import show_point
 from napari_localdisc.layers.strokes import Marker, make_strokes
 
 from .classes import BACKGROUND, BACKGROUND_COLOUR, Classes
-from .shown import Learned
+from .embeddings import Embedded
+from .shown import Learned, Place, Shown
 from .work import Slot, disconnect_all, run_beside
+from .workspace import Workspace
 from .writing import LabelWriting, Writing
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
-
     from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.work import Steps
-
-    from .embeddings import Embedded
-    from .shown import Place, Shown
-    from .workspace import Workspace
 
 BRUSH = 1 / 150
 """Diameter of the first brush, as a part of the image's longer side."""

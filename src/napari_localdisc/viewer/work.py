@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from psygnal import Signal
 
 from napari_localdisc.core.errors import LocalDiscError
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.work import Progress, Steps, T
+from napari_localdisc.core.work import Progress, Steps, T
 
 
 class Job:

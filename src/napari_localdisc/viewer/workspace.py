@@ -5,11 +5,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari.components import ViewerModel
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Annotations
+from napari_localdisc.annotation.state import PlaneKey
 from napari_localdisc.core.errors import ImageError, ModelError
 from napari_localdisc.layers.plane import Plane, displayed_plane
 
@@ -29,12 +32,6 @@ from .work import (
     raise_error,
     reporting,
 )
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Image
-
-    from napari_localdisc.annotation.state import PlaneKey
 
 
 class Workspace:

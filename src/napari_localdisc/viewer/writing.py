@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -30,15 +31,11 @@ from napari_localdisc.layers.labels import (
 )
 from napari_localdisc.layers.ours import Look
 
+from .classes import Classes
+from .embeddings import Embedded
+from .shown import Place, Shown
 from .work import disconnect_all
-
-if TYPE_CHECKING:
-    from napari.layers import Labels
-
-    from .classes import Classes
-    from .embeddings import Embedded
-    from .shown import Place, Shown
-    from .workspace import Workspace
+from .workspace import Workspace
 
 
 class LabelWriting:

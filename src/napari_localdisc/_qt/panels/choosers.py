@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_localdisc._qt.parts import Choice, button, follow, row
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
-    from napari_localdisc.viewer.folder import FolderControl
-    from napari_localdisc.viewer.workspace import Workspace
+from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.workspace import Workspace
 
 
 def image_choice(controller: Controller) -> Choice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
@@ -17,9 +17,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import follow
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.controller import Controller
 
 COLOUR, NAME, AREA, JUMP = range(4)
 SWATCH = 14

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton
@@ -12,11 +11,9 @@ from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import Pointing, Section, button, follow
 from napari_localdisc.core.model.card import FEWEST
+from napari_localdisc.viewer.controller import Controller
 
 from .legend import Legend
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
 
 
 class ClusterPanel(Section):

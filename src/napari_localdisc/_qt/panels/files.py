@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from magicgui.widgets import ComboBox
+from napari.components import ViewerModel
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
@@ -30,17 +30,13 @@ from napari_localdisc._qt.parts import (
 from napari_localdisc._qt.threads import QtRunner, report
 from napari_localdisc.io.labels import FORMATS
 from napari_localdisc.io.session import SUFFIX, Crashed, remove_autosave
+from napari_localdisc.viewer.concepts import Concepts
+from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.export import ExportControl
 from napari_localdisc.viewer.plugin import CONCEPT_SUFFIX
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from napari_localdisc.viewer.concepts import Concepts
-    from napari_localdisc.viewer.controller import Controller
-    from napari_localdisc.viewer.script import Script, Scripts
-    from napari_localdisc.viewer.session.autosave import Autosaver
-    from napari_localdisc.viewer.session.session import Sessions
+from napari_localdisc.viewer.script import Script, Scripts
+from napari_localdisc.viewer.session.autosave import Autosaver
+from napari_localdisc.viewer.session.session import Sessions
 
 CONCEPT_FILTER = f"Concept (*{CONCEPT_SUFFIX})"
 SESSION_FILTER = f"Session (*{SUFFIX})"

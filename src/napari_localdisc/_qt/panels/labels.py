@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox
 from napari.layers import Labels
@@ -11,12 +10,10 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_localdisc._qt.parts import Choice, Section, button, follow, form
 from napari_localdisc.io.labels import FORMATS
+from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.export import ExportControl
 
 from .class_table import ClassTable
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
-    from napari_localdisc.viewer.export import ExportControl
 
 NEW_LAYER = "a new layer"
 

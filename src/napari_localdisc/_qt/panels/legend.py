@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 from numpy.typing import NDArray
 from PIL import Image
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
@@ -14,11 +15,7 @@ from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_localdisc._qt.parts import follow
-
-if TYPE_CHECKING:
-    from napari.layers import Labels
-
-    from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.controller import Controller
 
 HEIGHT = 20
 GAP = 1

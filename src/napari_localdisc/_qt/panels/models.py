@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_localdisc._qt.parts import Section, button, open_widget
+from napari_localdisc.viewer.controller import Controller
 
 if TYPE_CHECKING:
     from napari_localdisc._qt.train_widget import TrainWidget
-    from napari_localdisc.viewer.controller import Controller
 
 
 class TrainingSection(Section):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magicgui.widgets import CheckBox, FloatSpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
@@ -11,10 +9,8 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import Section, button, follow, form, row
+from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.writing import Effect
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
 
 LARGEST = 10_000_000
 """Pixels that the smallest piece may have to have."""

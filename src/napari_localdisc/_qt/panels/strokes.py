@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magicgui.widgets import CheckBox
 
 from napari_localdisc._qt.parts import Pointing, Section, button, follow
-
-if TYPE_CHECKING:
-    from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.controller import Controller
 
 
 class StrokesPanel(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magicgui.widgets import (
     CheckBox,
@@ -14,6 +14,8 @@ from magicgui.widgets import (
     LineEdit,
     RadioButtons,
 )
+from magicgui.widgets.bases import Widget
+from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QListWidget,
@@ -36,13 +38,8 @@ from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.model.card import list_models
 from napari_localdisc.core.priors import PRIORS
 from napari_localdisc.viewer.chosen import DEFAULT_MODEL
+from napari_localdisc.viewer.training.control import TrainingControl
 from napari_localdisc.viewer.training.request import free_name, model_file
-
-if TYPE_CHECKING:
-    from magicgui.widgets.bases import Widget
-    from napari.layers import Image
-
-    from napari_localdisc.viewer.training.control import TrainingControl
 
 MODALITIES = {"round, in a dark frame": "fundus", "the whole picture": "frame"}
 TRAINING_MINUTES, ADAPTING_MINUTES = 30.0, 5.0

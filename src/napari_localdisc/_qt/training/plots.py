@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg, NavigationToolbar2QT
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -18,12 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_localdisc._qt.parts import button, row
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from napari_localdisc.core.training.progress import Progress
-    from napari_localdisc.viewer.training.control import Comparison, TrainingControl
+from napari_localdisc.core.training.progress import Progress
+from napari_localdisc.viewer.training.control import Comparison, TrainingControl
 
 HEIGHT = 230
 _SMALL = 8

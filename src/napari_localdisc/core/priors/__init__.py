@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.names import Modality
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from napari_localdisc.core.names import Modality
 
     Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
 

@@ -11,18 +11,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.model.card import SUFFIX
 from napari_localdisc.core.model.model import Model, load_model
 
+from .progress import Progress
 from .settings import TrainingSettings
 from .train import Images, train
-
-if TYPE_CHECKING:
-    from .progress import Progress
-    from .trainer import Trainer
+from .trainer import Trainer
 
 DEFAULT_MINUTES = 5.0
 _LEARNING_RATE = 2e-4

@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from .losses import ShapeDiscriminator, ShapePrior
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from .rendering import Renderer
 
 _RATE_SHARE = 1 / 20

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +19,8 @@ from napari_localdisc.core.image.contrast import network_input
 
 from .augment import crop_maps, second_view_maps, uniform, view_jitter, warp
 from .photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
-
-if TYPE_CHECKING:
-    from .rendering import Renderer
-    from .settings import TrainingSettings
+from .rendering import Renderer
+from .settings import TrainingSettings
 
 _THUMBNAIL_STEP = 12
 _CENTRED_SHARE = 0.35

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from napari_localdisc.core.files import atomic_path
 
 from .photographs import INSIDE, PHOTOGRAPH, Photographs
+from .progress import Progress
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
-
-    from .progress import Progress
 
 COLUMNS = (
     "step",

@@ -28,10 +28,10 @@ from .losses import (
     PairDiscrimination,
     RegionDiscrimination,
 )
+from .settings import TrainingSettings
 
 if TYPE_CHECKING:
     from .batches import Batch
-    from .settings import TrainingSettings
 
 STRIDE = 2
 """Of the pixels whose embeddings are compared: every other row and column."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,11 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_localdisc.core.image.contrast import gaussian_blur
+from napari_localdisc.core.priors import DrawnPrior
 
 from .augment import Augmentation, crop_maps, uniform, warp
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.priors import DrawnPrior
 
 DEEPEST = 0.7
 """Depth that 255 stands for in a stored drawing."""

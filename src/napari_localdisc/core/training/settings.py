@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.names import Modality
 
 from .augment import Augmentation
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.names import Modality
 
 _FRAME_DIAMETER = 256
 

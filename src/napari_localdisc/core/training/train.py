@@ -8,11 +8,12 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import platformdirs
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled
@@ -25,13 +26,9 @@ from .checkpoint import read_checkpoint
 from .devices import group_ended_after, make_fabric
 from .log import Log, draw_clusters, draw_losses
 from .photographs import Photographs, photograph_files, prepare_photographs
+from .progress import Progress
 from .settings import TrainingSettings
 from .trainer import Trainer
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from .progress import Progress
 
 Images = str | Path | Iterable[str | Path | NDArray[np.generic]]
 

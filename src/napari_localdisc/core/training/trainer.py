@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -36,14 +37,10 @@ from .adversary import Adversary
 from .augment import undo_turn
 from .batches import Batch, WindowDataset, Windows, make_batch, step_generator
 from .objective import STRIDE, Objective
+from .photographs import Photographs
 from .progress import Progress
 from .rendering import Drawings, Renderer
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from .photographs import Photographs
-    from .settings import TrainingSettings
+from .settings import TrainingSettings
 
 _VALIDATION_BATCHES = 4
 _CENTRE_BATCHES = 16

@@ -6,27 +6,24 @@ import atexit
 import json
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from psygnal import Signal
 
+from napari_localdisc.annotation.state import Operation
+from napari_localdisc.core.work import Steps
 from napari_localdisc.io.session import (
     Autosave,
     Crashed,
+    Session,
     crashed_sessions,
     remove_autosave,
 )
+from napari_localdisc.viewer.controller import Controller
 
 from .layers import finished
-
-if TYPE_CHECKING:
-    from napari_localdisc.annotation.state import Operation
-    from napari_localdisc.core.work import Steps
-    from napari_localdisc.io.session import Session
-    from napari_localdisc.viewer.controller import Controller
-
-    from .session import Sessions
+from .session import Sessions
 
 INTERVAL = 60.0
 """Seconds from one `Autosaver.save` to the next."""

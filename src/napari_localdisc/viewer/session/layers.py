@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_localdisc.core.errors import LocalDiscError
@@ -16,9 +17,6 @@ from napari_localdisc.io.session import SavedImage, SavedLabels, Session
 from napari_localdisc.layers.colours import PAINTED, LabelColours
 from napari_localdisc.layers.files import CLASSES, lasting_colours, placement_of
 from napari_localdisc.layers.plane import METADATA_KEY
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 LARGEST_PIXELS = 1 << 28
 """Bytes of an image without a file that a session holds at most."""

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
 from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.work import Steps
 from napari_localdisc.io.session import (
     SavedImage,
     SavedLabels,
@@ -21,15 +22,12 @@ from napari_localdisc.io.session import (
     write_session,
 )
 from napari_localdisc.layers.plane import show_point
+from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.embeddings import Embedded
+from napari_localdisc.viewer.shown import Place
 from napari_localdisc.viewer.work import reporting, run_beside
 
 from . import layers
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.work import Steps
-    from napari_localdisc.viewer.controller import Controller
-    from napari_localdisc.viewer.embeddings import Embedded
-    from napari_localdisc.viewer.shown import Place
 
 
 class Sessions:

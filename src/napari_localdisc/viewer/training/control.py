@@ -6,9 +6,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -37,10 +39,6 @@ from .request import (
     delete_model,
     model_file,
 )
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Image
 
 MOST_SLICES = 500
 """Of a stack; of a longer one slices at equal distances are taken."""

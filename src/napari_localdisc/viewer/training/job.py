@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.training.progress import Progress
 
+from .request import TrainingRequest
+
 if TYPE_CHECKING:
     from napari_localdisc.layers.plane import Plane
-
-    from .request import TrainingRequest
 
 REQUEST = "request.json"
 CURRENT = "current.npy"

@@ -18,7 +18,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,17 @@ from numpy.typing import NDArray
 from napari_localdisc.core.colours import STRUCTURE_RGB
 from napari_localdisc.core.embedding.clusters import cluster_colours, dominant_cluster
 from napari_localdisc.core.embedding.embed import embed, map_clusters
+from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.errors import Cancelled, LocalDiscError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.working import as_rgb
 from napari_localdisc.core.model.model import Model, load_model
 from napari_localdisc.core.training.adapt import DEFAULT_MINUTES, MOST_STEPS, adapt
 from napari_localdisc.core.training.photographs import photograph_files
+from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.core.training.settings import TrainingSettings
 from napari_localdisc.core.training.train import train
+from napari_localdisc.core.training.trainer import Trainer
 
 from .job import (
     CURRENT,
@@ -51,11 +54,6 @@ from .job import (
     to_line,
 )
 from .request import TrainingRequest
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.embedding.embedding import Embedding
-    from napari_localdisc.core.training.progress import Progress
-    from napari_localdisc.core.training.trainer import Trainer
 
 ORPHAN_SECONDS = 180.0
 """How long the end may take when napari is gone."""

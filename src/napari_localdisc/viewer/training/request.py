@@ -7,13 +7,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.model.card import SUFFIX, list_models, user_model_folder
-
-if TYPE_CHECKING:
-    from napari_localdisc.core.names import Modality
+from napari_localdisc.core.names import Modality
 
 PICTURE_SECONDS = 30.0
 
