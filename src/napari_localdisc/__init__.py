@@ -4,8 +4,6 @@ The public names below are imported when they are first used, so that importing 
 package costs next to nothing: torch, napari and Qt stay out until they are needed.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

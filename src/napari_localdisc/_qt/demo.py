@@ -4,8 +4,6 @@
 stays until the window is closed, with a file's name it writes a picture of the window.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The dock widget “Work on a folder”: every image of it, and a table of areas."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import napari.viewer

@@ -1,7 +1,5 @@
 """The dock widget “Local discrimination”."""
 
-from __future__ import annotations
-
 import napari.viewer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget

@@ -1,7 +1,5 @@
 """What panels are made of: sections, rows, forms, buttons and lists of layers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Long work in a worker thread of napari's, called back in the GUI thread."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import threading

@@ -1,7 +1,5 @@
 """The dock widget “Train a model”: train a new one, or adapt one to a camera."""
 
-from __future__ import annotations
-
 import platform
 import sys
 import threading

@@ -3,8 +3,6 @@
 It needs the standard library alone: the set-up script uses it.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Colours that are the same everywhere: clusters, structures, and their notation."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 

@@ -1,7 +1,5 @@
 """Errors whose message is one sentence that a user can act on."""
 
-from __future__ import annotations
-
 
 class LocalDiscError(ValueError):
     """Something the user can put right; the message says what and how."""

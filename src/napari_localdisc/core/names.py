@@ -1,7 +1,5 @@
 """Names: of kinds of images, and of structures however a user spells them."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable
 from typing import Literal
 

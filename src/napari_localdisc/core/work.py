@@ -1,7 +1,5 @@
 """Long work that is done step by step, run to its end."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import threading

@@ -1,7 +1,5 @@
 """Areas of the classes in files of labels: the table that a study starts from."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterable

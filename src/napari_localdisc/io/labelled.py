@@ -5,8 +5,6 @@ optionally, ``NAME_fov.png`` its field of view.  In a structure's name blanks, `
 ``_`` are alike, and so are upper and lower case.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -5,8 +5,6 @@ is a ``.npy`` file of its own, so that labels can be got out with nothing but Py
 No pickle is written or read.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The colours of labels, looked up without a compiler."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -3,8 +3,6 @@
 napari hands a layer over as (data, attributes, type), and takes it back as such.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The Labels layer that holds an image's classes: found, made, written, reverted."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Iterable
 from typing import Any

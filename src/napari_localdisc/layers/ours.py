@@ -1,7 +1,5 @@
 """The layers that we make: held by reference, never overwriting a user's work."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ from it goes into a layer of as many dimensions as the image has, one pixel thic
 the axes that are not shown, so that it lies on that picture and on no other slice.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass

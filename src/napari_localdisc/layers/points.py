@@ -1,7 +1,5 @@
 """Prompts as a Points layer: to be dragged, deleted, added to and saved."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

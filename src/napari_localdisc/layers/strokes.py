@@ -1,7 +1,5 @@
 """Strokes as a Labels layer to paint on, and the star that says where to go on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The image layers of a viewer and the one that is worked on."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Any
 

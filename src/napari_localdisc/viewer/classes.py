@@ -1,7 +1,5 @@
 """The classes of an image's labels: a table, and the layer that holds them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

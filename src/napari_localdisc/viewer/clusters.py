@@ -1,7 +1,5 @@
 """Clusters of what is shown, and structures that the model knows by name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from napari.layers import Labels

@@ -1,7 +1,5 @@
 """What the plugin does in one viewer; without Qt, so that scripts drive it too."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 

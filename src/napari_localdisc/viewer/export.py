@@ -1,7 +1,5 @@
 """Labels layers to files and back, for panels; written off the GUI thread."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial

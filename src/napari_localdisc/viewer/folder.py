@@ -1,7 +1,5 @@
 """A folder of images, worked on from napari: what the folder panel is a skin on."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing

@@ -1,7 +1,5 @@
 """Keys that are ours while the plugin is open, and only where nobody else has them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

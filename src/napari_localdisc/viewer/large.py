@@ -5,8 +5,6 @@ pyramid, so that only what is seen is read.  Prompts, strokes and concepts work 
 smaller copy of the image, a layer like any other.
 """
 
-from __future__ import annotations
-
 import atexit
 import math
 import shutil

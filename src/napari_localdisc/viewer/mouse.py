@@ -1,7 +1,5 @@
 """A mode in which a click in the canvas means something; leaving it undoes it all."""
 
-from __future__ import annotations
-
 import math
 import time
 import weakref

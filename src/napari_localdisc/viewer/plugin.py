@@ -4,8 +4,6 @@ Opening a session or a concept is something that is done in a viewer: nothing is
 returned as layers.  With no viewer at hand, a session's labels are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

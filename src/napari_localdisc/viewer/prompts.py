@@ -1,7 +1,5 @@
 """Find similar: prompts, their map and their mask, and the mask into the labels."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The line that says what was done, what to do next, and how far long work is."""
 
-from __future__ import annotations
-
 from psygnal import Signal
 
 

@@ -1,7 +1,5 @@
 """How long work is run: anywhere, as a generator that yields its progress."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol

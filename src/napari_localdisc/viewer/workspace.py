@@ -1,7 +1,5 @@
 """What the operations of one viewer share: image, model, place, work, status."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable
 from functools import partial

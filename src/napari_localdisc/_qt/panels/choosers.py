@@ -1,7 +1,5 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
-from __future__ import annotations
-
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_localdisc._qt.parts import Choice, button, follow, row

@@ -1,7 +1,5 @@
 """The table of classes: colour, name, area, whether it is seen, and where it is."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from qtpy.QtCore import Qt

@@ -1,7 +1,5 @@
 """Cluster structures: a button, a slider for how many, and a legend."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from qtpy.QtCore import Qt

@@ -1,7 +1,5 @@
 """Sessions, concepts, labels from and to files, and what a crash left behind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The labels: which layer, which classes, undo and redo, and saving."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from magicgui.widgets import CheckBox

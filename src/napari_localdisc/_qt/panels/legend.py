@@ -1,7 +1,5 @@
 """Coloured chips, one a structure, each as wide as its share of the image."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Any
 

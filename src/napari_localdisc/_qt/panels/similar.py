@@ -1,7 +1,5 @@
 """Find similar: clicks are prompts, and their mask goes into the labels."""
 
-from __future__ import annotations
-
 from magicgui.widgets import CheckBox, FloatSpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget

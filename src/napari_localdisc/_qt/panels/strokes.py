@@ -1,7 +1,5 @@
 """Learn from strokes: napari's brush, a prediction, and where to paint next."""
 
-from __future__ import annotations
-
 from magicgui.widgets import CheckBox
 
 from napari_localdisc._qt.parts import Pointing, Section, button, follow

@@ -1,7 +1,5 @@
 """What to learn from, what to train, and what to adapt."""
 
-from __future__ import annotations
-
 import weakref
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Losses and validation measures while a network learns."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from matplotlib.axes import Axes

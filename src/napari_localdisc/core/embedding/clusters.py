@@ -5,8 +5,6 @@ in every image.  Clusters are numbered in the order in which they appear when th
 dendrogram is opened from its root, so that a label keeps its meaning at every n.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property

@@ -10,8 +10,6 @@
 All on the working grid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """embed(image, model) → Embedding: the network sees an image once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

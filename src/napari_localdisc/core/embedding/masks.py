@@ -1,7 +1,5 @@
 """What is done to a mask before it becomes labels: pieces chosen, outline rounded."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

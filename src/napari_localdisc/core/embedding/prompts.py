@@ -1,7 +1,5 @@
 """What is asked of an embedding: points, and how they become a mask."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from numpy.typing import ArrayLike

@@ -1,7 +1,5 @@
 """Prompts → similarity → mask, at the cost of one pass over the embedding."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """How well a map or a mask agrees with a reference mask."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

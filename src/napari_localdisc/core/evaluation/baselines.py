@@ -4,8 +4,6 @@ They get the same field of view, working grid, similarity, automatic threshold a
 corrections by further clicks as the network's embedding; they know no structure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A simulated user who clicks where the mask is most wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

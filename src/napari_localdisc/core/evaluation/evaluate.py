@@ -1,7 +1,5 @@
 """One image, or a set of them, through all measures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ To add one, write a function that gives an image's rows and put it into `MEASURE
 means over images, JSON and the printed table follow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Means over images, as plain numbers for JSON and for tables."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any

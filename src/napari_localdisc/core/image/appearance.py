@@ -1,7 +1,5 @@
 """What a pixel's surroundings look like: blurred colour, edges and ridges."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

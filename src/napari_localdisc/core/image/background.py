@@ -6,8 +6,6 @@ borrowed from elsewhere in the same photograph, so that only the drawn structure
 carry the shape that a prior describes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

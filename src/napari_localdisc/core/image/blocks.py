@@ -5,8 +5,6 @@ its picture on the working grid) is found out here in passes over blocks of a la
 array, with the same results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -5,8 +5,6 @@ takes them away, the smooth colour relative to the whole image keeps what tells 
 optic disc from a fovea, and pixels outside the field of view are 0, the mean.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 

@@ -1,7 +1,5 @@
 """Image files → arrays, and the files that a user means by a list of paths."""
 
-from __future__ import annotations
-
 import glob
 import warnings
 import weakref

@@ -4,8 +4,6 @@ The network knows one scale: the field of view's diameter (the longer side of an
 without a dark frame) has ``working_diameter`` pixels.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -6,8 +6,6 @@ labelled pixels, is fitted while the hand moves to the next stroke, and consists
 nothing but arrays.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

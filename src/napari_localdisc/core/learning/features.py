@@ -4,8 +4,6 @@ The embedding tells structures apart; what it was taught to ignore, such as the 
 of a lesion, is in the picture still.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor

@@ -4,8 +4,6 @@ Batch normalisation is folded into the convolutions, channels lie innermost in m
 and where the processor multiplies bfloat16 in hardware the weights are bfloat16.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The dual-branch network of Chen et al. (IPMI 2021), section 2."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable
 from typing import Any

@@ -6,8 +6,6 @@ smooth curve across which brightness falls most.  No label is involved; where th
 is doubtful the photograph says nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Their shape is what is known of them: roundish to ragged patches from a pixel or
 a twentieth of the field of view, alone or in groups.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage

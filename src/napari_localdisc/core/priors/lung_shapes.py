@@ -8,8 +8,6 @@ mode is normal with unit variance.  Means and deviations are anatomy by eye, not
 to any labels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import polygon2mask

@@ -9,8 +9,6 @@ The heart lies between the two lungs: `heart_map` is what the fitted lungs leave
 above the diaphragm, its corners rounded.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """A shape prior from a folder of binary masks, for instance another modality's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -5,8 +5,6 @@ curvature (tortuosity), its calibre tapers, branches leave at plausible angles w
 smaller calibre, and trees cross each other freely.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

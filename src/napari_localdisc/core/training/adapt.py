@@ -6,8 +6,6 @@ them, at a low learning rate and with the statistics of batch norm left as they 
 result is the mean of the weights before and after.  So what the model knows is kept.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path

@@ -5,8 +5,6 @@ and its masks, can be laid over each other exactly.  Warps and colour changes ar
 kornia's.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

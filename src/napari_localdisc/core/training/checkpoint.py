@@ -1,7 +1,5 @@
 """Reading the checkpoints that a training goes on from, bit for bit."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import zipfile

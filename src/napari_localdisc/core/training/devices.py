@@ -1,7 +1,5 @@
 """Where a training runs: Lightning Fabric on one device, several, or several nodes."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Iterator

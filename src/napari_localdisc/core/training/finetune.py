@@ -7,8 +7,6 @@ shows it best in the labelled images, if one does.  The statistics of batch norm
 those of the many images that the model has seen; a few crops' would be worse.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

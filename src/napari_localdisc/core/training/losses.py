@@ -4,8 +4,6 @@ Every loss is a mean over what it sees, in nats unless said otherwise.  ``v`` ar
 vectors, ``τ`` a temperature.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import torch

@@ -1,7 +1,5 @@
 """What a training says after each step; without torch, for those who only listen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

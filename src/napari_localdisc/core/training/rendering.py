@@ -1,7 +1,5 @@
 """Drawing simulated structures into photographs that had theirs taken out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

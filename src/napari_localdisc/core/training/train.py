@@ -1,7 +1,5 @@
 """`train`: from a folder of photographs to a model file."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import platform

@@ -1,7 +1,5 @@
 """The training loop: both stages, resumable, on any device that Fabric knows."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import math

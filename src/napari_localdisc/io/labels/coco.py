@@ -6,8 +6,6 @@ pixel centres, through the middle of the pixels' edges; a region with holes is a
 length encoding, which COCO's polygons cannot express.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The names are those that `localdisc evaluate` and `localdisc finetune` look for 
 an image.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from napari_localdisc.core.errors import FileError

@@ -3,8 +3,6 @@
 Written block by block: dask- and zarr-backed labels are never whole in memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

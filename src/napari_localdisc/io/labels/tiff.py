@@ -1,7 +1,5 @@
 """TIFF with the metadata that ImageJ, or every reader of OME-TIFF, understands."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sessions saved by themselves, so that a crash loses a minute at most."""
 
-from __future__ import annotations
-
 import atexit
 import json
 import zlib

@@ -1,7 +1,5 @@
 """Layers ↔ what a session file holds of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

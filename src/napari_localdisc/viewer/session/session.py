@@ -1,7 +1,5 @@
 """The session of a viewer: saved to a file, and restored from one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime

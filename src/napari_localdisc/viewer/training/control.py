@@ -1,7 +1,5 @@
 """State and operations of one viewer's training panel; without Qt."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ stops after the current step when ``stop`` is written to its standard input, or 
 that is closed because napari is gone; the best model so far is saved.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import os
