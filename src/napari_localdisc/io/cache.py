@@ -142,10 +142,8 @@ class EmbeddingCache:
             What was embedded; None if ``image_hash`` is given.
         embedding : Embedding
             What `embed` made of it.
-        flips, precision
-            As `embed` was told.
-        image_hash : str, optional
-            The image's `content_hash`, where that is known already.
+        flips, precision, image_hash
+            As for `load`.
 
         Raises
         ------
@@ -252,10 +250,6 @@ def cached_embed(
         Gets the error of a cache that cannot be written to.
     **options
         Passed on to `embed`.
-
-    Returns
-    -------
-    Embedding
 
     Raises
     ------
