@@ -83,7 +83,7 @@ def test_dragged_points_are_prompts_elsewhere(controller):
     points.data = [(20, 21)]
     moved = controller.prompts.points[0]
     assert moved == Prompt(*points.data[0])
-    assert moved.point == (20, 21)
+    assert (moved.row, moved.column) == (20, 21)
     assert (controller.prompts.similarity_layer.data != before).any()
     assert controller.next_undo.text == "move a prompt"
     controller.undo()
@@ -303,7 +303,7 @@ def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
     stroke(controller.strokes.layer, (10, 10), 1)
     stroke(controller.strokes.layer, (35, 30), 2)
     assert controller.classes.find(2).background
-    predicted = controller.strokes.learned.labels
+    predicted = controller.strokes.learned.prediction.labels
     assert preview.effect.pixels == (predicted == 1).sum()
     assert preview.effect.taken == {}  # class 1 is the only one there
     controller.writing.add_structure("vessel")

@@ -475,7 +475,7 @@ def test_a_result_that_was_on_its_way_when_cancelled_is_dropped(
     waiting, stepped, viewer
 ):
     waiting.clusters.show()
-    _, steps, _, on_result, _ = stepped.runs[-1]
+    job, steps = stepped.runs[-1]
     while True:
         try:
             next(steps)
@@ -483,7 +483,7 @@ def test_a_result_that_was_on_its_way_when_cancelled_is_dropped(
             result = end.value
             break
     waiting.workspace.cancel()
-    on_result(result)
+    job.on_result(result)
     assert len(viewer.layers) == 1
 
 
@@ -494,7 +494,7 @@ def test_cancelling_keeps_earlier_prompts(waiting, stepped, image, picture):
     assert waiting.workspace.work.is_busy
     waiting.prompts.add((20, 3))
     waiting.workspace.cancel()
-    assert [prompt.point for prompt in waiting.prompts.points] == [(12, 30)]
+    assert [(each.row, each.column) for each in waiting.prompts.points] == [(12, 30)]
 
 
 @pytest.mark.parametrize("operation", ["cluster", "prompt", "structure"])
