@@ -15,11 +15,9 @@ from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
 
 from .colours import PAINTED, LabelColours, same_colours
+from .files import CLASSES
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
-
-CLASSES = "classes"
-"""Key in our metadata of a Labels layer: {value: name}; files are written from it."""
 
 MOST_CLASSES = 255
 """A layer with more values numbers objects, and holds no classes."""
