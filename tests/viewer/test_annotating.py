@@ -83,7 +83,7 @@ def test_dragged_points_are_prompts_elsewhere(controller):
     points.data = [(20, 21)]
     moved = controller.prompts.points[0]
     assert moved == Prompt(*points.data[0])
-    assert (moved.row, moved.column) == (20, 21)
+    assert moved.point == (20, 21)
     assert (controller.prompts.similarity_layer.data != before).any()
     assert controller.next_undo.text == "move a prompt"
     controller.undo()

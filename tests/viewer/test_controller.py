@@ -494,7 +494,7 @@ def test_cancelling_keeps_earlier_prompts(waiting, stepped, image, picture):
     assert waiting.workspace.work.is_busy
     waiting.prompts.add((20, 3))
     waiting.workspace.cancel()
-    assert [(each.row, each.column) for each in waiting.prompts.points] == [(12, 30)]
+    assert [prompt.point for prompt in waiting.prompts.points] == [(12, 30)]
 
 
 @pytest.mark.parametrize("operation", ["cluster", "prompt", "structure"])

@@ -164,13 +164,13 @@ class Document:
             As in `Operation`.
         **changes
             ``annotation`` of the plane, ``classes``, ``chosen``: what they are now; and
-            ``edit``: the pixels that were changed already.
+            ``edits``: the pixels that were changed already, in that order.
         """
         self._push(Operation(kind, text, key, parameters), **changes)
         self._tell("classes" in changes or "chosen" in changes)
 
     def _push(
-        self, operation: Operation, *, edit: Edit | None = None, **changes: Any
+        self, operation: Operation, *, edits: tuple[Edit, ...] = (), **changes: Any
     ) -> None:
         state = self.plane(operation.plane)
         before = Snapshot(state.committed, self.classes, self.chosen)
@@ -179,7 +179,7 @@ class Document:
         self.classes = changes.get("classes", self.classes)
         self.chosen = changes.get("chosen", self.chosen)
         after = Snapshot(state.committed, self.classes, self.chosen)
-        self.history.push(Step(operation, before, after, edit))
+        self.history.push(Step(operation, before, after, edits))
 
     def set_classes(
         self, classes: tuple[AnnotationClass, ...], chosen: int | None
@@ -217,8 +217,8 @@ class Document:
         step = self.history.undo() if undoes else self.history.redo()
         if step is None:
             return None
-        if step.edit is not None:
-            (step.edit.undo if undoes else step.edit.redo)()
+        for edit in reversed(step.edits) if undoes else step.edits:
+            (edit.undo if undoes else edit.redo)()
         snapshot = step.before if undoes else step.after
         self.plane(step.operation.plane).settle(snapshot.plane)
         seen = {entry.value: entry.visible for entry in self.classes}
@@ -228,7 +228,7 @@ class Document:
         )
         others = (classes, snapshot.chosen) != (self.classes, self.chosen)
         self.classes, self.chosen = classes, snapshot.chosen
-        self._tell(others or step.edit is not None)
+        self._tell(others or bool(step.edits))
         return step.operation
 
     # As a whole

@@ -67,6 +67,11 @@ class Prompt:
     column: float
     positive: bool = True
 
+    @property
+    def point(self) -> Point:
+        """(row, column)."""
+        return self.row, self.column
+
 
 def within(prompts: Iterable[Prompt], mask: NDArray[np.bool_]) -> tuple[Prompt, ...]:
     """Keep the prompts that lie on true pixels of an (H, W) mask."""

@@ -21,7 +21,6 @@ from napari_localdisc.io.areas import ClassArea
 from napari_localdisc.layers.files import CLASSES
 from napari_localdisc.layers.labels import (
     MOST_CLASSES,
-    Edits,
     colour_of,
     dress_labels,
     erase_class,
@@ -206,7 +205,7 @@ class Classes:
             {"value": value, "classes": to_json(left)},
             classes=left,
             chosen=None if document.chosen == value else document.chosen,
-            edit=Edits(() if labels is None else erase_class(labels, value)),
+            edits=() if labels is None else erase_class(labels, value),
         )
 
     def _change(self, value: int, text: str, **changes: Any) -> None:

@@ -13,7 +13,7 @@ from psygnal import Signal
 
 from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.errors import LocalDiscError
-from napari_localdisc.layers.colours import preview_colormap
+from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import point_on_plane
 
@@ -279,7 +279,7 @@ class HoverPreview:
         layer = place.show(
             "preview",
             np.where(embedding.inside, values, np.float32(0)),
-            Look(preview_colormap()),
+            Look(ramp("preview")),
             known.provenance(preview=list(point)),
             grid=embedding.grid,
         )

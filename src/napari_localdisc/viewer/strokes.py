@@ -15,7 +15,7 @@ from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import background_values
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.work import Steps
-from napari_localdisc.layers.colours import uncertainty_colormap
+from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.labels import class_colormap, class_colours
 from napari_localdisc.layers.ours import Look, Ours
 from napari_localdisc.layers.plane import show_point
@@ -264,7 +264,7 @@ class Strokes:
             self._show_uncertainty(place, place.shown.learned)
 
     def _show_uncertainty(self, place: Place, learned: Learned) -> None:
-        look, uncertainty = Look(uncertainty_colormap()), learned.prediction.uncertainty
+        look, uncertainty = Look(ramp("uncertainty")), learned.prediction.uncertainty
         place.show("uncertainty", uncertainty, look, {"uncertainty": True})
 
     def where_next(self) -> None:

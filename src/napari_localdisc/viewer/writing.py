@@ -161,7 +161,7 @@ class LabelWriting:
             after = merge_classes(before, writing.wanted, self.overwrite)
             edit = LabelsEdit(labels, place.plane, before, after)
             edit.redo()
-            changes: dict[str, Any] = {"edit": edit}
+            changes: dict[str, Any] = {"edits": (edit,)}
             if entry is not None and entry not in document.classes:
                 changes["classes"] = (*document.classes, entry)
             if entry is not None and document.chosen != entry.value:

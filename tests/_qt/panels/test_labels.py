@@ -80,12 +80,12 @@ def test_a_prompt_is_dragged_with_naparis_own_tool(qtbot, viewer, eye, finding, 
     points.mode = "select"
     hand = mouse(viewer)  # other controls may have changed the canvas's size
     before = controller.prompts.points[0]
-    start = eye.data_to_world((before.row, before.column))
+    start = eye.data_to_world(before.point)
     end = hand.at(eye.data_to_world((25, 15))) - hand.at(start)
     hand.drag(start, (end.x(), end.y()))
     after = controller.prompts.points[0]
-    np.testing.assert_allclose((after.row, after.column), (25, 15), atol=0.7)
-    np.testing.assert_allclose(points.data[0], (after.row, after.column))
+    np.testing.assert_allclose(after.point, (25, 15), atol=0.7)
+    np.testing.assert_allclose(points.data[0], after.point)
     np.testing.assert_allclose(
         controller.prompts.similarity_layer.metadata["napari-localdisc"]["positive"],
         [after.point],
