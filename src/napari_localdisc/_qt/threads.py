@@ -1,5 +1,6 @@
 """Long work in a worker thread of napari's, called back in the GUI thread."""
 
+import atexit
 import contextlib
 import importlib
 import threading
@@ -11,11 +12,14 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
-from superqt.utils import qthrottled
+from superqt.utils import WorkerBase, qthrottled
 
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.work import Progress, run, without_collections
 from napari_localdisc.viewer.work import Job, Pacer, Runner
+
+# A script may end without napari's event loop, which waits for them
+atexit.register(WorkerBase.await_workers)
 
 
 def _local_discrimination(

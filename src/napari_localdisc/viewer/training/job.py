@@ -119,9 +119,7 @@ class TrainingJob:
         """Stop and ask for nothing more; the folder goes when the process ends."""
         self.stop()
         with self._lock:
-            if self._process is not None and self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
+            self._close_input()
         self._abandoned = True
         if not self._thread.is_alive():
             self.discard()
@@ -191,6 +189,11 @@ class TrainingJob:
             self._process.stdin.write(STOP)
             self._process.stdin.flush()
 
+    def _close_input(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
     def _listen(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
@@ -201,6 +204,8 @@ class TrainingJob:
                 last = message
                 self._messages.put(message)
         code = self._process.wait()
+        with self._lock:
+            self._close_input()
         self._process.stdout.close()
         if not isinstance(last, LAST):
             self._messages.put(Failed(self._crash(code)))
