@@ -71,7 +71,7 @@ class Picture:
     code : str
         An expression that reads all of it.
     index : tuple of (int or None)
-        The plane of it, see `Plane.key`.
+        The plane of it, see `Plane.index`.
     content_hash : str
         Of the plane's pixels.
     shape : tuple of int

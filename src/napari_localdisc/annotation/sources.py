@@ -8,7 +8,6 @@ from __future__ import annotations
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -73,17 +72,13 @@ def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Prompts(Source):
-    """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
+class Prompts(MaskOptions, Points, Source):
+    """Points and how they become a mask: the arguments of `Embedding.mask`."""
 
     kind: ClassVar[str] = "prompts"
 
     positive: tuple[Point, ...]
     negative: tuple[Point, ...] = ()
-    threshold: float | None = None
-    connected: bool = False
-    smooth: bool = False
-    minimum_size: int = 0
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:
@@ -91,14 +86,11 @@ class Prompts(Source):
         sides: dict[bool, list[Point]] = {True: [], False: []}
         for prompt in prompts:
             sides[prompt.positive].append((prompt.row, prompt.column))
-        return cls(tuple(sides[True]), tuple(sides[False]), **asdict(options))
+        return cls(tuple(sides[True]), tuple(sides[False]), **vars(options))
 
     def read(self, embedding: Embedding) -> Reading:
         """Ask the embedding once what the points find."""
-        options = MaskOptions(
-            self.threshold, self.connected, self.smooth, self.minimum_size
-        )
-        return embedding.read(Points(self.positive, self.negative), options)
+        return embedding.read(self, self)
 
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
         """Give the mask to a class."""

@@ -159,10 +159,6 @@ def plan_tasks(
     endings : sequence of str
         What follows the image's name, for instance ``"_clusters.tif"``.
 
-    Returns
-    -------
-    list of Task
-
     Raises
     ------
     FileError

@@ -143,6 +143,10 @@ class Session:
     saved_at: str = ""
 
 
+_ARRAYS = {"images": ("pixels", SavedImage), "labels": ("data", SavedLabels)}
+"""Of a session, what holds an array: under which name, and what it is."""
+
+
 def write_session(
     session: Session, path: str | Path, *, mode: int | None = None
 ) -> Path:
@@ -174,14 +178,13 @@ def write_session(
     document = {
         **vars(session),
         "format": FORMAT_VERSION,
-        "images": [
-            _described(image, "pixels", f"images/{index}.npy", arrays)
-            for index, image in enumerate(session.images)
-        ],
-        "labels": [
-            _described(labels, "data", f"labels/{index}.npy", arrays)
-            for index, labels in enumerate(session.labels)
-        ],
+        **{
+            kind: [
+                _described(saved, name, f"{kind}/{index}.npy", arrays)
+                for index, saved in enumerate(getattr(session, kind))
+            ]
+            for kind, (name, _) in _ARRAYS.items()
+        },
     }
     with (
         new_file(path, is_ours, mode=mode) as temporary,
@@ -213,10 +216,6 @@ def read_session(path: str | Path) -> Session:
     path : str or Path
         What `write_session` wrote.
 
-    Returns
-    -------
-    Session
-
     Raises
     ------
     FileError
@@ -233,15 +232,12 @@ def read_session(path: str | Path) -> Session:
                     f"{path} was written by a later version: install a newer "
                     "napari-localdisc."
                 )
-            images = [
-                SavedImage(**_with_array(entry, "pixels", archive))
-                for entry in document.pop("images")
-            ]
-            labels = [
-                SavedLabels(**_with_array(entry, "data", archive))
-                for entry in document.pop("labels")
-            ]
-            session = Session(**document, images=tuple(images), labels=tuple(labels))
+            for kind, (name, saved) in _ARRAYS.items():
+                document[kind] = tuple(
+                    saved(**_with_array(entry, name, archive))
+                    for entry in document[kind]
+                )
+            session = Session(**document)
             _check(session)
             return session
     except FileError:

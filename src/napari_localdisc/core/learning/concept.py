@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file, save
 
 from napari_localdisc.core.embedding.embedding import Embedding
-from napari_localdisc.core.embedding.prompts import MaskOptions
+from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.image.grid import FloatImage, Mask
@@ -142,25 +142,15 @@ class Concept:
         colour : str
             ``#rrggbb``, of its labels.
 
-        Returns
-        -------
-        Concept
-
         Raises
         ------
         PromptError
             As `Embedding.similarity`, or if the name is empty.
         """
-        if np.size(np.asarray(positive, object)) == 0:
-            raise PromptError(f"Give at least one positive point of {name!r}.")
-        rule = PromptRule(
-            embedding.vectors_at(positive),
-            embedding.vectors_at(negative),
-            threshold,
-            smooth,
-            minimum_size * float(np.prod(embedding.grid.scale)),
-            embedding.meaning(positive, negative),
-        )
+        area = minimum_size * float(np.prod(embedding.grid.scale))
+        seen = embedding.read(Prompts(positive, negative))
+        vectors = seen.likes, seen.dislikes
+        rule = PromptRule(*vectors, threshold, smooth, area, seen.weights)
         classes = (ConceptClass(1, name, colour),)
         card = embedding.card
         return cls(_checked_name(name), rule, classes, card.name, embedding.model_hash)
@@ -182,10 +172,6 @@ class Concept:
             What was learned.
         classes : sequence of ConceptClass
             Names and colours of its classes; those left out are named by their number.
-
-        Returns
-        -------
-        Concept
 
         Raises
         ------
@@ -305,10 +291,6 @@ def load_concept(path: str | Path) -> Concept:
     ----------
     path : str or Path
         What `Concept.save` wrote.
-
-    Returns
-    -------
-    Concept
 
     Raises
     ------

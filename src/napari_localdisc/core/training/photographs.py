@@ -116,10 +116,6 @@ def prepare_photographs(
     cancel : callable, optional
         Asked before each photograph; True stops.
 
-    Returns
-    -------
-    Photographs
-
     Raises
     ------
     TrainingError

@@ -142,47 +142,31 @@ def _annotations(
         regions, _ = ndimage.label(picture == value)
         for number, box in enumerate(ndimage.find_objects(regions), 1):
             region = regions[box] == number
-            rows, columns = box
-            top, left = int(rows.start), int(columns.start)
+            top, left = (int(part.start) for part in box)
+            outlines = [] if segmentation == "rle" else _outlines(region, top, left)
+            if segmentation == "polygon" and len(outlines) > 1:
+                raise FileError(
+                    f"A region of {labels.class_name(value)!r} has holes, which COCO's "
+                    "polygons cannot hold: let such regions be run lengths ('auto')."
+                )
+            is_polygon = len(outlines) == 1
             yield {
                 "category_id": value,
-                "segmentation": _segmentation(
-                    region, (top, left), picture.shape, segmentation, labels, value
-                ),
+                "segmentation": outlines if is_polygon else _runs(regions == number),
                 "area": int(region.sum()),
                 "bbox": [left, top, region.shape[1], region.shape[0]],
             }
 
 
-def _segmentation(
-    region: NDArray[np.bool_],
-    corner: tuple[int, int],
-    shape: tuple[int, ...],
-    segmentation: str,
-    labels: LabelMap,
-    value: int,
-) -> Any:
-    if segmentation != "rle":
-        outlines = _outlines(region, corner)
-        if len(outlines) == 1:
-            return outlines
-        if segmentation == "polygon":
-            raise FileError(
-                f"A region of {labels.class_name(value)!r} has holes, which COCO's "
-                "polygons cannot hold: let such regions be run lengths ('auto')."
-            )
-    whole = np.zeros(shape, np.uint8, order="F")
-    top, left = corner
-    whole[top : top + region.shape[0], left : left + region.shape[1]] = region
-    encoded = _mask_library().encode(whole)
+def _runs(whole: NDArray[np.bool_]) -> dict[str, Any]:
+    encoded = _mask_library().encode(np.asfortranarray(whole, np.uint8))
     return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
 
 
-def _outlines(region: NDArray[np.bool_], corner: tuple[int, int]) -> list[list[float]]:
+def _outlines(region: NDArray[np.bool_], top: int, left: int) -> list[list[float]]:
     """Return the outline and the holes of a region as x, y, x, y, … in pixels."""
     from skimage.measure import approximate_polygon, find_contours
 
-    top, left = corner
     outlines = []
     for contour in find_contours(np.pad(region, 1).astype(np.float32), 0.5):
         corners = approximate_polygon(contour, _STRAIGHT)[:-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import IsOurs, check_replaceable
+from napari_localdisc.core.image.files import expanded
 
 from . import coco, masks, ome_zarr, png, tiff
 
@@ -227,25 +227,14 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
     FileError
         If a folder or a pattern holds nothing that can be read.
     """
-    found: dict[Path, None] = {}
-    for given in map(Path, paths):
-        if given.is_dir() and given.suffix != ".zarr":
-            inside = sorted(path for path in given.iterdir() if _may_be_labels(path))
-            if not inside:
-                raise FileError(f"The folder {given} holds no file of labels.")
-            found.update(dict.fromkeys(inside))
-        elif given.exists() or not glob.has_magic(str(given)):
-            found[given] = None
-        else:
-            matches = sorted(Path(m) for m in glob.glob(str(given), recursive=True))
-            if not matches:
-                raise FileError(f"No file matches {given}.")
-            found.update(dict.fromkeys(matches))
-    return list(found)
+    return expanded(paths, _labels_in, "file of labels")
 
 
-def _may_be_labels(path: Path) -> bool:
+def _labels_in(folder: Path) -> list[Path]:
     """COCO's ending says too little: such files are named one by one."""
-    return not path.name.startswith(".") and any(
-        form.fits(path) for form in FORMATS.values() if form.key != "coco"
+    forms = [form for form in FORMATS.values() if form.key != "coco"]
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and any(form.fits(path) for form in forms)
     )

@@ -10,7 +10,6 @@ import numpy as np
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import Operation
-from napari_localdisc.core.work import Steps
 from napari_localdisc.io.session import (
     Autosave,
     Crashed,
@@ -98,8 +97,7 @@ class Autosaver:
             return
         self._is_writing = True
 
-        def work() -> Steps[None]:
-            yield 0, 0
+        def work() -> None:
             self._autosave.write(finished(draft))
             if self._is_closed:  # meanwhile
                 self._autosave.end()

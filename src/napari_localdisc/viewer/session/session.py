@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
 from napari_localdisc.core.errors import LocalDiscError, ModelError
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
     SavedLabels,
@@ -123,33 +122,31 @@ class Sessions:
         path : str or Path
             Its name gets the ending ``.localdisc`` unless it has it.
         """
-        draft = self.draft()
-        workspace = self._controller.workspace
-
-        def work() -> Steps[Path]:
-            yield 0, 0
-            return write_session(layers.finished(draft), path)
+        draft, status = self.draft(), self._controller.workspace.status
 
         def done(written: Path) -> None:
-            workspace.status.say(f"The session is saved in {written}.")
+            status.say(f"The session is saved in {written}.")
             self.saved.emit(written)
 
-        self.run(work, done, workspace.report)
+        self.run(lambda: write_session(layers.finished(draft), path), done)
 
     def run(
         self,
-        work: Callable[[], Steps[Any]],
-        done: Callable[[Any], None],
-        failed: Callable[[Exception], None],
+        work: Callable[[], T],
+        done: Callable[[T], object],
+        failed: Callable[[Exception], None] | None = None,
     ) -> None:
-        """Run work on files off the GUI thread; once closed, nothing is done after."""
+        """Run work on files off the GUI thread; once closed, nothing is done after.
+
+        Errors are reported, unless ``failed`` takes them.
+        """
         workspace = self._controller.workspace
 
-        def finished(result: Any) -> None:
+        def finished(result: T) -> None:
             if not workspace.is_closed:
                 done(result)
 
-        run_beside(workspace.runner, work, finished, failed)
+        run_beside(workspace.runner, work, failed or workspace.report, finished)
 
     # Restoring
 
@@ -161,16 +158,10 @@ class Sessions:
         path : str or Path
             What `save` wrote.
         """
-        path = Path(path)
-
-        def work() -> Steps[Session]:
-            yield 0, 0
-            return read_session(path)
-
-        def done(session: Session) -> None:
-            self.restore(session, path.parent)
-
-        self.run(work, done, self._controller.workspace.report)
+        folder = Path(path).parent
+        self.run(
+            lambda: read_session(path), lambda session: self.restore(session, folder)
+        )
 
     def restore(self, session: Session, folder: Path) -> list[str]:
         """Put a session back into the viewer, beside what is in it.

@@ -211,16 +211,13 @@ class TrainingJob:
             self._messages.put(Failed(self._crash(code)))
 
     def _crash(self, code: int) -> str:
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                name = signal.Signals(-code).name
-                memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
-                return self._broken_off(f"killed by {name}{memory}")
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        reason = next((line for line in reversed(lines) if line.strip()), "no reason")
-        return self._broken_off(reason.strip()[:_LONGEST_REASON])
-
-    def _broken_off(self, reason: str) -> str:
+        last = next((line for line in reversed(lines) if line.strip()), "no reason")
+        reason = last.strip()[:_LONGEST_REASON]
+        with contextlib.suppress(ValueError):  # it was not killed
+            name = signal.Signals(-code).name
+            memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            reason = f"killed by {name}{memory}"
         return (
             f"The training process broke off ({reason}). Resume goes on from its last "
             f"checkpoint, if it wrote one; its log is {self.log}."
