@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from filelock import FileLock
 from numpy.typing import NDArray
 
@@ -226,6 +227,7 @@ def read_session(path: str | Path) -> Session:
         raise FileError(f"There is no session file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_size(archive)
             document = json.loads(archive.read(DOCUMENT))
             if document.pop("format") > FORMAT_VERSION:
                 raise FileError(
@@ -247,6 +249,13 @@ def read_session(path: str | Path) -> Session:
         raise FileError(
             f"{path} is damaged or not a session of napari-localdisc ({error})."
         ) from error
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """Raise a ValueError for what memory does not hold: few bytes unpack to many."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > psutil.virtual_memory().available:
+        raise ValueError(f"it unpacks to {size >> 20:,} MB, more than memory holds")
 
 
 def _described(

@@ -67,11 +67,17 @@ def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
         return NO_LAYERS
     from .session.layers import make_labels
 
-    return [
-        make_labels(labels).as_layer_data_tuple()
+    from napari.utils.notifications import show_warning
+
+    troubles: list[str] = []
+    made = [
+        make_labels(labels, troubles).as_layer_data_tuple()
         for one in _paths(path)
         for labels in read_session(one).labels
     ]
+    for trouble in troubles:
+        show_warning(trouble)
+    return made
 
 
 def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:
