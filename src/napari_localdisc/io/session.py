@@ -147,7 +147,9 @@ _ARRAYS = {"images": ("pixels", SavedImage), "labels": ("data", SavedLabels)}
 """Of a session, what holds an array: under which name, and what it is."""
 
 
-def write_session(session: Session, path: str | Path) -> Path:
+def write_session(
+    session: Session, path: str | Path, *, mode: int | None = None
+) -> Path:
     """Write a session; the file appears whole or not at all.
 
     Parameters
@@ -156,6 +158,8 @@ def write_session(session: Session, path: str | Path) -> Path:
         What to save.
     path : str or Path
         Its name gets the ending ``.localdisc`` unless it has it.
+    mode : int, optional
+        Permissions; by default those of the file that is there, else the umask's.
 
     Returns
     -------
@@ -183,7 +187,7 @@ def write_session(session: Session, path: str | Path) -> Path:
         },
     }
     with (
-        new_file(path) as temporary,
+        new_file(path, is_ours, mode=mode) as temporary,
         zipfile.ZipFile(
             temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1
         ) as archive,
@@ -193,6 +197,15 @@ def write_session(session: Session, path: str | Path) -> Path:
             with archive.open(name, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
     return path
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a session, of whatever version."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return DOCUMENT in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def read_session(path: str | Path) -> Session:
@@ -309,7 +322,7 @@ class Autosave:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._lock.is_locked:
                 self._lock.acquire(timeout=0)
-        write_session(session, self.path)
+        write_session(session, self.path, mode=0o600)
 
     def end(self) -> None:
         """Remove the file: the session ended in an orderly way."""

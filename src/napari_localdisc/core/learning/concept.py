@@ -263,7 +263,7 @@ class Concept:
             }
         )
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-        with new_file(path) as temporary:
+        with new_file(path, is_ours) as temporary:
             temporary.write_bytes(save(contiguous, {KEY: text}))
         return path
 
@@ -273,6 +273,15 @@ class Concept:
             f"concept {self.name!r}: {self.kind}, classes {names}; model "
             f"{self.model_name} ({self.model_hash})"
         )
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a concept, of whatever version."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
 
 
 def load_concept(path: str | Path) -> Concept:

@@ -153,6 +153,17 @@ def read_card(path: Path) -> ModelCard:
     return ModelCard.from_json(metadata[CARD_KEY])
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is a model of ours, of whatever version."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return CARD_KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 @contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
     """Say which file it is that cannot be read, in a ModelError."""

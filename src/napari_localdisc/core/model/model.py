@@ -12,9 +12,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.errors import ModelError
-from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.files import check_replaceable, new_file
 
-from .card import CARD_KEY, SUFFIX, ModelCard, list_models, naming_damage, read_card
+from .card import (
+    CARD_KEY,
+    SUFFIX,
+    ModelCard,
+    is_ours,
+    list_models,
+    naming_damage,
+    read_card,
+)
 from .network import LocalDiscriminationNet
 
 FORMAT_VERSION = 1
@@ -126,6 +134,20 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
+def check_model_target(path: str | Path) -> None:
+    """Refuse to write a model where there is something else; before the work is done.
+
+    Raises
+    ------
+    FileError
+        Naming it.
+    """
+    path = Path(path).with_suffix(SUFFIX)
+    check_replaceable(path, is_ours)
+    if not path.exists():  # else the card beside it is ours as well
+        check_replaceable(path.with_suffix(".md"), lambda _: False)
+
+
 def save_model(model: Model, path: str | Path) -> Path:
     """Write a model and, beside it, its card as Markdown; each file appears whole.
 
@@ -140,14 +162,19 @@ def save_model(model: Model, path: str | Path) -> Path:
     -------
     Path
         The file written.
+
+    Raises
+    ------
+    FileError
+        If something that is not ours is there, or it cannot be written there.
     """
     path = Path(path).with_suffix(SUFFIX)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_model_target(path)
     tensors = {k: v.cpu().contiguous() for k, v in model.network.state_dict().items()}
     tensors["centres"] = torch.from_numpy(np.ascontiguousarray(model.centres))
     metadata = {CARD_KEY: model.card.to_json(), "format": str(FORMAT_VERSION)}
-    with atomic_path(path) as temporary:
+    with new_file(path) as temporary:
         save_file(tensors, temporary, metadata)
-    with atomic_path(path.with_suffix(".md")) as temporary:
+    with new_file(path.with_suffix(".md")) as temporary:
         temporary.write_text(f"{model}\n", encoding="utf-8")
     return path

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled
 from napari_localdisc.core.model.card import SUFFIX
-from napari_localdisc.core.model.model import Model, load_model, save_model
+from napari_localdisc.core.model.model import (
+    Model,
+    check_model_target,
+    load_model,
+    save_model,
+)
 from napari_localdisc.core.priors import get_prior
 from napari_localdisc.core.work import reused_memory
 
@@ -119,6 +124,7 @@ def train(
             steps=settings.steps,
             minutes=settings.minutes,
         )
+    check_model_target(out)
     priors = [get_prior(name) for name in settings.priors]
     sources = (
         photograph_files(images) if isinstance(images, str | Path) else list(images)

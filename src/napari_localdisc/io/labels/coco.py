@@ -95,9 +95,17 @@ def write_coco(
             annotation |= {"id": number, "image_id": image_id, "iscrowd": 0}
             content["annotations"].append(annotation)
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    with new_file(path) as temporary:
+    with new_file(path, is_ours) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return [path]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is COCO JSON with our note."""
+    try:
+        return KEY in json.loads(path.read_text(encoding="utf-8"))["info"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _categories(images: Sequence[LabelMap]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import IsOurs, check_replaceable
 from napari_localdisc.core.image.files import expanded
 
 from . import coco, masks, ome_zarr, png, tiff
@@ -38,6 +39,8 @@ class Format:
         (path, labels that were checked) → files written.
     read : callable
         path → the labels of each image in the file; raises what it likes.
+    is_ours : callable
+        Whether a file carries our note, so that it may be replaced.
     targets : callable
         (path, labels) → the files that ``write`` is going to write.
     """
@@ -48,6 +51,7 @@ class Format:
     check: Callable[[LabelMap], None]
     write: Callable[[Path, LabelMap], list[Path]]
     read: Callable[[Path], list[LabelMap]]
+    is_ours: IsOurs
     targets: Callable[[Path, LabelMap], list[Path]] = _one_file
 
     def fits(self, path: Path) -> bool:
@@ -61,7 +65,11 @@ class Format:
 
 
 def _format(key: str, title: str, module: Any, **others: Any) -> Format:
-    own = {"endings": module.ENDINGS, "read": getattr(module, "read", None)}
+    own = {
+        "endings": module.ENDINGS,
+        "read": getattr(module, "read", None),
+        "is_ours": module.is_ours,
+    }
     return Format(
         key, title, check=module.check, write=module.write, **{**own, **others}
     )
@@ -123,7 +131,7 @@ def write_labels(
     Parameters
     ----------
     path : str or Path
-        Where to; replaced if it is there.
+        Where to; a file of ours that is there is replaced.
     labels : LabelMap
         What.
     form : str, optional
@@ -137,13 +145,26 @@ def write_labels(
     Raises
     ------
     FileError
-        If the format cannot hold the labels (nothing is written then), or the file
-        cannot be written.
+        If the format cannot hold the labels or something that is not ours is there
+        (nothing is written then), or the file cannot be written.
     """
     path = Path(path)
     chosen = format_of(path) if form is None else FORMATS[form]
     chosen.check(labels)
+    check_targets(chosen.targets(path, labels))
     return chosen.write(path, labels)
+
+
+def check_targets(paths: Iterable[Path]) -> None:
+    """Refuse to write where there is something that is not ours.
+
+    Raises
+    ------
+    FileError
+        Naming it.
+    """
+    for path in paths:
+        check_replaceable(path, format_of(path).is_ours)
 
 
 def read_labels(path: str | Path) -> list[LabelMap]:
