@@ -31,10 +31,8 @@ class ExportControl:
     ----------
     viewer : ViewerModel
         Whose layers.
-    runner : Runner, optional
-        Runs the writing; by default at once.
-    report : callable, optional
-        Gets every error; by default it is raised.
+    runner, report
+        As of `Workspace`.
     """
 
     layers_changed = Signal()

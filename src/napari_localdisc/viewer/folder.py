@@ -37,11 +37,6 @@ class Row:
     outcome: Outcome
     areas: tuple[ClassArea, ...] = ()
 
-    @property
-    def image(self) -> str:
-        """File name of the image."""
-        return self.outcome.task.source.name
-
 
 class FolderControl:
     """Makes clusters, a structure or a concept of every image of a folder.
@@ -50,10 +45,8 @@ class FolderControl:
     ----------
     viewer : ViewerModel
         Where `open_row` shows an image.
-    runner : Runner, optional
-        Runs the work; by default at once.
-    report : callable, optional
-        Gets every error; by default it is raised.
+    runner, report
+        As of `Workspace`.
 
     Attributes
     ----------
