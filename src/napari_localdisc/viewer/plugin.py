@@ -65,9 +65,9 @@ def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
         for one in _paths(path):
             widget.sessions.open(one)
         return NO_LAYERS
-    from .session.layers import make_labels
-
     from napari.utils.notifications import show_warning
+
+    from .session.layers import make_labels
 
     troubles: list[str] = []
     made = [
