@@ -188,7 +188,7 @@ class Sessions:
         """
         workspace = self._controller.workspace
         troubles: list[str] = []
-        # First what was made by hand; strokes go, once they lie on their images
+        # First what was made by hand; strokes go again, once they lie on their images
         added = self._restore_labels(session, troubles)
         troubles += self._restore_model(session)
         restored: dict[int, Image] = {}
@@ -198,6 +198,9 @@ class Sessions:
                 troubles.append(trouble)
             if image is not None:
                 restored[index] = image
+        for layer in added.values():  # above the images, as they were
+            order = workspace.viewer.layers
+            order.move(order.index(layer), len(order))
         fitting = {
             index: session.images[index]
             for index, image in restored.items()
