@@ -134,7 +134,9 @@ def _steps(done: _Done) -> Steps[Script]:
     digest = content_hash(pixels)
     code, remark = _reading(done, digest)
     yield 0, 0
-    picture = Picture(done.name, code, done.plane.index, digest, done.plane.shape)
+    plane = done.plane
+    from_file = not remark
+    picture = Picture(done.name, code, plane.index, digest, plane.shape, from_file)
     painted: list[Run] = []
     dtype = "uint8"
     if done.labels is not None:
@@ -184,11 +186,17 @@ def _reading(done: _Done, digest: str) -> tuple[str, str]:
         return SAMPLE, ""
     file = Path(done.source.path or "")
     if file.is_file():
-        index = tuple(slice(None) if at is None else at for at in done.plane.index)
+        hidden = [axis for axis, at in enumerate(done.plane.index) if at is not None]
+        page = None
+        if hidden:
+            sides = [done.plane.data.shape[axis] for axis in hidden]
+            places = [at for at in done.plane.index if at is not None]
+            page = int(np.ravel_multi_index(places, sides))
         try:
-            if content_hash(read_image(file)[index]) == digest:
-                return f"ld.read_image({str(file)!r})", ""
-        except (LocalDiscError, IndexError):
+            if content_hash(read_image(file, page)) == digest:
+                chosen = "" if page is None else f", page={page}"
+                return f"ld.read_image({str(file)!r}{chosen})", ""
+        except LocalDiscError:
             pass  # another plugin's file, which only that one reads
     name = f"{done.name}.npy"
     return f"np.load({name!r})", (

@@ -1,8 +1,6 @@
 """Image files → arrays, and the files that a user means by a list of paths."""
 
 import glob
-import warnings
-import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
+
+from .pages import chosen_page
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -23,35 +23,42 @@ IMAGE_SUFFIXES = frozenset(
 _TIFF_SUFFIXES = frozenset((".tif", ".tiff"))
 
 
-def read_image(path: str | Path) -> NDArray[Any]:
-    """Read a 2-D image file.
+def read_image(path: str | Path, page: int | None = None) -> NDArray[Any]:
+    """Read a 2-D image file as it is meant to be seen.
+
+    Upright, as EXIF or TIFF say; bright where it is bright, also where a file counts
+    darkness; inks, indices and other spaces of colour as RGB; of the file's pictures
+    the largest that is no thumbnail and no mask.
 
     Parameters
     ----------
     path : str or Path
         Anything that Pillow or tifffile can read, or an OME-Zarr image.
+    page : int, optional
+        Which picture of a stack, an animation or a file of several pages, from 0.
 
     Returns
     -------
     ndarray
-        (H, W), (H, W, 3) or (H, W, 4) of the file's own dtype, colour tables applied;
-        a stack of pages keeps its further axes.
+        (H, W), (H, W, 3) or (H, W, 4) of the file's own dtype; opacity is last.
 
     Raises
     ------
     FileError
-        If there is no such file, or it is not an image that can be read.
+        If there is no such file, it is not an image that can be read, or it holds
+        several pictures and ``page`` does not say which.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     if is_zarr(path):
-        return np.asarray(open_large(path)[0])
+        return np.asarray(open_large(path, page)[0])
     if not path.is_file():
         raise FileError(f"{path} is a folder, not an image file.")
-    is_tiff = path.suffix.lower() in _TIFF_SUFFIXES
     try:
-        return _read_tiff(path) if is_tiff else _read_with_pillow(path)
+        return np.ascontiguousarray(_read(path, page))
+    except FileError:
+        raise
     except MemoryError as error:
         raise FileError(f"{path} is too large for this machine's memory.") from error
     # Codecs raise what they like for bytes they did not expect
@@ -61,40 +68,13 @@ def read_image(path: str | Path) -> NDArray[Any]:
         raise FileError(f"{path} is not an image that can be read: {reason}") from error
 
 
-def _read_with_pillow(path: Path) -> NDArray[Any]:
-    from PIL import Image
+def _read(path: Path, page: int | None) -> NDArray[Any]:
+    from .pillow import read_picture
+    from .tiff import is_tiff, read_tiff
 
-    with warnings.catch_warnings(), Image.open(path) as file:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image: Image.Image = file
-        if image.mode in ("P", "PA", "LA", "La", "RGBa"):
-            has_alpha = image.mode != "P" or "transparency" in image.info
-            image = image.convert("RGBA" if has_alpha else "RGB")
-        elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
-            image = image.convert("RGB")
-        return np.asarray(image)
-
-
-def _read_tiff(path: Path) -> NDArray[Any]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        page = series.keyframe
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            return _read_with_pillow(path)
-        array = series.asarray()
-        axes = series.axes
-    if "S" in axes:  # samples of a pixel last, also where planes are stored apart
-        array = np.moveaxis(array, axes.index("S"), -1)
-    # Some writers put an axis of length 1 before the image
-    shape = [side for side in array.shape[:-2] if side > 1]
-    if "S" in axes and array.ndim > 3:
-        shape = [side for side in array.shape[:-3] if side > 1] + [array.shape[-3]]
-    array = array.reshape(*shape, *array.shape[-2:])
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
-        array = np.iinfo(array.dtype).max - array
-    return np.asarray(array)
+    if path.suffix.lower() in _TIFF_SUFFIXES or is_tiff(path):
+        return read_tiff(path, page)
+    return read_picture(path, page)
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -165,13 +145,12 @@ def is_large(path: Path) -> bool:
         return True
     if path.suffix.lower() not in _TIFF_SUFFIXES or not path.is_file():
         return False
-    import tifffile
+    from .tiff import picture_pixels
 
     try:
-        with tifffile.TiffFile(path) as file:
-            page = file.series[0].keyframe
-            return page.imagelength * page.imagewidth > LARGE_PIXELS
-    except (OSError, ValueError, IndexError):
+        return picture_pixels(path) > LARGE_PIXELS
+    # tifffile raises what it likes for bytes it did not expect
+    except Exception:
         return False  # reading it says what is wrong
 
 
@@ -188,13 +167,15 @@ def check_fits(path: Path) -> None:
         )
 
 
-def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
+def open_large(path: Path, page: int | None = None) -> tuple[Any, dict[str, Any]]:
     """Open an image without reading it.
 
     Parameters
     ----------
     path : Path
         An OME-Zarr image (its finest level counts), a zarr array, or a TIFF file.
+    page : int, optional
+        Which picture of a stack.
 
     Returns
     -------
@@ -206,10 +187,15 @@ def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
     Raises
     ------
     FileError
-        If it is not such a file, or holds a stack.
+        If it is not such a file, or holds a stack and ``page`` does not say which
+        picture of it.
     """
     try:
-        return _open_zarr(path) if is_zarr(path) else (_open_tiff(path), {})
+        if is_zarr(path):
+            return _open_zarr(path, page)
+        from .tiff import open_tiff
+
+        return open_tiff(path, page), {}
     except FileError:
         raise
     # zarr, tifffile and their codecs raise what they like
@@ -219,13 +205,17 @@ def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
         ) from error
 
 
-def _open_zarr(path: Path) -> tuple[Any, dict[str, Any]]:
+def _open_zarr(path: Path, page: int | None) -> tuple[Any, dict[str, Any]]:
     import dask.array
     import zarr
 
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return dask.array.from_zarr(str(path)), {}
+        plain = dask.array.from_zarr(str(path))
+        names = ["t"] * (plain.ndim - 2) + ["y", "x"]
+        if plain.ndim > 2 and plain.shape[-1] in (3, 4):
+            names = ["t"] * (plain.ndim - 3) + ["y", "x", "c"]
+        return _flat(path, plain, names, page), {}
     attributes: Any = dict(node.attrs)
     ome = attributes.get("ome", attributes)
     if "image-label" in ome:
@@ -246,38 +236,24 @@ def _open_zarr(path: Path) -> tuple[Any, dict[str, Any]]:
         "scale": [float(scale[axis]) for axis in at],
         "units": [str(units[axis]) for axis in at],
     }
-    return _flat(path, array, axes), placement
+    return _flat(path, array, axes, page), placement
 
 
-def _flat(path: Path, array: Any, axes: list[str]) -> Any:
-    """Take away axes of length 1 and put channels last."""
-    index: list[Any] = []
-    kept = []
-    for axis, side in zip(axes, array.shape, strict=True):
-        if axis in ("y", "x") or (axis == "c" and side in (3, 4)):
-            index.append(slice(None))
-            kept.append(axis)
-        elif side == 1:
-            index.append(0)
-        else:
-            raise FileError(
-                f"{path} has {side} steps along its axis {axis}: save the picture that "
-                "is meant as an image of its own."
-            )
+def _flat(path: Path, array: Any, axes: list[str], page: int | None) -> Any:
+    """Choose one picture and put its channels last."""
+    inside = [a for a, name in enumerate(axes) if name in ("y", "x")]
+    channels = [
+        a for a, name in enumerate(axes) if name == "c" and array.shape[a] in (3, 4)
+    ]
+    steps = [a for a in range(len(axes)) if a not in (*inside, *channels)]
+    sides = [int(array.shape[a]) for a in steps]
+    what = "×".join(map(str, array.shape)) + f", axes {''.join(axes)}"
+    at = chosen_page(path, int(np.prod(sides)), page, f"a stack of {what}")
+    index: list[Any] = [slice(None)] * len(axes)
+    places = np.unravel_index(at, sides) if steps else ()
+    for axis, place in zip(steps, places, strict=True):
+        index[axis] = int(place)
     array = array[tuple(index)]
-    return np.moveaxis(array, kept.index("c"), -1) if "c" in kept else array
-
-
-def _open_tiff(path: Path) -> Any:
-    import tifffile
-    import zarr
-
-    with tifffile.TiffFile(path) as file:
-        axes = file.series[0].axes
-    if axes not in ("YX", "YXS"):
-        raise FileError(f"{path} is a stack ({axes}): save one picture of it.")
-    store = tifffile.imread(path, aszarr=True, series=0, level=0)
-    array = zarr.open_array(store, mode="r")
-    # zarr leaves the file open
-    weakref.finalize(array, store.close)
-    return array
+    left = [a for a in range(len(axes)) if a not in steps]
+    order = [axes.index("y"), axes.index("x"), *channels]
+    return array.transpose([left.index(axis) for axis in order])
