@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.evaluation.evaluate import Case
 from napari_localdisc.core.image.files import image_files, read_image
+from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
 from napari_localdisc.core.names import find_name, owner
+
+from .labels.formats import read_made_by
 
 FIELD_OF_VIEW = "fov"
 
@@ -66,6 +69,9 @@ class LabelledImage:
         values = read_image(path)
         if values.ndim == 3:
             values = values[:, :, :3].max(axis=2)
+        # Made on the image as its file stores it, which is read upright
+        made_by = read_made_by(path) or {}
+        values = turned(values, made_by.get(ORIENTATION, UPRIGHT))
         if values.shape != shape:
             sizes = ["×".join(map(str, size)) for size in (values.shape, shape)]
             raise FileError(

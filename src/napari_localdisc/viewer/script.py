@@ -179,7 +179,7 @@ def _embedding(
 
 def _reading(done: _Done, digest: str) -> tuple[str, str]:
     """Return an expression that reads the image, and what to say if it is not so."""
-    from napari_localdisc.core.image.files import read_image
+    from napari_localdisc.core.image.files import how_stored, read_image
     from napari_localdisc.io.cache import content_hash
 
     if done.source.sample is not None and tuple(done.source.sample) == RETINA:
@@ -199,7 +199,13 @@ def _reading(done: _Done, digest: str) -> tuple[str, str]:
         except LocalDiscError:
             pass  # another plugin's file, which only that one reads
     name = f"{done.name}.npy"
+    reason = "is in no file that the script could read:"
+    if file.is_file() and how_stored(file):
+        reason = (
+            "is shown as its file stores it, but scripts read it as it is meant: turn "
+            "it before you work on it, or"
+        )
     return f"np.load({name!r})", (
-        f"“{done.name}” is in no file that the script could read: save its pixels as "
-        f"“{name}” beside the script, with numpy.save."
+        f"“{done.name}” {reason} save its pixels as “{name}” beside the script, with "
+        "numpy.save."
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 
 from .pages import chosen_page
+from .upright import Stored
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -75,6 +76,22 @@ def _read(path: Path, page: int | None) -> NDArray[Any]:
     if path.suffix.lower() in _TIFF_SUFFIXES or is_tiff(path):
         return read_tiff(path, page)
     return read_picture(path, page)
+
+
+def how_stored(path: str | Path) -> Stored:
+    """Return how a file's numbers differ from the picture that `read_image` makes.
+
+    Its pixels are not read; of what is no readable image nothing is said.
+    """
+    from .pillow import picture_stored
+    from .tiff import is_tiff, tiff_stored
+
+    path = Path(path)
+    try:
+        return tiff_stored(path) if is_tiff(path) else picture_stored(path)
+    # Readers raise what they like for what is no picture; opening it says what is wrong
+    except Exception:
+        return Stored()
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:

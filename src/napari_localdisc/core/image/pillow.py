@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .pages import chosen_page
-from .upright import UPRIGHT, turned
+from .upright import UPRIGHT, Stored, turned
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,6 +57,15 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
         else:
             array = np.asarray(_plain(file))
     return np.asarray(turned(array, orientation))
+
+
+def picture_stored(path: Path) -> Stored:
+    """Return how the file's pixels differ from the picture that is meant."""
+    from PIL import Image
+
+    with warnings.catch_warnings(), Image.open(path) as file:
+        warnings.simplefilter("ignore", UserWarning)
+        return Stored(_orientation(file))
 
 
 def _orientation(image: "Image.Image") -> int:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tifffile import PHOTOMETRIC
 
 from .pages import chosen_page
-from .upright import UPRIGHT, turned
+from .upright import UPRIGHT, Stored, is_turned, turned
 
 SUFFIXES = frozenset((".tif", ".tiff"))
 
@@ -111,6 +111,14 @@ def picture_pixels(path: Path) -> int:
     """Return how many pixels the picture has that is meant."""
     with tifffile.TiffFile(path) as file:
         return max((stack.area for stack in _meant(_stacks(file))), default=0)
+
+
+def tiff_stored(path: Path) -> Stored:
+    """Return how the file's numbers differ from the picture that is meant."""
+    with tifffile.TiffFile(path) as file:
+        page = _meant(_stacks(file))[0].page
+        is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+        return Stored(_orientation(page), bool(is_inverted))
 
 
 # Which picture
@@ -272,8 +280,6 @@ class _Stack:
             steps.append(lambda x: _from_lab(x, kind))
         dtype = np.dtype(np.uint8) if self.has_table else np.dtype(page.dtype)
         is_associated = alpha is not None and extra[alpha - colours] == _ASSOCIATED
-        tag = page.tags.get("Orientation")
-        orientation = UPRIGHT if tag is None else int(tag.value)
         return _Meaning(
             colours=None if samples == 1 else colours,
             alpha=alpha,
@@ -281,7 +287,7 @@ class _Stack:
             order=order,
             convert=steps[0] if steps else None,
             dtype=dtype,
-            orientation=orientation,
+            orientation=_orientation(page),
             needs_range=page.photometric == PHOTOMETRIC.MINISWHITE
             and dtype.kind not in "bu",
             is_complete=samples == colours + (alpha is not None) and colours != 1,
@@ -333,6 +339,11 @@ def _chosen(
             return stack, at
         at -= stack.count
     raise AssertionError("a page was checked and is not there")
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get("Orientation")
+    return UPRIGHT if tag is None else int(tag.value)
 
 
 def _colours_of(page: Any, samples: int, extra: int) -> int:
@@ -413,7 +424,7 @@ class _Meaning:
             self.convert is None
             and self.order is None
             and not self.is_associated
-            and self.orientation not in range(2, 9)
+            and not is_turned(self.orientation)
             and (self.colours is None or self.is_complete)
         )
 
@@ -535,8 +546,7 @@ def _libtiff(page: Any) -> NDArray[np.uint8]:
     handle.seek(0)
     index = page.index if isinstance(page.index, int) else page.index[0]
     rgba = imagecodecs.tiff_decode(handle.read(), index=index, asrgb=True)
-    tag = page.tags.get("Orientation")
-    orientation = UPRIGHT if tag is None else int(tag.value)
+    orientation = _orientation(page)
     # It mirrors as the orientation asks for, which is done again, and rightly, later
     if orientation in (2, 3, 6, 7):
         rgba = rgba[:, ::-1]

@@ -181,9 +181,16 @@ def read_labels(path: str | Path) -> list[LabelMap]:
         raise FileError(f"{path} cannot be read as {form.title}: {reason}.") from error
 
 
+def read_note(path: Path) -> dict[str, Any] | None:
+    """Return our note in a PNG, TIFF or OME-Zarr file; None if it is not ours."""
+    if path.is_dir():
+        return ome_zarr.read_note(path)
+    return png.read_note(path) or tiff.read_note(path)
+
+
 def read_made_by(path: Path) -> dict[str, Any] | None:
-    """Return how a TIFF or OME-Zarr file was made; None if it is not ours."""
-    note = (ome_zarr if path.is_dir() else tiff).read_note(path)
+    """Return how a PNG, TIFF or OME-Zarr file was made; None if it is not ours."""
+    note = read_note(path)
     made_by = None if note is None else note.get("made_by")
     return made_by if isinstance(made_by, dict) else None
 

@@ -10,8 +10,8 @@ from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.names import plain_name
 
-from .label_map import KEY, LabelMap, note_of
-from .png import png_text
+from .label_map import LabelMap, note_of
+from .png import png_text, read_note
 
 NAME = "One PNG per class"
 ENDINGS = (".masks.png",)
@@ -67,7 +67,7 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     picture = labels.plane(NAME)
     files = targets(path, labels)
     for target in files:
-        if target.exists() and not _is_ours(target):
+        if target.exists() and read_note(target) is None:
             raise FileError(
                 f"{target} is there already and was made by another program: choose "
                 "another name or folder."
@@ -80,14 +80,3 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
             mask = Image.fromarray(picture == value)
             mask.save(temporary, "PNG", pnginfo=png_text(note))
     return files
-
-
-def _is_ours(path: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            file.load()
-            return KEY in getattr(file, "text", {})
-    except OSError:
-        return False

@@ -1,6 +1,7 @@
 """Layers ↔ what a session file holds of them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from napari.layers import Image, Labels, Layer
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.io.session import SavedImage, SavedLabels, Session
+from napari_localdisc.layers.as_meant import show_as_meant, stored
 from napari_localdisc.layers.colours import PAINTED, LabelColours
 from napari_localdisc.layers.files import CLASSES, lasting_colours, placement_of
 from napari_localdisc.layers.plane import METADATA_KEY
@@ -177,6 +179,8 @@ def open_image(
         except LocalDiscError as error:
             return None, f"{error} The labels of “{saved.name}” are restored alone."
     images = [layer for layer in opened or [] if isinstance(layer, Image)]
+    for layer in images:
+        _show_as_saved(layer, saved)
     fitting = [layer for layer in images if fits(layer, saved)]
     layer = (fitting or images or [None])[0]
     if layer is None:
@@ -185,6 +189,20 @@ def open_image(
         setattr(layer, key, value)
     layer.name = saved.name
     return layer, _trouble(layer, saved)
+
+
+def _show_as_saved(layer: Image, saved: SavedImage) -> None:
+    """Show a file as it is meant where it was shown so when it was saved."""
+    path = layer.source.path
+    if path is None or saved.content_hash is None or is_same(layer, saved):
+        return
+    from napari_localdisc.io.cache import content_hash
+
+    with suppress(LocalDiscError):  # it stays as it was opened
+        if stored(layer):
+            picture = read_image(path)
+            if content_hash(picture) == saved.content_hash:
+                show_as_meant(layer, picture)
 
 
 def _trouble(layer: Image, saved: SavedImage) -> str:
