@@ -12,6 +12,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import Steps
 from napari_localdisc.io.labels import (
     FORMATS,
@@ -87,7 +88,7 @@ class ExportControl:
         with reporting(self._report):
             if self.is_busy:
                 raise FileError("Wait until the other file is written.")
-            path = Path(path)
+            path = given_path(path)
             chosen = format_of(path) if form is None else FORMATS[form]
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])

@@ -19,6 +19,7 @@ from napari_localdisc.batch.recipes import (
 )
 from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import Steps
 from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
@@ -91,6 +92,7 @@ class FolderControl:
         self.status.say("Choose a folder of images.")
         self.models = ModelChoice()
         self._arrived: deque[Row] = deque()
+        self._remarks: list[str] = []
         self.rows: list[Row] = []
         self.table: Path | None = None
 
@@ -161,7 +163,7 @@ class FolderControl:
         if self.work.is_busy:
             return
         source, scheduler = str(source).strip(), scheduler.strip()
-        folder = Path(str(out).strip())
+        folder = given_path(str(out).strip())
         try:
             if not source:
                 raise FileError("Choose the folder of images first.")
@@ -176,6 +178,7 @@ class FolderControl:
             self._report(error)
             return
         arrived = self._arrived = deque()
+        remarks = self._remarks = []
 
         def work() -> Steps[None]:
             """Make the files of every image and measure them."""
@@ -185,7 +188,8 @@ class FolderControl:
             from napari_localdisc.core.model.model import load_model
 
             what = recipe()
-            tasks = plan_tasks(find_images([source]), folder, what.endings)
+            sources = find_images([source], remarks.append)
+            tasks = plan_tasks(sources, folder, what.endings)
             yield 0, len(tasks)
             model = load_model(file.path)
             what.check(model)
@@ -232,7 +236,8 @@ class FolderControl:
     def _on_end(self, result: None) -> None:
         self._save_table()
         said = count_states(row.outcome for row in self.rows)
-        self.status.say(f"Done: {said}. Areas are in {self.table}.")
+        about = " ".join(("", *self._remarks))
+        self.status.say(f"Done: {said}. Areas are in {self.table}.{about}")
 
     def _on_error(self, error: Exception) -> None:
         self._save_table()

@@ -1,7 +1,7 @@
 """Image files → arrays, and the files that a user means by a list of paths."""
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import given_path
 
 from .pages import chosen_page
+from .roles import Roles, sort_roles
 from .upright import Stored
 
 IMAGE_SUFFIXES = frozenset(
@@ -49,7 +51,7 @@ def read_image(path: str | Path, page: int | None = None) -> NDArray[Any]:
         If there is no such file, it is not an image that can be read, or it holds
         several pictures and ``page`` does not say which.
     """
-    path = Path(path).expanduser()
+    path = given_path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     if is_zarr(path):
@@ -86,7 +88,7 @@ def how_stored(path: str | Path) -> Stored:
     from .pillow import picture_stored
     from .tiff import is_tiff, tiff_stored
 
-    path = Path(path)
+    path = given_path(path)
     try:
         return tiff_stored(path) if is_tiff(path) else picture_stored(path)
     # Readers raise what they like for what is no picture; opening it says what is wrong
@@ -94,15 +96,20 @@ def how_stored(path: str | Path) -> Stored:
         return Stored()
 
 
-def find_images(paths: Iterable[str | Path]) -> list[Path]:
+def find_images(
+    paths: Iterable[str | Path], remark_on: Callable[[str], None] | None = None
+) -> list[Path]:
     """Return the image files that files, folders and patterns stand for.
 
     Parameters
     ----------
     paths : iterable of str or Path
         Files (kept whatever their suffix; a folder that ends with ``.zarr`` is an
-        image), folders (their image files, by suffix,
-        without hidden ones) and patterns such as ``"scans/*.tif"`` or ``"**/*.png"``.
+        image), folders (their image files, by suffix, without hidden ones) and
+        patterns such as ``"scans/*.tif"`` or ``"**/*.png"``.  Of folders and patterns
+        masks of other images there, and what this package made, are left out.
+    remark_on : callable, optional
+        Gets sentences about what was left out or could be understood otherwise.
 
     Returns
     -------
@@ -116,24 +123,71 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for given in paths:
-        found.update(dict.fromkeys(_expanded(Path(given))))
+        path = given_path(given)
+        files = _expanded(path)
+        if files is None:
+            found[path] = None
+            continue
+        roles = roles_of(files)
+        masks = sum(len(own) for own in roles.masks.values())
+        if masks:
+            noun = "mask of another image" if masks == 1 else "masks of other images"
+            roles.remarks.append(f"{masks} {noun} in {given} left out.")
+        if remark_on is not None:
+            for remark in roles.remarks:
+                remark_on(remark)
+        if not roles.images:
+            raise FileError(f"{given} holds no image, only what was made of some.")
+        found.update(dict.fromkeys(roles.images))
     if not found:
         raise FileError("No image was given.")
     return list(found)
 
 
-def _expanded(path: Path) -> Sequence[Path]:
+def roles_of(files: Iterable[Path]) -> Roles:
+    """Tell images from masks and from what we made; see `sort_roles`."""
+    return sort_roles(files, _some_pixels)
+
+
+_LOOKED_AT = 1024
+"""Pixels along a side of what is looked at of a large image."""
+
+
+def _some_pixels(path: Path) -> NDArray[Any]:
+    if not is_large(path):
+        return read_image(path)
+    array = open_large(path)[0]
+    top, left = (max(0, (side - _LOOKED_AT) // 2) for side in array.shape[:2])
+    return np.asarray(array[top : top + _LOOKED_AT, left : left + _LOOKED_AT])
+
+
+def _expanded(path: Path) -> list[Path] | None:
+    """Return the files that a folder or a pattern stands for; None for a file."""
     if path.is_dir() and path.suffix.lower() != ".zarr":
         files = image_files(path)
         if not files:
             raise FileError(f"The folder {path} holds no image file.")
         return files
     if not path.exists() and glob.has_magic(str(path)):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        matches = sorted(matching(path))
         if not matches:
             raise FileError(f"No file matches {path}.")
         return [m for m in matches if m.is_file() or m.suffix.lower() == ".zarr"]
-    return [path]  # a missing file is reported when its turn comes
+    return None  # a missing file is reported when its turn comes
+
+
+def matching(pattern: Path) -> list[Path]:
+    """Return what a pattern stands for; folders with brackets in their names are meant.
+
+    The beginning of the pattern that is there as it is written is no pattern.
+    """
+    parts = pattern.parts
+    there = next(
+        count for count in range(len(parts), -1, -1) if Path(*parts[:count]).exists()
+    )
+    literal = glob.escape(str(Path(*parts[:there]))) if there else ""
+    whole = Path(literal, *parts[there:])
+    return [Path(match) for match in glob.glob(str(whole), recursive=True)]
 
 
 def image_files(folder: Path) -> list[Path]:

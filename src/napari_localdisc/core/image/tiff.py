@@ -121,6 +121,14 @@ def tiff_stored(path: Path) -> Stored:
         return Stored(_orientation(page), bool(is_inverted))
 
 
+def tiff_kind(path: Path) -> str:
+    """Return whether the picture that is meant is “bits”, “grey” or “colour”."""
+    with tifffile.TiffFile(path) as file:
+        stack = _meant(_stacks(file))[0]
+        _, is_colour, is_deep = stack.rank
+    return "colour" if is_colour else "grey" if is_deep else "bits"
+
+
 # Which picture
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.errors import ModelError
-from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.files import atomic_path, given_path
 
 from .card import CARD_KEY, SUFFIX, ModelCard, list_models, naming_damage, read_card
 from .network import LocalDiscriminationNet
@@ -92,7 +92,7 @@ def load_model(name: str | Path = "fundus", device: str | None = None) -> Model:
     ModelError
         If there is no such model, or its file is damaged or not one of ours.
     """
-    path = list_models().get(str(name), Path(name))
+    path = list_models().get(str(name), given_path(name))
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise ModelError(
@@ -141,7 +141,7 @@ def save_model(model: Model, path: str | Path) -> Path:
     Path
         The file written.
     """
-    path = Path(path).with_suffix(SUFFIX)
+    path = given_path(path).with_suffix(SUFFIX)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.cpu().contiguous() for k, v in model.network.state_dict().items()}
     tensors["centres"] = torch.from_numpy(np.ascontiguousarray(model.centres))

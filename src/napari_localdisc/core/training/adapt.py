@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.model.card import SUFFIX
 from napari_localdisc.core.model.model import Model, load_model
 
@@ -76,8 +77,8 @@ def adapt(
     """
     if isinstance(model, str | Path):
         if (
-            Path(model).with_suffix(SUFFIX).resolve()
-            == Path(out).with_suffix(SUFFIX).resolve()
+            given_path(model).with_suffix(SUFFIX).resolve()
+            == given_path(out).with_suffix(SUFFIX).resolve()
         ):
             raise TrainingError(
                 "The adapted model needs a file of its own: the model to start from "

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.model.card import SUFFIX
 from napari_localdisc.core.model.model import Model, load_model, save_model
 from napari_localdisc.core.priors import get_prior
@@ -109,7 +110,7 @@ def train(
     Cancelled
         If ``cancel`` says so and there is no best model to keep.
     """
-    out = Path(out).with_suffix(SUFFIX)
+    out = given_path(out).with_suffix(SUFFIX)
     checkpoint = out.with_suffix(".checkpoint")
     settings = settings or TrainingSettings()
     kept = read_checkpoint(checkpoint) if resume else None
@@ -131,7 +132,7 @@ def train(
         working_diameter=settings.working_diameter,
         modality=settings.modality,
         priors=priors,
-        cache=Path(cache) if cache else default_cache(),
+        cache=given_path(cache) if cache else default_cache(),
         fewest=fewest,
         progress=preparing,
         cancel=cancel,

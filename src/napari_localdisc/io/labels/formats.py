@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import given_path
+from napari_localdisc.core.image.files import matching
+from napari_localdisc.core.image.roles import note_in
 
 from . import coco, masks, ome_zarr, png, tiff
 
@@ -49,6 +52,11 @@ class Format:
     write: Callable[[Path, LabelMap], list[Path]]
     read: Callable[[Path], list[LabelMap]]
     targets: Callable[[Path, LabelMap], list[Path]] = _one_file
+
+    @property
+    def names_by_content(self) -> bool:
+        """Whether the names of the files depend on what the labels are."""
+        return self.targets is not _one_file
 
     def fits(self, path: Path) -> bool:
         """Whether a file's name ends as this format's do."""
@@ -106,7 +114,7 @@ def format_of(path: str | Path) -> Format:
     FileError
         If there is none.
     """
-    form = _fitting(Path(path))
+    form = _fitting(given_path(path))
     if form is None:
         known = ", ".join(form.endings[0] for form in FORMATS.values())
         raise FileError(
@@ -140,7 +148,7 @@ def write_labels(
         If the format cannot hold the labels (nothing is written then), or the file
         cannot be written.
     """
-    path = Path(path)
+    path = given_path(path)
     chosen = format_of(path) if form is None else FORMATS[form]
     chosen.check(labels)
     return chosen.write(path, labels)
@@ -164,7 +172,7 @@ def read_labels(path: str | Path) -> list[LabelMap]:
     FileError
         If there is no such file, it cannot be read, or it holds no labels.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     form = FORMATS["ome-zarr"] if path.is_dir() else _fitting(path)
@@ -181,16 +189,9 @@ def read_labels(path: str | Path) -> list[LabelMap]:
         raise FileError(f"{path} cannot be read as {form.title}: {reason}.") from error
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return our note in a PNG, TIFF or OME-Zarr file; None if it is not ours."""
-    if path.is_dir():
-        return ome_zarr.read_note(path)
-    return png.read_note(path) or tiff.read_note(path)
-
-
 def read_made_by(path: Path) -> dict[str, Any] | None:
     """Return how a PNG, TIFF or OME-Zarr file was made; None if it is not ours."""
-    note = read_note(path)
+    note = note_in(path)
     made_by = None if note is None else note.get("made_by")
     return made_by if isinstance(made_by, dict) else None
 
@@ -214,7 +215,7 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
         If a folder or a pattern holds nothing that can be read.
     """
     found: dict[Path, None] = {}
-    for given in map(Path, paths):
+    for given in map(given_path, paths):
         if given.is_dir() and given.suffix != ".zarr":
             inside = sorted(path for path in given.iterdir() if _may_be_labels(path))
             if not inside:
@@ -223,7 +224,7 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
         elif given.exists() or not glob.has_magic(str(given)):
             found[given] = None
         else:
-            matches = sorted(Path(m) for m in glob.glob(str(given), recursive=True))
+            matches = sorted(matching(given))
             if not matches:
                 raise FileError(f"No file matches {given}.")
             found.update(dict.fromkeys(matches))

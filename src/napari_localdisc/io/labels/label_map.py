@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.names import NOTE_KEY
 
 if TYPE_CHECKING:
     import pint
@@ -203,7 +204,7 @@ def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
     return red, green, blue, alpha
 
 
-KEY = "localdisc"
+KEY = NOTE_KEY
 NOTE_VERSION = 1
 
 

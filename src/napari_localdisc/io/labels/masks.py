@@ -8,10 +8,11 @@ from pathlib import Path
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
+from napari_localdisc.core.image.roles import note_in
 from napari_localdisc.core.names import plain_name
 
 from .label_map import LabelMap, note_of
-from .png import png_text, read_note
+from .png import png_text
 
 NAME = "One PNG per class"
 ENDINGS = (".masks.png",)
@@ -67,7 +68,7 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     picture = labels.plane(NAME)
     files = targets(path, labels)
     for target in files:
-        if target.exists() and read_note(target) is None:
+        if target.exists() and note_in(target) is None:
             raise FileError(
                 f"{target} is there already and was made by another program: choose "
                 "another name or folder."

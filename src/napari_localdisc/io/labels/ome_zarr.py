@@ -103,16 +103,6 @@ def read(path: Path) -> list[LabelMap]:
     return [noted(path, read_levels(path)[0], note, fields)]
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels; None if the folder is not ours."""
-    try:
-        note = _attributes(path)["image-label"][KEY]
-    # zarr raises what it likes for what it does not know
-    except Exception:
-        return None
-    return note if isinstance(note, dict) else None
-
-
 def read_levels(path: Path) -> list[Any]:
     """Open all levels of an OME-Zarr image, finest first."""
     import dask.array

@@ -110,18 +110,3 @@ def read(path: Path) -> list[LabelMap]:
     elif array.dtype == np.int32:
         array = array.astype(np.uint16)
     return [noted(path, array, note, fields)]
-
-
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels; None if the file is not ours."""
-    with path.open("rb") as stream:
-        if stream.read(8) != b"\x89PNG\r\n\x1a\n":
-            return None
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            # Ours is before the pixels, which are not read
-            return parse_note(file.info.get(KEY))
-    except (OSError, SyntaxError, ValueError):
-        return None

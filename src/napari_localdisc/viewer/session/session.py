@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
 from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import Steps
 from napari_localdisc.io.session import (
     SavedImage,
@@ -161,7 +162,7 @@ class Sessions:
         path : str or Path
             What `save` wrote.
         """
-        path = Path(path)
+        path = given_path(path)
 
         def work() -> Steps[Session]:
             yield 0, 0
