@@ -36,7 +36,7 @@ def mixed(tmp_path):
     for name, pixels in (("a", picture), ("b", picture), ("a_vessel", mask)):
         Image.fromarray(pixels).save(folder / f"{name}.png")
     write_tiff(folder / "a_clusters.tif", mask // 255, {"made": "clusters"})
-    tifffile.imwrite(folder / "stack.tif", np.stack([picture[..., 0]] * 4))
+    tifffile.imwrite(folder / "stack.tif", np.stack([picture[..., 0]] * 5))
     Image.fromarray(picture * 0).save(folder / "black.png")
     (folder / "broken.jpg").write_bytes(b"nothing")
     return folder
