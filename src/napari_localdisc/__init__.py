@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .core.image.files import read_image
     from .core.learning.classifier import Classifier, learn
     from .core.learning.concept import Concept, load_concept
+    from .core.measure.measure import measure
     from .core.model.card import list_models
     from .core.model.model import Model, load_model
     from .core.training.adapt import adapt
@@ -38,6 +39,7 @@ __all__ = [
     "list_models",
     "load_concept",
     "load_model",
+    "measure",
     "read_image",
     "train",
 ]
@@ -56,6 +58,7 @@ _MODULES = {
     "list_models": ".core.model.card",
     "load_concept": ".core.learning.concept",
     "load_model": ".core.model.model",
+    "measure": ".core.measure.measure",
     "read_image": ".core.image.files",
     "train": ".core.training.train",
 }
