@@ -34,13 +34,14 @@ class Curves:
     @property
     def speed(self) -> Floats:
         """(N,) pixels from one point to the next."""
-        return np.hypot(*self.first.T)
+        return np.asarray(np.hypot(*self.first.T))
 
     @property
     def curvature(self) -> Floats:
         """(N,) signed, in 1 / pixel: (x′y″ − y′x″) / |v|³."""
         (down, right), (down2, right2) = self.first.T, self.second.T
-        return (right * down2 - down * right2) / np.maximum(self.speed, 1e-9) ** 3
+        turn = right * down2 - down * right2
+        return np.asarray(turn / np.maximum(self.speed, 1e-9) ** 3)
 
 
 def smooth(paths: Sequence[Floats], window: int, degree: int) -> Curves:
@@ -64,7 +65,8 @@ def smooth(paths: Sequence[Floats], window: int, degree: int) -> Curves:
     Curves
         With as many points as the paths have.
     """
-    starts = np.concatenate([[0], np.cumsum([len(path) for path in paths])])
+    lengths = np.array([len(path) for path in paths], np.intp)
+    starts = np.append(0, np.cumsum(lengths)).astype(np.intp)
     every = np.concatenate(paths) if paths else np.zeros((0, 2))
     made = [np.zeros(every.shape) for _ in range(3)]
     sizes: dict[int, list[int]] = {}
@@ -104,7 +106,7 @@ def _fits(size: int, degree: int) -> tuple[Floats, Floats, Floats]:
     (size, size) each: a row for each place, a column for each point.
     """
     x = np.arange(size) - size // 2
-    powers = np.arange(degree + 1)
+    powers = np.arange(degree + 1.0)
     fit = np.linalg.pinv(x[:, None] ** powers)
     once = np.maximum(powers - 1, 0)
     twice = np.maximum(powers - 2, 0)

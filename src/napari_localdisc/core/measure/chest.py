@@ -56,9 +56,7 @@ def two_lungs(lungs: Mask) -> tuple[Mask, Mask] | None:
     return mask & (columns < cut), mask & (columns >= cut)
 
 
-def measure_heart(
-    heart: Mask, right: Mask, left: Mask
-) -> Iterator[Quantity]:
+def measure_heart(heart: Mask, right: Mask, left: Mask) -> Iterator[Quantity]:
     """Yield the widths of heart and chest and the cardiothoracic ratio.
 
     The heart's width is from its first to its last column, the chest's the widest row

@@ -22,7 +22,8 @@ LEAST_SHARE = 0.5
 """Of a region that must be in view for values of it to be told."""
 
 ETDRS_RADII_MM = (0.5, 1.5, 3.0)
-"""Of the three circles (Early Treatment Diabetic Retinopathy Study, report 10, 1991)."""
+"""Of the three circles (Early Treatment Diabetic Retinopathy Study, report 10, 1991).
+"""
 
 ZONE_EDGES = {"zone A": (0.0, 0.5), "zone B": (0.5, 1.0), "zone C": (0.5, 2.0)}
 """In disc diameters from the disc's margin (Hubbard et al., Ophthalmology 106, 1999;
@@ -190,8 +191,9 @@ def _quadrants(landmarks: Landmarks) -> tuple[str, Sectors]:
 
 def _zones(landmarks: Landmarks) -> tuple[str, Sectors]:
     disc = landmarks.disc
-    return landmarks.no_disc, {
-        name: disc
-        and Sector(disc.centre, *((0.5 + edge) * disc.diameter for edge in edges))
-        for name, edges in ZONE_EDGES.items()
-    }
+    sectors: Sectors = dict.fromkeys(ZONE_EDGES)
+    if disc is not None:
+        for name, edges in ZONE_EDGES.items():
+            inner, outer = ((0.5 + edge) * disc.diameter for edge in edges)
+            sectors[name] = Sector(disc.centre, inner, outer)
+    return landmarks.no_disc, sectors

@@ -133,18 +133,23 @@ def find_fovea(
     away = np.hypot(down, right) / size
     level = np.abs(np.degrees(np.arctan2(down, np.abs(right)))) <= FOVEA_ANGLE
     may_be = (away >= FOVEA_DISTANCE[0]) & (away <= FOVEA_DISTANCE[1]) & level
-    sides = {"left": right > 0, "right": right < 0}  # of the fovea, by the eye
-    visible = {
+    sides: dict[Eye, NDArray[np.bool_]] = {
+        "left": right > 0,
+        "right": right < 0,
+    }  # of the fovea, by the eye
+    visible: dict[Eye, float] = {
         side: float((seen * (may_be & there)).sum()) for side, there in sides.items()
     }
-    chosen = eye or max(visible, key=lambda side: visible[side])
+    chosen: Eye = eye or max(visible, key=lambda side: visible[side])
     whole = (FOVEA_DISTANCE[1] ** 2 - FOVEA_DISTANCE[0] ** 2) * np.pi
     whole *= size**2 * 2 * FOVEA_ANGLE / 360 / step**2
     if visible[chosen] < _LEAST_SEEN * whole:
         return None
     candidates = np.where(may_be & sides[chosen] & (seen > 0.9), flat, np.inf)
     at = np.unravel_index(int(candidates.argmin()), candidates.shape)
-    return (float(rows[at]), float(columns[at])) if np.isfinite(candidates[at]) else None
+    return (
+        (float(rows[at]), float(columns[at])) if np.isfinite(candidates[at]) else None
+    )
 
 
 def _block_mean(values: NDArray[np.floating], step: int) -> NDArray[np.float32]:

@@ -71,9 +71,7 @@ def measure_each_lesion(pieces: Pieces, landmarks: Landmarks) -> Iterator[Quanti
             )
 
 
-def _distances(
-    pieces: Pieces, landmarks: Landmarks
-) -> dict[str, tuple[Floats, str]]:
+def _distances(pieces: Pieces, landmarks: Landmarks) -> dict[str, tuple[Floats, str]]:
     """Return distances of the pieces in pixels, and why they are missing."""
     missing = np.full(pieces.count, np.nan)
     found = {

@@ -113,15 +113,12 @@ def measure(
     """
     if kind not in KINDS:
         raise PromptError(f"There is no kind {kind!r}; there are {', '.join(KINDS)}.")
-    masks = _masks(labels, names)
-    shape = next(iter(masks.values())).shape if masks else np.shape(labels)
+    masks, shape = _masks(labels, names)
     picture = _picture(image, shape)
     view, view_name = _view(field_of_view, picture, kind, shape)
     masks = {called: mask & view for called, mask in masks.items()}
     subject = Subject(masks, view, picture, _probabilities(probability, masks, shape))
-    landmarks = _landmarks(
-        subject, kind, view_name, scale, disc_mm, disc, fovea, eye
-    )
+    landmarks = _landmarks(subject, kind, view_name, scale, disc_mm, disc, fovea, eye)
     asked = _grids(regions, landmarks, kind)
     places = [
         region for grid in asked for region in grid_regions(grid, view, landmarks)
@@ -303,44 +300,45 @@ def _written(found: Iterable[Found], units: Units, image: str) -> Iterator[Row]:
 
 def _masks(
     labels: Labels, names: Mapping[int, str] | str | None
-) -> dict[str, Mask]:
-    """Return a mask a structure, by its name, in the order of the values."""
+) -> tuple[dict[str, Mask], tuple[int, int]]:
+    """Return a mask a structure, by its name in the order of values, and their shape."""
     if isinstance(labels, Mapping):
         masks = {name: np.asarray(mask) != 0 for name, mask in labels.items()}
-        if len({mask.shape for mask in masks.values()}) > 1:
-            raise PromptError("The masks differ in shape.")
-        for mask in masks.values():
-            _check_plane(mask)
-        return masks
+        shapes = {_plane_of(mask) for mask in masks.values()}
+        if len(shapes) != 1:
+            raise PromptError(
+                "The masks differ in shape." if shapes else "There is no mask."
+            )
+        return masks, shapes.pop()
     array = np.asarray(labels)
-    _check_plane(array)
+    shape = _plane_of(array)
     if array.dtype.kind not in "bui":
         raise PromptError(
             f"Labels are whole numbers, not values of type {array.dtype}: cut a "
             "probability first."
         )
     if isinstance(names, str):
-        return {names: array != 0}
+        return {names: array != 0}, shape
     called = dict(names or {})
     if array.dtype == np.bool_:
-        return {called.get(1, "label 1"): array}
-    if array.size and array.min() >= 0 and array.max() < 1 << 16:
+        return {called.get(1, "label 1"): array}, shape
+    if array.min() >= 0 and array.max() < 1 << 16:
         values = np.flatnonzero(np.bincount(array.ravel()))
     else:
         values = np.unique(array)
-    wanted = sorted({*values.tolist(), *called} - {0})
     masks = {}
-    for value in wanted:
+    for value in sorted({*values.tolist(), *called} - {0}):
         name = called.get(value) or f"label {value}"
         mask = array == value
         masks[name] = masks[name] | mask if name in masks else mask
-    return masks
+    return masks, shape
 
 
-def _check_plane(array: NDArray[Any]) -> None:
+def _plane_of(array: NDArray[Any]) -> tuple[int, int]:
     if array.ndim != 2 or not array.size:
         shape = "×".join(map(str, array.shape))
         raise PromptError(f"Labels are one plane of pixels, not an array of {shape}.")
+    return int(array.shape[0]), int(array.shape[1])
 
 
 def _picture(image: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[Any] | None:
@@ -455,9 +453,7 @@ def _square(scale: float | Sequence[float] | None) -> float | None:
     return float(sides.mean())
 
 
-def _grids(
-    asked: Iterable[str] | None, landmarks: Landmarks, kind: Kind
-) -> list[str]:
+def _grids(asked: Iterable[str] | None, landmarks: Landmarks, kind: Kind) -> list[str]:
     if asked is not None:
         given = [asked] if isinstance(asked, str) else list(asked)
         unknown = [grid for grid in given if grid not in GRIDS]

@@ -1,4 +1,4 @@
-"""What is measured: a number with its dimension and, where it is missing, the reason."""
+"""What is measured: a number, its dimension and, where it is missing, the reason."""
 
 from __future__ import annotations
 

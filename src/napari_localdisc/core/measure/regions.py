@@ -24,7 +24,7 @@ WINDOW, DEGREE = 11, 2
 """Points and degree of the curve that an outline's length is read from."""
 
 _EIGHT = np.ones((3, 3))
-_CORNERS = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])
+_SIDES = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
 _CHANNELS = ("red", "green", "blue")
 
 
@@ -95,7 +95,8 @@ class Shapes(NamedTuple):
     eccentricity : ndarray
         (n,) of the ellipse with the same second moments: 0 for a circle.
     solidity : ndarray
-        (n,) area over that of the convex hull of the pixels' squares.
+        (n,) area over that of the convex hull through the middles of the pixels'
+        sides, 1 at most.
     """
 
     area: Floats
@@ -109,8 +110,7 @@ def find_shapes(
 ) -> Shapes:
     """Measure sets of pixels.
 
-    As scikit-image's ``regionprops``, but all at once; and its hull goes through the
-    middles of the pixels' sides, which makes small pieces more solid than solid.
+    As scikit-image's ``regionprops``, but all at once.
 
     Parameters
     ----------
@@ -145,13 +145,15 @@ def find_shapes(
     new[1:-1] = (np.diff(mine) != 0) | (np.diff(ordered[:, 0]) != 0)
     ends = np.flatnonzero(new[:-1] | new[1:])
     parts = np.searchsorted(mine[ends], np.arange(1, count))
-    hulls = [_hull_area(ordered[part]) for part in np.split(ends, parts)]
-    return Shapes(area, centre, eccentricity, area / np.array(hulls))
+    groups = np.split(ends, parts) if count else []
+    hulls = [_hull_area(ordered[group]) for group in groups]
+    solidity = np.minimum(area / np.array(hulls), 1)
+    return Shapes(area, centre, eccentricity, solidity)
 
 
 def _hull_area(pixels: NDArray[np.intp]) -> float:
-    corners = (pixels[:, None] + _CORNERS).reshape(-1, 2)
-    return float(ConvexHull(corners).volume)
+    middles = (pixels[:, None] + _SIDES).reshape(-1, 2)
+    return float(ConvexHull(middles).volume)
 
 
 def outlines(names: NDArray[np.integer], count: int) -> Floats:
@@ -184,7 +186,9 @@ def outlines(names: NDArray[np.integer], count: int) -> Floats:
         high = padded[int(np.ceil(row)), int(np.ceil(column))]
         owner.append(max(int(low), int(high)))
         ring = contour[:-1]
-        rings.append(np.take(ring, np.arange(-WINDOW, len(ring) + WINDOW), 0, mode="wrap"))
+        rings.append(
+            np.take(ring, np.arange(-WINDOW, len(ring) + WINDOW), 0, mode="wrap")
+        )
     curves = smooth(rings, WINDOW, DEGREE)
     for index, label in enumerate(owner):
         first, last = curves.starts[index] + WINDOW, curves.starts[index + 1] - WINDOW
@@ -202,7 +206,9 @@ def measure_class(
     area = np.count_nonzero(region.inside)
     yield Quantity("area", float(covered), 2, method="pixels counted")
     share = covered / area if area else np.nan
-    yield known("share covered", share, "nothing in view", unit="share", method="pixels")
+    yield known(
+        "share covered", share, "nothing in view", unit="share", method="pixels"
+    )
     if picture is not None:
         yield from _intensities(picture[here])
 
@@ -226,9 +232,7 @@ def measure_shape(pieces: Pieces) -> Iterator[Quantity]:
     yield from _shape(pieces.whole, 0, float(pieces.perimeters.sum()), None)
 
 
-def measure_pieces(
-    pieces: Pieces, picture: NDArray[Any] | None
-) -> Iterator[Quantity]:
+def measure_pieces(pieces: Pieces, picture: NDArray[Any] | None) -> Iterator[Quantity]:
     """Yield size, shape and brightness of each piece, numbered from 1."""
     boxes = ndimage.find_objects(pieces.names)
     for index, (box, area) in enumerate(zip(boxes, pieces.areas, strict=True)):

@@ -7,8 +7,17 @@ from typing import Literal
 from napari_localdisc.core.names import plain_name
 
 Role = Literal[
-    "vessel", "artery", "vein", "disc", "cup", "lesion", "lungs", "right lung",
-    "left lung", "heart", "other",
+    "vessel",
+    "artery",
+    "vein",
+    "disc",
+    "cup",
+    "lesion",
+    "lungs",
+    "right lung",
+    "left lung",
+    "heart",
+    "other",
 ]
 
 _NAMES: dict[str, tuple[str, ...]] = {

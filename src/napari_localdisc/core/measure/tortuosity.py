@@ -56,8 +56,11 @@ def tortuosity(tree: VesselTree) -> Tortuosity:
     count = len(curves.starts) - 1
     if not count:
         return Tortuosity(*(np.zeros(0) for _ in range(4)))
-    arc = np.bincount(tree.segment, tree.length, count)
-    first, last = curves.points[curves.starts[:-1]], curves.points[curves.starts[1:] - 1]
+    arc = np.bincount(tree.segment, tree.length, count).astype(float)
+    first, last = (
+        curves.points[curves.starts[:-1]],
+        curves.points[curves.starts[1:] - 1],
+    )
     chord = np.hypot(*(last - first).T)
     bending = np.bincount(tree.segment, curves.curvature**2 * tree.length, count)
     short = arc < SHORTEST

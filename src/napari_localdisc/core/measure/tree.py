@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -203,7 +204,7 @@ def _averaged(calibre: Floats, starts: NDArray[np.intp]) -> Floats:
     padded, kept = [], []
     half = _ALIKE // 2
     total, gap = 0, np.full(half, np.nan)
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in pairwise(starts.tolist()):
         padded += [gap, calibre[first:last]]
         kept.append(np.arange(total + half, total + half + last - first))
         total += half + last - first
@@ -213,7 +214,9 @@ def _averaged(calibre: Floats, starts: NDArray[np.intp]) -> Floats:
     there = np.isfinite(values)
     kernel = np.ones(_ALIKE)
     count = np.convolve(there, kernel, "same")
-    mean = np.convolve(np.where(there, values, 0), kernel, "same") / np.maximum(count, 1)
+    mean = np.convolve(np.where(there, values, 0), kernel, "same") / np.maximum(
+        count, 1
+    )
     return np.where(known, mean[np.concatenate(kept)], np.nan)
 
 
@@ -241,7 +244,11 @@ def _half_depth(
     inverted = -sign * picture
     ways = [
         reach(
-            inverted, points, direction * across, radius + 3.5, -sign * (core + side) / 2
+            inverted,
+            points,
+            direction * across,
+            radius + 3.5,
+            -sign * (core + side) / 2,
         )
         for direction, side in zip((1, -1), beside, strict=True)
     ]

@@ -49,11 +49,10 @@ class Vessels:
         return tortuosity(self.tree)
 
     @cached_property
-    def pixels(self) -> NDArray[np.intp]:
-        """(N, 2) pixels of the skeleton."""
-        paths = self.tree.skeleton.paths
-        every = np.concatenate(paths) if paths else np.zeros((0, 2))
-        return np.asarray(np.rint(every).astype(np.intp))
+    def width(self) -> float:
+        """Mean width: area over length, in pixels."""
+        length = float(self.tree.length.sum())
+        return np.count_nonzero(self.mask) / max(length, 1.0)
 
 
 def measure_vessels(vessels: Vessels, region: Region) -> Iterator[Quantity]:
@@ -164,10 +163,8 @@ def _tortuosities(vessels: Vessels, inside: Mask) -> Iterator[Quantity]:
 
 
 def _dimension(vessels: Vessels, region: Region) -> Iterator[Quantity]:
-    pixels = vessels.pixels
-    inside = region.contains(pixels.astype(float))
-    counted = box_count(pixels[inside])
-    method = "box counting of the skeleton"
+    counted = box_count(vessels.mask & region.inside, vessels.width)
+    method = "box counting of the mask"
     told = {"fractal dimension": np.nan, "fractal dimension standard error": np.nan}
     if counted is not None:
         sizes = counted.sizes
