@@ -133,14 +133,13 @@ def find_fovea(
     away = np.hypot(down, right) / size
     level = np.abs(np.degrees(np.arctan2(down, np.abs(right)))) <= FOVEA_ANGLE
     may_be = (away >= FOVEA_DISTANCE[0]) & (away <= FOVEA_DISTANCE[1]) & level
-    sides: dict[Eye, NDArray[np.bool_]] = {
-        "left": right > 0,
-        "right": right < 0,
-    }  # of the fovea, by the eye
+    # A left eye's fovea is to the right of its disc
+    sides: dict[Eye, Mask] = {"left": right > 0, "right": right < 0}
     visible: dict[Eye, float] = {
         side: float((seen * (may_be & there)).sum()) for side, there in sides.items()
     }
-    chosen: Eye = eye or max(visible, key=lambda side: visible[side])
+    more: Eye = "left" if visible["left"] > visible["right"] else "right"
+    chosen: Eye = more if eye is None else eye
     whole = (FOVEA_DISTANCE[1] ** 2 - FOVEA_DISTANCE[0] ** 2) * np.pi
     whole *= size**2 * 2 * FOVEA_ANGLE / 360 / step**2
     if visible[chosen] < _LEAST_SEEN * whole:

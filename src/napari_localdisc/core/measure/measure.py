@@ -301,7 +301,7 @@ def _written(found: Iterable[Found], units: Units, image: str) -> Iterator[Row]:
 def _masks(
     labels: Labels, names: Mapping[int, str] | str | None
 ) -> tuple[dict[str, Mask], tuple[int, int]]:
-    """Return a mask a structure, by its name in the order of values, and their shape."""
+    """Return a mask a structure, by name in the order of values, and their shape."""
     if isinstance(labels, Mapping):
         masks = {name: np.asarray(mask) != 0 for name, mask in labels.items()}
         shapes = {_plane_of(mask) for mask in masks.values()}
