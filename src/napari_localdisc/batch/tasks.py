@@ -20,7 +20,7 @@ from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
 
-from .recipes import Progress, Recipe
+from .recipes import FileRecipe, Progress, Recipe
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
@@ -40,10 +40,10 @@ class Job:
 
     Attributes
     ----------
-    recipe : Recipe
+    recipe : Recipe or FileRecipe
         What to make.
-    model : str
-        Name or file of the model, as each machine finds it.
+    model : str or None
+        Name or file of the model, as each machine finds it; None: none is needed.
     model_hash : str
         Of its weights, so that no machine uses another model of that name.
     device : str, optional
@@ -54,14 +54,14 @@ class Job:
         Only say what would be done.
     """
 
-    recipe: Recipe
-    model: str
+    recipe: Recipe | FileRecipe
+    model: str | None
     model_hash: str
     device: str | None = None
     overwrite: bool = False
     dry_run: bool = False
 
-    def load_model(self) -> Model:
+    def load_model(self) -> Model | None:
         """Load the model and make sure that it is the one that the job means.
 
         Raises
@@ -71,6 +71,8 @@ class Job:
         """
         from napari_localdisc.core.model.model import load_model
 
+        if self.model is None:
+            return None
         model = load_model(self.model, self.device)
         if model.hash != self.model_hash:
             raise ModelError(
@@ -194,7 +196,7 @@ def stem_of(path: Path) -> str:
 
 
 def run_task(
-    task: Task, job: Job, model: Model, progress: Progress | None = None
+    task: Task, job: Job, model: Model | None, progress: Progress | None = None
 ) -> Outcome:
     """Make the files of one image; whatever goes wrong is part of the outcome.
 
@@ -208,7 +210,7 @@ def run_task(
         From `plan_tasks`.
     job : Job
         What to make.
-    model : Model
+    model : Model or None
         The job's.
     progress : callable, optional
         Called with (tiles done, tiles in all).
@@ -226,21 +228,30 @@ def run_task(
     return outcome
 
 
-def _try(task: Task, job: Job, model: Model, progress: Progress | None) -> Outcome:
+def _try(
+    task: Task, job: Job, model: Model | None, progress: Progress | None
+) -> Outcome:
     from napari_localdisc.io.labels.formats import check_targets
 
     started = time.perf_counter()
-    about_model = {"model": model.card.name, "model_hash": model.hash}
-    made_by = job.recipe.settings | about_model
+    recipe, made_by = job.recipe, job.recipe.settings
+    if model is not None:
+        made_by |= {"model": model.card.name, "model_hash": model.hash}
+    is_done = recipe.is_done if isinstance(recipe, FileRecipe) else _is_done
     try:
-        if not job.overwrite and _is_done(task, made_by):
+        if not job.overwrite and is_done(task, made_by):
             return Outcome(task, "skipped")
-        check_targets(task.outputs)
+        if isinstance(recipe, Recipe):
+            check_targets(task.outputs)
         if job.dry_run:
             if not task.source.exists():
                 raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
-        _make_files(task, job.recipe, model, made_by, progress)
+        if isinstance(recipe, FileRecipe):
+            recipe.write(task, model, made_by, progress)
+        else:
+            assert model is not None
+            _make_files(task, recipe, model, made_by, progress)
     except Cancelled:
         raise
     except LocalDiscError as error:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .output import WrongUse
+
 
 def argument(metavar: str, text: str) -> Any:
     """Return an argument as typer takes it; ``text`` is its help."""
@@ -81,3 +83,17 @@ NewModel = Annotated[
 ]
 Resume = Annotated[bool, flag("--resume", "Go on from the checkpoint.")]
 Seed = Annotated[int, option("N", "Decides all chance.")]
+
+
+def label_pairs(given: list[str], option: str) -> dict[int, str]:
+    """Return what an option says of labels, each given as ``LABEL=WHAT``."""
+    pairs = {}
+    for text in given:
+        value, _, said = text.partition("=")
+        if not value.strip().lstrip("-").isdigit() or not said.strip():
+            raise WrongUse(
+                f"{option} takes a label and what it is, for instance {option} "
+                f"1={'vessel' if option == '--name' else '#ff8800'}, not {text!r}."
+            )
+        pairs[int(value)] = said.strip()
+    return pairs

@@ -44,3 +44,16 @@ def role_of(name: str) -> Role:
         if plain in names:
             return role  # type: ignore[return-value]
     return "lesion" if any(word in plain for word in _LESIONS) else "other"
+
+
+KNOWN = frozenset(
+    (
+        *(name for names in _NAMES.values() for name in names),
+        *("bright_lesion", "dark_lesion", "lesion", "lesions", "drusen"),
+        *(f"{kind}exudate{s}" for kind in ("", "hard_", "soft_") for s in ("", "s")),
+        *(f"{name}{s}" for name in ("haemorrhage", "hemorrhage") for s in ("", "s")),
+        *("microaneurysm", "microaneurysms", "cotton_wool_spot", "cotton_wool_spots"),
+        *("neovascularisation", "clavicle", "clavicles", "fovea"),
+    )
+)
+"""Names of structures that end the names of files of masks."""
