@@ -47,8 +47,6 @@ class MeasureRecipe(FileRecipe):
         As of `measure`; the scale before that of files.
     pieces : bool
         As of `measure`.
-    threshold : float
-        From which a model's probability is a structure.
     flips : {1, 2, 4}
         Mirrored copies that a model averages.
     """
@@ -59,7 +57,6 @@ class MeasureRecipe(FileRecipe):
     scale: float | None = None
     disc_mm: float | None = None
     pieces: bool = True
-    threshold: float = 0.5
     flips: int = 1
 
     @property
@@ -109,15 +106,17 @@ class MeasureRecipe(FileRecipe):
         }
         if model is not None:
             from napari_localdisc.core.embedding.embed import map_clusters
+            from napari_localdisc.core.measure.found import found_masks
 
             (path,) = files.labels
             check_fits(path)
             image = read_image(path)
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
             found = {name: maps.structure(name) for name in model.card.structures}
-            masks = {name: values >= self.threshold for name, values in found.items()}
+            masks = found_masks(found, maps.field_of_view)
             how |= {"field_of_view": maps.field_of_view, "scale": self.scale}
-            return measure(masks, self.kind, image=image, probability=found, **how)
+            # Thin vessels do not reach one half in the probability: the picture tells
+            return measure(masks, self.kind, image=image, **how)
         read = files.read()
         scale = self.scale if self.scale is not None else read.scale
         masks = dict(read.masks)
@@ -155,7 +154,7 @@ def _values(labels: Any) -> Any:
 def _states(task: Task) -> list[list[Any]]:
     """Say of which files, as they are now, a table is made."""
     assert isinstance(task, MeasureTask)
-    found = []
+    found: list[list[Any]] = []
     for path in task.measured.files:
         try:
             state = path.stat()

@@ -15,7 +15,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
 localdisc measure out/*_vessel.tif -o vessels.csv
 
-localdisc measure labels/ -o study.csv --name 1=vessel --name '2=optic disc' --disc-mm 1.8
+localdisc measure labels/ -o study.csv --name 1=vessel --name '2=optic disc'
 
 localdisc measure scans/ -o study.csv --model fundus --no-pieces
 
@@ -155,7 +155,7 @@ def measure(
                 raise FileError(f"The model {model!r} names no structure to measure.")
         kind = kind or ("fundus" if loaded.card.modality == "fundus" else "chest")
     recipe = MeasureRecipe(
-        kind or "fundus",  # type: ignore[arg-type]
+        kind or "fundus",
         called,
         grids,
         scale,
