@@ -135,8 +135,10 @@ def grid_regions(grid: str, view: Mask, landmarks: Landmarks) -> Iterator[Region
             yield Region(name, np.zeros(view.shape, bool), 0.0, missing)
             continue
         whole = sector.pixels(view.shape)
-        total = sector.area if np.isfinite(sector.area) else np.count_nonzero(whole)
         seen = whole & view
+        total = sector.area
+        if not np.isfinite(total):  # a quarter of what is in view is all of it
+            total = np.count_nonzero(view) * sector.span / 360
         share = min(1.0, np.count_nonzero(seen) / max(total, 1))
         region = Region(name, seen, share)
         if share < LEAST_SHARE:

@@ -185,6 +185,7 @@ def _rows(
             both = subject.union("artery", "vein")
             assert both is not None
             masks["vessel"] = both
+    completed = _completed(subject)
     trees: dict[Role, Vessels] = {}
     for name, mask in masks.items():
         role = role_of(name) if kind != "any" else "other"
@@ -199,6 +200,8 @@ def _rows(
                 for quantity in measure_segments(vessels):
                     yield name, whole, quantity
             continue
+        if kind == "fundus" and role in ("disc", "cup"):
+            mask = completed[role]
         parts = Pieces(mask)
         is_lesion = kind == "fundus" and role == "lesion"
         for place in places:
@@ -209,10 +212,8 @@ def _rows(
                 yield name, place, quantity
         own = list(measure_shape(parts))
         if kind == "fundus" and role == "disc":
-            vessels_there = subject.union(*_VESSELS)
-            complete = whole_disc(mask, subject.union("cup"), vessels_there)
-            cup = subject.union("cup")
-            own += measure_disc(complete, cup, subject.view, landmarks.eye)
+            cup = completed.get("cup")
+            own += measure_disc(mask, cup, subject.view, landmarks.eye)
         if pieces and (is_lesion or parts.count > 1):
             own += measure_pieces(parts, subject.picture)
             if is_lesion:
@@ -225,6 +226,18 @@ def _rows(
     if kind == "chest":
         for name, quantity in _chest(subject):
             yield name, whole, quantity
+
+
+def _completed(subject: Subject) -> dict[Role, Mask]:
+    """Return disc and cup with what lies over them, of those that are labelled."""
+    vessels, cup = subject.union(*_VESSELS), subject.union("cup")
+    found: dict[Role, Mask] = {}
+    if cup is not None:
+        cup = found["cup"] = whole_disc(cup, None, vessels)
+    disc = subject.union("disc")
+    if disc is not None:
+        found["disc"] = whole_disc(disc, cup, vessels)
+    return found
 
 
 def _of_landmarks(landmarks: Landmarks, whole: Region) -> Iterator[Found]:
@@ -423,10 +436,8 @@ def _landmarks(
             raise PromptError("The disc's diameter must be above 0.")
         found = Disc((row, column), diameter)
     else:
-        mask = subject.union("disc")
-        if mask is not None:
-            vessels = subject.union(*_VESSELS)
-            found = Disc.of(whole_disc(mask, subject.union("cup"), vessels))
+        mask = _completed(subject).get("disc")
+        found = None if mask is None else Disc.of(mask)
     units = Units.of(mm, found.diameter if found else None, disc_mm)
     source = "given"
     if fovea is None and found is not None and subject.brightness is not None:
