@@ -160,10 +160,12 @@ def _agreement(found: Sequence[Sequence[float | None]], name: str) -> Row:
     bias, spread = float(away.mean()), float(1.96 * away.std(ddof=1))
     error = float(np.median(np.abs(away) / np.abs(by_hand)))
     limit = CLAIMED.get(name)
+    with np.errstate(invalid="ignore"):  # where all are alike
+        correlation = np.corrcoef(by_hand, ours)[0, 1]
     return (
         f"{by_hand.mean():.4g}",
         f"{ours.mean():.4g}",
-        f"{np.corrcoef(by_hand, ours)[0, 1]:.2f}",
+        f"{correlation:.2f}",
         f"{bias:+.3g}",
         f"{bias - spread:+.3g} to {bias + spread:+.3g}",
         f"{100 * error:.1f} %",

@@ -7,6 +7,8 @@ package costs next to nothing: torch, napari and Qt stay out until they are need
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .core.version import __version__
+
 if TYPE_CHECKING:
     from .core.embedding.embed import embed
     from .core.embedding.embedding import Embedding
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from .core.training.finetune import finetune
     from .core.training.train import train
     from .io.cache import content_hash
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Classifier",

@@ -130,6 +130,30 @@ def koch(size, degrees=0.0, shift=(0.0, 0.0), levels=7):
     return pixels - pixels.min(0) + 2
 
 
+def drawn_tree():
+    """Three vessels that branch three times: a mask, and curves by their widths."""
+    rng = np.random.default_rng(7)
+    curves = {}
+
+    def grow(at, way, length, width, left):
+        along = np.linspace(0, 1, 40)
+        angle = way + rng.uniform(-0.5, 0.5) * np.sin(np.pi * along) * 0.8
+        steps = length / 40 * np.stack([-np.sin(angle), np.cos(angle)], 1)
+        line = at + np.cumsum(np.vstack([[0, 0], steps]), 0)
+        curves.setdefault(round(width, 2), []).append(line)
+        for side in (1, -1) if left else ():
+            turn = side * np.radians(rng.uniform(25, 40))
+            shorter = length * rng.uniform(0.7, 0.85)
+            grow(line[-1], angle[-1] + turn, shorter, width * 0.8, left - 1)
+
+    for third in range(3):
+        grow(np.array([300.0, 300.0]), np.radians(20 + 120 * third), 110, 11, 3)
+    mask = np.zeros((640, 640), bool)
+    for width, lines in curves.items():
+        mask |= tube(mask.shape, lines, width).mask
+    return mask, curves
+
+
 def branches(centre, degrees, lengths):
     """Straight lines from a centre in given directions (degrees, over the top)."""
     angles = np.radians(degrees)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
+from napari_localdisc.core.version import __version__
 
-from .recipes import FileRecipe, Progress
-from .tasks import Task
+from .recipes import Progress
+from .tasks import FileRecipe, Task
 
 if TYPE_CHECKING:
     from napari_localdisc.core.measure.measure import Kind
@@ -62,8 +63,6 @@ class MeasureRecipe(FileRecipe):
     @property
     def settings(self) -> dict[str, Any]:
         """Everything, and the package's version."""
-        from napari_localdisc import __version__
-
         plain = json.loads(json.dumps(asdict(self)))
         return {"made": "measures", "version": __version__, **plain}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,8 +17,6 @@ from napari_localdisc.core.work import Steps
 if TYPE_CHECKING:
     from napari_localdisc.core.learning.concept import Concept
     from napari_localdisc.core.model.model import Model
-
-    from .tasks import Task
 
 Progress = Callable[[int, int], None]
 
@@ -68,29 +66,6 @@ class Recipe(ABC):
             "it is read block by block, and only clusters and structures are made so: "
             "save a smaller image."
         )
-
-
-class FileRecipe(ABC):
-    """What is made of an image by something that reads and writes files itself."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """What the result depends on beside image and model; JSON."""
-
-    @abstractmethod
-    def is_done(self, task: Task, made_by: Mapping[str, object]) -> bool:
-        """Tell whether a task's files are there, made of what there is now."""
-
-    @abstractmethod
-    def write(
-        self,
-        task: Task,
-        model: Model | None,
-        made_by: Mapping[str, object],
-        progress: Progress | None = None,
-    ) -> None:
-        """Make a task's files."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
 
-from .recipes import FileRecipe, Progress, Recipe
+from .recipes import Progress, Recipe
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
@@ -32,6 +33,29 @@ LARGE_ENDING = ".ome.zarr"
 """Of what is made of images that are read block by block."""
 
 State = Literal["written", "skipped", "planned", "failed"]
+
+
+class FileRecipe(ABC):
+    """What is made of an image by something that reads and writes files itself."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the result depends on beside image and model; JSON."""
+
+    @abstractmethod
+    def is_done(self, task: Task, made_by: Mapping[str, object]) -> bool:
+        """Tell whether a task's files are there, made of what there is now."""
+
+    @abstractmethod
+    def write(
+        self,
+        task: Task,
+        model: Model | None,
+        made_by: Mapping[str, object],
+        progress: Progress | None = None,
+    ) -> None:
+        """Make a task's files."""
 
 
 @dataclass(frozen=True)

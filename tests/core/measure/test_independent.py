@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.core import phantoms
 
 import napari_localdisc as ld
 from napari_localdisc.core.measure.equivalents import ARTERY, VEIN, equivalent
@@ -61,14 +62,26 @@ def test_area_perimeter_and_dimension(both):
 
 def test_smooth_lengths_and_calibres_are_nearer_to_what_was_drawn():
     """Steps of pixels are longer than a line; a distance to pixels is not its width."""
-    mask = np.asarray(Image.open(DATA / "measures" / "drawn_tree.png")) > 0
-    others = RECORDED["masks"]["drawn_tree"]["skan"]
+    mask, curves = phantoms.drawn_tree()
+    stored = np.asarray(Image.open(DATA / "measures" / "drawn_tree.png")) > 0
+    np.testing.assert_array_equal(mask, stored)
+    lengths = {
+        width: sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines)
+        for width, lines in curves.items()
+    }
+    truth = sum(lengths.values())
     table = ld.measure(mask, names="vessel", pieces=False)
     length = table.value(measure="skeleton length", unit="pixel")
-    assert length == pytest.approx(others["length of pixel paths"] / 1.055, rel=WITHIN)
-    # Widths of 5.63, 7.04, 8.8 and 11 were drawn; 7.04 is in the middle of the length
+    assert length == pytest.approx(truth, rel=0.02)  # branches of 10 to 20 radii
+    others = RECORDED["masks"]["drawn_tree"]["skan"]
+    assert others["length of pixel paths"] > 1.04 * truth
+    mean = sum(width * length for width, length in lengths.items()) / truth
+    found = table.value(measure="calibre mean", unit="pixel")
+    assert found == pytest.approx(mean, abs=0.2)
+    # 7.04 is in the middle of the length
     width = table.value(measure="calibre median", unit="pixel")
     assert width == pytest.approx(7.04, abs=0.1)
+    assert table.value(measure="branch points") == 22
 
 
 def test_central_equivalents():

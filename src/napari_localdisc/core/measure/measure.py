@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.core.version import __version__
 
 from .chest import measure_heart, measure_lungs, two_lungs
 from .disc import measure_disc, whole_disc
@@ -292,8 +293,6 @@ def _chest(subject: Subject) -> Iterator[tuple[str, Quantity]]:
 
 
 def _written(found: Iterable[Found], units: Units, image: str) -> Iterator[Row]:
-    from napari_localdisc import __version__
-
     for structure, region, quantity in found:
         for value, unit, method in units.of_quantity(quantity):
             yield Row(
