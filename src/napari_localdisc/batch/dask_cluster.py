@@ -53,7 +53,11 @@ def outcomes_on_cluster(tasks: Sequence[Task], job: Job, scheduler: str) -> Outc
     try:
         resources = gpu_resources(client, job.device)
         absolute = [  # workers have other current folders
-            Task(task.source.resolve(), tuple(path.resolve() for path in task.outputs))
+            replace(
+                task,
+                source=task.source.resolve(),
+                outputs=tuple(path.resolve() for path in task.outputs),
+            )
             for task in tasks
         ]
         waiting = submit(absolute, resources)
@@ -137,7 +141,7 @@ def _outcome_of(future: Any, task: Task) -> Outcome:
     return Outcome(task, "failed", f"{task.source}: {type(error).__name__}: {error}")
 
 
-_models: dict[tuple[str, str, str | None], Model] = {}
+_models: dict[tuple[str | None, str, str | None], Model | None] = {}
 _models_lock = threading.Lock()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,16 +37,39 @@ LARGE_ENDING = ".ome.zarr"
 State = Literal["written", "skipped", "planned", "failed"]
 
 
+class FileRecipe(ABC):
+    """What is made of an image by something that reads and writes files itself."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the result depends on beside image and model; JSON."""
+
+    @abstractmethod
+    def is_done(self, task: Task, made_by: Mapping[str, object]) -> bool:
+        """Tell whether a task's files are there, made of what there is now."""
+
+    @abstractmethod
+    def write(
+        self,
+        task: Task,
+        model: Model | None,
+        made_by: Mapping[str, object],
+        progress: Progress | None = None,
+    ) -> None:
+        """Make a task's files."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be made of every image, small enough to be sent to other machines.
 
     Attributes
     ----------
-    recipe : Recipe
+    recipe : Recipe or FileRecipe
         What to make.
-    model : str
-        Name or file of the model, as each machine finds it.
+    model : str or None
+        Name or file of the model, as each machine finds it; None: none is needed.
     model_hash : str
         Of its weights, so that no machine uses another model of that name.
     device : str, optional
@@ -56,14 +80,14 @@ class Job:
         Only say what would be done.
     """
 
-    recipe: Recipe
-    model: str
+    recipe: Recipe | FileRecipe
+    model: str | None
     model_hash: str
     device: str | None = None
     overwrite: bool = False
     dry_run: bool = False
 
-    def load_model(self) -> Model:
+    def load_model(self) -> Model | None:
         """Load the model and make sure that it is the one that the job means.
 
         Raises
@@ -73,6 +97,8 @@ class Job:
         """
         from napari_localdisc.core.model.model import load_model
 
+        if self.model is None:
+            return None
         model = load_model(self.model, self.device)
         if model.hash != self.model_hash:
             raise ModelError(
@@ -195,7 +221,7 @@ def plan_tasks(
 
 
 def run_task(
-    task: Task, job: Job, model: Model, progress: Progress | None = None
+    task: Task, job: Job, model: Model | None, progress: Progress | None = None
 ) -> Outcome:
     """Make the files of one image; whatever goes wrong is part of the outcome.
 
@@ -209,7 +235,7 @@ def run_task(
         From `plan_tasks`.
     job : Job
         What to make.
-    model : Model
+    model : Model or None
         The job's.
     progress : callable, optional
         Called with (tiles done, tiles in all).
@@ -227,20 +253,32 @@ def run_task(
     return outcome
 
 
-def _try(task: Task, job: Job, model: Model, progress: Progress | None) -> Outcome:
+def _try(
+    task: Task, job: Job, model: Model | None, progress: Progress | None
+) -> Outcome:
     from napari_localdisc.io.labels.formats import check_targets
 
     started = time.perf_counter()
-    about_model = {"model": model.card.name, "model_hash": model.hash}
-    made_by = job.recipe.settings | about_model
+    recipe, made_by = job.recipe, job.recipe.settings
+    if model is not None:
+        made_by |= {"model": model.card.name, "model_hash": model.hash}
+    is_done = recipe.is_done if isinstance(recipe, FileRecipe) else _is_done
     try:
-        if not job.overwrite and _is_done(task, made_by):
+        if not job.overwrite and is_done(task, made_by):
             return Outcome(task, "skipped")
-        check_targets(task.outputs)
+        if isinstance(recipe, Recipe):
+            check_targets(task.outputs)
         if job.dry_run:
-            _check_source(task, job.recipe, model)
+            if isinstance(recipe, Recipe) and model is not None:
+                _check_source(task, recipe, model)
+            elif not task.source.exists():
+                raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
-        _make_files(task, job.recipe, model, made_by, progress)
+        if isinstance(recipe, FileRecipe):
+            recipe.write(task, model, made_by, progress)
+        else:
+            assert model is not None
+            _make_files(task, recipe, model, made_by, progress)
     except Cancelled:
         raise
     except LocalDiscError as error:

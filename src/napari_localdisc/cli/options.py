@@ -7,6 +7,8 @@ import typer
 
 from napari_localdisc.core.files import given_path
 
+from .output import WrongUse
+
 
 def _at_home(value: Any) -> Any:
     """Let ``~`` be the home folder, also where no shell has seen it."""
@@ -90,3 +92,17 @@ NewModel = Annotated[
 ]
 Resume = Annotated[bool, flag("--resume", "Go on from the checkpoint.")]
 Seed = Annotated[int, option("N", "Decides all chance.")]
+
+
+def label_pairs(given: list[str], option: str) -> dict[int, str]:
+    """Return what an option says of labels, each given as ``LABEL=WHAT``."""
+    pairs = {}
+    for text in given:
+        value, _, said = text.partition("=")
+        if not value.strip().lstrip("-").isdigit() or not said.strip():
+            raise WrongUse(
+                f"{option} takes a label and what it is, for instance {option} "
+                f"1={'vessel' if option == '--name' else '#ff8800'}, not {text!r}."
+            )
+        pairs[int(value)] = said.strip()
+    return pairs

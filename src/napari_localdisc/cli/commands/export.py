@@ -83,8 +83,10 @@ def export(
     from napari_localdisc.io.labels.coco import check_together as check_coco
     from napari_localdisc.io.labels.formats import check_targets
 
-    called = _pairs(names or [], "--name")
-    looks = {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()}
+    called = options.label_pairs(names or [], "--name")
+    looks = {
+        k: _rgba(v) for k, v in options.label_pairs(colours or [], "--colour").items()
+    }
     one_file = output.suffix.lower() == ".json"
     key = form or ("coco" if one_file else "png")
     if key not in FORMATS:
@@ -241,19 +243,6 @@ def _write(
     if dry_run:
         return Outcome(task, "planned")
     return Outcome(Task(source, tuple(form.write(target, labels))), "written")
-
-
-def _pairs(given: list[str], option: str) -> dict[int, str]:
-    pairs = {}
-    for text in given:
-        value, _, said = text.partition("=")
-        if not value.strip().lstrip("-").isdigit() or not said.strip():
-            raise WrongUse(
-                f"{option} takes a label and what it is, for instance {option} "
-                f"1={'vessel' if option == '--name' else '#ff8800'}, not {text!r}."
-            )
-        pairs[int(value)] = said.strip()
-    return pairs
 
 
 def _rgba(text: str) -> "Colour":
