@@ -155,6 +155,8 @@ def heart_ratios(
 def _agreement(found: Sequence[Sequence[float | None]], name: str) -> Row:
     """Return the cells of a row about pairs of values."""
     usable = np.array([pair for pair in found if None not in pair], float)
+    if len(usable) < 2:
+        return ("–",) * 8
     by_hand, ours = usable.T
     away = ours - by_hand
     bias, spread = float(away.mean()), float(1.96 * away.std(ddof=1))
