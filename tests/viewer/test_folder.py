@@ -61,7 +61,8 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
     added = []
     control.row_added.connect(added.append)
     control.run(folder, tmp_path / "out", FOUR)
-    assert [row.image for row in control.rows] == ["a.png", "b.png", "c.png"]
+    names = [row.outcome.task.source.name for row in control.rows]
+    assert names == ["a.png", "b.png", "c.png"]
     assert [row.outcome.state for row in added] == ["written", "failed", "written"]
     assert "b.png is not an image" in added[1].outcome.reason
     assert sum(area.pixels for area in added[0].areas) == 48 * 40

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
+from pydantic_core import to_jsonable_python
 
 from .history import Edit, History, Snapshot, Step
 from .state import (
@@ -21,7 +22,6 @@ from .state import (
     Operation,
     PlaneAnnotation,
     PlaneKey,
-    to_json,
     within,
 )
 
@@ -139,7 +139,7 @@ class Document:
         for kind, text, wanted in proposed:
             after = replace(wanted, prompts=within(wanted.prompts, field_of_view))
             if after != state.committed:
-                parameters = {kind: to_json(getattr(after, kind))}
+                parameters = {kind: to_jsonable_python(getattr(after, kind))}
                 self._push(Operation(kind, text, key, parameters), annotation=after)
         self._told.changed.emit()
         return len(wanted.prompts) - len(state.committed.prompts)

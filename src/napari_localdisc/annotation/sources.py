@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.embedding.prompts import Prompts as Points
@@ -29,7 +30,6 @@ from .state import (
     Run,
     from_runs,
     runs,
-    to_json,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Source(ABC):
 
     def to_json(self) -> Json:
         """Return JSON values: the kind and all attributes."""
-        return {"kind": self.kind, **to_json(vars(self))}
+        return {"kind": self.kind, **to_jsonable_python(vars(self))}
 
 
 def _labels(mask: NDArray[np.bool_], value: int | None) -> NDArray[np.integer]:

@@ -170,7 +170,7 @@ class ImageAnnotation:
     def to_json(self) -> Json:
         """Return JSON values."""
         planes = [{"plane": key, **vars(plane)} for key, plane in self.planes.items()]
-        return dict(to_json({**vars(self), "planes": planes}))
+        return dict(to_jsonable_python({**vars(self), "planes": planes}))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ImageAnnotation:
@@ -186,11 +186,6 @@ class ImageAnnotation:
             for plane in values["planes"]
         }
         return cls(**{**values, "planes": planes})
-
-
-def to_json(value: Any) -> Any:
-    """Turn values of this module, also within tuples and dicts, into JSON values."""
-    return to_jsonable_python(value)
 
 
 def changed_class(

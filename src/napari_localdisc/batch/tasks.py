@@ -17,6 +17,8 @@ from napari_localdisc.core.errors import (
     ModelError,
 )
 from napari_localdisc.core.files import unfinished_folder
+from napari_localdisc.core.image.roles import check_no_result
+from napari_localdisc.core.names import stem_of
 from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
@@ -188,10 +190,12 @@ def plan_tasks(
     Raises
     ------
     FileError
-        If two images would be written to one file, or a file is its own output.
+        If two images would be written to one file, or an output is an image.
     """
     from napari_localdisc.core.image.files import is_large
 
+    sources = list(sources)
+    images = {source.resolve() for source in sources}
     owners: dict[Path, Path] = {}
     tasks = []
     for source in sources:
@@ -206,17 +210,14 @@ def plan_tasks(
                     f"{owners[output]} and {source} would both become {output}: "
                     "give them other names or other output folders."
                 )
+            if output.resolve() in images:
+                raise FileError(
+                    f"{source} would become {output}, which is one of the images: "
+                    "choose another folder."
+                )
             owners[output] = source
         tasks.append(Task(source, outputs))
     return tasks
-
-
-def stem_of(path: Path) -> str:
-    """Return a file's name without its ending, of two parts for OME."""
-    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif", path.suffix):
-        if ending and path.name.lower().endswith(ending.lower()):
-            return path.name[: -len(ending)]
-    return path.name
 
 
 def run_task(
@@ -268,7 +269,9 @@ def _try(
         if isinstance(recipe, Recipe):
             check_targets(task.outputs)
         if job.dry_run:
-            if not task.source.exists():
+            if isinstance(recipe, Recipe) and model is not None:
+                _check_source(task, recipe, model)
+            elif not task.source.exists():
                 raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
         if isinstance(recipe, FileRecipe):
@@ -298,6 +301,30 @@ def _is_done(task: Task, made_by: Mapping[str, object]) -> bool:
     return len(there) == len(task.outputs)
 
 
+def _check_source(task: Task, recipe: Recipe, model: Model) -> None:
+    """Raise what making the files would raise about the image."""
+    from napari_localdisc.core.image.files import open_large, read_image
+    from napari_localdisc.core.image.rgb import check_layout
+    from napari_localdisc.core.image.working import look
+
+    check_no_result(task.source)
+    if task.outputs[0].name.endswith(LARGE_ENDING):
+        _check_flips(task, recipe)
+        array, _ = open_large(task.source)
+        check_layout(tuple(map(int, array.shape)), array.dtype)
+        return
+    card = model.card
+    look(read_image(task.source), card.modality, card.working_diameter)
+
+
+def _check_flips(task: Task, recipe: Recipe) -> None:
+    if recipe.flips != 1:
+        raise FileError(
+            f"{task.source} is read block by block, without mirrored copies: leave "
+            "out --flips."
+        )
+
+
 def _make_files(
     task: Task,
     recipe: Recipe,
@@ -308,6 +335,7 @@ def _make_files(
     from napari_localdisc.core.image.files import open_large, read_image
     from napari_localdisc.io.labels.tiff import write_tiff
 
+    check_no_result(task.source)
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
         arrays = recipe.make(read_image(task.source), model, progress)
@@ -315,11 +343,7 @@ def _make_files(
         for output, array in zip(task.outputs, arrays, strict=True):
             write_tiff(output, array, made_by, **looks, image=image)
         return
-    if recipe.flips != 1:
-        raise FileError(
-            f"{task.source} is read block by block, without mirrored copies: leave "
-            "out --flips."
-        )
+    _check_flips(task, recipe)
     array, placement = open_large(task.source)
     about = {"placement": placement, "image": image, "made_by": made_by}
     run(label_file_steps(array, recipe, model, task.outputs[0], **about), progress)

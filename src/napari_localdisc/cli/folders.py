@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .output import checking_arguments, complain, print_json, progress_bar
+from .output import checking_arguments, complain, print_json, progress_bar, remark
 
 if TYPE_CHECKING:
     from napari_localdisc.batch.recipes import Recipe
@@ -28,7 +28,7 @@ def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
     from napari_localdisc.core.model.model import load_model
 
     given = SimpleNamespace(**ctx.params)
-    tasks = plan_tasks(find_images(given.images), given.output, recipe.endings)
+    tasks = plan_tasks(find_images(given.images, remark), given.output, recipe.endings)
     model = load_model(model_name, given.device)
     with checking_arguments():
         recipe.check(model)

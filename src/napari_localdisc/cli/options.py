@@ -5,17 +5,26 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_localdisc.core.files import given_path
+
 from .output import WrongUse
+
+
+def _at_home(value: Any) -> Any:
+    """Let ``~`` be the home folder, also where no shell has seen it."""
+    return given_path(value) if isinstance(value, Path) else value
 
 
 def argument(metavar: str, text: str) -> Any:
     """Return an argument as typer takes it; ``text`` is its help."""
-    return typer.Argument(metavar=metavar, help=text)
+    return typer.Argument(metavar=metavar, help=text, callback=_at_home)
 
 
 def option(metavar: str | None, text: str, *names: str, **how: Any) -> Any:
     """Return an option with a value, called after its parameter without ``names``."""
-    return typer.Option(*names, metavar=metavar, help=text, **how)
+    return typer.Option(
+        *names, metavar=metavar, help=text, **{"callback": _at_home, **how}
+    )
 
 
 def flag(name: str, text: str) -> Any:

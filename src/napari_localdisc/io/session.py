@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
 
 from .labels.label_map import plain
 
@@ -171,7 +172,7 @@ def write_session(
     FileError
         If it cannot be written there.
     """
-    path = Path(path)
+    path = given_path(path)
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     arrays: dict[str, NDArray[Any]] = {}
@@ -221,11 +222,12 @@ def read_session(path: str | Path) -> Session:
     FileError
         If there is no such file, or it is damaged or no session.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.is_file():
         raise FileError(f"There is no session file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_size(archive)
             document = json.loads(archive.read(DOCUMENT))
             if document.pop("format") > FORMAT_VERSION:
                 raise FileError(
@@ -247,6 +249,13 @@ def read_session(path: str | Path) -> Session:
         raise FileError(
             f"{path} is damaged or not a session of napari-localdisc ({error})."
         ) from error
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """Raise a ValueError for what memory does not hold: few bytes unpack to many."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > psutil.virtual_memory().available:
+        raise ValueError(f"it unpacks to {size >> 20:,} MB, more than memory holds")
 
 
 def _described(
@@ -298,7 +307,7 @@ def autosave_folder() -> Path:
     import platformdirs
 
     default = platformdirs.user_state_path("napari-localdisc", appauthor=False)
-    return Path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
+    return given_path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
 
 
 class Autosave:

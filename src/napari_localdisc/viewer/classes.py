@@ -8,13 +8,13 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
+from pydantic_core import to_jsonable_python
 
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
     AnnotationClass,
     changed_class,
-    to_json,
 )
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.io.areas import ClassArea
@@ -202,7 +202,7 @@ class Classes:
             place.plane.index,
             "erase",
             f"remove class “{entry.name}”",
-            {"value": value, "classes": to_json(left)},
+            {"value": value, "classes": to_jsonable_python(left)},
             classes=left,
             chosen=None if document.chosen == value else document.chosen,
             edits=() if labels is None else erase_class(labels, value),
@@ -219,9 +219,10 @@ class Classes:
     def _do(
         self, text: str, classes: tuple[AnnotationClass, ...], chosen: int | None
     ) -> None:
-        place, described = self._workspace.place(), {"classes": to_json(classes)}
+        place, described = self._workspace.place(), to_jsonable_python(classes)
         changes = {"classes": classes, "chosen": chosen}
-        place.document.do(place.plane.index, "classes", text, described, **changes)
+        parameters = {"classes": described}
+        place.document.do(place.plane.index, "classes", text, parameters, **changes)
 
     # The layer
 
