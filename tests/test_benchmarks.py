@@ -51,6 +51,7 @@ def trial(monkeypatch, small_retina):
         ("embedding_speed", 8, {"SIDE": 64, "HALF": "float32"}),
         ("training_step", 4, {"SIDE": 64}),
         ("alternatives", 4, {"SIDES": (56, 70)}),
+        ("measure_speed", 5, {}),
     ],
 )
 def test_prints_a_table(trial, name, rows, constants):

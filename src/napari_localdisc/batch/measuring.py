@@ -95,7 +95,8 @@ class MeasureRecipe(FileRecipe):
         self, files: Measured, model: Model | None, progress: Progress | None
     ) -> Table:
         from napari_localdisc.core.image.files import check_fits, read_image
-        from napari_localdisc.core.measure.measure import measure
+        from napari_localdisc.core.image.roles import check_no_result
+        from napari_localdisc.core.measure.measure import class_masks, measure
 
         how: dict[str, Any] = {
             "disc_mm": self.disc_mm,
@@ -108,6 +109,7 @@ class MeasureRecipe(FileRecipe):
             from napari_localdisc.core.measure.found import found_masks
 
             (path,) = files.labels
+            check_no_result(path)
             check_fits(path)
             image = read_image(path)
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
@@ -120,19 +122,7 @@ class MeasureRecipe(FileRecipe):
         scale = self.scale if self.scale is not None else read.scale
         masks = dict(read.masks)
         if read.labels is not None:
-            if not masks and not read.probabilities:
-                return measure(
-                    read.labels,
-                    self.kind,
-                    names={**read.names, **dict(self.names)},
-                    image=read.picture,
-                    field_of_view=read.field_of_view,
-                    scale=scale,
-                    **how,
-                )
-            called = {**read.names, **dict(self.names)}
-            for value in sorted({*map(int, _values(read.labels)), *called} - {0}):
-                masks[called.get(value, f"label {value}")] = read.labels == value
+            masks |= class_masks(read.labels, {**read.names, **dict(self.names)})
         return measure(
             masks,
             self.kind,
@@ -142,12 +132,6 @@ class MeasureRecipe(FileRecipe):
             scale=scale,
             **how,
         )
-
-
-def _values(labels: Any) -> Any:
-    import numpy as np
-
-    return np.unique(labels)
 
 
 def _states(task: Task) -> list[list[Any]]:

@@ -310,40 +310,63 @@ def _written(found: Iterable[Found], units: Units, image: str) -> Iterator[Row]:
             )
 
 
-def _masks(
-    labels: Labels, names: Mapping[int, str] | str | None
-) -> tuple[dict[str, Mask], tuple[int, int]]:
-    """Return a mask a structure, by name in the order of values, and their shape."""
-    if isinstance(labels, Mapping):
-        masks = {name: np.asarray(mask) != 0 for name, mask in labels.items()}
-        shapes = {_plane_of(mask) for mask in masks.values()}
-        if len(shapes) != 1:
-            raise PromptError(
-                "The masks differ in shape." if shapes else "There is no mask."
-            )
-        return masks, shapes.pop()
+def class_masks(
+    labels: ArrayLike, names: Mapping[int, str] | str | None = None
+) -> dict[str, Mask]:
+    """Return a mask a class, by its name, in the order of values.
+
+    Parameters
+    ----------
+    labels, names
+        As of `measure`.
+
+    Returns
+    -------
+    dict
+        (H, W) bool of classes that occur or have a name; classes of one name are one.
+
+    Raises
+    ------
+    PromptError
+        If the labels are no plane of whole numbers.
+    """
     array = np.asarray(labels)
-    shape = _plane_of(array)
+    _plane_of(array)
     if array.dtype.kind not in "bui":
         raise PromptError(
             f"Labels are whole numbers, not values of type {array.dtype}: cut a "
             "probability first."
         )
     if isinstance(names, str):
-        return {names: array != 0}, shape
+        return {names: array != 0}
     called = dict(names or {})
     if array.dtype == np.bool_:
-        return {called.get(1, "label 1"): array}, shape
+        return {called.get(1, "label 1"): array}
     if array.min() >= 0 and array.max() < 1 << 16:
         values = np.flatnonzero(np.bincount(array.ravel()))
     else:
         values = np.unique(array)
-    masks = {}
+    masks: dict[str, Mask] = {}
     for value in sorted({*values.tolist(), *called} - {0}):
         name = called.get(value) or f"label {value}"
         mask = array == value
         masks[name] = masks[name] | mask if name in masks else mask
-    return masks, shape
+    return masks
+
+
+def _masks(
+    labels: Labels, names: Mapping[int, str] | str | None
+) -> tuple[dict[str, Mask], tuple[int, int]]:
+    """Return a mask a structure, by its name, and their shape."""
+    if not isinstance(labels, Mapping):
+        return class_masks(labels, names), _plane_of(np.asarray(labels))
+    masks = {name: np.asarray(mask) != 0 for name, mask in labels.items()}
+    shapes = {_plane_of(mask) for mask in masks.values()}
+    if len(shapes) != 1:
+        raise PromptError(
+            "The masks differ in shape." if shapes else "There is no mask."
+        )
+    return masks, shapes.pop()
 
 
 def _plane_of(array: NDArray[Any]) -> tuple[int, int]:
