@@ -139,7 +139,7 @@ def test_measures_of_ours_beside_those_by_hand(monkeypatch, tmp_path, models):
     training, test, hearts = measures.run(str(tmp_path)).split("\n\n")
     for table in (training, test):
         rows = table.splitlines()
-        assert len(rows) == 2 + len(measures.VESSELS) + 1
+        assert len(rows) == 2 + len(measures.VESSELS) + 2
         assert len({row.count("|") for row in rows}) == 1
     *_, report = hearts.splitlines()
     assert "| 0.010 | ≤ 0.04, aim 0.02 | yes, aim yes |" in report

@@ -11,6 +11,8 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
@@ -75,6 +77,17 @@ class MeasureRecipe(FileRecipe):
             return False
         return bool(said.get("made_by") == {**made_by, "files": _states(task)})
 
+    def check_source(self, task: Task, model: Model | None) -> None:
+        """Read what would be measured."""
+        assert isinstance(task, MeasureTask)
+        if model is None:
+            task.measured.read()
+        else:
+            from napari_localdisc.core.image.working import look
+
+            card = model.card
+            look(_picture(task.measured), card.modality, card.working_diameter)
+
     def write(
         self,
         task: Task,
@@ -94,8 +107,6 @@ class MeasureRecipe(FileRecipe):
     def _measure(
         self, files: Measured, model: Model | None, progress: Progress | None
     ) -> Table:
-        from napari_localdisc.core.image.files import check_fits, read_image
-        from napari_localdisc.core.image.roles import check_no_result
         from napari_localdisc.core.measure.measure import class_masks, measure
 
         how: dict[str, Any] = {
@@ -108,10 +119,7 @@ class MeasureRecipe(FileRecipe):
             from napari_localdisc.core.embedding.embed import map_clusters
             from napari_localdisc.core.measure.found import found_masks
 
-            (path,) = files.labels
-            check_no_result(path)
-            check_fits(path)
-            image = read_image(path)
+            image = _picture(files)
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
@@ -132,6 +140,17 @@ class MeasureRecipe(FileRecipe):
             scale=scale,
             **how,
         )
+
+
+def _picture(files: Measured) -> NDArray[Any]:
+    """Read the picture in which a model finds what is measured."""
+    from napari_localdisc.core.image.files import check_fits, read_image
+    from napari_localdisc.core.image.roles import check_no_result
+
+    (path,) = files.labels
+    check_no_result(path)
+    check_fits(path)
+    return read_image(path)
 
 
 def _states(task: Task) -> list[list[Any]]:
