@@ -107,7 +107,8 @@ class MeasureRecipe(FileRecipe):
     def _measure(
         self, files: Measured, model: Model | None, progress: Progress | None
     ) -> Table:
-        from napari_localdisc.core.measure.measure import class_masks, measure
+        from napari_localdisc.core.measure.measure import measure
+        from napari_localdisc.core.measure.subject import class_masks
 
         how: dict[str, Any] = {
             "disc_mm": self.disc_mm,
