@@ -11,6 +11,8 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
@@ -75,6 +77,17 @@ class MeasureRecipe(FileRecipe):
             return False
         return bool(said.get("made_by") == {**made_by, "files": _states(task)})
 
+    def check_source(self, task: Task, model: Model | None) -> None:
+        """Read what would be measured."""
+        assert isinstance(task, MeasureTask)
+        if model is None:
+            task.measured.read()
+        else:
+            from napari_localdisc.core.image.working import look
+
+            card = model.card
+            look(_picture(task.measured), card.modality, card.working_diameter)
+
     def write(
         self,
         task: Task,
@@ -94,8 +107,8 @@ class MeasureRecipe(FileRecipe):
     def _measure(
         self, files: Measured, model: Model | None, progress: Progress | None
     ) -> Table:
-        from napari_localdisc.core.image.files import check_fits, read_image
         from napari_localdisc.core.measure.measure import measure
+        from napari_localdisc.core.measure.subject import class_masks
 
         how: dict[str, Any] = {
             "disc_mm": self.disc_mm,
@@ -107,9 +120,7 @@ class MeasureRecipe(FileRecipe):
             from napari_localdisc.core.embedding.embed import map_clusters
             from napari_localdisc.core.measure.found import found_masks
 
-            (path,) = files.labels
-            check_fits(path)
-            image = read_image(path)
+            image = _picture(files)
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
@@ -120,19 +131,7 @@ class MeasureRecipe(FileRecipe):
         scale = self.scale if self.scale is not None else read.scale
         masks = dict(read.masks)
         if read.labels is not None:
-            if not masks and not read.probabilities:
-                return measure(
-                    read.labels,
-                    self.kind,
-                    names={**read.names, **dict(self.names)},
-                    image=read.picture,
-                    field_of_view=read.field_of_view,
-                    scale=scale,
-                    **how,
-                )
-            called = {**read.names, **dict(self.names)}
-            for value in sorted({*map(int, _values(read.labels)), *called} - {0}):
-                masks[called.get(value, f"label {value}")] = read.labels == value
+            masks |= class_masks(read.labels, {**read.names, **dict(self.names)})
         return measure(
             masks,
             self.kind,
@@ -144,10 +143,15 @@ class MeasureRecipe(FileRecipe):
         )
 
 
-def _values(labels: Any) -> Any:
-    import numpy as np
+def _picture(files: Measured) -> NDArray[Any]:
+    """Read the picture in which a model finds what is measured."""
+    from napari_localdisc.core.image.files import check_fits, read_image
+    from napari_localdisc.core.image.roles import check_no_result
 
-    return np.unique(labels)
+    (path,) = files.labels
+    check_no_result(path)
+    check_fits(path)
+    return read_image(path)
 
 
 def _states(task: Task) -> list[list[Any]]:

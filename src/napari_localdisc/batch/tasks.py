@@ -50,6 +50,10 @@ class FileRecipe(ABC):
         """Tell whether a task's files are there, made of what there is now."""
 
     @abstractmethod
+    def check_source(self, task: Task, model: Model | None) -> None:
+        """Raise what making the files would raise about what they are made of."""
+
+    @abstractmethod
     def write(
         self,
         task: Task,
@@ -269,10 +273,11 @@ def _try(
         if isinstance(recipe, Recipe):
             check_targets(task.outputs)
         if job.dry_run:
-            if isinstance(recipe, Recipe) and model is not None:
+            if isinstance(recipe, FileRecipe):
+                recipe.check_source(task, model)
+            else:
+                assert model is not None
                 _check_source(task, recipe, model)
-            elif not task.source.exists():
-                raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
         if isinstance(recipe, FileRecipe):
             recipe.write(task, model, made_by, progress)

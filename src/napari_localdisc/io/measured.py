@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image
+from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
 from napari_localdisc.core.measure.structures import KNOWN
-from napari_localdisc.core.names import plain_name
+from napari_localdisc.core.names import plain_name, stem_of
 
 from .labelled import FIELD_OF_VIEW
-from .labels import find_labels, read_labels
+from .labels import find_labels, read_labels, read_made_by
 from .labels.label_map import metres, pixel_size
 
 _PROBABILITY = "_probability"
@@ -77,7 +78,9 @@ class Measured:
                     f"{path} holds the labels of several images: export them to a file "
                     "each first."
                 )
-            plane = found.plane("A table")
+            # Made on a picture as its file stores it, which is read upright
+            orientation = found.made_by.get(ORIENTATION, UPRIGHT)
+            plane = turned(found.plane("A table"), orientation)
             scale = scale or _millimetres(found.placement, len(found.shape))
             structure = split_name(path)[1]
             if structure is None:
@@ -91,7 +94,13 @@ class Measured:
             seen = seen if seen.ndim == 2 else seen[..., :3].max(axis=2)
             field_of_view = seen > seen.max() / 2
         picture = None if self.picture is None else read_image(self.picture)
-        maps = {name: read_image(path) for name, path in self.probabilities}
+        maps = {
+            name: turned(
+                read_image(path),
+                (read_made_by(path) or {}).get(ORIENTATION, UPRIGHT),
+            )
+            for name, path in self.probabilities
+        }
         probabilities = {
             name: maps[plain_name(name)]
             for name in [*masks, *names.values()]
@@ -170,7 +179,7 @@ def find_measured(paths: Iterable[str | Path]) -> list[Measured]:
         if _is_beside(path, listings[folder]):
             continue
         image, structure = split_name(path)
-        groups.setdefault((folder, image if structure else _stem(path)), []).append(
+        groups.setdefault((folder, image if structure else stem_of(path)), []).append(
             path
         )
     if not groups:
@@ -187,19 +196,12 @@ def split_name(path: Path) -> tuple[str, str | None]:
     The longest ending that is a structure's name counts; of any other file its own
     name and None.
     """
-    stem = _stem(path)
+    stem = stem_of(path)
     places = (place for place, letter in enumerate(stem) if letter == "_" and place)
     for place in places:
         if plain_name(stem[place + 1 :]) in KNOWN:
             return stem[:place], plain_name(stem[place + 1 :])
     return stem, None
-
-
-def _stem(path: Path) -> str:
-    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif", path.suffix):
-        if ending and path.name.lower().endswith(ending):
-            return path.name[: -len(ending)]
-    return path.name
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -214,7 +216,7 @@ def _listing(folder: Path) -> list[Path]:
 
 def _is_beside(path: Path, listing: list[Path]) -> bool:
     """Tell whether a file helps others, but is no labels itself."""
-    stem = _stem(path)
+    stem = stem_of(path)
     if stem.endswith((_PROBABILITY, f"_{FIELD_OF_VIEW}")):
         return True
     return any(
@@ -228,7 +230,7 @@ def _measured(name: str, labels: tuple[Path, ...], listing: list[Path]) -> Measu
     picture = view = None
     maps = []
     for path in listing:
-        stem = _stem(path)
+        stem = stem_of(path)
         if path in labels:
             continue
         if stem == name:
