@@ -332,16 +332,23 @@ def _make_files(
     made_by: Mapping[str, object],
     progress: Progress | None,
 ) -> None:
-    from napari_localdisc.core.image.files import open_large, read_image
+    from napari_localdisc.core.image.files import (
+        open_large,
+        read_image,
+        read_placement,
+    )
     from napari_localdisc.io.labels.tiff import write_tiff
 
     check_no_result(task.source)
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
         arrays = recipe.make(read_image(task.source), model, progress)
+        placement = read_placement(task.source)
         looks = recipe.looks(model)
         for output, array in zip(task.outputs, arrays, strict=True):
-            write_tiff(output, array, made_by, **looks, image=image)
+            write_tiff(
+                output, array, made_by, **looks, image=image, placement=placement
+            )
         return
     _check_flips(task, recipe)
     array, placement = open_large(task.source)

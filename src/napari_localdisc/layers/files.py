@@ -17,6 +17,9 @@ from .plane import METADATA_KEY
 CLASSES = "classes"
 """Key in our metadata of a Labels layer: {value: name}."""
 
+SOURCE_KEY = "napari-localdisc source"
+"""Key in the metadata of a Labels layer: path of its image, which no file says."""
+
 IMAGE = "image"
 """Key in our metadata of a Labels layer: file name of its image."""
 
@@ -51,6 +54,7 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
         name=str(attributes.get("name") or ""),
         image=str(ours.get(IMAGE) or ""),
         made_by=made_by,
+        source=str((attributes.get("metadata") or {}).get(SOURCE_KEY) or ""),
     )
 
 

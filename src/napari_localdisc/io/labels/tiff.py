@@ -218,7 +218,8 @@ def write_tiff(
     made_by : mapping, optional
         What made the file, kept as JSON in its metadata.
     **about
-        ``names``, ``colours`` and ``image`` of `LabelMap`, where there are labels.
+        ``names``, ``colours`` and ``image`` of `LabelMap`, where there are labels, and
+        ``placement``.
 
     Raises
     ------
@@ -226,7 +227,7 @@ def write_tiff(
         If the file cannot be written there.
     """
     if np.dtype(array.dtype).kind == "f":
-        write_map(path, array, made_by=made_by)
+        write_map(path, array, about.get("placement"), made_by)
         return
     labels = LabelMap(array, name=path.stem, made_by=dict(made_by or {}), **about)
     check(labels)
