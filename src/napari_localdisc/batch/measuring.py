@@ -17,7 +17,7 @@ from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
 from napari_localdisc.core.version import __version__
 
 from .recipes import Progress
-from .tasks import FileRecipe, Task
+from .tasks import FileRecipe, Task, check_image
 
 if TYPE_CHECKING:
     from napari_localdisc.core.measure.measure import Kind
@@ -91,11 +91,24 @@ class MeasureRecipe(FileRecipe):
         with new_file(task.outputs[0]) as temporary:
             temporary.write_text(json.dumps(note), "utf-8")
 
+    def check_source(self, task: Task, model: Model | None) -> None:
+        """Read what would be measured."""
+        assert isinstance(task, MeasureTask)
+        if model is None:
+            task.measured.read()
+        else:
+            check_image(task.source, model)
+
     def _measure(
         self, files: Measured, model: Model | None, progress: Progress | None
     ) -> Table:
-        from napari_localdisc.core.image.files import check_fits, read_image
+        from napari_localdisc.core.image.files import (
+            check_fits,
+            read_image,
+            read_placement,
+        )
         from napari_localdisc.core.measure.measure import measure
+        from napari_localdisc.io.measured import millimetres
 
         how: dict[str, Any] = {
             "disc_mm": self.disc_mm,
@@ -113,7 +126,8 @@ class MeasureRecipe(FileRecipe):
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
-            how |= {"field_of_view": maps.field_of_view, "scale": self.scale}
+            scale = self.scale or millimetres(read_placement(path), 2)
+            how |= {"field_of_view": maps.field_of_view, "scale": scale}
             # Thin vessels do not reach one half in the probability: the picture tells
             return measure(masks, self.kind, image=image, **how)
         read = files.read()

@@ -149,3 +149,51 @@ def test_importing_the_package_imports_no_pydicom():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("by", ["labels", "model"])
+def test_measures_have_the_file_s_unit(models, tmp_path, by):
+    import csv
+
+    image = tmp_path / "scans" / "film.dcm"
+    image.parent.mkdir()
+    dicom(image, film(12, (160, 180)), "MONOCHROME2", 12, PixelSpacing=[0.2, 0.2])
+    table = tmp_path / "table.csv"
+    given = [
+        "measure",
+        image.parent,
+        "-o",
+        table,
+        "--model",
+        "tiny",
+        "--kind",
+        "fundus",
+    ]
+    if by == "labels":
+        array = np.zeros((160, 180), np.uint8)
+        array[20:60, 30:80] = 1
+        labels = tmp_path / "labels" / "film_haemorrhage.tif"
+        labels.parent.mkdir()
+        placement = {"scale": [0.2, 0.2], "units": ["millimeter"] * 2}
+        names = {1: "haemorrhage"}
+        write_labels(labels, LabelMap(array, names=names, placement=placement))
+        given = ["measure", labels, "-o", table]
+    made = CliRunner().invoke(build_app(), [str(part) for part in given])
+    assert made.exit_code == 0, made.stderr
+    with table.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    units = {row["unit"] for row in rows}
+    assert any(unit.startswith("mm") for unit in units), units
+
+
+def test_a_segmentation_of_another_program_is_not_replaced(labels, tmp_path):
+    path = tmp_path / "film.seg.dcm"
+    write_labels(path, labels)
+    write_labels(path, labels)
+    whole = pydicom.dcmread(path)
+    whole.Manufacturer = "somebody else"
+    whole.save_as(path)
+    before = path.read_bytes()
+    with pytest.raises(FileError):
+        write_labels(path, labels)
+    assert path.read_bytes() == before

@@ -101,12 +101,21 @@ def dicom_placement(path: Path) -> dict[str, Any]:
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether a DICOM file holds labels; False where that cannot be found out."""
+    """Whether a file is DICOM and holds labels, as far as that can be found out."""
+    return segmented_by(path) is not None
+
+
+def segmented_by(path: Path) -> str | None:
+    """Return whose program wrote DICOM labels; None if the file holds none."""
     try:
         with _reading(path):
-            return open_dicom(path, pixels=False).get("SOPClassUID") in SEGMENTATIONS
+            if not is_dicom(path):
+                return None
+            whole = open_dicom(path, pixels=False)
+            is_one = whole.get("SOPClassUID") in SEGMENTATIONS
+            return str(whole.get("Manufacturer") or "") if is_one else None
     except FileError:
-        return False
+        return None
 
 
 def open_dicom(path: Path, *, pixels: bool = True) -> Any:

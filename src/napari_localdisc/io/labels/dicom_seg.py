@@ -13,7 +13,12 @@ import numpy as np
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
-from napari_localdisc.core.image.dicom import dicom_placement, is_dicom, open_dicom
+from napari_localdisc.core.image.dicom import (
+    dicom_placement,
+    is_dicom,
+    open_dicom,
+    segmented_by,
+)
 from napari_localdisc.core.names import plain_name
 
 from .label_map import LabelMap, byte_colour
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 NAME = "DICOM SEG"
 ENDINGS = (".seg.dcm",)
 
-_SCHEME = "99LOCALDISC"
+_MAKER, _SCHEME = "napari-localdisc", "99LOCALDISC"
 _LONGEST_NAME, _LONGEST_CODE = 64, 16
 _VALUE = "label "
 
@@ -79,8 +84,8 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
                 series_number=int(source.get("SeriesNumber") or 0) + 1000,
                 sop_instance_uid=library.UID(),
                 instance_number=1,
-                manufacturer="napari-localdisc",
-                manufacturer_model_name="napari-localdisc",
+                manufacturer=_MAKER,
+                manufacturer_model_name=_MAKER,
                 software_versions=_version(),
                 device_serial_number="0",
                 omit_empty_frames=False,
@@ -92,9 +97,14 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
                 f"{labels.source} does not say enough for a DICOM SEG of it "
                 f"({type(error).__name__})."
             ) from None
-        with new_file(path) as temporary:
+        with new_file(path, is_ours) as temporary:
             made.save_as(temporary)
     return [path]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a DICOM segmentation that this package wrote."""
+    return segmented_by(path) == _MAKER
 
 
 def _measures(library: Any, source: Path) -> Any:
@@ -114,7 +124,7 @@ def _segment(library: Any, number: int, value: int, labels: LabelMap) -> Any:
         segmented_property_type=concept(code or f"L{value}", _SCHEME, name),
         algorithm_type=library.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=library.AlgorithmIdentificationSequence(
-            name="napari-localdisc",
+            name=_MAKER,
             version=_version(),
             family=concept("123110", "DCM", "Artificial Intelligence"),
         ),
