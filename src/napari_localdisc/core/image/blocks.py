@@ -22,6 +22,7 @@ from .field_of_view import (
     CoarseRegion,
     brightness_of,
     check_brightness,
+    mean_colours,
     search_step,
 )
 from .grid import FloatImage, Mask, Window, WorkingGrid, axis_blocks
@@ -118,8 +119,7 @@ class BlockSource:
             part = slice(rows.start // step, -(-rows.stop // step))
             if self.modality == "fundus":
                 coarse[part] = _block_mean(brightness.numpy(), step)
-                for channel in range(3):
-                    colours[part, :, channel] = _block_mean(rgb[..., channel], step)
+                colours[part] = mean_colours(rgb, step)
             yield
         if self.modality == "frame":
             if not differs:
