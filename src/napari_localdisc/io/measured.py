@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image, read_placement
+from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
 from napari_localdisc.core.measure.structures import KNOWN
 from napari_localdisc.core.names import plain_name
 
@@ -77,7 +78,9 @@ class Measured:
                     f"{path} holds the labels of several images: export them to a file "
                     "each first."
                 )
-            plane = found.plane("A table")
+            # Drawn on a picture as its file stores it, which is read upright
+            as_stored = found.made_by.get(ORIENTATION)
+            plane = turned(found.plane("A table"), as_stored or UPRIGHT)
             scale = scale or millimetres(found.placement, len(found.shape))
             structure = split_name(path)[1]
             if structure is None:

@@ -532,3 +532,17 @@ def test_a_profile_of_inks_is_followed(tmp_path, retina):
     path = tmp_path / "a.jpg"
     path.write_bytes(buffer.getvalue())
     assert np.abs(read_image(path).astype(int) - retina).mean() < 5
+
+
+def test_a_table_of_two_colours(tmp_path, grey):
+    table = np.zeros((3, 2), np.uint16)
+    table[:, 1] = (65535, 0, 65535)
+    mask = grey > 60
+    tag = (320, 3, 6, tuple(map(int, table.ravel())), True)
+    tifffile.imwrite(
+        tmp_path / "a.tif", mask, photometric="minisblack", extratags=[tag]
+    )
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(3)
+    expected = (table >> 8).T.astype(np.uint8)[mask.astype(int)]
+    same(tmp_path / "a.tif", expected)

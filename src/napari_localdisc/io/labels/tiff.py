@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.roles import note_in
+from napari_localdisc.core.image.tiff import tiff_stored
+from napari_localdisc.core.image.upright import turned
 from napari_localdisc.core.names import NOTE_NAMESPACE
 
 from .label_map import (
@@ -245,6 +247,11 @@ def read(path: Path) -> list[LabelMap]:
         note, placement = _said(file, array.ndim)
     if array.dtype.kind not in "bui":
         raise FileError(f"{path} holds {array.dtype} values, which are no labels.")
+    if note is None and array.ndim == 2:  # another program's, as it is meant
+        how = tiff_stored(path)
+        array = np.asarray(turned(array, how.orientation))
+        if how.is_inverted and array.dtype == np.bool_:
+            array = ~array
     return [noted(path, array, note, {"placement": placement})]
 
 
