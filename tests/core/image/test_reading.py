@@ -327,6 +327,20 @@ def test_colours_of_png_keep_their_sixteen_bits(tmp_path, retina, samples):
     same(path, data[:, :, (0, 0, 0, 1)] if samples == 2 else data)
 
 
+@pytest.mark.parametrize("largest", [4095, 65535])
+@pytest.mark.parametrize("kind", ["P5", "P6"])
+def test_netpbm_keeps_its_sixteen_bits(tmp_path, retina, kind, largest):
+    data = retina.astype(np.uint16) * (16 if largest == 4095 else 257)
+    data = data if kind == "P6" else data[..., 1]
+    path = tmp_path / "a.ppm"
+    head = f"{kind}\n# drawn\n70 60\n{largest}\n".encode()
+    path.write_bytes(head + data.astype(">u2").tobytes())
+    same(path, data)
+    small = (data >> 8).astype(np.uint8)
+    path.write_bytes(f"{kind}\n70 60\n255\n".encode() + small.tobytes())
+    same(path, small)
+
+
 def test_grey_with_opacity_in_png(tmp_path, grey):
     data = np.dstack((grey, 255 - grey))
     Image.fromarray(data, "LA").save(tmp_path / "a.png")
