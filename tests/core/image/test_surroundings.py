@@ -190,3 +190,26 @@ def test_nan_inside_the_picture_is_one():
     values[100:104, 120] = np.nan
     with pytest.raises(ImageError, match="NaN"):
         look(values, "fundus", 144)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_drawn_page_of_the_tissue_s_own_brightness(size):
+    """Not even the step at its edge tells it everywhere, but it has no texture."""
+    picture, view = retina(size)
+    grey = picture.mean(axis=2).astype(np.uint8)
+    assert agreement(np.where(view, grey, 128).astype(np.uint8), view) > 0.98
+    dim = np.where(view[..., None], picture * 0.3, 40).astype(np.uint8)
+    assert agreement(dim, view) > 0.98
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_screenshot_of_a_viewer(size):
+    picture, view = retina(size)
+    whole, seen = padded(picture, view, (236, 236, 236), 40, 20, 10, 110)
+    window = Image.fromarray(whole)
+    pen = ImageDraw.Draw(window)
+    pen.rectangle((0, 0, whole.shape[1], 24), fill=(60, 90, 160))
+    pen.text((5, 6), "Viewer, image 7", fill=(255, 255, 255))
+    for number in range(6):
+        pen.text((size + 25, 40 + 20 * number), f"Field {number}", fill=(20, 20, 20))
+    assert agreement(np.asarray(window), seen) > 0.985

@@ -19,13 +19,17 @@ _SEARCH_SIZE = 300
 _ALIKE = 12 / 255
 """Two pixels of one page differ by no more than this, in any channel."""
 
+_OVEREXPOSED = 0.98
+_EXACT, _NO_TEXTURE = 2.5 / 255, 0.5 / 255
+"""The same for a page that is drawn, and the range of its values in 3×3 blocks."""
+
 _SMOOTH = 8 / 255
 """Range of values in 3×3 blocks of a page whose colour varies."""
 
 _ABRUPT = 20 / 255
 """Step at the edge of a page, in any channel."""
 
-_ABRUPT_SHARE = {"colour": 0.6, "box": 0.7, "paper": 0.6, "shade": 0.8}
+_ABRUPT_SHARE = {"colour": 0.6, "box": 0.7, "paper": 0.6, "shade": 0.8, "exact": 0.2}
 """Share of a page's edge that is abrupt, by what the page was found by."""
 
 _QUIET, _VERY_QUIET = 4 / 255, 1.5 / 255
@@ -100,9 +104,10 @@ class _Peeled:
         self.found = np.zeros(self.dark.shape, bool)
         self.alike = np.zeros(self.dark.shape, np.float32)
 
-    def add(self, part: Mask, step: float) -> None:
+    def add(self, part: Mask, step: float, kind: str) -> None:
         self.found |= part
-        self.alike[part] = min(max(step / 2, _ALIKE), 40 / 255)
+        alike = min(max(step / 2, _ALIKE), 40 / 255)
+        self.alike[part] = _EXACT if kind == "exact" else alike
 
 
 def find_surroundings(rgb: FloatImage, dark: float, step: int) -> Surroundings | None:
@@ -175,7 +180,7 @@ def _peel(rgb: FloatImage, dark: float) -> _Peeled | None:
             for part in _adjoining(region & ~peeled.found, candidates):
                 edge = _edge_of_page(peeled, part, outside, rim, kind)
                 if edge is not None:
-                    peeled.add(part, edge)
+                    peeled.add(part, edge, kind)
         if int(peeled.found.sum()) == before:
             break
     return peeled if peeled.found.any() and not peeled.found.all() else None
@@ -195,6 +200,10 @@ def _regions(
         found.append(((off <= _ALIKE) & free, "colour"))
         found.append(((off <= 2 * _ALIKE) & free, "box"))
     found.append(((smooth <= _SMOOTH) & ~outside, "shade"))
+    # Tissue may have a page's colour, but has some texture, unless it is overexposed
+    for colour in (colour for colour in colours if colour.max() < _OVEREXPOSED):
+        off = _largest(np.abs(rgb - colour))
+        found.append(((off <= _EXACT) & free, "exact"))
     return found
 
 
@@ -307,6 +316,10 @@ def _has_shape_of_page(
     rows, columns = slice(height // 4, -height // 4), slice(width // 4, -width // 4)
     if part[rows, columns].mean() > 0.5:  # the picture is there
         return False
+    if kind == "exact":
+        is_large = part.sum() >= _LEAST_SHADE * part.size
+        is_drawn = float(np.median(peeled.smooth[part])) <= _NO_TEXTURE
+        return bool(is_large and is_drawn and _touches_border(part))
     if kind != "shade":
         box = ndimage.find_objects(part.astype(np.int8))[0]
         closed = ~_grown(~_grown(part[box], _CLOSED), _CLOSED, beyond=True)
