@@ -213,3 +213,14 @@ def test_a_screenshot_of_a_viewer(size):
     for number in range(6):
         pen.text((size + 25, 40 + 20 * number), f"Field {number}", fill=(20, 20, 20))
     assert agreement(np.asarray(window), seen) > 0.985
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_overexposed_tissue_stays_in_the_field(size):
+    picture, view = retina(size)
+    rows = np.mgrid[:size, :size][0] / size
+    flash = 900 * np.clip(rows - 0.65, 0, None)
+    bright = np.where(view[..., None], picture + flash[..., None], picture)
+    bright = bright.clip(0, 255).astype(np.uint8)
+    assert (bright[view] == 255).all(axis=1).mean() > 0.03
+    assert agreement(bright, view) > 0.985
