@@ -19,7 +19,7 @@ from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
 from napari_localdisc.core.version import __version__
 
 from .recipes import Progress
-from .tasks import FileRecipe, Task
+from .tasks import FileRecipe, Task, check_image
 
 if TYPE_CHECKING:
     from napari_localdisc.core.measure.measure import Kind
@@ -83,10 +83,7 @@ class MeasureRecipe(FileRecipe):
         if model is None:
             task.measured.read()
         else:
-            from napari_localdisc.core.image.working import look
-
-            card = model.card
-            look(_picture(task.measured), card.modality, card.working_diameter)
+            check_image(task.source, model)
 
     def write(
         self,
@@ -118,13 +115,16 @@ class MeasureRecipe(FileRecipe):
         }
         if model is not None:
             from napari_localdisc.core.embedding.embed import map_clusters
+            from napari_localdisc.core.image.files import read_placement
             from napari_localdisc.core.measure.found import found_masks
+            from napari_localdisc.io.measured import millimetres
 
             image = _picture(files)
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
-            how |= {"field_of_view": maps.field_of_view, "scale": self.scale}
+            scale = self.scale or millimetres(read_placement(files.labels[0]), 2)
+            how |= {"field_of_view": maps.field_of_view, "scale": scale}
             # Thin vessels do not reach one half in the probability: the picture tells
             return measure(masks, self.kind, image=image, **how)
         read = files.read()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image
+from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image, read_placement
 from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
 from napari_localdisc.core.measure.structures import KNOWN
 from napari_localdisc.core.names import plain_name, stem_of
@@ -78,10 +78,10 @@ class Measured:
                     f"{path} holds the labels of several images: export them to a file "
                     "each first."
                 )
-            # Made on a picture as its file stores it, which is read upright
-            orientation = found.made_by.get(ORIENTATION, UPRIGHT)
-            plane = turned(found.plane("A table"), orientation)
-            scale = scale or _millimetres(found.placement, len(found.shape))
+            # Drawn on a picture as its file stores it, which is read upright
+            as_stored = found.made_by.get(ORIENTATION)
+            plane = turned(found.plane("A table"), as_stored or UPRIGHT)
+            scale = scale or millimetres(found.placement, len(found.shape))
             structure = split_name(path)[1]
             if structure is None:
                 labels, names = plane, dict(found.names)
@@ -93,7 +93,10 @@ class Measured:
             seen = read_image(self.field_of_view)
             seen = seen if seen.ndim == 2 else seen[..., :3].max(axis=2)
             field_of_view = seen > seen.max() / 2
-        picture = None if self.picture is None else read_image(self.picture)
+        picture = None
+        if self.picture is not None:
+            picture = read_image(self.picture)
+            scale = scale or millimetres(read_placement(self.picture), 2)
         maps = {
             name: turned(
                 read_image(path),
@@ -246,7 +249,7 @@ def _measured(name: str, labels: tuple[Path, ...], listing: list[Path]) -> Measu
     return Measured(name, labels, picture, view, tuple(maps))
 
 
-def _millimetres(placement: Any, ndim: int) -> float | None:
+def millimetres(placement: Any, ndim: int) -> float | None:
     """Return the side of a square pixel, where a file says it as a length."""
     scale, units = pixel_size(placement, ndim)
     sides = [
