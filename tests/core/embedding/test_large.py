@@ -9,6 +9,7 @@ import torch
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.embedding.large import (
@@ -46,10 +47,12 @@ def lazy(array, chunk=128):
     return dask.array.from_array(array, chunks=(chunk, chunk, *array.shape[2:]))
 
 
-def model_for(modality, diameter=300):
+def model_for(modality, diameter=300, surround=0.0):
     """Return the bundled network, whose clusters follow the image, at another scale."""
     model = load_model("fundus", "cpu")
-    card = dataclasses.replace(model.card, modality=modality, working_diameter=diameter)
+    card = dataclasses.replace(
+        model.card, modality=modality, working_diameter=diameter, surround=surround
+    )
     return Model(card, model.network, model.centres)
 
 
@@ -108,6 +111,17 @@ def test_labels_are_those_of_embed(kind):
     assert len(np.unique(expected[expected > 0])) >= 4
     assert agreement(found, expected) > 0.999
     np.testing.assert_array_equal(found == 0, expected == 0)
+
+
+def test_surroundings_are_filled_block_by_block_as_they_are_in_memory():
+    image, model = photograph(), model_for("fundus", 560, surround=0.04)
+    image[:, :300] = 0  # cut straight
+    whole = embed(image, model, precision="float32")
+    found = labels_of(lazy(image), model, tile_size=400, precision="float32")
+    np.testing.assert_array_equal(found == 0, ~whole.field_of_view)
+    rim = ndimage.distance_transform_edt(whole.field_of_view) < 12
+    rim &= whole.field_of_view
+    assert agreement(found[rim], whole.clusters(6)[rim]) > 0.98
 
 
 @pytest.mark.parametrize("kind", ["fundus", "frame of few tones"])

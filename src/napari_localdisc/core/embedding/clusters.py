@@ -296,9 +296,10 @@ class ClusterMaps:
     def interior(self) -> Tensor:
         """(H, W) bool: where structures are looked for.
 
-        In a round field of view without the outermost 6/540 of its diameter.
+        In a round field of view whose end the network sees, without the outermost
+        6/540 of its diameter.
         """
-        if self.card.modality == "frame":
+        if self.card.modality == "frame" or self.card.surround:
             return self.visible
         deep = self.grid.spread(deep_inside(self.inside))
         return (deep.to(self.visible.device) >= 0.5) & self.visible

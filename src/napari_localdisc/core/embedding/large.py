@@ -123,7 +123,9 @@ class _LargeImage:
         """Cover the grid, its margin included, with tiles."""
         shape = tuple(side + 2 * self.margin for side in self.grid.shape)
         tiles = cover(shape, tile_size)
-        is_inner = self.paint.is_inner and self.model.card.modality == "fundus"
+        card = self.model.card
+        sees_end = card.modality == "fundus" and not card.surround
+        is_inner = self.paint.is_inner and sees_end
         if len(tiles) > 1 or is_inner:
             colour, inside = self._overview()
             if len(tiles) > 1:
@@ -167,18 +169,27 @@ class _LargeImage:
         """Return the network's input for a window of the grid with its margin."""
         card = self.model.card
         sigma = card.working_diameter * CONTRAST_FRACTION
+        ring = card.surround_pixels
         # Blurs reach beyond the window; multiples of 16 keep their phase
-        reach = padded_size(math.ceil(5 * sigma)) + STRIDE
+        reach = padded_size(math.ceil(5 * sigma) + 2 * ring) + STRIDE
         known: list[slice] = []
         padding: list[tuple[int, int]] = []
         cuts: list[slice] = []
+        margins: list[tuple[int, int]] = []
         for part, size in zip(window, self.grid.shape, strict=True):
             start, stop = part.start - self.margin, part.stop - self.margin
             wide = slice(start - reach if start > 0 else 0, min(stop + reach, size))
             wide = slice(max(wide.start, 0), max(wide.stop, 0))
             known.append(wide)
-            inner = slice(max(start, 0), min(stop, size))
-            cuts.append(slice(inner.start - wide.start, inner.stop - wide.start))
+            # What is filled around the grid is computed, else it is 0
+            before, after = (
+                self.margin if ring and at_end else 0
+                for at_end in (wide.start == 0, wide.stop == size)
+            )
+            margins.append((before, after))
+            inner = slice(max(start, -before), min(stop, size + after))
+            origin = wide.start - before
+            cuts.append(slice(inner.start - origin, inner.stop - origin))
             padding.append((inner.start - start, stop - inner.stop))
         rgb, inside = self.source.on_grid(self.grid, (known[0], known[1]))
         if not inside.any():
@@ -193,6 +204,8 @@ class _LargeImage:
                 card.working_diameter,
                 card.in_channels,
                 self.statistics,
+                ring,
+                (*margins[1], *margins[0]),
             )
         x = x[:, :, cuts[0], cuts[1]]
         return F.pad(x, (*padding[1], *padding[0]))

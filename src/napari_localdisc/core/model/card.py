@@ -64,6 +64,9 @@ class ModelCard:
         Arguments of `LocalDiscriminationNet`.
     structures : dict of str to int
         Named structures and the clustering-branch channel that shows each.
+    surround : float
+        How far around a round field of view the network sees it mirrored, as a share
+        of the working diameter; 0: it sees where it ends.
     details : dict
         Everything else: data, licence, steps, losses, seeds, device, quality.
     """
@@ -76,6 +79,7 @@ class ModelCard:
     clusters: int = 16
     width: int = 16
     structures: dict[str, int] = field(default_factory=dict)
+    surround: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,6 +90,11 @@ class ModelCard:
             )
         if not all(isinstance(n, int) and n > 0 for n in (self.clusters, self.width)):
             raise ModelError("The model card names no numbers of clusters and width.")
+
+    @property
+    def surround_pixels(self) -> int:
+        """``surround`` in pixels of the working grid."""
+        return round(self.surround * self.working_diameter)
 
     @property
     def most_clusters(self) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
+    Drawing = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,15 @@ class DrawnPrior:
     structure : str
         What the model card calls the structure.
     draw : callable
-        (size, working_diameter, rng) → depth and mask, each (size, size) float32.
+        (size, working_diameter, rng) → depth, mask and, where there are two kinds and
+        bright stripes in their middle, kind and reflex, each (size, size) float32.
     tint : tuple
         Lowest and highest share of the depth in red, green and blue light.
     brightens : bool
         Whether the structure is brighter than its surroundings.
+    is_line : bool
+        Whether it is a dark, connected line: fainter pixels next to certain ones
+        belong to it, and faint ridges that photographs had already may be some.
     explanation : str
         What it looks like, for who is to choose it.
     modality : {"fundus", "frame"}
@@ -52,6 +56,7 @@ class DrawnPrior:
     draw: Callable[[int, int, np.random.Generator], Drawing]
     tint: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     brightens: bool = False
+    is_line: bool = False
     explanation: str = ""
     modality: Modality = "fundus"
 
@@ -105,6 +110,7 @@ PRIORS: dict[str, Prior] = {
             "vessel",
             _trees,
             _BLOOD,
+            is_line=True,
             explanation="Dark branching lines; trees are simulated",
         ),
         FittedPrior(
