@@ -13,6 +13,8 @@ CERTAIN, POSSIBLE, IMPOSSIBLE = 0.5, 0.25, 0.05
 below which there is none."""
 
 _CERTAIN_SPOT, _IMPOSSIBLE_SPOT = 0.8, 0.04
+_BESIDE = 2
+"""Pixels next to a line's core that may be its soft border."""
 _EDGE = 8
 """Pixels next to the field of view's edge where nothing is believed."""
 
@@ -41,9 +43,16 @@ def believed(
     for k, is_line in enumerate(lines):
         if not is_line:
             continue
-        values = probability[:, k].cpu().numpy()
-        grown = [apply_hysteresis_threshold(v, POSSIBLE, CERTAIN) for v in values]
-        high[:, k] = torch.from_numpy(np.stack(grown)).to(high.device)
-        low[:, k] = probability[:, k] < IMPOSSIBLE
+        values = probability[:, k : k + 1]
+        grown = [
+            apply_hysteresis_threshold(v, POSSIBLE, CERTAIN)
+            for v in values[:, 0].cpu().numpy()
+        ]
+        faint = torch.from_numpy(np.stack(grown)).to(high.device)
+        core = (values > CERTAIN).float()
+        beside = F.max_pool2d(core, 2 * _BESIDE + 1, 1, _BESIDE)[:, 0] > 0
+        # Lines go on, but do not widen: beside a core only the core is believed
+        high[:, k] = (core[:, 0] > 0) | (faint & ~beside)
+        low[:, k] = values[:, 0] < IMPOSSIBLE
     deep = -F.max_pool2d(-inside, 2 * _EDGE + 1, 1, _EDGE)
     return high.float(), (high | low).float() * deep
