@@ -2,9 +2,10 @@
 
 DRIVE's camera sees 45°.  Two others are simulated from its images, so that the same
 hand's vessels measure all three: the inner 66 % of the diameter as a camera of 30° sees
-them, and the image with its surroundings continued from inside (mirrored) to 4/3 of its
-diameter as one of 60°, scored in the original field of view alone.  Dice at 0.5 and area
-under the curve are means over images; the recall of vessels by their radius (in pixels
+DRIVE's camera sees 45°.  Two others are simulated from its images, so that the same
+hand's vessels measure all three: the inner 66 % of the diameter, as a camera of 30°
+sees them, and the image with its surroundings continued from inside (mirrored) to 4/3
+of its
 of the uncut image's working grid) and by their distance from the field of view's edge
 (in shares of its diameter) are of all pixels together.
 """
@@ -12,6 +13,7 @@ of the uncut image's working grid) and by their distance from the field of view'
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +132,7 @@ def _of_one(
     hits = vessels & found
 
     def recall(values: NDArray[Any], limits: Any) -> list[tuple[int, int]]:
-        parts = [
-            (values > low) & (values <= high)
-            for low, high in zip(limits[:-1], limits[1:], strict=True)
-        ]
+        parts = [(values > low) & (values <= high) for low, high in pairwise(limits)]
         return [(int((hits & p).sum()), int((vessels & p).sum())) for p in parts]
 
     return {
@@ -164,5 +163,5 @@ def _summary(totals: list[dict[str, Any]]) -> Iterator[str]:
     yield f"{THRESHOLDS[best]:.2f}"
     yield f"{mean('area'):.2f}"
     for key in ("radius", "edge"):
-        for hit, all_ in np.sum([total[key] for total in totals], axis=0):
-            yield f"{hit / all_:.2f}" if all_ else "–"
+        for hit, there in np.sum([total[key] for total in totals], axis=0):
+            yield f"{hit / there:.2f}" if there else "–"

@@ -73,7 +73,7 @@ def test_masks_have_no_holes_where_reflexes_shine(ground):
     image, masks = renderer(prior)(*ground, torch.Generator().manual_seed(0))
     for green, mask in zip(image[:, 1].numpy(), masks[:, 0].numpy(), strict=True):
         vessel = mask > 0.9
-        names, count = ndimage.label(~vessel)
+        _, count = ndimage.label(~vessel)
         assert count <= 2  # one side and the other
         bright = vessel & (green > np.quantile(green[~vessel], 0.05))
         assert bright.any()

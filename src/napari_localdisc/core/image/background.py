@@ -117,8 +117,8 @@ def _lines(mask: NDArray[np.bool_], shortest: float) -> NDArray[np.bool_]:
         np.hypot(*(part.stop - part.start for part in box))
         for box in ndimage.find_objects(names)
     ]
-    kept: NDArray[np.bool_] = np.array([False, *(e >= shortest for e in extents)])
-    return kept[names]
+    kept = np.array([False, *(extent >= shortest for extent in extents)])
+    return np.asarray(kept[names])
 
 
 def _normalised_blur(x: Tensor, keep: Tensor, sigma: float) -> Tensor:

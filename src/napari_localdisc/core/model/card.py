@@ -133,6 +133,8 @@ class ModelCard:
         lines = [f"# {self.name}", ""]
         shown = dataclasses.asdict(self)
         details = shown.pop("details")
+        if not self.surround:
+            del shown["surround"]
         for key, value in {**shown, **details}.items():
             if key == "name":
                 continue

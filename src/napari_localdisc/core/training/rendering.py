@@ -166,7 +166,7 @@ class Renderer:
         depth = drawings[:, :1] * DEEPEST * contrast
         # What nobody could see is no structure to be found.
         wide = F.max_pool2d(depth, 3, 1, 1)
-        mask, kind, reflex = drawings[:, 1:].split(1, dim=1)
+        mask, kind, reflex = drawings[:, 1:].chunk(3, dim=1)
         return depth * (1 - reflex), mask * (wide > _FAINTEST), kind
 
     @staticmethod
