@@ -26,7 +26,7 @@ FROM_SCRATCH: dict[str, Any] = {"steps": 4000}
 FROM_A_MODEL: dict[str, Any] = {
     "steps": 1500,
     "stage1_share": 0.0,
-    "self_training_from": 0.3,
+    "self_training_from": 0.15,
     "learning_rate": 1e-3,
     "averaging": 0.99,
     "drawings": 300,

@@ -114,7 +114,11 @@ PRIORS: dict[str, Prior] = {
             explanation="Dark branching lines; trees are simulated",
         ),
         FittedPrior(
-            "disc", "optic disc", _disc, explanation="The one bright disc of a retina"
+            "disc",
+            "optic disc",
+            _disc,
+            version=2,
+            explanation="The one bright disc of a retina",
         ),
         DrawnPrior(
             "bright-lesion",
