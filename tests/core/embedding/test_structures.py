@@ -98,3 +98,12 @@ def test_unknown_structures_get_a_sentence_with_the_known_ones(embedding, photog
     nameless = embed(photograph, Model.random(working_diameter=64))
     with pytest.raises(ModelError, match="names no structure"):
         nameless.structure("vessel")
+
+
+def test_where_the_picture_goes_on_structures_reach_the_edge_and_not_beyond(photograph):
+    photograph = photograph.copy()
+    photograph[:40] = 0  # cut straight
+    model = Model.random(working_diameter=160, structures={"vessel": 3}, surround=0.05)
+    found = embed(photograph, model)
+    np.testing.assert_array_equal(found.structure("vessel") > 0, found.field_of_view)
+    np.testing.assert_array_equal(found.clusters(5) > 0, found.field_of_view)
