@@ -22,7 +22,7 @@ _FAINTEST = 0.045
 _LEAST_COVERAGE = 0.3
 """Of a pixel by what is drawn, from which a faint ridge there does not matter."""
 
-_RIM_REACH = 12
+_RIM_REACH = 16
 """Pixels beyond a crop that its light depends on."""
 
 _DRAWN_SHARE = 0.75
@@ -196,10 +196,12 @@ class Renderer:
 
     @staticmethod
     def _rim(inside: Tensor, generator: torch.Generator) -> Tensor:
-        """Let light fall off towards every other field of view's edge."""
-        width = float(uniform(0.4, 3.5, (), generator))
-        strength = uniform(-1, 1, (len(inside), 1, 1, 1), generator).clamp_min(0)
-        strength = strength.to(inside)
+        """Let light fall off towards the field of view's edge, sharply or softly.
+
+        Mirrored there it is a dark line, which is no vessel.
+        """
+        width = float(uniform(0.4, 5.0, (), generator))
+        strength = uniform(0, 1, (len(inside), 1, 1, 1), generator).to(inside)
         # The picture goes on beyond the crop
         wide = F.pad(inside, (_RIM_REACH,) * 4, mode="replicate")
         blurred = gaussian_blur(wide, width)
