@@ -7,10 +7,14 @@ of its diameter as one of 60°, scored in the original field of view alone.  Dic
 and area under the curve are means over images; the recall of vessels by their radius
 (in pixels of the uncut image's working grid) and by their distance from the field of
 view's edge (in shares of its diameter) are of all pixels together.
+
+``python -m benchmarks.cameras FOLDER MODEL`` measures another model than the bundled
+one.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +35,8 @@ from napari_localdisc.io.labelled import labelled_images
 from .machine import table
 
 NEEDS_DATA = True
-HOW = "once for each image"
+HOW = "once for each of 8 images"
+MOST_IMAGES = 8
 ANGLE, NARROW, WIDE = 45, 30, 60
 RADII = (0.0, 1.5, 2.6, np.inf)
 EDGES = (0.0, 0.01, 0.02, 0.04, 0.08, 1.0)
@@ -48,10 +53,10 @@ def run(data: str) -> str:
     return measure(load_model("fundus"), data)
 
 
-def measure(model: Model, data: str, most: int | None = None) -> str:
+def measure(model: Model, data: str) -> str:
     """Return a table of the uncut images and of both simulated cameras."""
     found = [case for case in labelled_images(Path(data)) if case.has("vessel")]
-    cases = [labelled.case("vessel") for labelled in found[:most]]
+    cases = [labelled.case("vessel") for labelled in found[:MOST_IMAGES]]
     rows = []
     for name, simulate in VIEWS.items():
         totals: list[dict[str, Any]] = []
@@ -164,3 +169,7 @@ def _summary(totals: list[dict[str, Any]]) -> Iterator[str]:
     for key in ("radius", "edge"):
         for hit, there in np.sum([total[key] for total in totals], axis=0):
             yield f"{hit / there:.2f}" if there else "–"
+
+
+if __name__ == "__main__":
+    print(measure(load_model(sys.argv[2]), sys.argv[1]))
