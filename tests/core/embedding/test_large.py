@@ -166,6 +166,20 @@ def test_every_kind_of_image_is_taken(convert):
     assert agreement(found, expected) > 0.99
 
 
+def test_a_single_structure_is_in_one_piece_as_in_memory():
+    image, model = photograph(), model_for("fundus")
+    pieces = embed(image, model, precision="float32").structure("optic disc") >= 0.5
+    assert ndimage.label(pieces)[1] > 1
+    card = dataclasses.replace(model.card, single=["optic disc"])
+    model = Model(card, model.network, model.centres)
+    expected = embed(image, model, precision="float32").structure("optic disc") >= 0.5
+    target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
+    paint = StructurePaint.of(model, "optic disc")
+    run(paint_large(lazy(image), model, paint, target, precision="float32"))
+    assert ndimage.label(expected)[1] == 1
+    assert agreement(target[...], expected) > 0.999
+
+
 def test_more_detail_uses_more_of_the_image():
     image, model = photograph(), model_for("frame", 200)
     coarse = labels_of(lazy(image), model)

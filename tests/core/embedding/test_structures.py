@@ -1,12 +1,19 @@
 """Named structures: both read-outs of the paper, inside the margin."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from napari_localdisc.core.embedding.clusters import MARGIN, nearest_region
+from napari_localdisc.core.embedding.clusters import (
+    MARGIN,
+    in_one_piece,
+    nearest_region,
+)
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.model import Model
 
 
@@ -107,3 +114,20 @@ def test_where_the_picture_goes_on_structures_reach_the_edge_and_not_beyond(phot
     found = embed(photograph, model)
     np.testing.assert_array_equal(found.structure("vessel") > 0, found.field_of_view)
     np.testing.assert_array_equal(found.clusters(5) > 0, found.field_of_view)
+
+
+def test_of_what_an_image_shows_once_the_largest_piece_is_found():
+    presence = torch.full((40, 50), 0.1)
+    presence[5:20, 5:20], presence[30:34, 30:34] = 0.7, 0.99
+    card = ModelCard("eye", structures={"vessel": 0, "optic disc": 1})
+    single = dataclasses.replace(card, single=["optic disc"])
+    maps = {"vessel": presence, "optic disc": presence}
+    kept = in_one_piece(single, maps)
+    assert kept["vessel"] is presence
+    disc = kept["optic disc"]
+    assert (disc >= 0.5).sum() == 15 * 15
+    torch.testing.assert_close(disc[:25], presence[:25])
+    assert disc[31, 31] > disc[25, 25]  # still likelier than where nothing is
+    assert in_one_piece(card, maps)["optic disc"] is presence
+    assert "single" in str(single)
+    assert "single" not in str(card)

@@ -351,6 +351,24 @@ def nearest_region(matrix: Tensor, regions: FloatImage, channel: int) -> Tensor:
     return torch.cat(pieces)
 
 
+def beside_the_largest(presence: Tensor) -> Mask:
+    """Return (h, w) bool: what is found beside the largest piece of a structure."""
+    found = (presence >= 0.5).cpu().numpy()
+    names, count = ndimage.label(found)
+    if count < 2:
+        return np.zeros_like(found)
+    return np.asarray(found & (names != np.bincount(names[found]).argmax()))
+
+
+def in_one_piece(card: ModelCard, presence: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Halve what is found of single structures beside their largest piece."""
+    kept = dict(presence)
+    for name in card.single:
+        others = torch.from_numpy(beside_the_largest(kept[name]))
+        kept[name] = kept[name].where(~others.to(kept[name].device), kept[name] / 2.01)
+    return kept
+
+
 def deep_inside(inside: Mask) -> Tensor:
     """(h, w) field of view on a working grid → (h, w) float32, 0 near its edge."""
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]

@@ -11,7 +11,7 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
-from .clusters import ClusterMaps
+from .clusters import ClusterMaps, in_one_piece
 from .embedding import Embedding
 
 _AS_USUAL = Inference()
@@ -85,7 +85,7 @@ def embed_steps(
         card,
         model.centres,
         model.hash,
-        dict(zip(card.structures, presence, strict=True)),
+        in_one_piece(card, dict(zip(card.structures, presence, strict=True))),
         torch.from_numpy(seen.colour)
         .permute(2, 0, 1)
         .half()
@@ -132,5 +132,5 @@ def _cluster_steps(
         seen.grid,
         card,
         model.centres,
-        dict(zip(card.structures, presence, strict=True)),
+        in_one_piece(card, dict(zip(card.structures, presence, strict=True))),
     )

@@ -27,13 +27,30 @@ from napari_localdisc.core.image.contrast import (
 )
 from napari_localdisc.core.image.grid import FloatImage, Mask, Window, WorkingGrid
 from napari_localdisc.core.image.working import few_tones, stretch_tones
-from napari_localdisc.core.model.inference import TILE_SIZE, FastNetwork, Precision
+from napari_localdisc.core.model.inference import (
+    TILE_SIZE,
+    FastNetwork,
+    Inference,
+    Precision,
+)
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.network import STRIDE
-from napari_localdisc.core.model.tiles import Tile, cover, margin_of, padded_size
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.model.tiles import (
+    Tile,
+    cover,
+    margin_of,
+    padded_size,
+    run_tiles,
+)
+from napari_localdisc.core.work import Steps, run
 
-from .clusters import argmax_channel, deep_inside, merge_table, structure_channel
+from .clusters import (
+    argmax_channel,
+    beside_the_largest,
+    deep_inside,
+    merge_table,
+    structure_channel,
+)
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
@@ -126,7 +143,8 @@ class _LargeImage:
         card = self.model.card
         sees_end = card.modality == "fundus" and not card.surround
         is_inner = self.paint.is_inner and sees_end
-        if len(tiles) > 1 or is_inner:
+        single = self._single()
+        if len(tiles) > 1 or is_inner or single is not None:
             colour, inside = self._overview()
             if len(tiles) > 1:
                 self.statistics = colour_statistics(
@@ -134,7 +152,22 @@ class _LargeImage:
                 )
             if is_inner:
                 self.deep = deep_inside(inside)[None]
+            if single is not None:
+                maps = run(run_tiles(colour, inside, self.model, Inference()))
+                others = torch.from_numpy(beside_the_largest(maps[2][single]))
+                near = F.max_pool2d(others[None].float(), 3, 1, 1)
+                deep = torch.ones_like(near) if self.deep is None else self.deep
+                self.deep = deep * (1 - near)
         return tiles
+
+    def _single(self) -> int | None:
+        """Return the place of the structure that is looked for if images show one."""
+        card = self.model.card
+        if not isinstance(self.paint, StructurePaint):
+            return None
+        names = list(card.structures)
+        place = list(card.structures.values()).index(self.paint.channel)
+        return place if names[place] in card.single else None
 
     def _overview(self) -> tuple[FloatImage, Mask]:
         """Look at all of the image, small, and at the tones that it uses."""

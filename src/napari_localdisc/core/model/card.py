@@ -67,6 +67,8 @@ class ModelCard:
     surround : float
         How far around a round field of view the network sees it mirrored, as a share
         of the working diameter; 0: it sees where it ends.
+    single : list of str
+        Structures that an image shows once: pieces beside the largest are none.
     details : dict
         Everything else: data, licence, steps, losses, seeds, device, quality.
     """
@@ -80,6 +82,7 @@ class ModelCard:
     width: int = 16
     structures: dict[str, int] = field(default_factory=dict)
     surround: float = 0.0
+    single: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -133,8 +136,9 @@ class ModelCard:
         lines = [f"# {self.name}", ""]
         shown = dataclasses.asdict(self)
         details = shown.pop("details")
-        if not self.surround:
-            del shown["surround"]
+        for name in ("surround", "single"):
+            if not shown[name]:
+                del shown[name]
         for key, value in {**shown, **details}.items():
             if key == "name":
                 continue

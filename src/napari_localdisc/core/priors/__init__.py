@@ -74,6 +74,8 @@ class FittedPrior:
         127 unknown.
     version : int
         Of the fit: what was prepared with another one is prepared again.
+    is_single : bool
+        Whether an image shows it once, in one piece.
     explanation, modality : str
         As for `DrawnPrior`.
     """
@@ -82,6 +84,7 @@ class FittedPrior:
     structure: str
     fit: Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
     version: int = 1
+    is_single: bool = False
     explanation: str = ""
     modality: Modality = "fundus"
 
@@ -118,6 +121,7 @@ PRIORS: dict[str, Prior] = {
             "optic disc",
             _disc,
             version=2,
+            is_single=True,
             explanation="The one bright disc of a retina",
         ),
         DrawnPrior(

@@ -29,7 +29,7 @@ from napari_localdisc.core.model.network import (
     freeze_statistics,
     region_embedding,
 )
-from napari_localdisc.core.priors import DrawnPrior, Prior
+from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
 from .adversary import Adversary
 from .augment import undo_turn
@@ -146,6 +146,11 @@ class Trainer:
             s.width,
             dict(self.structures),
             s.surround,
+            [
+                prior.structure
+                for prior in self.priors
+                if isinstance(prior, FittedPrior) and prior.is_single
+            ],
         )
 
     @property
