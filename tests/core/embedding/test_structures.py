@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_localdisc.core.embedding.clusters import (
     MARGIN,
+    SMALL_MARGIN,
     in_one_piece,
     nearest_region,
 )
@@ -112,7 +114,11 @@ def test_where_the_picture_goes_on_structures_reach_the_edge_and_not_beyond(phot
     photograph[:40] = 0  # cut straight
     model = Model.random(working_diameter=160, structures={"vessel": 3}, surround=0.05)
     found = embed(photograph, model)
-    np.testing.assert_array_equal(found.structure("vessel") > 0, found.field_of_view)
+    vessel, inside = found.structure("vessel") > 0, found.field_of_view
+    assert not vessel[~inside].any()
+    depth = ndimage.distance_transform_edt(inside)
+    assert vessel[depth > 290 * SMALL_MARGIN + 2].all()
+    assert SMALL_MARGIN < MARGIN
     np.testing.assert_array_equal(found.clusters(5) > 0, found.field_of_view)
 
 

@@ -296,12 +296,12 @@ class ClusterMaps:
     def interior(self) -> Tensor:
         """(H, W) bool: where structures are looked for.
 
-        In a round field of view whose end the network sees, without the outermost
-        6/540 of its diameter.
+        In a round field of view without its outermost part, see `margin_left_out`.
         """
-        if self.card.modality == "frame" or self.card.surround:
+        if self.card.modality == "frame":
             return self.visible
-        deep = self.grid.spread(deep_inside(self.inside))
+        margin = margin_left_out(self.card)
+        deep = self.grid.spread(deep_inside(self.inside, margin))
         return (deep.to(self.visible.device) >= 0.5) & self.visible
 
     @cached_property
@@ -312,6 +312,9 @@ class ClusterMaps:
 MARGIN = 6 / 540
 """Outermost part of the field of view's diameter that structures leave out: there the
 network sees the edge itself."""
+
+SMALL_MARGIN = 3.25 / 540
+"""The same where the network sees the picture go on: light falls off there."""
 
 TEMPERATURE = 0.2
 """Of the softmax over cosines to region embeddings, as in region discrimination."""
@@ -369,7 +372,12 @@ def in_one_piece(card: ModelCard, presence: Mapping[str, Tensor]) -> dict[str, T
     return kept
 
 
-def deep_inside(inside: Mask) -> Tensor:
+def margin_left_out(card: ModelCard) -> float:
+    """Share of the field of view's diameter at its edge without structures."""
+    return SMALL_MARGIN if card.surround else MARGIN
+
+
+def deep_inside(inside: Mask, margin: float) -> Tensor:
     """(h, w) field of view on a working grid → (h, w) float32, 0 near its edge."""
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    return torch.from_numpy((depth > MARGIN * max(inside.shape)).astype(np.float32))
+    return torch.from_numpy((depth > margin * max(inside.shape)).astype(np.float32))

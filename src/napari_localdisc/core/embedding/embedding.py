@@ -140,7 +140,8 @@ class Embedding(ClusterMaps):
         -------
         ndarray
             (H, W) float32 in [0, 1]; 0 outside the field of view and, in images with
-            a round field of view, in its outermost 6/540 of the diameter.
+            a round field of view, in its outermost 6/540 of the diameter (3.25/540
+            where the model sees the picture go on, see `ModelCard.surround`).
 
         Raises
         ------

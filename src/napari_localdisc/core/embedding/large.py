@@ -48,6 +48,7 @@ from .clusters import (
     argmax_channel,
     beside_the_largest,
     deep_inside,
+    margin_left_out,
     merge_table,
     structure_channel,
 )
@@ -141,8 +142,7 @@ class _LargeImage:
         shape = tuple(side + 2 * self.margin for side in self.grid.shape)
         tiles = cover(shape, tile_size)
         card = self.model.card
-        sees_end = card.modality == "fundus" and not card.surround
-        is_inner = self.paint.is_inner and sees_end
+        is_inner = self.paint.is_inner and card.modality == "fundus"
         single = self._single()
         if len(tiles) > 1 or is_inner or single is not None:
             colour, inside = self._overview()
@@ -151,7 +151,7 @@ class _LargeImage:
                     *as_batch(colour, inside, self.model.device)
                 )
             if is_inner:
-                self.deep = deep_inside(inside)[None]
+                self.deep = deep_inside(inside, margin_left_out(card))[None]
             if single is not None:
                 maps = run(run_tiles(colour, inside, self.model, Inference()))
                 others = torch.from_numpy(beside_the_largest(maps[2][single]))
