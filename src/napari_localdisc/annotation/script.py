@@ -71,7 +71,7 @@ class Picture:
     code : str
         An expression that reads all of it.
     index : tuple of (int or None)
-        The plane of it, see `Plane.key`.
+        The plane of it, see `Plane.index`.
     content_hash : str
         Of the plane's pixels.
     shape : tuple of int
@@ -188,7 +188,9 @@ def python_script(
         body.append("\n# painted by hand\n" + paint_code("labels", painted))
     code = "".join(body) + _TAIL
     title = f"Repeats what was done on {picture.name}, with the same labels."
-    head = _HEAD.format(title=_in_docstring(title), version=version("napari-localdisc"))
+    # A name must not end the docstring or its line
+    title = " ".join(title.replace("\\", "/").replace('"', "'").split())
+    head = _HEAD.format(title=title, version=version("napari-localdisc"))
     if picture.code == SAMPLE:
         head += "from napari_localdisc.io import samples\n"
     helpers = "".join(
@@ -250,8 +252,3 @@ def _said(
     return head + source.code(
         embedding, None if value is None else int(value), overwrite
     )
-
-
-def _in_docstring(text: str) -> str:
-    """Keep a name from ending the docstring or its line."""
-    return " ".join(text.replace("\\", "/").replace('"', "'").split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from napari_localdisc.core.errors import (
     LocalDiscError,
     ModelError,
 )
+from napari_localdisc.core.files import unfinished_folder
 from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
@@ -159,10 +159,6 @@ def plan_tasks(
     endings : sequence of str
         What follows the image's name, for instance ``"_clusters.tif"``.
 
-    Returns
-    -------
-    list of Task
-
     Raises
     ------
     FileError
@@ -231,12 +227,15 @@ def run_task(
 
 
 def _try(task: Task, job: Job, model: Model, progress: Progress | None) -> Outcome:
+    from napari_localdisc.io.labels.formats import check_targets
+
     started = time.perf_counter()
     about_model = {"model": model.card.name, "model_hash": model.hash}
     made_by = job.recipe.settings | about_model
     try:
         if not job.overwrite and _is_done(task, made_by):
             return Outcome(task, "skipped")
+        check_targets(task.outputs)
         if job.dry_run:
             if not task.source.exists():
                 raise FileError(f"There is no file {task.source}.")
@@ -325,14 +324,11 @@ def label_file_steps(
 
     from napari_localdisc.core.embedding.large import CHUNK
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.", dir=path.parent
-    ) as folder:
+    with unfinished_folder(path) as folder:
         shape = int(array.shape[0]), int(array.shape[1])
         chunks = min(CHUNK, shape[0]), min(CHUNK, shape[1])
         target = zarr.create_array(
-            f"{folder}/labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
+            folder / "labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
         )
         yield from recipe.label_large(array, model, target)
         name = path.name.removesuffix(LARGE_ENDING)

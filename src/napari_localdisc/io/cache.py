@@ -112,8 +112,9 @@ class EmbeddingCache:
             removed and counts as absent.
         """
         content = image_hash or content_hash(image)
-        signature = _signature(content, model.hash, model.card, flips, precision)
-        entry = self._entry(signature)
+        entry, signature = self._entry(
+            content, model.hash, model.card, flips, precision
+        )
         if not entry.is_file():
             return None
         try:
@@ -142,10 +143,8 @@ class EmbeddingCache:
             What was embedded; None if ``image_hash`` is given.
         embedding : Embedding
             What `embed` made of it.
-        flips, precision
-            As `embed` was told.
-        image_hash : str, optional
-            The image's `content_hash`, where that is known already.
+        flips, precision, image_hash
+            As for `load`.
 
         Raises
         ------
@@ -157,10 +156,9 @@ class EmbeddingCache:
         if image_hash is None:
             assert image is not None
             image_hash = content_hash(image)
-        signature = _signature(
+        entry, signature = self._entry(
             image_hash, embedding.model_hash, embedding.card, flips, precision
         )
-        entry = self._entry(signature)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not entry.is_file():
@@ -186,10 +184,24 @@ class EmbeddingCache:
         """Bytes on disk."""
         return sum(_size(path) for path in self._paths())
 
-    def _entry(self, signature: dict[str, Any]) -> Path:
+    def _entry(
+        self, content: str, model_hash: str, card: ModelCard, flips: int, precision: str
+    ) -> tuple[Path, dict[str, Any]]:
+        """Return the file of an embedding, and all that the embedding depends on."""
+        signature = {
+            "format": FORMAT_VERSION,
+            "version": version("napari-localdisc"),
+            "image": content,
+            "model_hash": model_hash,
+            "modality": card.modality,
+            "working_diameter": card.working_diameter,
+            "structures": card.structures,
+            "flips": flips,
+            "precision": precision,
+        }
         text = json.dumps(signature, sort_keys=True)
         key = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
-        return self.folder / f"{key}{_SUFFIX}"
+        return self.folder / f"{key}{_SUFFIX}", signature
 
     def _paths(self) -> list[Path]:
         """All that is ours, and nothing else that the folder may hold."""
@@ -253,10 +265,6 @@ def cached_embed(
     **options
         Passed on to `embed`.
 
-    Returns
-    -------
-    Embedding
-
     Raises
     ------
     ImageError
@@ -279,23 +287,6 @@ def cached_embed(
             raise
         report(error)
     return embedding
-
-
-def _signature(
-    content: str, model_hash: str, card: ModelCard, flips: int, precision: str
-) -> dict[str, Any]:
-    """All that an embedding depends on."""
-    return {
-        "format": FORMAT_VERSION,
-        "version": version("napari-localdisc"),
-        "image": content,
-        "model_hash": model_hash,
-        "modality": card.modality,
-        "working_diameter": card.working_diameter,
-        "structures": card.structures,
-        "flips": flips,
-        "precision": precision,
-    }
 
 
 def _remove(path: Path) -> None:

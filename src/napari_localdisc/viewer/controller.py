@@ -28,14 +28,8 @@ class Controller:
 
     Parameters
     ----------
-    viewer : ViewerModel
-        The viewer; need not have a window.
-    runner : Runner, optional
-        Runs long work; by default at once, before the call returns.
-    report : callable, optional
-        Gets every error; by default it is raised.
-    pacer : Pacer, optional
-        Does what may wait a little; by default at once.
+    viewer, runner, report, pacer
+        As of `Workspace`.
 
     Attributes
     ----------
@@ -103,17 +97,10 @@ class Controller:
         self.keys.unbind()
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
-        for part in (
-            self.strokes,
-            self.prompts,
-            self.mask,
-            self.clusters,
-            self.writing,
-            self.classes,
-            self.workspace,
-        ):
+        parts = self.strokes, self.prompts, self.writing, self.classes, self.workspace
+        for part in parts:
             part.close()
-        disconnect_all(self)
+        disconnect_all(self, self.mask, self.clusters)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""

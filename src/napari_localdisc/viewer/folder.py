@@ -5,18 +5,12 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Layer
 from psygnal import Signal
 
-from napari_localdisc.batch.recipes import (
-    ClusterRecipe,
-    ConceptRecipe,
-    Recipe,
-    StructureRecipe,
-)
+from napari_localdisc.batch.recipes import ConceptRecipe, Recipe
 from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.core.work import Steps
@@ -27,7 +21,6 @@ from .status import Status, working_on_folder
 from .work import (
     Runner,
     Slot,
-    SynchronousRunner,
     disconnect_all,
     raise_error,
     reporting,
@@ -44,11 +37,6 @@ class Row:
     outcome: Outcome
     areas: tuple[ClassArea, ...] = ()
 
-    @property
-    def image(self) -> str:
-        """File name of the image."""
-        return self.outcome.task.source.name
-
 
 class FolderControl:
     """Makes clusters, a structure or a concept of every image of a folder.
@@ -57,10 +45,8 @@ class FolderControl:
     ----------
     viewer : ViewerModel
         Where `open_row` shows an image.
-    runner : Runner, optional
-        Runs the work; by default at once.
-    report : callable, optional
-        Gets every error; by default it is raised.
+    runner, report
+        As of `Workspace`.
 
     Attributes
     ----------
@@ -86,7 +72,7 @@ class FolderControl:
     ) -> None:
         self.viewer = viewer
         self._report = report
-        self.work = Slot(runner or SynchronousRunner(), report)
+        self.work = Slot(runner or Runner(), report)
         self.status = Status()
         self.status.say("Choose a folder of images.")
         self.models = ModelChoice()
@@ -105,33 +91,6 @@ class FolderControl:
         self.model_changed.emit()
 
     # Work
-
-    def cluster(
-        self, source: str | Path, out: str | Path, number: int, **options: Any
-    ) -> None:
-        """Label the structures of every image; see `run`."""
-        self.run(source, out, lambda: ClusterRecipe(number), **options)
-
-    def find_structure(
-        self, source: str | Path, out: str | Path, name: str, **options: Any
-    ) -> None:
-        """Find a structure that the model names in every image; see `run`."""
-        self.run(source, out, lambda: StructureRecipe(name), **options)
-
-    def find_concept(
-        self, source: str | Path, out: str | Path, concept: str | Path, **options: Any
-    ) -> None:
-        """Find what a concept's file holds in every image; see `run`."""
-        if not str(concept).strip():
-            self._report(FileError("Choose the concept's file first."))
-            return
-
-        def read() -> Recipe:
-            from napari_localdisc.core.learning.concept import load_concept
-
-            return ConceptRecipe(load_concept(concept))
-
-        self.run(source, out, read, **options)
 
     def run(
         self,
@@ -283,6 +242,21 @@ class FolderControl:
                 self.viewer.add_layer(layer)
             return layers
         return []
+
+
+def read_concept(path: str | Path) -> ConceptRecipe:
+    """Return a recipe that finds what a concept's file holds.
+
+    Raises
+    ------
+    FileError
+        If it is still to be chosen, or cannot be read.
+    """
+    from napari_localdisc.core.learning.concept import load_concept
+
+    if not str(path).strip():
+        raise FileError("Choose the concept's file first.")
+    return ConceptRecipe(load_concept(path))
 
 
 def _measured(outcome: Outcome) -> Row:

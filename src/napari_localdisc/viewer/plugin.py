@@ -65,13 +65,19 @@ def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
         for one in _paths(path):
             widget.sessions.open(one)
         return NO_LAYERS
+    from napari.utils.notifications import show_warning
+
     from .session.layers import make_labels
 
-    return [
-        make_labels(labels).as_layer_data_tuple()
+    troubles: list[str] = []
+    made = [
+        make_labels(labels, troubles).as_layer_data_tuple()
         for one in _paths(path)
         for labels in read_session(one).labels
     ]
+    for trouble in troubles:
+        show_warning(trouble)
+    return made
 
 
 def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:

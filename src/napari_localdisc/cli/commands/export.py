@@ -80,6 +80,7 @@ def export(
     """Write labels in the formats of other programs; values stay as they are."""
     from napari_localdisc.batch.tasks import Outcome, Task
     from napari_localdisc.io.labels import FORMATS, find_labels, read_labels, write_coco
+    from napari_localdisc.io.labels.formats import check_targets
 
     called = _pairs(names or [], "--name")
     looks = {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()}
@@ -95,6 +96,8 @@ def export(
     sources = find_labels(labels)
     if one_file and output.exists() and not (overwrite or dry_run):
         raise FileError(f"{output} is there already; --overwrite replaces it.")
+    if one_file:
+        check_targets([output])
     chosen = FORMATS[key]
     if key == "coco":
         chosen = replace(
@@ -151,6 +154,7 @@ def _write(
     dry_run: bool,
 ) -> "Outcome":
     from napari_localdisc.batch.tasks import Outcome, Task, stem_of
+    from napari_localdisc.io.labels.formats import check_targets
 
     form.check(labels)
     stem = Path(labels.image).stem if source.suffix == ".json" else stem_of(source)
@@ -169,6 +173,7 @@ def _write(
                 )
         if len(there) == len(targets):
             return Outcome(task, "skipped")
+    check_targets(targets)
     if dry_run:
         return Outcome(task, "planned")
     return Outcome(Task(source, tuple(form.write(target, labels))), "written")

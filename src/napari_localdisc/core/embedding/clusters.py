@@ -7,6 +7,7 @@ dendrogram is opened from its root, so that a label keeps its meaning at every n
 
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -198,15 +199,16 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
     return (bits - (coded.amax(0) & bits)).to(torch.uint8)
 
 
+@dataclass(eq=False, repr=False)
 class ClusterMaps:
     """M cluster probabilities per pixel of the working grid, and what follows of them.
 
     Made by `map_clusters`, which runs the clustering branch alone; every `Embedding`
     has them.
 
-    Parameters
+    Attributes
     ----------
-    probability : Tensor
+    cluster_probability : Tensor
         (M, h, w) float32, summing to 1 over M.  May be on a GPU.
     field_of_view : ndarray
         (H, W) bool, on the image's grid.
@@ -221,21 +223,12 @@ class ClusterMaps:
         channel, before the normalisation over clusters.
     """
 
-    def __init__(
-        self,
-        probability: Tensor,
-        field_of_view: Mask,
-        grid: WorkingGrid,
-        card: ModelCard,
-        centres: FloatImage,
-        presence: Mapping[str, Tensor],
-    ) -> None:
-        self.cluster_probability = probability
-        self.field_of_view = field_of_view
-        self.grid = grid
-        self.card = card
-        self.centres = centres
-        self.presence = dict(presence)
+    cluster_probability: Tensor
+    field_of_view: Mask
+    grid: WorkingGrid
+    card: ModelCard
+    centres: FloatImage
+    presence: Mapping[str, Tensor]
 
     @property
     def probability(self) -> FloatImage:

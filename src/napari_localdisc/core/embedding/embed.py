@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from numpy.typing import ArrayLike
 
-from napari_localdisc.core.image.working import look
+from napari_localdisc.core.image.working import Seen, look
 from napari_localdisc.core.model.inference import TILE_SIZE, Inference, Precision
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
@@ -42,10 +42,6 @@ def embed(
     cancel : callable, optional
         Asked before each tile; true stops the work.
 
-    Returns
-    -------
-    Embedding
-
     Raises
     ------
     ImageError
@@ -60,38 +56,33 @@ def embed(
 def embed_steps(
     image: ArrayLike, model: Model, how: Inference = _AS_USUAL
 ) -> Steps[Embedding]:
-    """Embed an image step by step, for workers that show progress and can be stopped.
+    """Embed an image tile by tile, for workers that show progress and can stop."""
+    seen, vectors, maps = yield from _look_steps(image, model, how, embeds=True)
+    colour = torch.from_numpy(seen.colour).permute(2, 0, 1).half().contiguous()
+    return Embedding(
+        vectors.flatten(1),
+        maps.cluster_probability,
+        maps.field_of_view,
+        maps.grid,
+        maps.card,
+        maps.centres,
+        model.hash,
+        maps.presence,
+        colour.to(vectors.device),
+    )
 
-    Yields
-    ------
-    done, total : int
-        After each tile.
 
-    Returns
-    -------
-    Embedding
-        As the generator's value.
-    """
+def _look_steps(
+    image: ArrayLike, model: Model, how: Inference, embeds: bool
+) -> Steps[tuple[Seen, torch.Tensor, ClusterMaps]]:
     card = model.card
     seen = look(image, card.modality, card.working_diameter)
     vectors, probability, presence = yield from run_tiles(
-        seen.colour, seen.inside, model, how
+        seen.colour, seen.inside, model, how, embeds=embeds
     )
-    return Embedding(
-        vectors.flatten(1),
-        probability,
-        seen.field_of_view,
-        seen.grid,
-        card,
-        model.centres,
-        model.hash,
-        in_one_piece(card, dict(zip(card.structures, presence, strict=True))),
-        torch.from_numpy(seen.colour)
-        .permute(2, 0, 1)
-        .half()
-        .contiguous()
-        .to(vectors.device),
-    )
+    named = in_one_piece(card, dict(zip(card.structures, presence, strict=True)))
+    places = seen.field_of_view, seen.grid
+    return seen, vectors, ClusterMaps(probability, *places, card, model.centres, named)
 
 
 def map_clusters(
@@ -109,28 +100,6 @@ def map_clusters(
     The clustering branch is all that is run, which spares a third of the work and
     most of the memory.  Clusters and structures are those of `embed`; parameters and
     errors as well.
-
-    Returns
-    -------
-    ClusterMaps
     """
     how = Inference(tile_size, flips, precision)
-    return run(_cluster_steps(image, model, how), progress, cancel)
-
-
-def _cluster_steps(
-    image: ArrayLike, model: Model, how: Inference
-) -> Steps[ClusterMaps]:
-    card = model.card
-    seen = look(image, card.modality, card.working_diameter)
-    _, probability, presence = yield from run_tiles(
-        seen.colour, seen.inside, model, how, embeds=False
-    )
-    return ClusterMaps(
-        probability,
-        seen.field_of_view,
-        seen.grid,
-        card,
-        model.centres,
-        in_one_piece(card, dict(zip(card.structures, presence, strict=True))),
-    )
+    return run(_look_steps(image, model, how, embeds=False), progress, cancel)[2]

@@ -165,10 +165,6 @@ class Embedding(ClusterMaps):
         options : MaskOptions
             How they become a mask.
 
-        Returns
-        -------
-        Reading
-
         Raises
         ------
         PromptError
@@ -208,10 +204,6 @@ class Embedding(ClusterMaps):
             Without it likeness to the vectors is all there is, see `Likeness`.
         options : MaskOptions
             How they become a mask; nothing is connected to vectors.
-
-        Returns
-        -------
-        Reading
 
         Raises
         ------

@@ -3,7 +3,7 @@
 import glob
 import warnings
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -117,26 +117,30 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     FileError
         If a folder or a pattern holds no image, or nothing was given.
     """
-    found: dict[Path, None] = {}
-    for given in paths:
-        found.update(dict.fromkeys(_expanded(Path(given))))
+    found = expanded(paths, image_files, "image file")
     if not found:
         raise FileError("No image was given.")
+    return found
+
+
+def expanded(
+    paths: Iterable[str | Path], files_in: Callable[[Path], list[Path]], what: str
+) -> list[Path]:
+    """Return what files, folders and patterns stand for; see `find_images`."""
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        files = [path]  # a missing file is reported when its turn comes
+        if path.is_dir() and path.suffix.lower() != ".zarr":
+            files = files_in(path)
+            if not files:
+                raise FileError(f"The folder {path} holds no {what}.")
+        elif not path.exists() and glob.has_magic(str(path)):
+            matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+            if not matches:
+                raise FileError(f"No file matches {path}.")
+            files = [m for m in matches if m.is_file() or m.suffix.lower() == ".zarr"]
+        found.update(dict.fromkeys(files))
     return list(found)
-
-
-def _expanded(path: Path) -> Sequence[Path]:
-    if path.is_dir() and path.suffix.lower() != ".zarr":
-        files = image_files(path)
-        if not files:
-            raise FileError(f"The folder {path} holds no image file.")
-        return files
-    if not path.exists() and glob.has_magic(str(path)):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-        if not matches:
-            raise FileError(f"No file matches {path}.")
-        return [m for m in matches if m.is_file() or m.suffix.lower() == ".zarr"]
-    return [path]  # a missing file is reported when its turn comes
 
 
 def image_files(folder: Path) -> list[Path]:

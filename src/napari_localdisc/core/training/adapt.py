@@ -75,10 +75,8 @@ def adapt(
         If ``cancel`` says so.
     """
     if isinstance(model, str | Path):
-        if (
-            Path(model).with_suffix(SUFFIX).resolve()
-            == Path(out).with_suffix(SUFFIX).resolve()
-        ):
+        old, new = (Path(file).with_suffix(SUFFIX).resolve() for file in (model, out))
+        if old == new:
             raise TrainingError(
                 "The adapted model needs a file of its own: the model to start from "
                 "would be overwritten."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import IsOurs, check_replaceable
+from napari_localdisc.core.image.files import expanded
 
 from . import coco, masks, ome_zarr, png, tiff
 
@@ -38,6 +39,8 @@ class Format:
         (path, labels that were checked) → files written.
     read : callable
         path → the labels of each image in the file; raises what it likes.
+    is_ours : callable
+        Whether a file carries our note, so that it may be replaced.
     targets : callable
         (path, labels) → the files that ``write`` is going to write.
     """
@@ -48,6 +51,7 @@ class Format:
     check: Callable[[LabelMap], None]
     write: Callable[[Path, LabelMap], list[Path]]
     read: Callable[[Path], list[LabelMap]]
+    is_ours: IsOurs
     targets: Callable[[Path, LabelMap], list[Path]] = _one_file
 
     def fits(self, path: Path) -> bool:
@@ -61,7 +65,11 @@ class Format:
 
 
 def _format(key: str, title: str, module: Any, **others: Any) -> Format:
-    own = {"endings": module.ENDINGS, "read": getattr(module, "read", None)}
+    own = {
+        "endings": module.ENDINGS,
+        "read": getattr(module, "read", None),
+        "is_ours": module.is_ours,
+    }
     return Format(
         key, title, check=module.check, write=module.write, **{**own, **others}
     )
@@ -123,7 +131,7 @@ def write_labels(
     Parameters
     ----------
     path : str or Path
-        Where to; replaced if it is there.
+        Where to; a file of ours that is there is replaced.
     labels : LabelMap
         What.
     form : str, optional
@@ -137,13 +145,26 @@ def write_labels(
     Raises
     ------
     FileError
-        If the format cannot hold the labels (nothing is written then), or the file
-        cannot be written.
+        If the format cannot hold the labels or something that is not ours is there
+        (nothing is written then), or the file cannot be written.
     """
     path = Path(path)
     chosen = format_of(path) if form is None else FORMATS[form]
     chosen.check(labels)
+    check_targets(chosen.targets(path, labels))
     return chosen.write(path, labels)
+
+
+def check_targets(paths: Iterable[Path]) -> None:
+    """Refuse to write where there is something that is not ours.
+
+    Raises
+    ------
+    FileError
+        Naming it.
+    """
+    for path in paths:
+        check_replaceable(path, format_of(path).is_ours)
 
 
 def read_labels(path: str | Path) -> list[LabelMap]:
@@ -206,25 +227,14 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
     FileError
         If a folder or a pattern holds nothing that can be read.
     """
-    found: dict[Path, None] = {}
-    for given in map(Path, paths):
-        if given.is_dir() and given.suffix != ".zarr":
-            inside = sorted(path for path in given.iterdir() if _may_be_labels(path))
-            if not inside:
-                raise FileError(f"The folder {given} holds no file of labels.")
-            found.update(dict.fromkeys(inside))
-        elif given.exists() or not glob.has_magic(str(given)):
-            found[given] = None
-        else:
-            matches = sorted(Path(m) for m in glob.glob(str(given), recursive=True))
-            if not matches:
-                raise FileError(f"No file matches {given}.")
-            found.update(dict.fromkeys(matches))
-    return list(found)
+    return expanded(paths, _labels_in, "file of labels")
 
 
-def _may_be_labels(path: Path) -> bool:
+def _labels_in(folder: Path) -> list[Path]:
     """COCO's ending says too little: such files are named one by one."""
-    return not path.name.startswith(".") and any(
-        form.fits(path) for form in FORMATS.values() if form.key != "coco"
+    forms = [form for form in FORMATS.values() if form.key != "coco"]
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and any(form.fits(path) for form in forms)
     )

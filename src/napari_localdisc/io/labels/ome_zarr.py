@@ -15,7 +15,6 @@ from napari_localdisc.core.files import check_replaceable, new_folder
 from .label_map import KEY, LabelMap, byte_colour, note_of, noted, pixel_size
 
 NAME = "OME-Zarr"
-MARKS = ("zarr.json", ".zgroup", ".zarray")
 ENDINGS = (".ome.zarr", ".zarr")
 
 _AXES = "tczyx"
@@ -33,14 +32,14 @@ def check(labels: LabelMap) -> None:
 
 
 def write(path: Path, labels: LabelMap) -> list[Path]:
-    """Write labels as an OME-Zarr label image, in place of one at most."""
-    check_replaceable(path, MARKS)
+    """Write labels as an OME-Zarr label image, in place of one of ours at most."""
+    check_replaceable(path, is_ours)
     writer = _writer()
     import zarr
 
     scale, units = pixel_size(labels.placement, len(labels.shape))
     axes = _AXES[len(_AXES) - len(labels.shape) :]
-    with new_folder(path, MARKS) as folder:
+    with new_folder(path, is_ours) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=3)
         writer.write_multiscale(
             pyramid(labels.labels),
@@ -101,6 +100,11 @@ def read(path: Path) -> list[LabelMap]:
     note = about.get(KEY) if isinstance(about.get(KEY), dict) else None
     fields = _native_fields(about, multiscale)
     return [noted(path, read_levels(path)[0], note, fields)]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a folder is a label image with our note, not merely some OME-Zarr."""
+    return path.is_dir() and read_note(path) is not None
 
 
 def read_note(path: Path) -> dict[str, Any] | None:

@@ -86,7 +86,7 @@ def _write(
         options = _ome(array, *size, text, names, path.name)
     else:
         options = _imagej(array, *size, text, lookup)
-    with new_file(path) as temporary, warnings.catch_warnings():
+    with new_file(path, is_ours) as temporary, warnings.catch_warnings():
         # ImageJ itself reads what tifffile warns that ImageJ may not
         warnings.simplefilter("ignore", UserWarning)
         # No predictor: ImageJ would not read it
@@ -243,6 +243,11 @@ def read(path: Path) -> list[LabelMap]:
     if array.dtype.kind not in "bui":
         raise FileError(f"{path} holds {array.dtype} values, which are no labels.")
     return [noted(path, array, note, {"placement": placement})]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a TIFF with our note."""
+    return path.is_file() and read_note(path) is not None
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
