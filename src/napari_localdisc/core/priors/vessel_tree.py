@@ -238,7 +238,7 @@ def _rasterise(
     middle = (0.25 + 0.15 * reflex) * radius
     stripe = reflex * np.exp(-((distance / middle) ** 2)) * (radius > 1.8)
     profile = depth * chord * np.minimum(1, 0.5 + 0.28 * radius)
-    beyond = np.clip(0.2 + 0.24 * radius, 0.3, 0.5)
+    beyond = np.clip(0.3 * radius, 0.1, 0.5)
     mask = (distance <= radius + beyond).astype(np.float32)
     planes = profile, mask, artery, stripe
     return tuple(_block_mean(plane) for plane in planes)

@@ -167,7 +167,7 @@ class TrainingSettings:
         if modality == "fundus":
             values |= {
                 "surround": 0.04,
-                "weights": LossWeights(self_training=3.0),
+                "weights": LossWeights(self_training=2.0),
                 "augmentation": Augmentation(0.6, 1.7, roughness=1.0),
             }
         else:

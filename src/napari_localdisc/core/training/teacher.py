@@ -13,8 +13,9 @@ CERTAIN, POSSIBLE, IMPOSSIBLE = 0.5, 0.25, 0.05
 below which there is none."""
 
 _CERTAIN_SPOT, _IMPOSSIBLE_SPOT = 0.8, 0.04
-_BESIDE = 2
-"""Pixels next to a line's core that may be its soft border."""
+_BESIDE, _IMPOSSIBLE_BESIDE = 2, 0.3
+"""Pixels next to a line's core that may be its soft border, and the probability below
+which they are not: without it masks widen from one teacher to the next."""
 _EDGE = 8
 """Pixels next to the field of view's edge where nothing is believed."""
 
@@ -51,8 +52,9 @@ def believed(
         faint = torch.from_numpy(np.stack(grown)).to(high.device)
         core = (values > CERTAIN).float()
         beside = F.max_pool2d(core, 2 * _BESIDE + 1, 1, _BESIDE)[:, 0] > 0
-        # Lines go on, but do not widen: beside a core only the core is believed
+        # Lines go on, but do not widen: beside a core what is not core is nearly none
         high[:, k] = (core[:, 0] > 0) | (faint & ~beside)
-        low[:, k] = values[:, 0] < IMPOSSIBLE
+        limit = torch.where(beside, _IMPOSSIBLE_BESIDE, IMPOSSIBLE)
+        low[:, k] = values[:, 0] < limit
     deep = -F.max_pool2d(-inside, 2 * _EDGE + 1, 1, _EDGE)
     return high.float(), (high | low).float() * deep
