@@ -167,6 +167,24 @@ def test_every_kind_of_image_is_taken(convert):
     assert agreement(found, expected) > 0.99
 
 
+@pytest.mark.parametrize("tile_size", [400, 1024])
+def test_structures_reach_the_edge_as_in_memory(tile_size):
+    image, model = photograph(), model_for("fundus", 560, surround=0.04)
+    whole = embed(image, model, precision="float32")
+    expected = whole.structure("vessel") >= 0.3
+    target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
+    paint = StructurePaint.of(model, "vessel", 0.3)
+    work = paint_large(
+        lazy(image), model, paint, target, tile_size=tile_size, precision="float32"
+    )
+    run(work)
+    rim = ndimage.distance_transform_edt(whole.field_of_view) < 8
+    rim &= whole.field_of_view
+    assert expected[rim].any()
+    assert agreement(target[...][rim], expected[rim]) > 0.98
+    assert not target[...][~whole.field_of_view].any()
+
+
 def test_a_single_structure_is_in_one_piece_as_in_memory():
     image, model = photograph(), model_for("fundus")
     pieces = embed(image, model, precision="float32").structure("optic disc") >= 0.5

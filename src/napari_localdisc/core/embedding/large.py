@@ -7,7 +7,7 @@ and written to the target; the memory it takes does not depend on the image's si
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,11 +45,12 @@ from napari_localdisc.core.model.tiles import (
 from napari_localdisc.core.work import Steps, run
 
 from .clusters import (
+    EDGE_SHARE,
     argmax_channel,
     beside_the_largest,
     deep_inside,
-    margin_left_out,
     merge_table,
+    nearest_deep,
     structure_channel,
 )
 
@@ -142,7 +143,8 @@ class _LargeImage:
         shape = tuple(side + 2 * self.margin for side in self.grid.shape)
         tiles = cover(shape, tile_size)
         card = self.model.card
-        is_inner = self.paint.is_inner and card.modality == "fundus"
+        sees_end = card.modality == "fundus" and not card.surround
+        is_inner = self.paint.is_inner and sees_end
         single = self._single()
         if len(tiles) > 1 or is_inner or single is not None:
             colour, inside = self._overview()
@@ -151,7 +153,7 @@ class _LargeImage:
                     *as_batch(colour, inside, self.model.device)
                 )
             if is_inner:
-                self.deep = deep_inside(inside, margin_left_out(card))[None]
+                self.deep = deep_inside(inside)[None]
             if single is not None:
                 maps = run(run_tiles(colour, inside, self.model, Inference()))
                 others = torch.from_numpy(beside_the_largest(maps[2][single]))
@@ -182,9 +184,10 @@ class _LargeImage:
 
     def write(self, tile: Tile, target: Any) -> Iterator[None]:
         """Label the pixels of the image that a tile's core covers."""
-        window = self._input(tile.window)
-        if window is None:
+        given = self._input(tile.window)
+        if given is None:
             return  # nothing of the field of view: the target is 0 there
+        window, inside = given
         # The core and the pixels next to it that interpolation needs
         rows, columns = (
             slice(max(core.start - 1, part.start), min(core.stop + 1, part.stop))
@@ -192,14 +195,19 @@ class _LargeImage:
         )
         around = rows, columns
         yield
-        logits = self.network.logits(window, Tile(tile.window, around).kept)
-        maps = self.paint.maps(logits[0])
-        del logits
+        maps = self._found(
+            lambda part: self.network.logits(window, part),
+            inside,
+            Tile(tile.window, around).kept,
+        )
         yield
         yield from self._spread(maps, tile, around, target)
 
-    def _input(self, window: Window) -> Tensor | None:
-        """Return the network's input for a window of the grid with its margin."""
+    def _input(self, window: Window) -> tuple[Tensor, Tensor] | None:
+        """Return the network's input for a window of the grid with its margin.
+
+        And (h, w) float32, 1 in the field of view there.
+        """
         card = self.model.card
         sigma = card.working_diameter * CONTRAST_FRACTION
         ring = card.surround_pixels
@@ -231,17 +239,45 @@ class _LargeImage:
             is_whole = self.statistics is None
             tones = few_tones(rgb, inside) if is_whole else self.tones
             rgb = stretch_tones(rgb, inside, tones)
+        around = (*margins[1], *margins[0])
+        colour, seen = as_batch(rgb, inside, self.model.device)
         with torch.no_grad():
             x = network_input(
-                *as_batch(rgb, inside, self.model.device),
+                colour,
+                seen,
                 card.working_diameter,
                 card.in_channels,
                 self.statistics,
                 ring,
-                (*margins[1], *margins[0]),
+                around,
             )
-        x = x[:, :, cuts[0], cuts[1]]
-        return F.pad(x, (*padding[1], *padding[0]))
+        both = torch.cat([x, F.pad(seen, around)], 1)[:, :, cuts[0], cuts[1]]
+        both = F.pad(both, (*padding[1], *padding[0]))
+        return both[:, :-1], both[0, -1]
+
+    def _found(
+        self, logits: Callable[[Window], Tensor], inside: Tensor, around: Window
+    ) -> Tensor:
+        """Return the paint's maps of a part of a tile's window, as `embed` has them.
+
+        Structures are continued to the edge: from pixels that lie a little beside.
+        """
+        card = self.model.card
+        if not (card.surround and self.paint.is_inner):
+            return self.paint.maps(logits(around)[0])
+        margin = EDGE_SHARE * card.working_diameter
+        reach = math.ceil(margin) + 2
+        wide = tuple(
+            slice(max(part.start - reach, 0), min(part.stop + reach, side))
+            for part, side in zip(around, inside.shape, strict=True)
+        )
+        maps = self.paint.maps(logits((wide[0], wide[1]))[0])
+        nearest = nearest_deep(inside.cpu().numpy() > 0, margin)[(slice(None), *around)]
+        rows, columns = (
+            torch.from_numpy(np.clip(at - part.start, 0, part.stop - part.start - 1))
+            for at, part in zip(nearest, wide, strict=True)
+        )
+        return maps[:, rows.to(maps.device), columns.to(maps.device)]
 
     def _spread(
         self, maps: Tensor, tile: Tile, around: Window, target: Any

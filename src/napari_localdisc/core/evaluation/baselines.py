@@ -14,7 +14,7 @@ from skimage.color import rgb2lab
 from skimage.feature import multiscale_basic_features
 from skimage.filters import sato, threshold_otsu
 
-from napari_localdisc.core.embedding.clusters import MARGIN, deep_inside
+from napari_localdisc.core.embedding.clusters import deep_inside
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.image.grid import FloatImage, Mask
 from napari_localdisc.core.image.working import as_rgb, working_image
@@ -153,7 +153,7 @@ def ridges(image: ArrayLike, embedding: Embedding) -> tuple[FloatImage, float]:
     weight = ndimage.gaussian_filter(seen, sigma) + 1e-3
     flat = (green - ndimage.gaussian_filter(green * seen, sigma) / weight) * seen
     calibres = [calibre * diameter for calibre in _RIDGE_CALIBRES]
-    interior = deep_inside(inside, MARGIN).numpy() > 0
+    interior = deep_inside(inside).numpy() > 0
     ridge = sato(flat, sigmas=calibres, black_ridges=True) * interior
     threshold = float(threshold_otsu(ridge[interior]))
     return embedding.grid.to_image(ridge.astype(np.float32)), threshold
