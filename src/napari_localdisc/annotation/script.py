@@ -76,6 +76,8 @@ class Picture:
         Of the plane's pixels.
     shape : tuple of int
         (H, W) of the plane.
+    is_plane : bool
+        Whether the expression reads that plane alone.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Picture:
     index: PlaneKey
     content_hash: str
     shape: tuple[int, int]
+    is_plane: bool = False
 
 
 def models_used(log: Iterable[Operation], plane: PlaneKey) -> list[ModelKey]:
@@ -217,7 +220,7 @@ def _model_of(entry: Operation) -> ModelKey:
 
 def _read(picture: Picture) -> str:
     lines = [f"\nimage = {picture.code}\n"]
-    if any(at is not None for at in picture.index):
+    if not picture.is_plane and any(at is not None for at in picture.index):
         index = ", ".join(":" if at is None else str(at) for at in picture.index)
         lines.append(f"image = np.asarray(image[{index}])\n")
     lines.append(

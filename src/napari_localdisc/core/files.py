@@ -26,6 +26,14 @@ _UNFINISHED = re.compile(
 )
 
 
+def given_path(path: str | Path) -> Path:
+    """Return a path as its user means it: ``~`` is the home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no home, or nobody of that name
+        return Path(path)
+
+
 @contextmanager
 def atomic_path(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that is renamed to it on success.

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def cache_folder() -> Path:
     import platformdirs
 
     default = platformdirs.user_cache_path("napari-localdisc", appauthor=False)
-    return Path(os.environ.get("LOCALDISC_CACHE") or default / "embeddings")
+    return given_path(os.environ.get("LOCALDISC_CACHE") or default / "embeddings")
 
 
 def content_hash(image: ArrayLike) -> str:
@@ -80,7 +81,7 @@ class EmbeddingCache:
     def __init__(
         self, folder: str | Path | None = None, size_limit: int = SIZE_LIMIT
     ) -> None:
-        self.folder = cache_folder() if folder is None else Path(folder)
+        self.folder = cache_folder() if folder is None else given_path(folder)
         self.size_limit = size_limit
 
     def load(

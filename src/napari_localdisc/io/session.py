@@ -24,7 +24,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
 
 from .labels.label_map import plain
 
@@ -172,7 +172,7 @@ def write_session(
     FileError
         If it cannot be written there.
     """
-    path = Path(path)
+    path = given_path(path)
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     arrays: dict[str, NDArray[Any]] = {}
@@ -222,7 +222,7 @@ def read_session(path: str | Path) -> Session:
     FileError
         If there is no such file, or it is damaged or no session.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.is_file():
         raise FileError(f"There is no session file {path}.")
     try:
@@ -307,7 +307,7 @@ def autosave_folder() -> Path:
     import platformdirs
 
     default = platformdirs.user_state_path("napari-localdisc", appauthor=False)
-    return Path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
+    return given_path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
 
 
 class Autosave:

@@ -14,6 +14,7 @@ from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
 
+from .as_meant import as_stored_note
 from .colours import PAINTED, LabelColours, same_colours
 from .files import CLASSES
 from .ours import LABELS_OPACITY, add
@@ -80,7 +81,9 @@ def new_labels(
         affine=layer.affine.affine_matrix,
         units=layer.units,
         axis_labels=layer.axis_labels,
-        metadata={METADATA_KEY: {"image": layer.name, CLASSES: {}}},
+        metadata={
+            METADATA_KEY: {"image": layer.name, CLASSES: {}, **as_stored_note(layer)}
+        },
     )
     add(viewer, labels)
     return labels

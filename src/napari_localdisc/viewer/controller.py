@@ -14,6 +14,7 @@ from napari_localdisc.layers.plane import show_point
 from .chosen import model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
+from .doubts import Doubts
 from .keys import KeyBindings
 from .prompt_mask import PromptMask
 from .prompts import Prompts
@@ -35,6 +36,8 @@ class Controller:
     ----------
     workspace : Workspace
         Image, model, work and status.
+    doubts : Doubts
+        Whether what is shown is what is computed from.
     classes : Classes
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
@@ -64,6 +67,7 @@ class Controller:
         pacer: Pacer | None = None,
     ) -> None:
         self.workspace = workspace = Workspace(viewer, runner, report, pacer)
+        self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
         self.clusters = Clusters(workspace, self.writing)
@@ -97,8 +101,14 @@ class Controller:
         self.keys.unbind()
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
-        parts = self.strokes, self.prompts, self.writing, self.classes, self.workspace
-        for part in parts:
+        for part in (
+            self.strokes,
+            self.prompts,
+            self.writing,
+            self.classes,
+            self.doubts,
+            self.workspace,
+        ):
             part.close()
         disconnect_all(self, self.mask, self.clusters)
 

@@ -12,7 +12,13 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.errors import FileError, LocalDiscError
-from napari_localdisc.io.labels import FORMATS, format_of, read_labels, write_labels
+from napari_localdisc.core.files import given_path
+from napari_localdisc.io.labels import (
+    FORMATS,
+    format_of,
+    read_labels,
+    write_labels,
+)
 from napari_localdisc.layers.files import label_map_of, layer_data_of
 
 from .work import (
@@ -84,7 +90,7 @@ class ExportControl:
         with reporting(self._report):
             if self.is_busy:
                 raise FileError("Wait until the other file is written.")
-            path = Path(path)
+            path = given_path(path)
             chosen = format_of(path) if form is None else FORMATS[form]
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])

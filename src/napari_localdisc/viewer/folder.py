@@ -13,6 +13,7 @@ from psygnal import Signal
 from napari_localdisc.batch.recipes import ConceptRecipe, Recipe
 from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import Steps
 from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
@@ -77,6 +78,7 @@ class FolderControl:
         self.status.say("Choose a folder of images.")
         self.models = ModelChoice()
         self._arrived: deque[Row] = deque()
+        self._remarks: list[str] = []
         self.rows: list[Row] = []
         self.table: Path | None = None
 
@@ -120,7 +122,7 @@ class FolderControl:
         if self.work.is_busy:
             return
         source, scheduler = str(source).strip(), scheduler.strip()
-        folder = Path(str(out).strip())
+        folder = given_path(str(out).strip())
         try:
             if not source:
                 raise FileError("Choose the folder of images first.")
@@ -135,6 +137,7 @@ class FolderControl:
             self._report(error)
             return
         arrived = self._arrived = deque()
+        remarks = self._remarks = []
 
         def work() -> Steps[None]:
             """Make the files of every image and measure them."""
@@ -144,7 +147,8 @@ class FolderControl:
             from napari_localdisc.core.model.model import load_model
 
             what = recipe()
-            tasks = plan_tasks(find_images([source]), folder, what.endings)
+            sources = find_images([source], remarks.append)
+            tasks = plan_tasks(sources, folder, what.endings)
             yield 0, len(tasks)
             model = load_model(file.path)
             what.check(model)
@@ -191,7 +195,8 @@ class FolderControl:
     def _on_end(self, result: None) -> None:
         self._save_table()
         said = count_states(row.outcome for row in self.rows)
-        self.status.say(f"Done: {said}. Areas are in {self.table}.")
+        about = " ".join(("", *self._remarks))
+        self.status.say(f"Done: {said}. Areas are in {self.table}.{about}")
 
     def _on_error(self, error: Exception) -> None:
         self._save_table()

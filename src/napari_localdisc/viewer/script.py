@@ -119,7 +119,8 @@ class Scripts:
                 # Wide enough for what is written before it is erased
                 widest = np.min_scalar_type(int(made.max()))
                 dtype = str(np.promote_types(labels.dtype, widest))
-            picture = Picture(name, code, plane.index, digest, plane.shape)
+            from_file = not remark
+            picture = Picture(name, code, plane.index, digest, plane.shape, from_file)
             names = {entry.value: entry.name for entry in classes}
             text = python_script(log, picture, dtype, painted, shown, names)
             return Script(text, remark)
@@ -153,21 +154,33 @@ def _embedding(
 
 def _reading(image: str, source: Any, plane: Plane, digest: str) -> tuple[str, str]:
     """Return an expression that reads an image, and what to say if it is not so."""
-    from napari_localdisc.core.image.files import read_image
+    from napari_localdisc.core.image.files import how_stored, read_image
     from napari_localdisc.io.cache import content_hash
 
     if source.sample is not None and tuple(source.sample) == RETINA:
         return SAMPLE, ""
     file = Path(source.path or "")
     if file.is_file():
-        index = tuple(slice(None) if at is None else at for at in plane.index)
+        hidden = [axis for axis, at in enumerate(plane.index) if at is not None]
+        page = None
+        if hidden:
+            sides = [plane.data.shape[axis] for axis in hidden]
+            places = [at for at in plane.index if at is not None]
+            page = int(np.ravel_multi_index(places, sides))
         try:
-            if content_hash(read_image(file)[index]) == digest:
-                return f"ld.read_image({str(file)!r})", ""
-        except (LocalDiscError, IndexError):
+            if content_hash(read_image(file, page)) == digest:
+                chosen = "" if page is None else f", page={page}"
+                return f"ld.read_image({str(file)!r}{chosen})", ""
+        except LocalDiscError:
             pass  # another plugin's file, which only that one reads
     name = f"{image}.npy"
+    reason = "is in no file that the script could read:"
+    if file.is_file() and how_stored(file):
+        reason = (
+            "is shown as its file stores it, but scripts read it as it is meant: turn "
+            "it before you work on it, or"
+        )
     return f"np.load({name!r})", (
-        f"“{image}” is in no file that the script could read: save its pixels as "
-        f"“{name}” beside the script, with numpy.save."
+        f"“{image}” {reason} save its pixels as “{name}” beside the script, with "
+        "numpy.save."
     )

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.grid import FloatImage, Mask
 from napari_localdisc.core.validation import first_fault
 
@@ -249,7 +249,7 @@ class Concept:
         FileError
             If it cannot be written there.
         """
-        path = Path(path)
+        path = given_path(path)
         if not path.name.endswith(SUFFIX):
             path = path.with_name(path.name.removesuffix(".safetensors") + SUFFIX)
         arrays, settings = _rule_to_file(self.rule)
@@ -300,7 +300,7 @@ def load_concept(path: str | Path) -> Concept:
     FileError
         If there is no such file, or it is damaged or no concept.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.is_file():
         raise FileError(f"There is no concept file {path}.")
     try:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.errors import ModelError
-from napari_localdisc.core.files import check_replaceable, new_file
+from napari_localdisc.core.files import check_replaceable, given_path, new_file
 
 from .card import (
     CARD_KEY,
@@ -101,7 +101,7 @@ def load_model(name: str | Path = "fundus", device: str | None = None) -> Model:
     ModelError
         If there is no such model, or its file is damaged or not one of ours.
     """
-    path = list_models().get(str(name), Path(name))
+    path = list_models().get(str(name), given_path(name))
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise ModelError(
@@ -191,7 +191,7 @@ def save_model(model: Model, path: str | Path) -> Path:
     FileError
         If something that is not ours is there, or it cannot be written there.
     """
-    path = Path(path).with_suffix(SUFFIX)
+    path = given_path(path).with_suffix(SUFFIX)
     check_model_target(path)
     tensors = {k: v.cpu().contiguous() for k, v in model.network.state_dict().items()}
     tensors["centres"] = torch.from_numpy(np.ascontiguousarray(model.centres))

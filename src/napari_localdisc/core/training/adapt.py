@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.model.card import SUFFIX
 from napari_localdisc.core.model.model import Model, load_model
 
@@ -75,7 +76,8 @@ def adapt(
         If ``cancel`` says so.
     """
     if isinstance(model, str | Path):
-        old, new = (Path(file).with_suffix(SUFFIX).resolve() for file in (model, out))
+        files = (given_path(file).with_suffix(SUFFIX) for file in (model, out))
+        old, new = (file.resolve() for file in files)
         if old == new:
             raise TrainingError(
                 "The adapted model needs a file of its own: the model to start from "

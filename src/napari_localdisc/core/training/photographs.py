@@ -16,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled, TrainingError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.background import clean_background
-from napari_localdisc.core.image.files import image_files, is_zarr, read_image
+from napari_localdisc.core.image.files import (
+    image_files,
+    is_zarr,
+    read_image,
+    roles_of,
+)
 from napari_localdisc.core.image.working import look
-from napari_localdisc.core.names import Modality, owner
+from napari_localdisc.core.names import Modality
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
 VERSION = 3
@@ -70,19 +75,21 @@ def photograph_files(folder: str | Path) -> list[Path]:
     """Return a folder's photographs, sorted by name.
 
     Masks, ``NAME_<structure>.png`` beside ``NAME.ext``, are left out: neither are they
-    photographs, nor may a training without labels see them.
+    photographs, nor may a training without labels see them.  So is what this package
+    made.  Names that could be understood otherwise are warned of.
 
     Raises
     ------
     TrainingError
         If there is no such folder.
     """
-    folder = Path(folder)
+    folder = given_path(folder)
     if not folder.is_dir():
         raise TrainingError(f"There is no folder {folder}.")
-    files = [path for path in image_files(folder) if not is_zarr(path)]
-    stems = {path.stem for path in files}
-    return [path for path in files if owner(path.stem, stems) is None]
+    roles = roles_of(path for path in image_files(folder) if not is_zarr(path))
+    for remark in roles.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return roles.images
 
 
 def prepare_photographs(

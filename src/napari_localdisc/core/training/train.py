@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled
-from napari_localdisc.core.files import check_replaceable
+from napari_localdisc.core.files import check_replaceable, given_path
 from napari_localdisc.core.model.card import SUFFIX
 from napari_localdisc.core.model.model import (
     Model,
@@ -115,7 +115,7 @@ def train(
     Cancelled
         If ``cancel`` says so and there is no best model to keep.
     """
-    out = Path(out).with_suffix(SUFFIX)
+    out = given_path(out).with_suffix(SUFFIX)
     checkpoint = out.with_suffix(".checkpoint")
     settings = settings or TrainingSettings()
     kept = read_checkpoint(checkpoint) if resume else None
@@ -139,7 +139,7 @@ def train(
         working_diameter=settings.working_diameter,
         modality=settings.modality,
         priors=priors,
-        cache=Path(cache) if cache else default_cache(),
+        cache=given_path(cache) if cache else default_cache(),
         fewest=fewest,
         progress=preparing,
         cancel=cancel,

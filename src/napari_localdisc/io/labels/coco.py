@@ -37,6 +37,13 @@ def check(labels: LabelMap) -> None:
     labels.check_range(NAME, LARGEST)
 
 
+def check_together(images: Sequence[LabelMap]) -> None:
+    """Raise a FileError for what one COCO file cannot hold of several images."""
+    for labels in images:
+        check(labels)
+    _categories(images)
+
+
 def write(path: Path, labels: LabelMap, segmentation: str = "auto") -> list[Path]:
     """Write the labels of one image; see `write_coco`."""
     return write_coco(path, [labels], segmentation)
@@ -69,8 +76,7 @@ def write_coco(
     """
     if segmentation not in get_args(Segmentation):
         raise FileError(f"COCO segmentations are auto, polygon or rle: {segmentation}?")
-    for labels in images:
-        check(labels)
+    check_together(images)
     categories = _categories(images)
     content: dict[str, Any] = {
         "info": {

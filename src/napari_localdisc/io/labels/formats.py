@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import IsOurs, check_replaceable
+from napari_localdisc.core.files import IsOurs, check_replaceable, given_path
 from napari_localdisc.core.image.files import expanded
+from napari_localdisc.core.image.roles import note_in
 
 from . import coco, masks, ome_zarr, png, tiff
 
@@ -53,6 +54,11 @@ class Format:
     read: Callable[[Path], list[LabelMap]]
     is_ours: IsOurs
     targets: Callable[[Path, LabelMap], list[Path]] = _one_file
+
+    @property
+    def names_by_content(self) -> bool:
+        """Whether the names of the files depend on what the labels are."""
+        return self.targets is not _one_file
 
     def fits(self, path: Path) -> bool:
         """Whether a file's name ends as this format's do."""
@@ -114,7 +120,7 @@ def format_of(path: str | Path) -> Format:
     FileError
         If there is none.
     """
-    form = _fitting(Path(path))
+    form = _fitting(given_path(path))
     if form is None:
         known = ", ".join(form.endings[0] for form in FORMATS.values())
         raise FileError(
@@ -148,7 +154,7 @@ def write_labels(
         If the format cannot hold the labels or something that is not ours is there
         (nothing is written then), or the file cannot be written.
     """
-    path = Path(path)
+    path = given_path(path)
     chosen = format_of(path) if form is None else FORMATS[form]
     chosen.check(labels)
     check_targets(chosen.targets(path, labels))
@@ -185,7 +191,7 @@ def read_labels(path: str | Path) -> list[LabelMap]:
     FileError
         If there is no such file, it cannot be read, or it holds no labels.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     form = FORMATS["ome-zarr"] if path.is_dir() else _fitting(path)
@@ -203,8 +209,8 @@ def read_labels(path: str | Path) -> list[LabelMap]:
 
 
 def read_made_by(path: Path) -> dict[str, Any] | None:
-    """Return how a TIFF or OME-Zarr file was made; None if it is not ours."""
-    note = (ome_zarr if path.is_dir() else tiff).read_note(path)
+    """Return how a PNG, TIFF or OME-Zarr file was made; None if it is not ours."""
+    note = note_in(path)
     made_by = None if note is None else note.get("made_by")
     return made_by if isinstance(made_by, dict) else None
 
@@ -227,7 +233,11 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
     FileError
         If a folder or a pattern holds nothing that can be read.
     """
-    return expanded(paths, _labels_in, "file of labels")
+    found: dict[Path, None] = {}
+    for path in map(given_path, paths):
+        files = expanded(path, _labels_in, "file of labels")
+        found.update(dict.fromkeys([path] if files is None else files))
+    return list(found)
 
 
 def _labels_in(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from pydantic import Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.names import NOTE_KEY
 
 if TYPE_CHECKING:
     import pint
@@ -206,7 +207,7 @@ def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
     return red, green, blue, alpha
 
 
-KEY = "localdisc"
+KEY = NOTE_KEY
 NOTE_VERSION = 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import check_replaceable, new_folder
+from napari_localdisc.core.image.roles import note_in
 
 from .label_map import KEY, LabelMap, byte_colour, note_of, noted, pixel_size
 
@@ -104,17 +105,7 @@ def read(path: Path) -> list[LabelMap]:
 
 def is_ours(path: Path) -> bool:
     """Whether a folder is a label image with our note, not merely some OME-Zarr."""
-    return path.is_dir() and read_note(path) is not None
-
-
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels; None if the folder is not ours."""
-    try:
-        note = _attributes(path)["image-label"][KEY]
-    # zarr raises what it likes for what it does not know
-    except Exception:
-        return None
-    return note if isinstance(note, dict) else None
+    return path.is_dir() and note_in(path) is not None
 
 
 def read_levels(path: Path) -> list[Any]:

@@ -10,7 +10,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
+from napari_localdisc.core.image.roles import note_in
+from napari_localdisc.core.names import NOTE_NAMESPACE
 
 from .label_map import (
     LabelMap,
@@ -26,7 +28,7 @@ from .label_map import (
 )
 
 NAME = "TIFF"
-NAMESPACE = "napari-localdisc"
+NAMESPACE = NOTE_NAMESPACE
 ENDINGS = (".tif", ".tiff")
 OME_ENDINGS = (".ome.tif", ".ome.tiff")
 LARGEST = 2**32 - 1
@@ -180,7 +182,7 @@ def write_map(
     FileError
         If the values would change, or the file cannot be written.
     """
-    path = Path(path)
+    path = given_path(path)
     if path.suffix.lower() not in ENDINGS:
         raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
     array = np.asarray(values)
@@ -247,16 +249,7 @@ def read(path: Path) -> list[LabelMap]:
 
 def is_ours(path: Path) -> bool:
     """Whether a file is a TIFF with our note."""
-    return path.is_file() and read_note(path) is not None
-
-
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels; None if the file is not ours."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            return _said(file, 2)[0]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None
+    return path.is_file() and note_in(path) is not None
 
 
 def _said(file: Any, ndim: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Layers ↔ what a session file holds of them."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
+from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.io.session import SavedImage, SavedLabels, Session
+from napari_localdisc.layers.as_meant import show_as_meant, stored
 from napari_localdisc.layers.colours import PAINTED, LabelColours
 from napari_localdisc.layers.files import CLASSES, lasting_colours, placement_of
 from napari_localdisc.layers.plane import METADATA_KEY
@@ -196,6 +199,8 @@ def open_image(
             "without it."
         )
     images = [layer for layer in opened or [] if isinstance(layer, Image)]
+    for layer in images:
+        _show_as_saved(layer, saved)
     fitting = [layer for layer in images if fits(layer, saved)]
     layer = (fitting or images or [None])[0]
     if layer is None:
@@ -216,6 +221,20 @@ def _open_again(
         return [viewer.add_image(saved.pixels, rgb=saved.rgb)]
     path = _find_file(saved, folder)
     return None if path is None else _open_file(viewer, path, saved.reader)
+
+
+def _show_as_saved(layer: Image, saved: SavedImage) -> None:
+    """Show a file as it is meant where it was shown so when it was saved."""
+    path = layer.source.path
+    if path is None or saved.content_hash is None or is_same(layer, saved):
+        return
+    from napari_localdisc.io.cache import content_hash
+
+    with suppress(LocalDiscError):  # it stays as it was opened
+        if stored(layer):
+            picture = read_image(path)
+            if content_hash(picture) == saved.content_hash:
+                show_as_meant(layer, picture)
 
 
 def _trouble(layer: Image, saved: SavedImage) -> str:

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
 from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
@@ -162,7 +163,8 @@ class Sessions:
         then : callable, optional
             Called after that with what is not as it was, as `restore` returns it.
         """
-        folder = Path(path).parent
+        path = given_path(path)
+        folder = path.parent
 
         def done(session: Session) -> None:
             troubles = self.restore(session, folder)
