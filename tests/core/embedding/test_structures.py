@@ -119,9 +119,10 @@ def test_where_the_picture_goes_on_structures_reach_the_edge_and_not_beyond(phot
     np.testing.assert_array_equal(found.clusters(5) > 0, found.field_of_view)
 
 
-def test_of_what_an_image_shows_once_the_largest_piece_is_found():
+def test_of_what_an_image_shows_once_the_largest_round_piece_is_found():
     presence = torch.full((40, 50), 0.1)
     presence[5:20, 5:20], presence[30:34, 30:34] = 0.7, 0.99
+    presence[35:, :] = 0.9  # larger, and not round
     card = ModelCard("eye", structures={"vessel": 0, "optic disc": 1})
     single = dataclasses.replace(card, single=["optic disc"])
     maps = {"vessel": presence, "optic disc": presence}

@@ -364,20 +364,25 @@ def nearest_region(matrix: Tensor, regions: FloatImage, channel: int) -> Tensor:
     return torch.cat(pieces)
 
 
-def beside_the_largest(presence: Tensor) -> Mask:
-    """Return (h, w) bool: what is found beside the largest piece of a structure."""
+def beside_the_roundest(presence: Tensor) -> Mask:
+    """Return (h, w) bool: what is found beside a structure's largest round piece."""
     found = (presence >= 0.5).cpu().numpy()
     names, count = ndimage.label(found)
     if count < 2:
         return np.zeros_like(found)
-    return np.asarray(found & (names != np.bincount(names[found]).argmax()))
+    depth = ndimage.distance_transform_edt(np.pad(found, 1))[1:-1, 1:-1]
+    radius = ndimage.maximum(depth, names, range(1, count + 1))
+    area = np.bincount(names.ravel())[1:]
+    # The area of the circle that it holds, and how round it is
+    best = int((np.asarray(radius) ** 3 / np.sqrt(area)).argmax()) + 1
+    return np.asarray(found & (names != best))
 
 
 def in_one_piece(card: ModelCard, presence: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Halve what is found of single structures beside their largest piece."""
+    """Halve what is found of single structures beside their largest round piece."""
     kept = dict(presence)
     for name in card.single:
-        others = torch.from_numpy(beside_the_largest(kept[name]))
+        others = torch.from_numpy(beside_the_roundest(kept[name]))
         kept[name] = kept[name].where(~others.to(kept[name].device), kept[name] / 2.01)
     return kept
 

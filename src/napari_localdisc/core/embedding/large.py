@@ -47,7 +47,7 @@ from napari_localdisc.core.work import Steps, run
 from .clusters import (
     EDGE_SHARE,
     argmax_channel,
-    beside_the_largest,
+    beside_the_roundest,
     deep_inside,
     merge_table,
     nearest_deep,
@@ -156,7 +156,7 @@ class _LargeImage:
                 self.deep = deep_inside(inside)[None]
             if single is not None:
                 maps = run(run_tiles(colour, inside, self.model, Inference()))
-                others = torch.from_numpy(beside_the_largest(maps[2][single]))
+                others = torch.from_numpy(beside_the_roundest(maps[2][single]))
                 near = F.max_pool2d(others[None].float(), 3, 1, 1)
                 deep = torch.ones_like(near) if self.deep is None else self.deep
                 self.deep = deep * (1 - near)

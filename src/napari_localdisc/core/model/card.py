@@ -75,7 +75,7 @@ class ModelCard:
         How far around a round field of view the network sees it mirrored, as a share
         of the working diameter; 0: it sees where it ends.
     single : list of str
-        Structures that an image shows once: pieces beside the largest are none.
+        Structures that an image shows once: all but the largest round piece is none.
     details : dict
         Everything else: data, licence, steps, losses, seeds, device, quality.
     """
