@@ -18,6 +18,7 @@ pytest.importorskip("benchmarks", reason="only in a check-out")
 from benchmarks import machine, training_step, ways
 from benchmarks.__main__ import put
 
+from napari_localdisc.core.model.model import Model
 from napari_localdisc.io.samples import open_retina
 
 
@@ -98,6 +99,40 @@ def test_strokes_with_and_without_the_picture(
     monkeypatch.setattr(stroke_features, "MODEL", "tiny")
     *_, row = stroke_features.run(str(tmp_path)).splitlines()
     assert row.startswith("| optic_disc | 1 | 0.")
+
+
+def test_other_cameras_are_simulated_from_an_image():
+    from benchmarks import cameras
+
+    rows, columns = np.mgrid[:240, :260]
+    inside = np.hypot(rows - 120, columns - 130) < 100
+    vessels = inside & (abs(columns - 130) < 3)
+    image = np.where(vessels[..., None], 60, 150).astype(np.uint8) * inside[..., None]
+    image = np.repeat(image, 3, axis=2)
+    _, near, seen = cameras.narrow(image, vessels, inside)
+    assert 2 * np.sqrt(seen.sum() / np.pi) == pytest.approx(133, abs=2)
+    assert near.shape == seen.shape
+    wider, there, scored = cameras.wide(image, vessels, inside)
+    assert scored.sum() == inside.sum()
+    assert there.sum() == vessels.sum()
+    lit = wider[..., 0] > 0
+    assert 2 * np.sqrt(lit.sum() / np.pi) == pytest.approx(267, abs=3)
+    middle = lit.shape[1] // 2
+    assert wider[lit.any(1).argmax() + 12, middle, 0] == 60  # the vessel goes on
+
+
+def test_other_cameras_are_measured(monkeypatch, tmp_path, small_retina):
+    from benchmarks import cameras
+    from PIL import Image
+
+    model = Model.random(working_diameter=96, width=2, structures={"vessel": 0})
+    monkeypatch.setattr(cameras, "load_model", lambda name: model)
+    mask = np.zeros(small_retina.shape[:2], bool)
+    mask[100:200, 140:146] = True
+    Image.fromarray(small_retina).save(tmp_path / "eye.png")
+    Image.fromarray(mask).save(tmp_path / "eye_vessel.png")
+    _, _, *rows = cameras.run(str(tmp_path)).splitlines()
+    assert [row.split(" | ")[0] for row in rows] == [f"| {v}" for v in cameras.VIEWS]
 
 
 def test_measures_of_ours_beside_those_by_hand(monkeypatch, tmp_path, models):

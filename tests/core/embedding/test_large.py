@@ -9,6 +9,7 @@ import torch
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.embedding.large import (
@@ -46,10 +47,12 @@ def lazy(array, chunk=128):
     return dask.array.from_array(array, chunks=(chunk, chunk, *array.shape[2:]))
 
 
-def model_for(modality, diameter=300):
+def model_for(modality, diameter=300, surround=0.0):
     """Return the bundled network, whose clusters follow the image, at another scale."""
     model = load_model("fundus", "cpu")
-    card = dataclasses.replace(model.card, modality=modality, working_diameter=diameter)
+    card = dataclasses.replace(
+        model.card, modality=modality, working_diameter=diameter, surround=surround
+    )
     return Model(card, model.network, model.centres)
 
 
@@ -111,6 +114,17 @@ def test_labels_are_those_of_embed(kind):
     np.testing.assert_array_equal(found == 0, expected == 0)
 
 
+def test_surroundings_are_filled_block_by_block_as_they_are_in_memory():
+    image, model = photograph(), model_for("fundus", 560, surround=0.04)
+    image[:, :300] = 0  # cut straight
+    whole = embed(image, model, precision="float32")
+    found = labels_of(lazy(image), model, tile_size=400, precision="float32")
+    np.testing.assert_array_equal(found == 0, ~whole.field_of_view)
+    rim = ndimage.distance_transform_edt(whole.field_of_view) < 12
+    rim &= whole.field_of_view
+    assert agreement(found[rim], whole.clusters(6)[rim]) > 0.98
+
+
 @pytest.mark.parametrize("kind", ["fundus", "frame of few tones"])
 def test_tiles_leave_no_seam(kind):
     image, model = photograph(), model_for(kind.partition(" ")[0], 560)
@@ -151,6 +165,38 @@ def test_every_kind_of_image_is_taken(convert):
     expected = embed(image, model, precision="float32").clusters(6)
     found = labels_of(lazy(image), model, precision="float32")
     assert agreement(found, expected) > 0.99
+
+
+@pytest.mark.parametrize("tile_size", [400, 1024])
+def test_structures_reach_the_edge_as_in_memory(tile_size):
+    image, model = photograph(), model_for("fundus", 560, surround=0.04)
+    whole = embed(image, model, precision="float32")
+    expected = whole.structure("vessel") >= 0.3
+    target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
+    paint = StructurePaint.of(model, "vessel", 0.3)
+    work = paint_large(
+        lazy(image), model, paint, target, tile_size=tile_size, precision="float32"
+    )
+    run(work)
+    rim = ndimage.distance_transform_edt(whole.field_of_view) < 8
+    rim &= whole.field_of_view
+    assert expected[rim].any()
+    assert agreement(target[...][rim], expected[rim]) > 0.98
+    assert not target[...][~whole.field_of_view].any()
+
+
+def test_a_single_structure_is_in_one_piece_as_in_memory():
+    image, model = photograph(), model_for("fundus")
+    pieces = embed(image, model, precision="float32").structure("optic disc") >= 0.5
+    assert ndimage.label(pieces)[1] > 1
+    card = dataclasses.replace(model.card, single=["optic disc"])
+    model = Model(card, model.network, model.centres)
+    expected = embed(image, model, precision="float32").structure("optic disc") >= 0.5
+    target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
+    paint = StructurePaint.of(model, "optic disc")
+    run(paint_large(lazy(image), model, paint, target, precision="float32"))
+    assert ndimage.label(expected)[1] == 1
+    assert agreement(target[...], expected) > 0.999
 
 
 def test_more_detail_uses_more_of_the_image():

@@ -1,12 +1,21 @@
 """Named structures: both read-outs of the paper, inside the margin."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from napari_localdisc.core.embedding.clusters import MARGIN, nearest_region
+from napari_localdisc.core.embedding.clusters import (
+    MARGIN,
+    in_one_piece,
+    nearest_deep,
+    nearest_region,
+)
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.model import Model
 
 
@@ -98,3 +107,50 @@ def test_unknown_structures_get_a_sentence_with_the_known_ones(embedding, photog
     nameless = embed(photograph, Model.random(working_diameter=64))
     with pytest.raises(ModelError, match="names no structure"):
         nameless.structure("vessel")
+
+
+def test_where_the_picture_goes_on_structures_reach_the_edge_and_not_beyond(photograph):
+    photograph = photograph.copy()
+    photograph[:40] = 0  # cut straight
+    model = Model.random(working_diameter=160, structures={"vessel": 3}, surround=0.05)
+    found = embed(photograph, model)
+    vessel, inside = found.structure("vessel") > 0, found.field_of_view
+    np.testing.assert_array_equal(vessel, inside)
+    np.testing.assert_array_equal(found.clusters(5) > 0, found.field_of_view)
+
+
+def test_of_what_an_image_shows_once_the_largest_round_piece_is_found():
+    presence = torch.full((40, 50), 0.1)
+    presence[5:20, 5:20], presence[30:34, 30:34] = 0.7, 0.99
+    presence[35:, :] = 0.9  # larger, and not round
+    card = ModelCard("eye", structures={"vessel": 0, "optic disc": 1})
+    single = dataclasses.replace(card, single=["optic disc"])
+    maps = {"vessel": presence, "optic disc": presence}
+    kept = in_one_piece(single, maps)
+    assert kept["vessel"] is presence
+    disc = kept["optic disc"]
+    assert (disc >= 0.5).sum() == 15 * 15
+    torch.testing.assert_close(disc[:25], presence[:25])
+    assert disc[31, 31] > disc[25, 25]  # still likelier than where nothing is
+    assert in_one_piece(card, maps)["optic disc"] is presence
+    assert "single" in str(single)
+    assert "single" not in str(card)
+
+
+def test_lines_go_on_to_the_edge_from_a_little_inside():
+    rows, columns = np.mgrid[:80, :80] - 39.5
+    inside = np.hypot(rows, columns) < 38
+    inside[:12] = False
+    nearest = nearest_deep(inside, 4.0)
+    depth = ndimage.distance_transform_edt(inside)
+    own = np.indices(inside.shape)
+    deep = depth > 4
+    np.testing.assert_array_equal(nearest[:, deep], own[:, deep])
+    assert depth[tuple(nearest)].min() > 4
+    assert np.hypot(*(nearest - own))[inside].max() < 6
+    line = np.abs(columns) < 2
+    reached = line[tuple(nearest)]
+    assert reached[12:16, 39:41].all()
+    assert not reached[12:16, 50:60].any()
+    nothing = np.zeros((5, 6), bool)
+    np.testing.assert_array_equal(nearest_deep(nothing, 4.0), np.indices((5, 6)))

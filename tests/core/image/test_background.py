@@ -25,7 +25,7 @@ def photograph():
 
 def test_vessels_vanish_and_texture_stays(photograph):
     rgb, inside, vessel = photograph
-    background = clean_background(rgb, inside, DIAMETER)
+    background, _ = clean_background(rgb, inside, DIAMETER)
     around = inside & ~vessel & (np.hypot(*(np.indices(inside.shape) - 135)) < 100)
     before = rgb[around, 1].mean() - rgb[vessel, 1].mean()
     after = background[around, 1].mean() - background[vessel, 1].mean()
@@ -33,6 +33,34 @@ def test_vessels_vanish_and_texture_stays(photograph):
     assert background[around, 1].std() > 0.5 * rgb[around, 1].std()
     assert (background[~inside] == 0).all()
     assert 0 <= background.min() <= background.max() <= 1
+
+
+def test_vessels_vanish_up_to_the_edge(photograph):
+    rgb, inside, _ = photograph
+    background, _ = clean_background(rgb, inside, DIAMETER)
+    y, x = np.mgrid[:DIAMETER, :DIAMETER] - (DIAMETER - 1) / 2
+    depth = DIAMETER / 2 - np.hypot(y, x)
+    rim = (depth > 1) & (depth < 6)
+    vessel = rim & (np.abs(y - 0.3 * x) < 1.5)
+    before, after = (
+        picture[rim, 1].mean() - picture[vessel, 1].mean()
+        for picture in (rgb, background)
+    )
+    assert after < 0.3 * before
+
+
+def test_faint_lines_that_stay_are_doubtful_and_grain_is_not(photograph):
+    rgb, inside, vessel = photograph
+    rows = np.arange(DIAMETER)[:, None]
+    faint = inside & (np.abs(rows - 200) < 1.2) & (np.arange(DIAMETER) > 100)
+    rgb = np.where(faint[..., None], rgb * 0.93, rgb).astype(np.float32)
+    background, doubtful = clean_background(rgb, inside, DIAMETER)
+    deep = faint & (np.hypot(*(np.indices(inside.shape) - 135)) < 100)
+    stays = background[deep, 1].mean() < background[inside & ~faint, 1].mean() - 0.01
+    assert stays
+    assert doubtful[deep].mean() > 0.6
+    assert doubtful[inside & ~faint].mean() < 0.15
+    assert not doubtful[vessel].mean() > 0.2
 
 
 def test_ridges_answer_to_dark_lines_and_not_to_steps():

@@ -152,3 +152,10 @@ def test_a_missing_file_is_named(tmp_path):
         read_card(tmp_path / "gone.safetensors")
     with pytest.raises(ModelError, match="no model 'gone'"):
         ModelFile.of("gone")
+
+
+def test_what_an_image_shows_once_is_named():
+    card = ModelCard("eye", structures={"optic disc": 1}, single=["optic disc"])
+    assert ModelCard.from_json(card.to_json()) == card
+    with pytest.raises(ModelError, match="one fovea"):
+        ModelCard("eye", structures={"optic disc": 1}, single=["fovea"])

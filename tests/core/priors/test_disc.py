@@ -35,6 +35,15 @@ def test_finds_the_disc_and_its_outline(row, column, radius):
     assert fit.confidence > 1.3
 
 
+def test_a_bright_cup_is_not_the_disc():
+    rgb, inside, disc = eye(200, 120, 38)
+    y, x = np.indices(inside.shape)
+    rgb[np.hypot(y - 200, x - 120) < 17] += (0.1, 0.2, 0.3)
+    fit = fit_disc(rgb.clip(0, 1), inside)
+    dice = 2 * (fit.mask & disc).sum() / (fit.mask.sum() + disc.sum())
+    assert dice > 0.85
+
+
 def test_is_not_sure_without_a_disc():
     rgb, inside, _ = eye(200, 110, 0)
     assert (

@@ -7,6 +7,7 @@ from napari_localdisc.core.image.contrast import gaussian_blur
 from napari_localdisc.core.training.augment import (
     Augmentation,
     ColourJitter,
+    compressed,
     crop_maps,
     rescaled,
     second_view_maps,
@@ -109,3 +110,27 @@ def test_the_generator_decides():
         jitter = ColourJitter(2, 1.0, generator)
         results.append(jitter.optics(jitter.colours(rgb)))
     assert torch.equal(*results)
+
+
+def test_rough_pictures_are_blurred_and_compressed_and_the_generator_decides():
+    generator = torch.Generator().manual_seed(0)
+    sharp = torch.rand(1, 3, 64, 64, generator=generator).expand(24, -1, -1, -1)
+
+    def spoilt(roughness):
+        jitter = ColourJitter(24, 1.0, torch.Generator().manual_seed(2), roughness)
+        return jitter.optics(sharp), jitter.colours(sharp)
+
+    (plain, plain_tones), (rough, tones), (again, _) = map(spoilt, (0.0, 1.0, 1.0))
+    torch.testing.assert_close(rough, again, atol=0, rtol=0)
+    detail = [(x - gaussian_blur(x, 1.0)).std((1, 2, 3)) for x in (plain, rough)]
+    assert (detail[1] < 0.7 * detail[0]).sum() >= 4
+    assert 0 < float((tones - plain_tones).abs().amax((1, 2, 3)).gt(0.05).sum()) < 16
+
+
+def test_jpeg_keeps_the_picture_and_coarser_ones_keep_less():
+    y, x = torch.meshgrid(*[torch.linspace(0, 1, 32)] * 2, indexing="ij")
+    picture = torch.stack([y, x, (y + x) / 2])
+    fine, coarse = (compressed(picture, quality) for quality in (95, 10))
+    errors = [float((found - picture).abs().mean()) for found in (fine, coarse)]
+    assert errors[0] < 0.01
+    assert errors[0] < errors[1] < 0.2

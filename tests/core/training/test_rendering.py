@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_localdisc.core.priors import DrawnPrior, get_prior
 from napari_localdisc.core.training.augment import Augmentation
@@ -26,7 +27,7 @@ def test_drawings_are_bytes_and_the_same_in_whatever_order_they_are_asked_for():
     prior = get_prior("vessel-tree")
     stock, again = (Drawings(prior, 5, 80, 540, seed=3) for _ in "12")
     taken = stock.take(np.array([4, 1, 4]))
-    assert taken.shape == (3, 2, 80, 80)
+    assert taken.shape == (3, 4, 80, 80)
     assert taken.dtype == np.uint8
     assert np.array_equal(taken[0], taken[2])
     assert not np.array_equal(taken[0], taken[1])
@@ -58,6 +59,37 @@ def test_vessels_darken_what_their_mask_covers(ground):
     assert 0.01 < vessel.float().mean() < 0.5
     green = image[:, 1]
     assert green[vessel].mean() < green[masks[:, 0] == 0].mean() - 0.02
+
+
+def test_masks_have_no_holes_where_reflexes_shine(ground):
+    class Reflecting:
+        def draw(self, size, working_diameter, rng):
+            plane = np.zeros((4, size, size), np.float32)
+            plane[0, :, 40:72], plane[1, :, 40:72] = 0.3, 1
+            plane[3, :, 52:60] = 1
+            return plane
+
+    prior = dataclasses.replace(get_prior("vessel-tree"), draw=Reflecting().draw)
+    image, masks = renderer(prior)(*ground, torch.Generator().manual_seed(0))
+    for green, mask in zip(image[:, 1].numpy(), masks[:, 0].numpy(), strict=True):
+        vessel = mask > 0.9
+        _, count = ndimage.label(~vessel)
+        assert count <= 2  # one side and the other
+        bright = vessel & (green > np.quantile(green[~vessel], 0.05))
+        assert bright.any()
+
+
+def test_faint_ridges_that_were_there_are_neither_vessel_nor_background():
+    draw = renderer(get_prior("vessel-tree"), get_prior("dark-lesion"))
+    masks = torch.zeros(1, 2, 8, 8)
+    masks[..., :4] = 1
+    doubtful = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    doubtful[..., :6, :] = True
+    known = draw.known(masks, doubtful)
+    assert known[0, 0, :, :4].all()
+    assert not known[0, 0, :6, 4:].any()
+    assert known[0, 0, 6:].all()
+    assert known[0, 1].all()
 
 
 def test_bright_spots_brighten(ground):

@@ -275,3 +275,20 @@ def test_adapting_never_overwrites_its_model(trained):
 def test_a_model_without_settings_cannot_be_adapted():
     with pytest.raises(TrainingError, match="does not say how it was trained"):
         adaptation_settings(Model.random(width=1), minutes=1)
+
+
+def test_a_model_keeps_how_far_around_it_sees_and_old_settings_see_no_further(
+    tmp_path,
+):
+    settings = dataclasses.replace(SMALL, steps=2, surround=0.06)
+    images = [fundus_like(seed) for seed in range(3)]
+    model = train(
+        images, tmp_path / "a", settings=settings, device="cpu", cache=tmp_path
+    )
+    assert load_model(tmp_path / "a.safetensors", "cpu").card.surround == 0.06
+    assert adaptation_settings(model, 1.0).surround == 0.06
+    kept = settings.as_dict()
+    del kept["surround"]
+    assert TrainingSettings.from_dict(kept).surround == 0
+    assert TrainingSettings.for_modality("fundus").surround > 0
+    assert TrainingSettings.for_modality("frame").surround == 0

@@ -266,8 +266,24 @@ class ClusterMaps:
         """How likely each pixel is of a structure; see `Embedding.structure`."""
         channel = structure_channel(self.card, name)
         if readout == "presence" and name in self.presence:
-            return self.on_image(self.presence[name], self.interior)
-        return self.on_image(self.cluster_probability[channel], self.interior)
+            return self.of_structure(self.presence[name])
+        return self.of_structure(self.cluster_probability[channel])
+
+    def of_structure(self, on_grid: Tensor) -> FloatImage:
+        """Bring an (h, w) map of a structure to the image's pixels, up to the edge."""
+        if self._inward is not None:
+            on_grid = on_grid.flatten()[self._inward].view(on_grid.shape)
+        return self.on_image(on_grid, self.interior)
+
+    @cached_property
+    def _inward(self) -> Tensor | None:
+        """(h·w,) int64: the pixel that each pixel's structures are read from."""
+        if not self.card.surround:
+            return None
+        margin = EDGE_SHARE * self.card.working_diameter
+        rows, columns = nearest_deep(np.pad(self.inside, 1), margin)[:, 1:-1, 1:-1] - 1
+        flat = torch.from_numpy((rows * self.inside.shape[1] + columns).ravel())
+        return flat.to(self.cluster_probability.device)
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
         """Bring an (h, w) map in [0, 1] to the image's pixels; 0 where not inside."""
@@ -289,9 +305,10 @@ class ClusterMaps:
     def interior(self) -> Tensor:
         """(H, W) bool: where structures are looked for.
 
-        In a round field of view without the outermost 6/540 of its diameter.
+        In a round field of view whose end the network sees, without the outermost
+        6/540 of its diameter.
         """
-        if self.card.modality == "frame":
+        if self.card.modality == "frame" or self.card.surround:
             return self.visible
         deep = self.grid.spread(deep_inside(self.inside))
         return (deep.to(self.visible.device) >= 0.5) & self.visible
@@ -304,6 +321,10 @@ class ClusterMaps:
 MARGIN = 6 / 540
 """Outermost part of the field of view's diameter that structures leave out: there the
 network sees the edge itself."""
+
+EDGE_SHARE = 5 / 576
+"""The same where the network sees the picture go on: light falls off there, which
+looks like a vessel along the edge.  Structures are continued there from inside."""
 
 TEMPERATURE = 0.2
 """Of the softmax over cosines to region embeddings, as in region discrimination."""
@@ -343,7 +364,44 @@ def nearest_region(matrix: Tensor, regions: FloatImage, channel: int) -> Tensor:
     return torch.cat(pieces)
 
 
+def beside_the_roundest(presence: Tensor) -> Mask:
+    """Return (h, w) bool: what is found beside a structure's largest round piece."""
+    found = (presence >= 0.5).cpu().numpy()
+    names, count = ndimage.label(found)
+    if count < 2:
+        return np.zeros_like(found)
+    depth = ndimage.distance_transform_edt(np.pad(found, 1))[1:-1, 1:-1]
+    radius = ndimage.maximum(depth, names, range(1, count + 1))
+    area = np.bincount(names.ravel())[1:]
+    # The area of the circle that it holds, and how round it is
+    best = int((np.asarray(radius) ** 3 / np.sqrt(area)).argmax()) + 1
+    return np.asarray(found & (names != best))
+
+
+def in_one_piece(card: ModelCard, presence: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Halve what is found of single structures beside their largest round piece."""
+    kept = dict(presence)
+    for name in card.single:
+        others = torch.from_numpy(beside_the_roundest(kept[name]))
+        kept[name] = kept[name].where(~others.to(kept[name].device), kept[name] / 2.01)
+    return kept
+
+
 def deep_inside(inside: Mask) -> Tensor:
     """(h, w) field of view on a working grid → (h, w) float32, 0 near its edge."""
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     return torch.from_numpy((depth > MARGIN * max(inside.shape)).astype(np.float32))
+
+
+def nearest_deep(inside: Mask, margin: float) -> NDArray[np.intp]:
+    """Say which pixel deeper than ``margin`` in a field of view is nearest to each.
+
+    Returns (2, h, w) rows and columns; each pixel's own where none is deep.
+    """
+    deep = ndimage.distance_transform_edt(inside) > margin
+    if not deep.any():
+        return np.indices(inside.shape)
+    nearest: NDArray[np.intp] = ndimage.distance_transform_edt(
+        ~deep, return_distances=False, return_indices=True
+    ).astype(np.intp)
+    return nearest

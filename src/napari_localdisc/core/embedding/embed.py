@@ -11,7 +11,7 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
-from .clusters import ClusterMaps
+from .clusters import ClusterMaps, in_one_piece
 from .embedding import Embedding
 
 _AS_USUAL = Inference()
@@ -80,7 +80,7 @@ def _look_steps(
     vectors, probability, presence = yield from run_tiles(
         seen.colour, seen.inside, model, how, embeds=embeds
     )
-    named = dict(zip(card.structures, presence, strict=True))
+    named = in_one_piece(card, dict(zip(card.structures, presence, strict=True)))
     places = seen.field_of_view, seen.grid
     return seen, vectors, ClusterMaps(probability, *places, card, model.centres, named)
 

@@ -140,7 +140,8 @@ class Embedding(ClusterMaps):
         -------
         ndarray
             (H, W) float32 in [0, 1]; 0 outside the field of view and, in images with
-            a round field of view, in its outermost 6/540 of the diameter.
+            a round field of view whose end the model sees (see
+            `ModelCard.surround`), in its outermost 6/540 of the diameter.
 
         Raises
         ------
@@ -152,7 +153,7 @@ class Embedding(ClusterMaps):
         channel = clusters.structure_channel(self.card, name)
         regions = self.centres if centres == "model" else self.region_vectors()
         values = clusters.nearest_region(self.matrix, regions, channel)
-        return self.on_image(values.view(self.grid.shape), self.interior)
+        return self.of_structure(values.view(self.grid.shape))
 
     def read(self, prompts: Prompts, options: MaskOptions = _AS_IT_IS) -> Reading:
         """Ask once what a few points find: a map, a threshold, a mask, a meaning.

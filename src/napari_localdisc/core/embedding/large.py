@@ -7,7 +7,7 @@ and written to the target; the memory it takes does not depend on the image's si
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,13 +27,32 @@ from napari_localdisc.core.image.contrast import (
 )
 from napari_localdisc.core.image.grid import FloatImage, Mask, Window, WorkingGrid
 from napari_localdisc.core.image.working import few_tones, stretch_tones
-from napari_localdisc.core.model.inference import TILE_SIZE, FastNetwork, Precision
+from napari_localdisc.core.model.inference import (
+    TILE_SIZE,
+    FastNetwork,
+    Inference,
+    Precision,
+)
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.network import STRIDE
-from napari_localdisc.core.model.tiles import Tile, cover, margin_of, padded_size
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.model.tiles import (
+    Tile,
+    cover,
+    margin_of,
+    padded_size,
+    run_tiles,
+)
+from napari_localdisc.core.work import Steps, run
 
-from .clusters import argmax_channel, deep_inside, merge_table, structure_channel
+from .clusters import (
+    EDGE_SHARE,
+    argmax_channel,
+    beside_the_roundest,
+    deep_inside,
+    merge_table,
+    nearest_deep,
+    structure_channel,
+)
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
@@ -123,8 +142,11 @@ class _LargeImage:
         """Cover the grid, its margin included, with tiles."""
         shape = tuple(side + 2 * self.margin for side in self.grid.shape)
         tiles = cover(shape, tile_size)
-        is_inner = self.paint.is_inner and self.model.card.modality == "fundus"
-        if len(tiles) > 1 or is_inner:
+        card = self.model.card
+        sees_end = card.modality == "fundus" and not card.surround
+        is_inner = self.paint.is_inner and sees_end
+        single = self._single()
+        if len(tiles) > 1 or is_inner or single is not None:
             colour, inside = self._overview()
             if len(tiles) > 1:
                 self.statistics = colour_statistics(
@@ -132,7 +154,22 @@ class _LargeImage:
                 )
             if is_inner:
                 self.deep = deep_inside(inside)[None]
+            if single is not None:
+                maps = run(run_tiles(colour, inside, self.model, Inference()))
+                others = torch.from_numpy(beside_the_roundest(maps[2][single]))
+                near = F.max_pool2d(others[None].float(), 3, 1, 1)
+                deep = torch.ones_like(near) if self.deep is None else self.deep
+                self.deep = deep * (1 - near)
         return tiles
+
+    def _single(self) -> int | None:
+        """Return the place of the structure that is looked for if images show one."""
+        card = self.model.card
+        if not isinstance(self.paint, StructurePaint):
+            return None
+        names = list(card.structures)
+        place = list(card.structures.values()).index(self.paint.channel)
+        return place if names[place] in card.single else None
 
     def _overview(self) -> tuple[FloatImage, Mask]:
         """Look at all of the image, small, and at the tones that it uses."""
@@ -147,9 +184,10 @@ class _LargeImage:
 
     def write(self, tile: Tile, target: Any) -> Iterator[None]:
         """Label the pixels of the image that a tile's core covers."""
-        window = self._input(tile.window)
-        if window is None:
+        given = self._input(tile.window)
+        if given is None:
             return  # nothing of the field of view: the target is 0 there
+        window, inside = given
         # The core and the pixels next to it that interpolation needs
         rows, columns = (
             slice(max(core.start - 1, part.start), min(core.stop + 1, part.stop))
@@ -157,28 +195,42 @@ class _LargeImage:
         )
         around = rows, columns
         yield
-        logits = self.network.logits(window, Tile(tile.window, around).kept)
-        maps = self.paint.maps(logits[0])
-        del logits
+        maps = self._found(
+            lambda part: self.network.logits(window, part),
+            inside,
+            Tile(tile.window, around).kept,
+        )
         yield
         yield from self._spread(maps, tile, around, target)
 
-    def _input(self, window: Window) -> Tensor | None:
-        """Return the network's input for a window of the grid with its margin."""
+    def _input(self, window: Window) -> tuple[Tensor, Tensor] | None:
+        """Return the network's input for a window of the grid with its margin.
+
+        And (h, w) float32, 1 in the field of view there.
+        """
         card = self.model.card
         sigma = card.working_diameter * CONTRAST_FRACTION
+        ring = card.surround_pixels
         # Blurs reach beyond the window; multiples of 16 keep their phase
-        reach = padded_size(math.ceil(5 * sigma)) + STRIDE
+        reach = padded_size(math.ceil(5 * sigma) + 2 * ring) + STRIDE
         known: list[slice] = []
         padding: list[tuple[int, int]] = []
         cuts: list[slice] = []
+        margins: list[tuple[int, int]] = []
         for part, size in zip(window, self.grid.shape, strict=True):
             start, stop = part.start - self.margin, part.stop - self.margin
             wide = slice(start - reach if start > 0 else 0, min(stop + reach, size))
             wide = slice(max(wide.start, 0), max(wide.stop, 0))
             known.append(wide)
-            inner = slice(max(start, 0), min(stop, size))
-            cuts.append(slice(inner.start - wide.start, inner.stop - wide.start))
+            # What is filled around the grid is computed, else it is 0
+            before, after = (
+                self.margin if ring and at_end else 0
+                for at_end in (wide.start == 0, wide.stop == size)
+            )
+            margins.append((before, after))
+            inner = slice(max(start, -before), min(stop, size + after))
+            origin = wide.start - before
+            cuts.append(slice(inner.start - origin, inner.stop - origin))
             padding.append((inner.start - start, stop - inner.stop))
         rgb, inside = self.source.on_grid(self.grid, (known[0], known[1]))
         if not inside.any():
@@ -187,15 +239,45 @@ class _LargeImage:
             is_whole = self.statistics is None
             tones = few_tones(rgb, inside) if is_whole else self.tones
             rgb = stretch_tones(rgb, inside, tones)
+        around = (*margins[1], *margins[0])
+        colour, seen = as_batch(rgb, inside, self.model.device)
         with torch.no_grad():
             x = network_input(
-                *as_batch(rgb, inside, self.model.device),
+                colour,
+                seen,
                 card.working_diameter,
                 card.in_channels,
                 self.statistics,
+                ring,
+                around,
             )
-        x = x[:, :, cuts[0], cuts[1]]
-        return F.pad(x, (*padding[1], *padding[0]))
+        both = torch.cat([x, F.pad(seen, around)], 1)[:, :, cuts[0], cuts[1]]
+        both = F.pad(both, (*padding[1], *padding[0]))
+        return both[:, :-1], both[0, -1]
+
+    def _found(
+        self, logits: Callable[[Window], Tensor], inside: Tensor, around: Window
+    ) -> Tensor:
+        """Return the paint's maps of a part of a tile's window, as `embed` has them.
+
+        Structures are continued to the edge: from pixels that lie a little beside.
+        """
+        card = self.model.card
+        if not (card.surround and self.paint.is_inner):
+            return self.paint.maps(logits(around)[0])
+        margin = EDGE_SHARE * card.working_diameter
+        reach = math.ceil(margin) + 2
+        wide = tuple(
+            slice(max(part.start - reach, 0), min(part.stop + reach, side))
+            for part, side in zip(around, inside.shape, strict=True)
+        )
+        maps = self.paint.maps(logits((wide[0], wide[1]))[0])
+        nearest = nearest_deep(inside.cpu().numpy() > 0, margin)[(slice(None), *around)]
+        rows, columns = (
+            torch.from_numpy(np.clip(at - part.start, 0, part.stop - part.start - 1))
+            for at, part in zip(nearest, wide, strict=True)
+        )
+        return maps[:, rows.to(maps.device), columns.to(maps.device)]
 
     def _spread(
         self, maps: Tensor, tile: Tile, around: Window, target: Any

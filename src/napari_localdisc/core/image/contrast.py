@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .grid import FloatImage, Mask
+from .surround import surrounded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -140,6 +141,8 @@ def network_input(
     working_diameter: int,
     in_channels: int = CONTRAST_CHANNELS,
     statistics: tuple[Tensor, Tensor] | None = None,
+    surround: int = 0,
+    margin: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> Tensor:
     """Turn images on the working grid into the network's input channels.
 
@@ -157,11 +160,15 @@ def network_input(
         ImageNet's mean and deviation.
     statistics : tuple of Tensor, optional
         ``colour_statistics`` of the whole image, where ``rgb`` is a crop of it.
+    surround : int
+        Pixels around the field of view that are filled from inside, see `surrounded`.
+    margin : tuple of int
+        Pixels outside of the field of view that are added left, right, above and below.
 
     Returns
     -------
     Tensor
-        (B, in_channels, H, W) float32.
+        (B, in_channels, H, W) float32, larger by the margin.
 
     Raises
     ------
@@ -169,13 +176,18 @@ def network_input(
         If ``in_channels`` is neither 3 nor 6.
     """
     inside = without_edge(inside, working_diameter)
+    if in_channels == CONTRAST_CHANNELS:
+        statistics = statistics or colour_statistics(rgb, inside)
+    if any(margin):
+        rgb, inside = F.pad(rgb, margin), F.pad(inside, margin)
+    rgb, inside = surrounded(rgb, inside, surround)
     if in_channels == COLOUR_CHANNELS:
         mean = rgb.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
         std = rgb.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
         return (rgb - mean) / std * inside
-    if in_channels != CONTRAST_CHANNELS:
+    if statistics is None:
         raise ValueError(f"The network sees 3 or 6 channels, not {in_channels}.")
-    mean, std = statistics or colour_statistics(rgb, inside)
+    mean, std = statistics
     contrast = local_contrast(rgb, inside, working_diameter * CONTRAST_FRACTION)
     sigma = working_diameter * COLOUR_FRACTION
     colour, _ = _local_mean(rgb, inside, sigma)

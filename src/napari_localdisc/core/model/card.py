@@ -71,6 +71,11 @@ class ModelCard:
         Arguments of `LocalDiscriminationNet`.
     structures : dict of str to int
         Named structures and the clustering-branch channel that shows each.
+    surround : float
+        How far around a round field of view the network sees it mirrored, as a share
+        of the working diameter; 0: it sees where it ends.
+    single : list of str
+        Structures that an image shows once: all but the largest round piece is none.
     details : dict
         Everything else: data, licence, steps, losses, seeds, device, quality.
     """
@@ -83,6 +88,8 @@ class ModelCard:
     clusters: Annotated[int, Field(ge=1, le=255)] = 16
     width: Annotated[int, Field(ge=1, le=256)] = 16
     structures: dict[Name, Annotated[int, Field(ge=0)]] = field(default_factory=dict)
+    surround: Annotated[float, Field(ge=0, le=0.25)] = 0.0
+    single: list[Name] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,6 +104,17 @@ class ModelCard:
                 f"The model card says that {wrong[0]} is in channel "
                 f"{self.structures[wrong[0]]}, but there are only {self.clusters}."
             )
+        unknown = [name for name in self.single if name not in self.structures]
+        if unknown:
+            raise ModelError(
+                f"The model card says that an image shows one {unknown[0]}, but names "
+                "no such structure."
+            )
+
+    @property
+    def surround_pixels(self) -> int:
+        """``surround`` in pixels of the working grid."""
+        return round(self.surround * self.working_diameter)
 
     @property
     def most_clusters(self) -> int:
@@ -135,6 +153,9 @@ class ModelCard:
         lines = [f"# {self.name}", ""]
         shown = dataclasses.asdict(self)
         details = shown.pop("details")
+        for name in ("surround", "single"):
+            if not shown[name]:
+                del shown[name]
         for key, value in {**shown, **details}.items():
             if key == "name":
                 continue

@@ -181,14 +181,23 @@ def _padded_input(
     """(1, C, h', w') input on the device, padded as if outside the image."""
     height, width = inside.shape
     rgb, seen = as_batch(colour, inside, device)
-    x = network_input(rgb.contiguous(), seen, card.working_diameter, card.in_channels)
+    ring = card.surround_pixels
+    x = network_input(
+        rgb.contiguous(),
+        seen,
+        card.working_diameter,
+        card.in_channels,
+        surround=ring,
+        margin=(margin if ring else 0,) * 4,
+    )
     shape = (padded_size(side + 2 * margin) for side in (height, width))
     padded = torch.empty(
         (1, card.in_channels, *shape),
         device=device,
         memory_format=torch.channels_last,  # as the network wants it
     ).zero_()
-    padded[..., margin : margin + height, margin : margin + width] = x
+    start = 0 if ring else margin
+    padded[..., start : start + x.shape[2], start : start + x.shape[3]] = x
     return padded
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Drawing = tuple[NDArray[np.float32], NDArray[np.float32]]
+    Drawing = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,15 @@ class DrawnPrior:
     structure : str
         What the model card calls the structure.
     draw : callable
-        (size, working_diameter, rng) → depth and mask, each (size, size) float32.
+        (size, working_diameter, rng) → depth, mask and, where there are two kinds and
+        bright stripes in their middle, kind and reflex, each (size, size) float32.
     tint : tuple
         Lowest and highest share of the depth in red, green and blue light.
     brightens : bool
         Whether the structure is brighter than its surroundings.
+    is_line : bool
+        Whether it is a dark, connected line: fainter pixels next to certain ones
+        belong to it, and faint ridges that photographs had already may be some.
     explanation : str
         What it looks like, for who is to choose it.
     modality : {"fundus", "frame"}
@@ -52,6 +56,7 @@ class DrawnPrior:
     draw: Callable[[int, int, np.random.Generator], Drawing]
     tint: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     brightens: bool = False
+    is_line: bool = False
     explanation: str = ""
     modality: Modality = "fundus"
 
@@ -69,6 +74,8 @@ class FittedPrior:
         127 unknown.
     version : int
         Of the fit: what was prepared with another one is prepared again.
+    is_single : bool
+        Whether an image shows it once, in one piece.
     explanation, modality : str
         As for `DrawnPrior`.
     """
@@ -77,6 +84,7 @@ class FittedPrior:
     structure: str
     fit: Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
     version: int = 1
+    is_single: bool = False
     explanation: str = ""
     modality: Modality = "fundus"
 
@@ -105,10 +113,16 @@ PRIORS: dict[str, Prior] = {
             "vessel",
             _trees,
             _BLOOD,
+            is_line=True,
             explanation="Dark branching lines; trees are simulated",
         ),
         FittedPrior(
-            "disc", "optic disc", _disc, explanation="The one bright disc of a retina"
+            "disc",
+            "optic disc",
+            _disc,
+            version=2,
+            is_single=True,
+            explanation="The one bright disc of a retina",
         ),
         DrawnPrior(
             "bright-lesion",

@@ -18,8 +18,11 @@ from napari_localdisc.core.image.contrast import gaussian_blur
 
 from .masks import closed_path, fitted_map
 
-_RADII = (0.055, 0.065, 0.075, 0.088)
-"""Radii tried, as fractions of the field of view's diameter."""
+_RADII = (0.065, 0.075, 0.088, 0.1, 0.115)
+"""Radii tried, as fractions of the field of view's diameter; smaller ones find cups."""
+
+_OUTWARD = 1.04
+"""People draw the edge this much further out than where light falls most steeply."""
 
 _SEARCH_DIAMETER = 288
 _ANGLES = 64
@@ -164,4 +167,4 @@ def _outline(
         row += float((curve * np.sin(angles)).mean())
         column += float((curve * np.cos(angles)).mean())
         radius = float(np.clip(curve.mean(), 0.5 * radius, 1.6 * radius))
-    return curve
+    return curve * _OUTWARD

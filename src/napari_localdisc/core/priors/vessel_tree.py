@@ -14,13 +14,17 @@ from scipy import ndimage
 REFERENCE_DIAMETER = 540
 """Working diameter, in pixels, at which the calibres below are given."""
 
-WIDEST_RADIUS = 5.2
+WIDEST_RADIUS = 7.5
 NARROWEST_RADIUS = 0.45
 _SUPERSAMPLING = 2
 _CALIBRE_GROUPS = (1.2, 2.4, np.inf)
 _BRANCHING_PER_STEP = 0.012
 _STRAIGHTENING = 0.004
 _LONGEST_LENGTH_PER_SIDE = 11
+_AT_DISC_SHARE = 0.2
+"""Share of windows in which trees have one root in common, as on an optic disc."""
+_ARTERY_CALIBRE, _ARTERY_DEPTH = (0.65, 0.9), (0.65, 0.95)
+"""Of an artery beside a vein."""
 
 
 @dataclass
@@ -31,11 +35,13 @@ class _Branch:
     radius: float
     depth: float
     generations: int
+    artery: float
+    reflex: float
 
 
 def simulate_vessel_trees(
     size: int, working_diameter: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], ...]:
     """Simulate the vessels in a square window of a fundus image.
 
     Parameters
@@ -50,32 +56,44 @@ def simulate_vessel_trees(
     Returns
     -------
     depth : ndarray
-        (size, size) float32 in [0, 1): share of green light that the vessels absorb.
+        (size, size) float32 in [0, 1): share of green light that the vessels absorb,
+        but for their reflex.
     mask : ndarray
-        (size, size) float32 in [0, 1]: coverage of each pixel by a vessel, half a
-        pixel wider than the ridge, as people draw vessels.
+        (size, size) float32 in [0, 1]: coverage of each pixel by a vessel, up to half
+        a pixel wider than the ridge, as people draw vessels.
+    artery : ndarray
+        (size, size) float32 in [0, 1]: how far the vessel is an artery, not a vein.
+    reflex : ndarray
+        (size, size) float32 in [0, 1]: share of the depth that the bright stripe along
+        the middle of wide vessels takes away.
     """
     scale = working_diameter / REFERENCE_DIAMETER
-    points = np.array(_grow(size / scale, rng), dtype=np.float32).reshape(-1, 4)
+    points = np.array(_grow(size / scale, rng), dtype=np.float32).reshape(-1, 6)
     points[:, :3] *= scale
-    depth = np.zeros((size, size), np.float32)
-    mask = np.zeros((size, size), np.float32)
-    reflex = rng.uniform(0, 0.55)
+    depth, mask, artery, reflex = np.zeros((4, size, size), np.float32)
     narrower = 0.0
     for wider in _CALIBRE_GROUPS:
         radius = points[:, 2] / scale
         group = points[(radius > narrower) & (radius <= wider)]
         narrower = wider
         if len(group):
-            group_depth, group_mask = _rasterise(group, size, reflex)
+            group_depth, group_mask, *look = _rasterise(group, size)
+            above = group_depth > depth
             np.maximum(depth, group_depth, out=depth)
             np.maximum(mask, group_mask, out=mask)
-    return depth, mask
+            for whole, part in zip((artery, reflex), look, strict=True):
+                np.copyto(whole, part, where=above)
+    return depth, mask, artery, reflex
 
 
 def _grow(size: float, rng: np.random.Generator) -> list[tuple[float, ...]]:
-    """Return (row, column, radius, depth) of points a pixel apart on centre lines."""
+    """Return points a pixel apart on centre lines.
+
+    Each has a row, column, radius, depth, share of an artery and reflex.
+    """
     waiting = [_root(size, rng) for _ in range(rng.integers(2, 7))]
+    if rng.random() < _AT_DISC_SHARE:
+        waiting += _roots_at_disc(size, rng)
     points: list[tuple[float, ...]] = []
     while waiting and len(points) < _LONGEST_LENGTH_PER_SIDE * size:
         branch = waiting.pop(int(rng.integers(len(waiting))))
@@ -92,7 +110,16 @@ def _grow(size: float, rng: np.random.Generator) -> list[tuple[float, ...]]:
             inside = -8 <= branch.row < size + 8 and -8 <= branch.column < size + 8
             if not inside:
                 break
-            points.append((branch.row, branch.column, branch.radius, branch.depth))
+            points.append(
+                (
+                    branch.row,
+                    branch.column,
+                    branch.radius,
+                    branch.depth,
+                    branch.artery,
+                    branch.reflex,
+                )
+            )
             branch.radius = max(NARROWEST_RADIUS, branch.radius * taper)
             if branch.generations and rng.random() < _BRANCHING_PER_STEP:
                 waiting.append(_side_branch(branch, rng))
@@ -110,11 +137,44 @@ def _root(size: float, rng: np.random.Generator) -> _Branch:
         (along, size - 1, np.pi),
         (*rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi)),
     )[rng.integers(5)]
-    radius = NARROWEST_RADIUS + (WIDEST_RADIUS - NARROWEST_RADIUS) * rng.beta(1.0, 1.9)
-    depth = rng.uniform(0.1, 0.38) + rng.uniform(0.1, 0.3) * radius / WIDEST_RADIUS
-    generations = int(rng.integers(2, 6))
+    widening = rng.beta(1.0, 2.6)
     direction += rng.normal(0, 0.5)
-    return _Branch(row, column, direction, radius, depth, generations)
+    return _trunk(row, column, direction, widening, int(rng.integers(2, 6)), rng)
+
+
+def _roots_at_disc(size: float, rng: np.random.Generator) -> list[_Branch]:
+    """Let wide vessels leave one place in all directions."""
+    row, column = rng.uniform(0.1 * size, 0.9 * size, 2)
+    return [
+        _trunk(
+            row + rng.normal(0, 4),
+            column + rng.normal(0, 4),
+            rng.uniform(0, 2 * np.pi),
+            rng.uniform(0.1, 0.75),
+            int(rng.integers(2, 5)),
+            rng,
+        )
+        for _ in range(rng.integers(4, 11))
+    ]
+
+
+def _trunk(
+    row: float,
+    column: float,
+    direction: float,
+    widening: float,
+    generations: int,
+    rng: np.random.Generator,
+) -> _Branch:
+    """Start a tree of arteries or of veins; ``widening`` 0 is narrowest, 1 widest."""
+    radius = NARROWEST_RADIUS + (WIDEST_RADIUS - NARROWEST_RADIUS) * widening
+    depth = rng.uniform(0.1, 0.38) + rng.uniform(0.1, 0.3) * radius / WIDEST_RADIUS
+    artery = float(rng.integers(2))
+    reflex = rng.uniform(0.2, 1) * artery + rng.uniform(0, 0.5) * (1 - artery)
+    if artery:
+        radius = max(NARROWEST_RADIUS, radius * rng.uniform(*_ARTERY_CALIBRE))
+        depth *= rng.uniform(*_ARTERY_DEPTH)
+    return _Branch(row, column, direction, radius, depth, generations, artery, reflex)
 
 
 def _side_branch(parent: _Branch, rng: np.random.Generator) -> _Branch:
@@ -151,32 +211,37 @@ def _child(
         radius,
         max(0.06, parent.depth * fading),
         parent.generations - 1,
+        parent.artery,
+        parent.reflex,
     )
 
 
 def _rasterise(
-    points: NDArray[np.float32], size: int, reflex: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    points: NDArray[np.float32], size: int
+) -> tuple[NDArray[np.float32], ...]:
     """Draw centre lines of similar calibre: each pixel belongs to its nearest point."""
     fine = size * _SUPERSAMPLING
     index = np.floor((points[:, :2] + 0.5) * _SUPERSAMPLING).astype(int)
     seen = ((index >= 0) & (index < fine)).all(1)
     index, points = index[seen], points[seen]
     if not len(points):
-        return (np.zeros((size, size), np.float32),) * 2
+        return (np.zeros((size, size), np.float32),) * 4
     owner = np.full((fine, fine), -1, np.int32)
     owner[index[:, 0], index[:, 1]] = np.arange(len(points))
     distance, nearest = ndimage.distance_transform_edt(owner < 0, return_indices=True)
     owner = owner[nearest[0], nearest[1]]
     distance = distance.astype(np.float32) / _SUPERSAMPLING
-    radius, depth = points[owner, 2], points[owner, 3]
+    radius, depth, artery, reflex = np.moveaxis(points[owner, 2:], -1, 0)
     relative = distance / (radius + 0.5)
     # A cylinder absorbs along its chord; narrow ones are blurred by the optics.
     chord = np.sqrt(np.clip(1.1 - relative**2, 0, None))
-    stripe = np.exp(-((distance / (0.35 * radius)) ** 2)) * (radius > 1.8)
-    profile = depth * chord * np.minimum(1, 0.5 + 0.28 * radius) * (1 - reflex * stripe)
-    mask = (distance <= radius + 0.5).astype(np.float32)
-    return _block_mean(profile), _block_mean(mask)
+    middle = (0.25 + 0.15 * reflex) * radius
+    stripe = reflex * np.exp(-((distance / middle) ** 2)) * (radius > 1.8)
+    profile = depth * chord * np.minimum(1, 0.5 + 0.28 * radius)
+    beyond = np.clip(0.3 * radius, 0.1, 0.5)
+    mask = (distance <= radius + beyond).astype(np.float32)
+    planes = profile, mask, artery, stripe
+    return tuple(_block_mean(plane) for plane in planes)
 
 
 def _block_mean(fine: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,13 +5,16 @@ and its masks, can be laid over each other exactly.  Warps and colour changes ar
 kornia's.
 """
 
+import io
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from kornia.enhance import adjust_hue, adjust_saturation
 from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import warp_affine
+from PIL import Image
 from torch import Tensor
 
 from napari_localdisc.core.image.contrast import colour_statistics
@@ -41,6 +44,8 @@ class Augmentation:
         Largest rotation in degrees; from 180 photographs turn freely.
     mirror : bool
         Whether photographs may be mirrored.
+    roughness : float
+        Strength of what spoils pictures: wide blur, JPEG's blocks, steep tone curves.
     radiographs : bool
         Whether tones and borders change, as between radiographs, instead of colours.
     """
@@ -52,6 +57,7 @@ class Augmentation:
     largest_turn: float = 180.0
     mirror: bool = True
     radiographs: bool = False
+    roughness: float = 0.0
 
     @property
     def turns_freely(self) -> bool:
@@ -161,9 +167,17 @@ class ColourJitter:
         1 covers what cameras differ by; 0 changes nothing.
     generator : torch.Generator
         Source of all randomness.
+    roughness : float
+        As of `Augmentation`.
     """
 
-    def __init__(self, count: int, strength: float, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        count: int,
+        strength: float,
+        generator: torch.Generator,
+        roughness: float = 0.0,
+    ) -> None:
         def around(spread: float, channels: int = 1) -> Tensor:
             values = uniform(-spread, spread, (count, channels, 1, 1), generator)
             return values * strength
@@ -179,6 +193,21 @@ class ColourJitter:
         self.noise = uniform(0, 0.014, (count, 1, 1, 1), generator) * strength
         self.coarse_noise = uniform(0, 0.01, (count, 1, 1, 1), generator) * strength
         self.generator = generator
+        self.qualities: list[int] = []
+        if roughness:
+            self._roughen(count, roughness, generator)
+
+    def _roughen(self, count: int, strength: float, generator: torch.Generator) -> None:
+        """Make some blurs wide and some tone curves steep; choose JPEG's qualities."""
+        chance = torch.rand(3, count, generator=generator)
+        wide = uniform(0.8, 1.8, (count, 1), generator) * strength
+        self.blur = torch.where(chance[0, :, None] < 0.25, wide, self.blur)
+        tone = uniform(-0.5, 0.5, (count, 1, 1, 1), generator) * strength
+        steep = chance[1].view(-1, 1, 1, 1) < 0.3
+        self.gamma = torch.where(steep, self.gamma * tone.exp(), self.gamma)
+        quality = uniform(25, 90, (count,), generator).round()
+        quality = torch.where(chance[2] < 0.35 * strength, quality, 0)
+        self.qualities = quality.int().tolist()
 
     def colours(self, rgb: Tensor) -> Tensor:
         """Change each pixel's colour: (B, 3, H, W) float32 in [0, 1] in and out."""
@@ -198,11 +227,25 @@ class ColourJitter:
         coarse = torch.randn(half, generator=self.generator).to(rgb)
         coarse = F.interpolate(coarse, size=shape[2:], mode="bilinear")
         noise = self.noise.to(rgb) * fine + self.coarse_noise.to(rgb) * coarse
-        return (smooth + sharper + noise).clamp(0, 1)
+        spoilt = (smooth + sharper + noise).clamp(0, 1)
+        for k, quality in enumerate(self.qualities):
+            if quality:
+                spoilt[k] = compressed(spoilt[k], quality)
+        return spoilt
 
     def statistics(self, thumbnail: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         """Colour statistics of the whole photographs after the change of colours."""
         return colour_statistics(self.colours(thumbnail), inside)
+
+
+def compressed(rgb: Tensor, quality: int) -> Tensor:
+    """Return a (3, H, W) picture in [0, 1] as JPEG of a quality gives it back."""
+    pixels = (rgb.permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    with Image.open(file) as picture:
+        decoded = torch.from_numpy(np.array(picture))
+    return decoded.permute(2, 0, 1).to(rgb) / 255
 
 
 _LOG_GAMMA = (-1.4, 0.5)
@@ -217,8 +260,14 @@ class RadiographJitter(ColourJitter):
     Grey stays grey.  Parameters are those of `ColourJitter`.
     """
 
-    def __init__(self, count: int, strength: float, generator: torch.Generator) -> None:
-        super().__init__(count, strength, generator)
+    def __init__(
+        self,
+        count: int,
+        strength: float,
+        generator: torch.Generator,
+        roughness: float = 0.0,
+    ) -> None:
+        super().__init__(count, strength, generator, roughness)
         shape = (count, 1, 1, 1)
         self.tone = (uniform(*_LOG_GAMMA, shape, generator) * strength).exp()
         self.contrast = 1 - uniform(0, 1 - _LEAST_CONTRAST, shape, generator) * strength
@@ -259,4 +308,4 @@ def view_jitter(
 ) -> ColourJitter:
     """Return the change of colours or of tones that an augmentation asks for."""
     kind = RadiographJitter if augmentation.radiographs else ColourJitter
-    return kind(count, augmentation.jitter, generator)
+    return kind(count, augmentation.jitter, generator, augmentation.roughness)

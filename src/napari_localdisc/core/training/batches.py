@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from napari_localdisc.core.image.contrast import network_input
+from napari_localdisc.core.image.contrast import colour_statistics, network_input
 
 from .augment import crop_maps, second_view_maps, uniform, view_jitter, warp
-from .photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
+from .photographs import DOUBTFUL, FITTED, INSIDE, PHOTOGRAPH, Photographs
 from .rendering import Renderer
 from .settings import TrainingSettings
 
@@ -159,6 +159,10 @@ class Batch:
         (2B, F, S, S) float32, 1 where ``fitted`` counts.
     drawn : Tensor
         (R, P, S, S) float32 masks of drawn priors.
+    drawn_known : Tensor
+        (R, P, S, S) float32, 1 where ``drawn`` counts.
+    plain : Tensor
+        (B, C, S, S): the first views in the photographs' own colours.
     """
 
     images: Tensor
@@ -170,6 +174,8 @@ class Batch:
     fitted: Tensor
     fitted_known: Tensor
     drawn: Tensor
+    drawn_known: Tensor
+    plain: Tensor
 
 
 def make_batch(
@@ -205,15 +211,22 @@ def make_batch(
     mixed_inside = inside[:half] * inside[half : 2 * half]
     mixed_statistics = [w * s[:half] + (1 - w) * s[half : 2 * half] for s in statistics]
 
-    images, insides = [views, mixture], [inside, mixed_inside]
-    stats = [statistics, mixed_statistics]
-    drawn = views.new_zeros(0, 0, size, size)
+    plain = crops[:pairs, PHOTOGRAPH]
+    own = colour_statistics(thumbnails[:pairs, :3], small_inside[:pairs])
+    images = [plain, views, mixture]
+    insides = [inside[:pairs], inside, mixed_inside]
+    stats = [own, statistics, mixed_statistics]
+    drawn = known_drawn = views.new_zeros(0, 0, size, size)
     if renderer is not None and settings.rendered_per_step:
         ground = pixels[pairs:].float() / 255
         ground[:, INSIDE] *= 255
-        rendered_crops = warp(ground[:, 3:7], windows.maps[pairs:], size)
+        rendered_crops = warp(
+            ground[:, INSIDE.start : DOUBTFUL + 1], windows.maps[pairs:], size
+        )
         ground_inside = (rendered_crops[:, :1] > 0.99).float()
         image, drawn = renderer(rendered_crops[:, 1:4], ground_inside, generator)
+        doubtful = rendered_crops[:, 4:] > 0.3
+        known_drawn = renderer.known(drawn, doubtful) * ground_inside
         jitter = view_jitter(len(image), settings.augmentation, generator)
         image = jitter.optics(jitter.colours(image)) * ground_inside
         images.append(image)
@@ -229,11 +242,12 @@ def make_batch(
         settings.working_diameter,
         settings.in_channels,
         (mean, deviation),
+        settings.surround_pixels,
     )
     fitted, known = _fitted_maps(both, both_maps, size)
     return Batch(
-        seen,
-        everywhere,
+        seen[pairs:],
+        everywhere[pairs:],
         pairs,
         windows.maps[:pairs],
         windows.second_maps[:pairs],
@@ -241,6 +255,8 @@ def make_batch(
         fitted,
         known * inside,
         drawn,
+        known_drawn,
+        seen[:pairs],
     )
 
 

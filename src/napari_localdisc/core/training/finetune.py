@@ -230,6 +230,7 @@ class _Crops:
             card.working_diameter,
             card.in_channels,
             jitter.statistics(small[:, :3], small[:, 3:]),
+            card.surround_pixels,
         )
         device = next(network.parameters()).device
         fast = choose_precision(device) is torch.bfloat16

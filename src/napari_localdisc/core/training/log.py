@@ -156,7 +156,11 @@ def cluster_pictures(
         rgb = torch.from_numpy(array[PHOTOGRAPH].copy())[None].float() / 255
         inside = torch.from_numpy(array[INSIDE].copy())[None].float()
         seen = network_input(
-            rgb, inside, model.card.working_diameter, model.card.in_channels
+            rgb,
+            inside,
+            model.card.working_diameter,
+            model.card.in_channels,
+            surround=model.card.surround_pixels,
         )
         with torch.inference_mode():
             _, probability = model.network(seen.to(model.device))

@@ -46,6 +46,8 @@ class Objective(nn.Module):
         Weights, temperatures and grids.
     drawn, fitted : tuple of int
         Channels of the clustering branch that drawn and fitted priors steer.
+    lines : tuple of bool
+        Which of the drawn priors are lines.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Objective(nn.Module):
         settings: TrainingSettings,
         drawn: tuple[int, ...] = (),
         fitted: tuple[int, ...] = (),
+        lines: tuple[bool, ...] = (),
     ) -> None:
         super().__init__()
         self.settings, self.drawn, self.fitted = settings, list(drawn), list(fitted)
+        self.lines = [k for k, is_line in enumerate(lines) if is_line]
         self.pixel = PairDiscrimination(settings.pixel_temperature)
         self.patch = PairDiscrimination(settings.patch_temperature)
         self.mixup = MixupDiscrimination(settings.patch_temperature)
@@ -70,7 +74,7 @@ class Objective(nn.Module):
         batch: Batch,
         progress: float,
         generator: torch.Generator,
-        teacher: Tensor | None = None,
+        teacher: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Return each term, weighted; their sum is the loss.
 
@@ -85,9 +89,9 @@ class Objective(nn.Module):
             Share of the training that is done, in [0, 1].
         generator : torch.Generator
             Chooses the pixels and patches that are compared.
-        teacher : Tensor, optional
-            (B, P, S, S) probabilities of the drawn structures on the first views, by
-            the averaged network.
+        teacher : tuple of Tensor, optional
+            `believed` of the drawn structures on the first views, by the averaged
+            network.
         """
         weights, b = self.settings.weights, batch.pairs
         # Every other pixel says the same of regions at a quarter of the cost.
@@ -138,13 +142,14 @@ class Objective(nn.Module):
                 batch.fitted_known,
             )
         if self.drawn and batch.drawn.numel():
-            known = batch.inside[-len(batch.drawn) :].expand_as(batch.drawn)
             terms["drawn"] = weights.drawn * mask_loss(
-                logits[-len(batch.drawn) :, self.drawn].float(), batch.drawn, known
+                logits[-len(batch.drawn) :, self.drawn].float(),
+                batch.drawn,
+                batch.drawn_known,
             )
         if teacher is not None:
             terms["self_training"] = weights.self_training * self._self_training(
-                logits[second, self.drawn].float(), teacher, batch
+                logits[: 2 * b, self.drawn].float(), *teacher, batch
             )
         return terms
 
@@ -209,16 +214,20 @@ class Objective(nn.Module):
         loss = -(target * log_share).sum(1, keepdim=True) * weight
         return loss.sum() / weight.sum().clamp_min(1e-3)
 
-    def _self_training(self, logits: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
-        """Find on the second view what the averaged network is sure of on the first."""
-        believed = torch.cat([teacher, batch.inside[: batch.pairs]], 1)
-        believed = undo_turn(believed, batch.second_maps, batch.maps)
-        target, seen = believed[:, :-1], believed[:, -1:]
-        sure = ((target > 0.8) | (target < 0.04)).float() * (seen > 0.99)
-        loss = F.binary_cross_entropy_with_logits(
-            logits, (target > 0.5).float(), reduction="none"
-        )
-        return (loss * sure).sum() / sure.sum().clamp_min(1)
+    def _self_training(
+        self, logits: Tensor, masks: Tensor, known: Tensor, batch: Batch
+    ) -> Tensor:
+        """Find on both views what the averaged network is sure of in the photograph."""
+        both = undo_turn(torch.cat([masks, known], 1), batch.second_maps, batch.maps)
+        turned, turned_known = both.chunk(2, dim=1)
+        target = torch.cat([masks, (turned > 0.5).float()])
+        sure = torch.cat([known, (turned_known > 0.99).float()])
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        total = (loss * sure).sum() / sure.sum().clamp_min(1)
+        if self.lines:
+            of_lines = (values[:, self.lines] for values in (logits, target, sure))
+            total = total + mask_loss(*of_lines)
+        return total
 
 
 def mask_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:

@@ -28,12 +28,13 @@ from napari_localdisc.core.image.working import look
 from napari_localdisc.core.names import Modality
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
-VERSION = 2
+VERSION = 3
 """Of the prepared arrays; part of their file names."""
 
 PHOTOGRAPH, INSIDE, BACKGROUND = slice(0, 3), slice(3, 4), slice(4, 7)
-"""Channels of a prepared photograph; fitted priors follow from channel 7."""
-FITTED = 7
+DOUBTFUL = 7
+"""Channels of a prepared photograph; fitted priors follow from channel 8."""
+FITTED = 8
 
 Source = str | Path | NDArray[np.generic]
 
@@ -46,7 +47,7 @@ class Photographs:
     ----------
     arrays : list of ndarray
         (C, S, S) uint8 each: photograph, field of view, background without narrow
-        structures, and one map for each fitted prior.
+        structures, faint ridges left in it, and one map for each fitted prior.
     size : int
         S: the working diameter, rounded up to a multiple of 16.
     skipped : dict of str to str
@@ -205,8 +206,9 @@ def _prepare(
     array[(PHOTOGRAPH, *window)] = _bytes(rgb)
     array[(INSIDE, *window)] = inside
     if drawn:
-        background = clean_background(rgb, inside, working_diameter)
+        background, doubtful = clean_background(rgb, inside, working_diameter)
         array[(BACKGROUND, *window)] = _bytes(background)
+        array[(DOUBTFUL, *window)] = doubtful * np.uint8(255)
     for k, prior in enumerate(fitted):
         array[(FITTED + k, *window)] = prior.fit(rgb, inside)
     return array

@@ -19,6 +19,12 @@ DEEPEST = 0.7
 _FAINTEST = 0.045
 """Depth from which a drawn structure counts as visible."""
 
+_LEAST_COVERAGE = 0.3
+"""Of a pixel by what is drawn, from which a faint ridge there does not matter."""
+
+_RIM_REACH = 16
+"""Pixels beyond a crop that its light depends on."""
+
 _DRAWN_SHARE = 0.75
 """Share of crops that lesions are drawn into."""
 
@@ -45,19 +51,20 @@ class Drawings:
     ) -> None:
         self.prior, self.size, self.seed = prior, size, seed
         self.working_diameter = working_diameter
-        self._stock = np.empty((count, 2, size, size), np.uint8)
+        self._stock = np.zeros((count, 4, size, size), np.uint8)
         self._is_drawn = np.zeros(count, bool)
 
     def __len__(self) -> int:
         return len(self._stock)
 
     def take(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return (n, 2, size, size) uint8: depth (255 is 0.7) and mask."""
+        """Return (n, 4, size, size) uint8: depth (255 is 0.7), mask, kind, reflex."""
         for k in np.unique(index[~self._is_drawn[index]]).tolist():
             rng = np.random.default_rng([self.seed, k])
-            depth, mask = self.prior.draw(self.size, self.working_diameter, rng)
+            depth, *others = self.prior.draw(self.size, self.working_diameter, rng)
             self._stock[k, 0] = np.round(np.clip(depth / DEEPEST, 0, 1) * 255)
-            self._stock[k, 1] = np.round(mask * 255)
+            for channel, plane in enumerate(others, 1):
+                self._stock[k, channel] = np.round(plane * 255)
             self._is_drawn[k] = True
         return self._stock[index]
 
@@ -108,14 +115,15 @@ class Renderer:
         masks = []
         image = background
         for prior, stock in zip(self.priors, self.stocks, strict=True):
-            depth, mask = self._pick(stock, background, generator)
+            depth, mask, kind = self._pick(stock, background, generator)
             if prior.structure != "vessel":
                 share = torch.rand(len(depth), 1, 1, 1, generator=generator)
                 drawn = (share < _DRAWN_SHARE).to(depth)
                 depth, mask = depth * drawn, mask * drawn
             low, high = (torch.tensor(t) for t in zip(*prior.tint, strict=True))
-            tint = low + (high - low) * torch.rand(len(depth), 3, generator=generator)
-            change = depth * tint[:, :, None, None].to(depth)
+            shares = torch.rand(2, len(depth), 3, generator=generator)
+            one, other = (low + (high - low) * shares)[..., None, None].to(depth)
+            change = depth * torch.lerp(one, other, kind)
             if prior.brightens:
                 # Towards white, so that a bright spot stays one on a bright ground.
                 image = image + change * (1 - image)
@@ -127,13 +135,24 @@ class Renderer:
         image = image.clamp(0, 1) * inside
         return image, torch.cat(masks, 1)
 
+    def known(self, masks: Tensor, doubtful: Tensor) -> Tensor:
+        """Say where (B, P, S, S) masks count: not where a line may have been before.
+
+        ``doubtful``, (B, 1, S, S) bool, are faint ridges of the photograph itself.
+        """
+        unknown = torch.zeros_like(masks, dtype=torch.bool)
+        for k, prior in enumerate(self.priors):
+            if prior.is_line:
+                unknown[:, k] = doubtful[:, 0] & (masks[:, k] < _LEAST_COVERAGE)
+        return (~unknown).to(masks)
+
     def masks(self, prior: int, like: Tensor, generator: torch.Generator) -> Tensor:
         """Return masks of one prior alone, as (B, 1, S, S) float32 like ``like``."""
         return self._pick(self.stocks[prior], like, generator)[1]
 
     def _pick(
         self, stock: Drawings, like: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         count, size = len(like), like.shape[-1]
         index = torch.randint(len(stock), (count,), generator=generator).numpy()
         drawings = torch.from_numpy(stock.take(index)).to(like) / 255
@@ -147,7 +166,8 @@ class Renderer:
         depth = drawings[:, :1] * DEEPEST * contrast
         # What nobody could see is no structure to be found.
         wide = F.max_pool2d(depth, 3, 1, 1)
-        return depth, drawings[:, 1:] * (wide > _FAINTEST)
+        mask, kind, reflex = drawings[:, 1:].chunk(3, dim=1)
+        return depth * (1 - reflex), mask * (wide > _FAINTEST), kind
 
     @staticmethod
     def _blotches(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -176,8 +196,15 @@ class Renderer:
 
     @staticmethod
     def _rim(inside: Tensor, generator: torch.Generator) -> Tensor:
-        """Let light fall off towards the field of view's edge, sharply or softly."""
-        width = float(uniform(0.4, 3.5, (), generator))
+        """Let light fall off towards the field of view's edge, sharply or softly.
+
+        Mirrored there it is a dark line, which is no vessel.
+        """
+        width = float(uniform(0.4, 5.0, (), generator))
         strength = uniform(0, 1, (len(inside), 1, 1, 1), generator).to(inside)
-        fall = ((gaussian_blur(inside, width) - 0.5) * 2).clamp(0, 1)
+        # The picture goes on beyond the crop
+        wide = F.pad(inside, (_RIM_REACH,) * 4, mode="replicate")
+        blurred = gaussian_blur(wide, width)
+        cut = slice(_RIM_REACH, -_RIM_REACH)
+        fall = ((blurred[..., cut, cut] - 0.5) * 2).clamp(0, 1)
         return 1 - strength * (1 - fall)

@@ -49,7 +49,7 @@ class TrainingSettings:
         Time budget; the learning rate follows whichever of both is nearer its end.
     priors : tuple of str
         Names or folders; the first steers cluster 0, the second cluster 1, …
-    working_diameter, modality, in_channels, embedding_dim, clusters, width
+    working_diameter, modality, surround, in_channels, embedding_dim, clusters, width
         As in the model card.
     crop_size : int
         Side of training crops in pixels, a multiple of 16.
@@ -87,6 +87,7 @@ class TrainingSettings:
     priors: tuple[str, ...] = ()
     working_diameter: int = 576
     modality: Modality = "fundus"
+    surround: float = 0.0
     in_channels: int = 6
     embedding_dim: int = 32
     clusters: int = 16
@@ -134,6 +135,11 @@ class TrainingSettings:
         if self.images_per_step < 2:
             raise TrainingError("Mix-up needs at least 2 images a step.")
 
+    @property
+    def surround_pixels(self) -> int:
+        """``surround`` in pixels of the working grid."""
+        return round(self.surround * self.working_diameter)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
         return dataclasses.asdict(self)
@@ -158,7 +164,13 @@ class TrainingSettings:
             If the settings contradict each other.
         """
         values: dict[str, Any] = {"modality": modality}
-        if modality == "frame":
+        if modality == "fundus":
+            values |= {
+                "surround": 0.04,
+                "weights": LossWeights(self_training=2.0),
+                "augmentation": Augmentation(0.6, 1.7, roughness=1.0),
+            }
+        else:
             diameter = changes.get("working_diameter", _FRAME_DIAMETER)
             values |= {
                 "working_diameter": diameter,

@@ -29,7 +29,7 @@ from napari_localdisc.core.model.network import (
     freeze_statistics,
     region_embedding,
 )
-from napari_localdisc.core.priors import DrawnPrior, Prior
+from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
 from .adversary import Adversary
 from .augment import undo_turn
@@ -39,6 +39,7 @@ from .photographs import Photographs
 from .progress import Progress
 from .rendering import Drawings, Renderer
 from .settings import TrainingSettings
+from .teacher import believed
 
 _VALIDATION_BATCHES = 4
 _CENTRE_BATCHES = 16
@@ -91,6 +92,7 @@ class Trainer:
         is_drawn = [isinstance(p, DrawnPrior) for p in priors]
         self.drawn = [k for k, drawn in enumerate(is_drawn) if drawn]
         self.fitted = [k for k, drawn in enumerate(is_drawn) if not drawn]
+        self.lines = tuple(p.is_line for p in priors if isinstance(p, DrawnPrior))
         self.renderer = self._renderer()
         self.structures = {p.structure: k for k, p in enumerate(priors)}
         self.step, self.seconds = 0, 0.0
@@ -115,7 +117,9 @@ class Trainer:
         self.averaged.to(fabric.device)
         self.chosen.to(fabric.device)
         self.scheduler = LambdaLR(self.optimizer, lambda _: self._rate())
-        self.objective = Objective(settings, tuple(self.drawn), tuple(self.fitted))
+        self.objective = Objective(
+            settings, tuple(self.drawn), tuple(self.fitted), self.lines
+        )
         self.adversary: Adversary | None = None
         if self.renderer is not None and settings.weights.adversarial:
             self.adversary = Adversary(fabric, self.renderer, settings.learning_rate)
@@ -141,6 +145,12 @@ class Trainer:
             s.clusters,
             s.width,
             dict(self.structures),
+            s.surround,
+            [
+                prior.structure
+                for prior in self.priors
+                if isinstance(prior, FittedPrior) and prior.is_single
+            ],
         )
 
     @property
@@ -218,7 +228,7 @@ class Trainer:
             freeze_statistics(self.network)
         vectors, logits = self.network(images)
         terms = self.objective(
-            vectors, logits, batch, self.share, generator, self._teacher(images, batch)
+            vectors, logits, batch, self.share, generator, self._teacher(batch)
         )
         if self.adversary is not None:
             maps = torch.sigmoid(logits[: 2 * batch.pairs, self.drawn[:1]].float())
@@ -248,14 +258,16 @@ class Trainer:
         return cast("LocalDiscriminationNet", self.averaged.module)
 
     @torch.no_grad()
-    def _teacher(self, images: Tensor, batch: Batch) -> Tensor | None:
+    def _teacher(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         settings = self.settings
         late = self.share >= settings.self_training_from
         if not (late and self.drawn and settings.weights.self_training):
             return None
+        plain = batch.plain.contiguous(memory_format=torch.channels_last)
         with self.fabric.autocast():
-            logits = self._mean.eval().logits(images[: batch.pairs])
-        return torch.sigmoid(logits[:, self.drawn].float())
+            logits = self._mean.eval().logits(plain)
+        probability = torch.sigmoid(logits[:, self.drawn].float())
+        return believed(probability, self.lines, batch.inside[: batch.pairs])
 
     def _averaged_forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         images = images.contiguous(memory_format=torch.channels_last)
