@@ -7,6 +7,15 @@ Modality = Literal["fundus", "frame"]
 """Whether an image has a round field of view in a dark frame, or fills the frame."""
 
 
+LESIONS = ("lesion", "exudate", "cotton wool spot", "haemorrhage", "microaneurysm")
+"""What is many and may be small."""
+
+
+def is_lesion(name: str) -> bool:
+    """Say whether a structure's name is one of lesions."""
+    return any(kind.replace(" ", "_") in plain_name(name) for kind in LESIONS)
+
+
 def plain_name(name: str) -> str:
     """Return a name in lower case with ``_`` for blanks and hyphens: fit for files."""
     return "_".join(name.lower().replace("-", " ").replace("_", " ").split())

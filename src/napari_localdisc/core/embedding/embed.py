@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.image.working import look
@@ -11,7 +10,7 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
-from .clusters import ClusterMaps
+from .clusters import ClusterMaps, kept_colour
 from .embedding import Embedding
 
 _AS_USUAL = Inference()
@@ -86,11 +85,7 @@ def embed_steps(
         model.centres,
         model.hash,
         dict(zip(card.structures, presence, strict=True)),
-        torch.from_numpy(seen.colour)
-        .permute(2, 0, 1)
-        .half()
-        .contiguous()
-        .to(vectors.device),
+        kept_colour(seen.colour, vectors.device),
     )
 
 
@@ -133,4 +128,5 @@ def _cluster_steps(
         card,
         model.centres,
         dict(zip(card.structures, presence, strict=True)),
+        kept_colour(seen.colour, probability.device),
     )

@@ -37,13 +37,10 @@ class Embedding(ClusterMaps):
     matrix : Tensor
         (D, h·w) float32 unit vectors, one column a pixel, C-contiguous: a prompt then
         costs one pass over memory.  May be on a GPU.
-    probability, field_of_view, grid, card, centres, presence
-        As of `ClusterMaps`.
+    probability, field_of_view, grid, card, centres, presence, colour
+        As of `ClusterMaps`; `learn` reads the picture too.
     model_hash : str
         Of the model's weights.
-    colour : Tensor, optional
-        (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
-        the working grid, for `learn`; same device.
     """
 
     def __init__(
@@ -59,11 +56,10 @@ class Embedding(ClusterMaps):
         colour: Tensor | None = None,
     ) -> None:
         super().__init__(
-            probability, field_of_view, grid, card, centres, presence or {}
+            probability, field_of_view, grid, card, centres, presence or {}, colour
         )
         self.matrix = matrix
         self.model_hash = model_hash
-        self.colour = colour
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,7 +122,8 @@ class Embedding(ClusterMaps):
         Parameters
         ----------
         name : str
-            One of ``embedding.card.structures``.
+            One of ``embedding.card.structures``, or one that follows from them, as the
+            fovea from optic disc and vessels: see `derived_from`.
         readout : {"presence", "probability", "embedding"}
             ``"presence"``: the sigmoid of the structure's channel in the clustering
             branch, so that a vessel may lie on an optic disc.  The paper's two (IPMI
@@ -145,7 +142,8 @@ class Embedding(ClusterMaps):
         Raises
         ------
         ModelError
-            If the card does not name the structure.
+            If the card does not name the structure, nor what it follows from; or one
+            that follows from others is asked for as a cluster.
         """
         if readout in ("presence", "probability"):
             return super().structure(name, readout)

@@ -104,12 +104,14 @@ class Extent:
     def of(cls, presence: Tensor, inside: Mask) -> Extent:
         """Measure (h, w) presence within a field of view of the same shape."""
         seen = presence.cpu().numpy() > STRUCTURE_CUT
-        border = seen & ~ndimage.binary_erosion(seen, border_value=1)
-        area, length, within, whole = (
-            int(np.count_nonzero(part))
-            for part in (seen, border, seen & inside, inside)
-        )
-        return cls(within / max(1, whole), area / max(1, length))
+        within, whole = int((seen & inside).sum()), int(inside.sum())
+        return cls(within / max(1, whole), thickness(seen))
+
+
+def thickness(mask: Mask) -> float:
+    """Return a mask's area by the length of its border, in pixels."""
+    border = mask & ~ndimage.binary_erosion(mask, border_value=1)
+    return int(mask.sum()) / max(1, int(border.sum()))
 
 
 def weigh(
