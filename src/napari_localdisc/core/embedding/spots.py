@@ -38,6 +38,7 @@ _ROUND, _APART = 0.3, 0.35
 
 _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
+_NEAR = 2
 _PIECE = 2.0
 """Deviations of noise that pieces of `Contrast.bright_pieces` are brighter."""
 
@@ -70,6 +71,8 @@ class Spot:
     @property
     def stands_alone(self) -> bool:
         """Whether who clicks on it means it, and nothing that it is a part of."""
+        if self.is_bright:  # as no vessel is
+            return self.roundness >= _ROUND / 2 and self.apartness >= _APART / 2
         return self.roundness >= _ROUND and self.apartness >= _APART
 
     def holds(self, pixel: Sequence[int]) -> bool:
@@ -135,13 +138,15 @@ class Contrast:
     def bright_pieces(self, presence: FloatImage, least: float) -> Mask:
         """Find pieces that are brighter than what is behind them, and confirmed.
 
-        A piece is confirmed where (h, w) ``presence`` exceeds ``least`` somewhere.
+        A piece is confirmed where (h, w) ``presence`` exceeds ``least`` somewhere; no
+        more of it is than lies a few pixels from there.
         """
         names, count = ndimage.label(self.raw > _PIECE)
         most = ndimage.maximum(presence, names, np.arange(count + 1))
         confirmed = np.asarray(most) > least
         confirmed[0] = False
-        return np.asarray(confirmed[names])
+        near = ndimage.binary_dilation(presence > least, iterations=_NEAR)
+        return np.asarray(confirmed[names] & near)
 
     def spot(self, row: int, column: int) -> Spot | None:
         """Find the object about a pixel of the grid; None where there is none."""

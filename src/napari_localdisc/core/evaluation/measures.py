@@ -116,7 +116,7 @@ def of_clicks(subject: Subject) -> Rows:
 
 
 def _steps(rows: Sequence[Row]) -> Row:
-    """What one more click does: to the mean at its worst, and to how many images."""
+    """Say what one more click does: to the mean, and to how many images harm."""
     by_click = np.array([row["_by_click"] for row in rows])
     gain = np.diff(by_click, axis=1)
     return {
