@@ -39,6 +39,8 @@ _ROUND, _APART = 0.3, 0.35
 _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
 _NEAR = 2
+_REMEMBERED = 64
+
 _PIECE = 2.0
 """Deviations of noise that pieces of `Contrast.bright_pieces` are brighter."""
 
@@ -102,6 +104,7 @@ class Contrast:
 
     def __init__(self, light: FloatImage, inside: Mask) -> None:
         self.light, self.inside = light, inside
+        self._known: dict[tuple[int, int], Spot | None] = {}
 
     @cached_property
     def raw(self) -> FloatImage:
@@ -149,7 +152,19 @@ class Contrast:
         return np.asarray(confirmed[names] & near)
 
     def spot(self, row: int, column: int) -> Spot | None:
-        """Find the object about a pixel of the grid; None where there is none."""
+        """Find the object about a pixel of the grid; None where there is none.
+
+        The last few are remembered.
+        """
+        known = self._known
+        if (row, column) not in known:
+            found = self._find(row, column)
+            # Replaced as a whole, never changed: threads may ask at the same time
+            self._known = dict([*known.items(), ((row, column), found)][-_REMEMBERED:])
+            return found
+        return known[row, column]
+
+    def _find(self, row: int, column: int) -> Spot | None:
         height, width = self.light.shape
         box = (
             slice(max(0, row - _REACH), min(height, row + _REACH + 1)),
