@@ -90,24 +90,24 @@ class SteppedRunner:
     def __init__(self) -> None:
         self.runs: list[tuple] = []
 
-    def start(self, job, work, on_progress, on_result, on_error) -> None:
-        self.runs.append((job, work(), on_progress, on_result, on_error))
+    def start(self, job) -> None:
+        self.runs.append((job, job.work()))
 
     def step(self, run: int = -1) -> bool:
         """Do one step of a run; say whether there are more."""
-        job, steps, on_progress, on_result, on_error = self.runs[run]
+        job, steps = self.runs[run]
         if job.cancelled:
             steps.close()
             return False
         try:
             progress = next(steps)
         except StopIteration as end:
-            on_result(end.value)
+            job.on_result(end.value)
             return False
         except Exception as error:
-            on_error(error)
+            job.on_error(error)
             return False
-        on_progress(progress)
+        job.on_progress(progress)
         return True
 
     def finish(self, run: int = -1) -> None:

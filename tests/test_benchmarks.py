@@ -99,6 +99,55 @@ def test_strokes_with_and_without_the_picture(
     assert row.startswith("| optic_disc | 1 | 0.")
 
 
+def test_measures_of_ours_beside_those_by_hand(monkeypatch, tmp_path, models):
+    from benchmarks import measures
+    from PIL import Image
+
+    from napari_localdisc.core.model.model import Model, save_model
+
+    rng = np.random.default_rng(0)
+    tube = np.zeros((90, 96), bool)
+    tube[40:46, 8:88] = True
+    heart, lung = np.zeros((2, 90, 96), bool)
+    heart[50:70, 40:60] = True
+    lung[20:70, 10:35] = lung[20:70, 62:90] = True
+    for folder, masks in (
+        ("fundus/drive/training", {"vessel": tube}),
+        ("fundus/drive/test", {"vessel": tube}),
+        ("chest/jsrt", {"heart": heart, "lung": lung}),
+    ):
+        place = tmp_path / folder
+        place.mkdir(parents=True)
+        for name in "abcd":
+            noise = rng.integers(60, 220, (90, 96, 3), np.uint8)
+            Image.fromarray(noise).save(place / f"{name}.png")
+            for structure, mask in masks.items():
+                Image.fromarray(np.roll(mask, ord(name), 1)).save(
+                    place / f"{name}_{structure}.png"
+                )
+    chest = Model.random(
+        name="ribs", working_diameter=64, width=4, structures={"lung": 0, "heart": 1}
+    )
+    save_model(chest, tmp_path / "ribs.safetensors")
+    monkeypatch.setattr(
+        measures,
+        "MODELS",
+        {"fundus": "tiny", "chest": str(tmp_path / "ribs.safetensors")},
+    )
+    monkeypatch.setattr(
+        measures, "find_vessels", lambda values, seen: np.roll(tube, 100, 1)
+    )
+    ratios = iter([(0.5, 0.52), (0.45, 0.44)] * 2)
+    monkeypatch.setattr(measures, "heart_ratios", lambda image, model: next(ratios))
+    training, test, hearts = measures.run(str(tmp_path)).split("\n\n")
+    for table in (training, test):
+        rows = table.splitlines()
+        assert len(rows) == 2 + len(measures.VESSELS) + 1
+        assert len({row.count("|") for row in rows}) == 1
+    *_, report = hearts.splitlines()
+    assert "| 0.010 | ≤ 0.04, aim 0.02 | yes, aim yes |" in report
+
+
 def test_a_way_is_counted_by_files(tmp_path, monkeypatch):
     package = tmp_path / "house"
     package.mkdir()

@@ -7,6 +7,8 @@ package costs next to nothing: torch, napari and Qt stay out until they are need
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .core.version import __version__
+
 if TYPE_CHECKING:
     from .core.embedding.embed import embed
     from .core.embedding.embedding import Embedding
@@ -14,14 +16,13 @@ if TYPE_CHECKING:
     from .core.image.files import read_image
     from .core.learning.classifier import Classifier, learn
     from .core.learning.concept import Concept, load_concept
+    from .core.measure.measure import measure
     from .core.model.card import list_models
     from .core.model.model import Model, load_model
     from .core.training.adapt import adapt
     from .core.training.finetune import finetune
     from .core.training.train import train
     from .io.cache import content_hash
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
@@ -38,6 +39,7 @@ __all__ = [
     "list_models",
     "load_concept",
     "load_model",
+    "measure",
     "read_image",
     "train",
 ]
@@ -56,6 +58,7 @@ _MODULES = {
     "list_models": ".core.model.card",
     "load_concept": ".core.learning.concept",
     "load_model": ".core.model.model",
+    "measure": ".core.measure.measure",
     "read_image": ".core.image.files",
     "train": ".core.training.train",
 }

@@ -5,13 +5,13 @@ import importlib.util
 import threading
 import weakref
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_localdisc._qt import threads as warm_up
 from napari_localdisc._qt.threads import QtPacer, QtRunner
+from napari_localdisc.viewer.work import Job
 
 
 @pytest.fixture
@@ -101,8 +101,7 @@ def test_what_a_run_made_is_not_kept(qtbot):
     def on_result(result):
         shown.append(type(result))
 
-    job = SimpleNamespace(cancelled=False, must_finish=False)
-    QtRunner().start(job, work, lambda _: None, on_result, pytest.fail)
+    QtRunner().start(Job(work, on_result, pytest.fail))
     gone = weakref.ref(on_result)
     del on_result
     qtbot.waitUntil(lambda: shown == [Result], timeout=5000)
@@ -122,9 +121,9 @@ def test_errors_come_back_and_a_cancelled_run_says_nothing(qtbot):
         go_on.wait(5)
         raise RuntimeError("not enough memory")
 
-    jobs = [SimpleNamespace(cancelled=False, must_finish=False) for _ in range(2)]
+    jobs = [Job(broken, heard.append, heard.append) for _ in range(2)]
     for job in jobs:
-        QtRunner().start(job, broken, lambda _: None, heard.append, heard.append)
+        QtRunner().start(job)
     jobs[1].cancelled = True
     go_on.set()
     qtbot.waitUntil(lambda: bool(heard), timeout=5000)

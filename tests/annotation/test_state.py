@@ -17,7 +17,6 @@ from napari_localdisc.annotation.state import (
     changed_class,
     from_runs,
     runs,
-    split,
     within,
 )
 from napari_localdisc.core.embedding.prompts import MaskOptions
@@ -74,9 +73,8 @@ def test_runs_are_the_pixels(labels):
     np.testing.assert_array_equal(from_runs(entries, labels.shape), labels)
 
 
-def test_prompts():
+def test_prompts_within_a_mask():
     points = [Prompt(1, 2), Prompt(3, 4, False), Prompt(0.6, 0)]
-    assert split(points) == ([(1, 2), (0.6, 0)], [(3, 4)])
     mask = np.zeros((5, 5), bool)
     mask[1, 0] = True
     assert within(points, mask) == (Prompt(0.6, 0),)

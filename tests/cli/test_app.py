@@ -16,7 +16,8 @@ from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
-    *("demo", "cluster", "segment", "similar", "train", "adapt", "finetune"),
+    *("demo", "cluster", "segment", "similar", "measure"),
+    *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )
 

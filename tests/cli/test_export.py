@@ -122,3 +122,51 @@ def test_help_names_every_format():
     said = localdisc("export", "--help").stdout
     words = said.replace(",", " ").replace("(", " ").split()
     assert set(FORMATS) <= set(words)
+
+
+@pytest.fixture
+def same_names(tmp_path):
+    """Two folders with a file of one name, for one image name."""
+    for folder, row in (("A", 3), ("B", 9)):
+        mask = np.zeros((20, 24), bool)
+        mask[row : row + 4, 5:9] = True
+        path = tmp_path / folder / "eye_disc.tif"
+        write_tiff(path, mask, names={1: "disc"}, image="eye.png")
+    return tmp_path / "A", tmp_path / "B"
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",), ("--dry-run",)])
+@pytest.mark.parametrize("form", [*FORMATS, "one file"])
+def test_two_sources_for_one_target_are_refused_before_any_work(
+    same_names, tmp_path, form, more
+):
+    out = tmp_path / "out"
+    where = ("-o", f"{out}.json") if form == "one file" else ("-o", out)
+    chosen = () if form == "one file" else ("--format", form)
+    result = localdisc("export", *same_names, *where, *chosen, *more)
+    assert result.exit_code == 1
+    assert f"{same_names[0] / 'eye_disc.tif'} and {same_names[1]}" in result.stderr
+    assert "would both be" in result.stderr
+    assert not out.exists()
+    assert not out.with_suffix(".json").exists()
+
+
+def test_a_source_is_no_target(labelled, tmp_path):
+    png = labelled / "a_vessel.png"
+    write_labels(png, LabelMap(np.eye(20, dtype=np.uint8)))
+    result = localdisc(
+        "export", labelled, "-o", labelled, "--format", "png", "--overwrite"
+    )
+    assert result.exit_code == 1
+    assert "would both become" in result.stderr or "read itself" in result.stderr
+    (found,) = read_labels(png)
+    assert found.labels.sum() == 20
+
+
+def test_a_dry_run_says_what_one_coco_file_cannot_hold(labelled, tmp_path):
+    write_labels(labelled / "c.tif", LabelMap(np.eye(20, dtype=np.uint8)))
+    given = ("export", labelled, "-o", tmp_path / "all.json")
+    dry, real = localdisc(*given, "--dry-run"), localdisc(*given)
+    assert dry.exit_code == real.exit_code == 1
+    assert dry.stderr == real.stderr
+    assert "is called" in dry.stderr

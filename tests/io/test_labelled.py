@@ -101,3 +101,24 @@ def test_no_folder_and_no_image(tmp_path):
         labelled_images(tmp_path / "gone")
     with pytest.raises(FileError, match="holds no image"):
         labelled_images(tmp_path)
+
+
+def test_an_ambiguity_is_an_error_and_a_doubt_is_said(folder):
+    path, masks = folder
+    said = []
+    labelled_images(path, said.append)
+    assert said == []
+    save(path / "eye_1_Vessel.bmp", masks["eye_1_vessel"])
+    with pytest.raises(FileError, match="are both masks of"):
+        labelled_images(path)
+
+
+def test_what_was_computed_is_no_reference(folder):
+    from napari_localdisc.io.labels.tiff import write_tiff
+
+    path, masks = folder
+    wrong = ~masks["eye_1_vessel"]
+    write_tiff(path / "eye_1_vessel.tif", wrong, {"made": "structure"})
+    (image,) = with_structure(labelled_images(path), "vessel", path)
+    reference = image.case("vessel").reference
+    np.testing.assert_array_equal(reference, masks["eye_1_vessel"])

@@ -7,9 +7,11 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.utils import DirectLabelColormap
 from npe2 import PluginManager, PluginManifest, io_utils
+from PIL import Image as PILImage
 
 import napari_localdisc
 from napari_localdisc.layers.plane import METADATA_KEY
+from napari_localdisc.viewer.plugin import NotWritten
 
 PLUGIN = "napari-localdisc"
 
@@ -149,3 +151,19 @@ def test_a_hidden_class_is_saved_in_its_colour(plugins, models, picture, tmp_pat
         opened(tmp_path / "eye.png").colormap.map(1), (1, 0.2, 0, 1), atol=0.01
     )
     controller.close()
+
+
+@pytest.mark.usefixtures("plugins")
+def test_why_something_was_not_saved_reaches_the_user(layer, tmp_path):
+    stack = Labels(np.ones((3, 4, 5), np.uint8))
+    with pytest.raises(NotWritten, match="holds one picture"):
+        stack.save(str(tmp_path / "stack.png"), plugin=PLUGIN)
+    theirs = tmp_path / "eye.png"
+    PILImage.new("RGB", (4, 4)).save(theirs)
+    before = theirs.read_bytes()
+    with pytest.raises(NotWritten, match="not made by napari-localdisc"):
+        layer.save(str(theirs), plugin=PLUGIN)
+    assert theirs.read_bytes() == before
+    with pytest.raises(NotWritten, match="32-bit floats would change"):
+        Image(np.full((4, 4), 1 / 3)).save(str(tmp_path / "map.ome.tif"), plugin=PLUGIN)
+    assert list(tmp_path.iterdir()) == [theirs]

@@ -303,7 +303,7 @@ def test_what_would_be_overwritten_shows_before(controller, viewer, embedding):
     stroke(controller.strokes.layer, (10, 10), 1)
     stroke(controller.strokes.layer, (35, 30), 2)
     assert controller.classes.find(2).background
-    predicted = controller.strokes.learned.labels
+    predicted = controller.strokes.learned.prediction.labels
     assert preview.effect.pixels == (predicted == 1).sum()
     assert preview.effect.taken == {}  # class 1 is the only one there
     controller.writing.add_structure("vessel")

@@ -475,7 +475,7 @@ def test_a_result_that_was_on_its_way_when_cancelled_is_dropped(
     waiting, stepped, viewer
 ):
     waiting.clusters.show()
-    _, steps, _, on_result, _ = stepped.runs[-1]
+    job, steps = stepped.runs[-1]
     while True:
         try:
             next(steps)
@@ -483,7 +483,7 @@ def test_a_result_that_was_on_its_way_when_cancelled_is_dropped(
             result = end.value
             break
     waiting.workspace.cancel()
-    on_result(result)
+    job.on_result(result)
     assert len(viewer.layers) == 1
 
 

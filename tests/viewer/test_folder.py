@@ -2,6 +2,7 @@
 
 import csv
 import os
+from functools import partial
 
 import dask.array
 import numpy as np
@@ -10,10 +11,13 @@ from napari.components import ViewerModel
 from PIL import Image
 
 from napari_localdisc.batch import dask_cluster as cluster_work
+from napari_localdisc.batch.recipes import ClusterRecipe, StructureRecipe
 from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.io.areas import class_areas
 from napari_localdisc.io.labels import LabelMap
-from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.folder import FolderControl, read_concept
+
+FOUR = partial(ClusterRecipe, 4)
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +60,9 @@ def test_areas_of_labels():
 def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
     added = []
     control.row_added.connect(added.append)
-    control.cluster(folder, tmp_path / "out", 4)
-    assert [row.image for row in control.rows] == ["a.png", "b.png", "c.png"]
+    control.run(folder, tmp_path / "out", FOUR)
+    names = [row.outcome.task.source.name for row in control.rows]
+    assert names == ["a.png", "b.png", "c.png"]
     assert [row.outcome.state for row in added] == ["written", "failed", "written"]
     assert "b.png is not an image" in added[1].outcome.reason
     assert sum(area.pixels for area in added[0].areas) == 48 * 40
@@ -66,7 +71,7 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
     assert {row["image"] for row in rows} == {"a.png", "c.png"}
     assert sum(int(row["pixels"]) for row in rows) == 2 * 48 * 40
     assert "2 written, 1 failed" in control.status.text
-    control.cluster(folder, tmp_path / "out", 4)
+    control.run(folder, tmp_path / "out", FOUR)
     assert [row.outcome.state for row in control.rows] == [
         "skipped",
         "failed",
@@ -76,7 +81,7 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
 
 
 def test_a_structure_is_named_in_the_table(control, folder, tmp_path):
-    control.find_structure(folder, tmp_path / "out", "vessel")
+    control.run(folder, tmp_path / "out", partial(StructureRecipe, "vessel"))
     assert {area.name for row in control.rows for area in row.areas} == {"vessel"}
 
 
@@ -88,18 +93,19 @@ def test_a_concept_is_found_in_every_image(control, folder, tmp_path, picture):
     embedding = embed(picture, load_model("tiny", "cpu"))
     concept = Concept.from_prompts("spot", embedding, [(20, 20)])
     file = concept.save(tmp_path / "spot")
-    control.find_concept(folder, tmp_path / "out", file)
+    control.run(folder, tmp_path / "out", partial(read_concept, file))
     states = [row.outcome.state for row in control.rows]
     assert states == ["written", "failed", "written"]
     assert {area.name for row in control.rows for area in row.areas} == {"spot"}
     with pytest.raises(FileError, match="concept's file first"):
-        control.find_concept(folder, tmp_path / "out", " ")
+        control.run(folder, tmp_path / "out", partial(read_concept, " "))
 
 
 def test_a_concept_is_read_by_the_worker(models, folder, tmp_path, stepped):
     control = FolderControl(ViewerModel(), stepped)
     control.set_model("tiny")
-    control.find_concept(folder, tmp_path / "out", tmp_path / "gone")
+    gone = partial(read_concept, tmp_path / "gone")
+    control.run(folder, tmp_path / "out", gone)
     assert control.work.is_busy
     with pytest.raises(LocalDiscError, match="gone"):
         stepped.finish()
@@ -107,7 +113,7 @@ def test_a_concept_is_read_by_the_worker(models, folder, tmp_path, stepped):
 
 
 def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
-    control.cluster(folder, tmp_path / "out", 4)
+    control.run(folder, tmp_path / "out", FOUR)
     image, labels = control.open_row(control.rows[0])
     assert list(control.viewer.layers) == [image, labels]
     assert image.rgb
@@ -120,24 +126,24 @@ def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
 def test_what_is_missing_is_said(control, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_work, "CONNECT_SECONDS", 0.2)
     with pytest.raises(FileError, match="folder of images first"):
-        control.cluster("", tmp_path, 4)
+        control.run("", tmp_path, FOUR)
     with pytest.raises(FileError, match="folder for the results"):
-        control.cluster(folder, "", 4)
+        control.run(folder, "", FOUR)
     with pytest.raises(FileError, match="no image file"):
-        control.cluster(tmp_path, tmp_path, 4)
+        control.run(tmp_path, tmp_path, FOUR)
     for scheduler, said in (
         ("gone.json", "no scheduler file gone.json"),
         ("tcp://127.0.0.1:1", "No dask scheduler answers"),
     ):
         with pytest.raises(FileError, match=said):
-            control.cluster(folder, tmp_path, 4, scheduler=scheduler)
+            control.run(folder, tmp_path, FOUR, scheduler=scheduler)
     assert not control.work.is_busy
 
 
 def test_cancel_keeps_what_is_done(models, folder, tmp_path, stepped):
     control = FolderControl(ViewerModel(), stepped)
     control.set_model("tiny")
-    control.cluster(folder, tmp_path / "out", 4)
+    control.run(folder, tmp_path / "out", FOUR)
     while not control.rows:
         stepped.step()
     assert control.work.is_busy
@@ -158,7 +164,7 @@ def test_closing_keeps_what_is_done_and_says_no_more(models, folder, tmp_path, s
     control.set_model("tiny")
     heard = []
     control.work.progressed.connect(lambda *done: heard.append(done))
-    control.cluster(folder, tmp_path / "out", 4)
+    control.run(folder, tmp_path / "out", FOUR)
     while not control.rows:
         stepped.step()
     viewer.layers.clear()

@@ -1,5 +1,7 @@
 """The dock widget “Work on a folder”: every image of it, and a table of areas."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import napari.viewer
@@ -12,7 +14,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_localdisc.viewer.folder import FolderControl, Row
+from napari_localdisc.batch.recipes import ClusterRecipe, Recipe, StructureRecipe
+from napari_localdisc.viewer.folder import FolderControl, Row, read_concept
 
 from .panels.choosers import ProgressRow
 from .parts import (
@@ -116,14 +119,14 @@ class FolderWidget(Docked):
             out = str(Path(source) / "localdisc")
             self.output.line_edit.value = out
         scheduler = path_text(self.scheduler)
-        how = {"overwrite": self.overwrite.value, "scheduler": scheduler}
         purpose = self.purposes.value
+        recipe: Callable[[], Recipe] = partial(StructureRecipe, purpose)
         if purpose == CLUSTERS:
-            self.control.cluster(source, out, self.number.value, **how)
+            recipe = partial(ClusterRecipe, self.number.value)
         elif purpose == CONCEPT:
-            self.control.find_concept(source, out, path_text(self.concept), **how)
-        else:
-            self.control.find_structure(source, out, purpose, **how)
+            recipe = partial(read_concept, path_text(self.concept))
+        overwrite = self.overwrite.value
+        self.control.run(source, out, recipe, overwrite=overwrite, scheduler=scheduler)
 
     def leave(self) -> None:
         """Stop; what is done stays."""

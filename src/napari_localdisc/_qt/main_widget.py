@@ -11,7 +11,12 @@ from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
-from .panels.choosers import ProgressRow, image_choice, model_choice
+from .panels.choosers import (
+    DoubtNotice,
+    ProgressRow,
+    image_choice,
+    model_choice,
+)
 from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
 from .panels.labels import LabelsPanel
@@ -47,6 +52,7 @@ class MainWidget(Docked):
         self.crash_notice = CrashNotice(self.autosaver)
         self.images = image_choice(controller)
         self.models = model_choice(controller)
+        self.doubt_notice = DoubtNotice(controller.doubts)
         self.cluster_panel = ClusterPanel(controller)
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
@@ -70,6 +76,7 @@ class MainWidget(Docked):
         layout = QVBoxLayout(self)
         layout.addWidget(self.crash_notice)
         layout.addWidget(form(self.images, self.models).native)
+        layout.addWidget(self.doubt_notice)
         layout.addWidget(self.tabs)
         layout.addWidget(self.labels_panel)
         layout.addWidget(self.progress_row)

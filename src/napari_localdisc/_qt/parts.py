@@ -38,14 +38,10 @@ class Section(QFrame):
         The heading.
     explanation : str
         Small print under it; none if empty.
-    parent : QWidget, optional
-        As for every widget.
     """
 
-    def __init__(
-        self, title: str, explanation: str = "", parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, title: str, explanation: str = "") -> None:
+        super().__init__()
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(10, 8, 10, 10)

@@ -1,34 +1,37 @@
 """Long work in a worker thread of napari's, called back in the GUI thread."""
 
+import atexit
 import contextlib
 import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
-from superqt.utils import qthrottled
+from superqt.utils import WorkerBase, qthrottled
 
 from napari_localdisc.core.errors import LocalDiscError, PromptError
-from napari_localdisc.core.work import Progress, Steps, run, without_collections
-from napari_localdisc.viewer.work import Job
+from napari_localdisc.core.work import Progress, run, without_collections
+from napari_localdisc.viewer.work import Job, Pacer, Runner
 
-T = TypeVar("T")
+# A script may end without napari's event loop, which waits for them
+atexit.register(WorkerBase.await_workers)
 
 
 def _local_discrimination(
-    job: Job, needed: dict[str, Callable[..., Any]]
+    held: list[Job],
 ) -> Generator[Progress, None, tuple[str, Any]]:
     """Do the work; return what is to be called with what.
 
     Errors are not raised: napari's workers take every RuntimeError, such as torch's,
     for their own deletion and would never finish.
     """
-    steps = needed["work"]()
+    job = held[0]
+    steps = job.work()
     try:
         while not job.cancelled:
             try:
@@ -44,48 +47,34 @@ def _local_discrimination(
     return "cancelled", None
 
 
-def _local_discrimination_to_its_end(
-    job: Job, needed: dict[str, Callable[..., Any]]
-) -> tuple[str, Any]:
+def _local_discrimination_to_its_end(held: list[Job]) -> tuple[str, Any]:
     """Do all of it: quitting drops generators that did not begin, not functions."""
-    return run(_local_discrimination(job, needed))
+    return run(_local_discrimination(held))
 
 
-class QtRunner:
+class QtRunner(Runner):
     """Runs work off the GUI thread; it can be cancelled between two steps."""
 
-    def start(
-        self,
-        job: Job,
-        work: Callable[[], Steps[T]],
-        on_progress: Callable[[Progress], None],
-        on_result: Callable[[T], None],
-        on_error: Callable[[Exception], None],
-    ) -> None:
-        """Start ``work`` in a thread; after ``job`` is cancelled nothing comes back."""
+    def start(self, job: Job) -> None:
+        """Start a job in a thread; after it is cancelled nothing comes back."""
         # napari keeps its workers: what they need is forgotten when they have ended
-        needed: dict[str, Callable[..., Any]] = {
-            "work": work,
-            "on_progress": on_progress,
-            "on_result": on_result,
-            "on_error": on_error,
-        }
+        held = [job]
 
         def call(name: str, value: Any) -> None:
-            if not job.cancelled:
-                needed[name](value)
+            if not held[0].cancelled:
+                getattr(held[0], name)(value)
 
         if job.must_finish:
-            worker = create_worker(_local_discrimination_to_its_end, job, needed)
+            worker = create_worker(_local_discrimination_to_its_end, held)
         else:
-            worker = create_worker(_local_discrimination, job, needed)
+            worker = create_worker(_local_discrimination, held)
             worker.yielded.connect(lambda progress: call("on_progress", progress))
         worker.returned.connect(lambda outcome: call(*outcome))
-        worker.finished.connect(lambda: needed.clear())
+        worker.finished.connect(lambda: held.clear())
         worker.start()
 
 
-class QtPacer:
+class QtPacer(Pacer):
     """Calls back from the event loop; the last call for a purpose counts."""
 
     def __init__(self) -> None:

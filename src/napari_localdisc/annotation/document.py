@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
+from pydantic_core import to_jsonable_python
 
 from .history import Edit, History, Snapshot, Step
 from .state import (
@@ -21,7 +22,6 @@ from .state import (
     Operation,
     PlaneAnnotation,
     PlaneKey,
-    to_json,
     within,
 )
 
@@ -139,7 +139,7 @@ class Document:
         for kind, text, wanted in proposed:
             after = replace(wanted, prompts=within(wanted.prompts, field_of_view))
             if after != state.committed:
-                parameters = {kind: to_json(getattr(after, kind))}
+                parameters = {kind: to_jsonable_python(getattr(after, kind))}
                 self._push(Operation(kind, text, key, parameters), annotation=after)
         self._told.changed.emit()
         return len(wanted.prompts) - len(state.committed.prompts)
@@ -164,15 +164,13 @@ class Document:
             As in `Operation`.
         **changes
             ``annotation`` of the plane, ``classes``, ``chosen``: what they are now; and
-            ``edit``: the pixels that were changed already.
+            ``edits``: the pixels that were changed already, in that order.
         """
         self._push(Operation(kind, text, key, parameters), **changes)
-        self._told.changed.emit()
-        if "classes" in changes or "chosen" in changes:
-            self._told.classes_changed.emit()
+        self._tell("classes" in changes or "chosen" in changes)
 
     def _push(
-        self, operation: Operation, *, edit: Edit | None = None, **changes: Any
+        self, operation: Operation, *, edits: tuple[Edit, ...] = (), **changes: Any
     ) -> None:
         state = self.plane(operation.plane)
         before = Snapshot(state.committed, self.classes, self.chosen)
@@ -181,7 +179,7 @@ class Document:
         self.classes = changes.get("classes", self.classes)
         self.chosen = changes.get("chosen", self.chosen)
         after = Snapshot(state.committed, self.classes, self.chosen)
-        self.history.push(Step(operation, before, after, edit))
+        self.history.push(Step(operation, before, after, edits))
 
     def set_classes(
         self, classes: tuple[AnnotationClass, ...], chosen: int | None
@@ -189,13 +187,16 @@ class Document:
         """Change what is seen or chosen: nothing that would be undone."""
         if (classes, chosen) != (self.classes, self.chosen):
             self.classes, self.chosen = classes, chosen
-            self._told.classes_changed.emit()
-            self._told.changed.emit()
+            self._tell()
 
     def set_labels(self, labels: Any | None) -> None:
         """Say which layer holds the classes."""
         self.labels = None if labels is None else weakref.ref(labels)
-        self._told.classes_changed.emit()
+        self._tell()
+
+    def _tell(self, classes: bool = True) -> None:
+        if classes:
+            self._told.classes_changed.emit()
         self._told.changed.emit()
 
     # Undo and redo
@@ -206,23 +207,19 @@ class Document:
             if state.pending:
                 last = state.pending.pop()
                 return Operation(last.kind, last.text, key, {})
-        step = self.history.undo()
-        if step is None:
-            return None
-        if step.edit is not None:
-            step.edit.undo()
-        return self._apply(step, step.before)
+        return self._move(undoes=True)
 
     def redo(self) -> Operation | None:
         """Do again what was undone last; None if there is nothing."""
-        step = self.history.redo()
+        return self._move(undoes=False)
+
+    def _move(self, undoes: bool) -> Operation | None:
+        step = self.history.undo() if undoes else self.history.redo()
         if step is None:
             return None
-        if step.edit is not None:
-            step.edit.redo()
-        return self._apply(step, step.after)
-
-    def _apply(self, step: Step, snapshot: Snapshot) -> Operation:
+        for edit in reversed(step.edits) if undoes else step.edits:
+            (edit.undo if undoes else edit.redo)()
+        snapshot = step.before if undoes else step.after
         self.plane(step.operation.plane).settle(snapshot.plane)
         seen = {entry.value: entry.visible for entry in self.classes}
         classes = tuple(
@@ -231,9 +228,7 @@ class Document:
         )
         others = (classes, snapshot.chosen) != (self.classes, self.chosen)
         self.classes, self.chosen = classes, snapshot.chosen
-        if others or step.edit is not None:
-            self._told.classes_changed.emit()
-        self._told.changed.emit()
+        self._tell(others or bool(step.edits))
         return step.operation
 
     # As a whole
@@ -266,5 +261,4 @@ class Document:
             self.plane(key).settle(plane)
         self.classes, self.chosen = annotation.classes, annotation.chosen
         self.history.restart(annotation.log)
-        self._told.classes_changed.emit()
-        self._told.changed.emit()
+        self._tell()

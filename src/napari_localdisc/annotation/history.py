@@ -44,7 +44,7 @@ class Step:
     operation: Operation
     before: Snapshot
     after: Snapshot
-    edit: Edit | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 class History:

@@ -71,11 +71,13 @@ class Picture:
     code : str
         An expression that reads all of it.
     index : tuple of (int or None)
-        The plane of it, see `Plane.key`.
+        The plane of it, see `Plane.index`.
     content_hash : str
         Of the plane's pixels.
     shape : tuple of int
         (H, W) of the plane.
+    is_plane : bool
+        Whether the expression reads that plane alone.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Picture:
     index: PlaneKey
     content_hash: str
     shape: tuple[int, int]
+    is_plane: bool = False
 
 
 def models_used(log: Iterable[Operation], plane: PlaneKey) -> list[ModelKey]:
@@ -188,7 +191,9 @@ def python_script(
         body.append("\n# painted by hand\n" + paint_code("labels", painted))
     code = "".join(body) + _TAIL
     title = f"Repeats what was done on {picture.name}, with the same labels."
-    head = _HEAD.format(title=_in_docstring(title), version=version("napari-localdisc"))
+    # A name must not end the docstring or its line
+    title = " ".join(title.replace("\\", "/").replace('"', "'").split())
+    head = _HEAD.format(title=title, version=version("napari-localdisc"))
     if picture.code == SAMPLE:
         head += "from napari_localdisc.io import samples\n"
     helpers = "".join(
@@ -215,7 +220,7 @@ def _model_of(entry: Operation) -> ModelKey:
 
 def _read(picture: Picture) -> str:
     lines = [f"\nimage = {picture.code}\n"]
-    if any(at is not None for at in picture.index):
+    if not picture.is_plane and any(at is not None for at in picture.index):
         index = ", ".join(":" if at is None else str(at) for at in picture.index)
         lines.append(f"image = np.asarray(image[{index}])\n")
     lines.append(
@@ -250,8 +255,3 @@ def _said(
     return head + source.code(
         embedding, None if value is None else int(value), overwrite
     )
-
-
-def _in_docstring(text: str) -> str:
-    """Keep a name from ending the docstring or its line."""
-    return " ".join(text.replace("\\", "/").replace('"', "'").split())

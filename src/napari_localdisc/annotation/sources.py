@@ -8,13 +8,13 @@ from __future__ import annotations
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.embedding.prompts import Prompts as Points
@@ -30,7 +30,6 @@ from .state import (
     Run,
     from_runs,
     runs,
-    to_json,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Source(ABC):
 
     def to_json(self) -> Json:
         """Return JSON values: the kind and all attributes."""
-        return {"kind": self.kind, **to_json(vars(self))}
+        return {"kind": self.kind, **to_jsonable_python(vars(self))}
 
 
 def _labels(mask: NDArray[np.bool_], value: int | None) -> NDArray[np.integer]:
@@ -73,17 +72,13 @@ def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Prompts(Source):
-    """Pixels like some points and unlike others: the arguments of `Embedding.mask`."""
+class Prompts(MaskOptions, Points, Source):
+    """Points and how they become a mask: the arguments of `Embedding.mask`."""
 
     kind: ClassVar[str] = "prompts"
 
     positive: tuple[Point, ...]
     negative: tuple[Point, ...] = ()
-    threshold: float | None = None
-    connected: bool = False
-    smooth: bool = False
-    minimum_size: int = 0
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:
@@ -91,14 +86,11 @@ class Prompts(Source):
         sides: dict[bool, list[Point]] = {True: [], False: []}
         for prompt in prompts:
             sides[prompt.positive].append((prompt.row, prompt.column))
-        return cls(tuple(sides[True]), tuple(sides[False]), **asdict(options))
+        return cls(tuple(sides[True]), tuple(sides[False]), **vars(options))
 
     def read(self, embedding: Embedding) -> Reading:
         """Ask the embedding once what the points find."""
-        options = MaskOptions(
-            self.threshold, self.connected, self.smooth, self.minimum_size
-        )
-        return embedding.read(Points(self.positive, self.negative), options)
+        return embedding.read(self, self)
 
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
         """Give the mask to a class."""

@@ -5,7 +5,7 @@ How it is meant to be used
 Everything here is immutable, compares by value and knows neither napari nor Qt.
 
 * `ImageAnnotation` is the whole description of one image layer: per plane (see
-  `Plane.key`) its prompts and mask options, the classes, which class is chosen, what
+  `Plane.index`) its prompts and mask options, the classes, which class is chosen, what
   the labels layer is called, and the log of operations.  ``to_json`` gives dicts,
   lists, strings, numbers and None; ``ImageAnnotation.from_json`` takes them back.
 * `Controller.annotation()` describes the image that is worked on, and
@@ -71,14 +71,6 @@ class Prompt:
     def point(self) -> Point:
         """(row, column)."""
         return self.row, self.column
-
-
-def split(prompts: Iterable[Prompt]) -> tuple[list[Point], list[Point]]:
-    """Separate the points of positive and of negative prompts."""
-    sides: dict[bool, list[Point]] = {True: [], False: []}
-    for prompt in prompts:
-        sides[prompt.positive].append(prompt.point)
-    return sides[True], sides[False]
 
 
 def within(prompts: Iterable[Prompt], mask: NDArray[np.bool_]) -> tuple[Prompt, ...]:
@@ -178,7 +170,7 @@ class ImageAnnotation:
     def to_json(self) -> Json:
         """Return JSON values."""
         planes = [{"plane": key, **vars(plane)} for key, plane in self.planes.items()]
-        return dict(to_json({**vars(self), "planes": planes}))
+        return dict(to_jsonable_python({**vars(self), "planes": planes}))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ImageAnnotation:
@@ -194,11 +186,6 @@ class ImageAnnotation:
             for plane in values["planes"]
         }
         return cls(**{**values, "planes": planes})
-
-
-def to_json(value: Any) -> Any:
-    """Turn values of this module, also within tuples and dicts, into JSON values."""
-    return to_jsonable_python(value)
 
 
 def changed_class(

@@ -9,10 +9,10 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError, ModelError
+from napari_localdisc.core.files import given_path
 
 from .tasks import ATTEMPTS, Job, Outcome, Outcomes, Task, run_task
 
@@ -53,7 +53,11 @@ def outcomes_on_cluster(tasks: Sequence[Task], job: Job, scheduler: str) -> Outc
     try:
         resources = gpu_resources(client, job.device)
         absolute = [  # workers have other current folders
-            Task(task.source.resolve(), tuple(path.resolve() for path in task.outputs))
+            replace(
+                task,
+                source=task.source.resolve(),
+                outputs=tuple(path.resolve() for path in task.outputs),
+            )
             for task in tasks
         ]
         waiting = submit(absolute, resources)
@@ -102,7 +106,7 @@ def check_scheduler(scheduler: str) -> None:
             "Work on a cluster needs dask.distributed, which is not installed: "
             'pip install "napari-localdisc[cluster]".'
         )
-    if ":" not in scheduler and not Path(scheduler).is_file():
+    if ":" not in scheduler and not given_path(scheduler).is_file():
         raise FileError(
             f"There is no scheduler file {scheduler}; an address looks like "
             "tcp://node1:8786."
@@ -114,8 +118,9 @@ def _connect(scheduler: str) -> Any:
     from distributed import Client
 
     try:
-        if Path(scheduler).is_file():
-            return Client(scheduler_file=scheduler, timeout=CONNECT_SECONDS)
+        file = given_path(scheduler)
+        if file.is_file():
+            return Client(scheduler_file=str(file), timeout=CONNECT_SECONDS)
         return Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise FileError(
@@ -136,7 +141,7 @@ def _outcome_of(future: Any, task: Task) -> Outcome:
     return Outcome(task, "failed", f"{task.source}: {type(error).__name__}: {error}")
 
 
-_models: dict[tuple[str, str, str | None], Model] = {}
+_models: dict[tuple[str | None, str, str | None], Model | None] = {}
 _models_lock = threading.Lock()
 
 

@@ -81,7 +81,8 @@ def run_tasks(
     else:
         model = model or job.load_model()
         cores = max(1, (os.cpu_count() or 1) - spare_cores)
-        at_once = workers or (2 if model.device.type == "cuda" else cores)
+        on_gpu = model is not None and model.device.type == "cuda"
+        at_once = workers or (2 if on_gpu else cores)
         at_once = max(1, min(at_once, len(tasks)))
         with reused_memory(), torch_threads(at_once, cores // at_once) as pool:
             yield from _outcomes_here(tasks, job, model, pool, at_once, on_tile)
@@ -92,7 +93,7 @@ def run_tasks(
 def _outcomes_here(
     tasks: Sequence[Task],
     job: Job,
-    model: Model,
+    model: Model | None,
     pool: ThreadPoolExecutor,
     at_once: int,
     on_tile: Callable[[Task, int, int], None] | None,

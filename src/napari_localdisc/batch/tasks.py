@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,9 @@ from napari_localdisc.core.errors import (
     LocalDiscError,
     ModelError,
 )
+from napari_localdisc.core.files import unfinished_folder
+from napari_localdisc.core.image.roles import check_no_result
+from napari_localdisc.core.names import stem_of
 from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
@@ -34,16 +37,39 @@ LARGE_ENDING = ".ome.zarr"
 State = Literal["written", "skipped", "planned", "failed"]
 
 
+class FileRecipe(ABC):
+    """What is made of an image by something that reads and writes files itself."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the result depends on beside image and model; JSON."""
+
+    @abstractmethod
+    def is_done(self, task: Task, made_by: Mapping[str, object]) -> bool:
+        """Tell whether a task's files are there, made of what there is now."""
+
+    @abstractmethod
+    def write(
+        self,
+        task: Task,
+        model: Model | None,
+        made_by: Mapping[str, object],
+        progress: Progress | None = None,
+    ) -> None:
+        """Make a task's files."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be made of every image, small enough to be sent to other machines.
 
     Attributes
     ----------
-    recipe : Recipe
+    recipe : Recipe or FileRecipe
         What to make.
-    model : str
-        Name or file of the model, as each machine finds it.
+    model : str or None
+        Name or file of the model, as each machine finds it; None: none is needed.
     model_hash : str
         Of its weights, so that no machine uses another model of that name.
     device : str, optional
@@ -54,14 +80,14 @@ class Job:
         Only say what would be done.
     """
 
-    recipe: Recipe
-    model: str
+    recipe: Recipe | FileRecipe
+    model: str | None
     model_hash: str
     device: str | None = None
     overwrite: bool = False
     dry_run: bool = False
 
-    def load_model(self) -> Model:
+    def load_model(self) -> Model | None:
         """Load the model and make sure that it is the one that the job means.
 
         Raises
@@ -71,6 +97,8 @@ class Job:
         """
         from napari_localdisc.core.model.model import load_model
 
+        if self.model is None:
+            return None
         model = load_model(self.model, self.device)
         if model.hash != self.model_hash:
             raise ModelError(
@@ -159,17 +187,15 @@ def plan_tasks(
     endings : sequence of str
         What follows the image's name, for instance ``"_clusters.tif"``.
 
-    Returns
-    -------
-    list of Task
-
     Raises
     ------
     FileError
-        If two images would be written to one file, or a file is its own output.
+        If two images would be written to one file, or an output is an image.
     """
     from napari_localdisc.core.image.files import is_large
 
+    sources = list(sources)
+    images = {source.resolve() for source in sources}
     owners: dict[Path, Path] = {}
     tasks = []
     for source in sources:
@@ -184,21 +210,18 @@ def plan_tasks(
                     f"{owners[output]} and {source} would both become {output}: "
                     "give them other names or other output folders."
                 )
+            if output.resolve() in images:
+                raise FileError(
+                    f"{source} would become {output}, which is one of the images: "
+                    "choose another folder."
+                )
             owners[output] = source
         tasks.append(Task(source, outputs))
     return tasks
 
 
-def stem_of(path: Path) -> str:
-    """Return a file's name without its ending, of two parts for OME."""
-    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif", path.suffix):
-        if ending and path.name.lower().endswith(ending.lower()):
-            return path.name[: -len(ending)]
-    return path.name
-
-
 def run_task(
-    task: Task, job: Job, model: Model, progress: Progress | None = None
+    task: Task, job: Job, model: Model | None, progress: Progress | None = None
 ) -> Outcome:
     """Make the files of one image; whatever goes wrong is part of the outcome.
 
@@ -212,7 +235,7 @@ def run_task(
         From `plan_tasks`.
     job : Job
         What to make.
-    model : Model
+    model : Model or None
         The job's.
     progress : callable, optional
         Called with (tiles done, tiles in all).
@@ -230,18 +253,32 @@ def run_task(
     return outcome
 
 
-def _try(task: Task, job: Job, model: Model, progress: Progress | None) -> Outcome:
+def _try(
+    task: Task, job: Job, model: Model | None, progress: Progress | None
+) -> Outcome:
+    from napari_localdisc.io.labels.formats import check_targets
+
     started = time.perf_counter()
-    about_model = {"model": model.card.name, "model_hash": model.hash}
-    made_by = job.recipe.settings | about_model
+    recipe, made_by = job.recipe, job.recipe.settings
+    if model is not None:
+        made_by |= {"model": model.card.name, "model_hash": model.hash}
+    is_done = recipe.is_done if isinstance(recipe, FileRecipe) else _is_done
     try:
-        if not job.overwrite and _is_done(task, made_by):
+        if not job.overwrite and is_done(task, made_by):
             return Outcome(task, "skipped")
+        if isinstance(recipe, Recipe):
+            check_targets(task.outputs)
         if job.dry_run:
-            if not task.source.exists():
+            if isinstance(recipe, Recipe) and model is not None:
+                _check_source(task, recipe, model)
+            elif not task.source.exists():
                 raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
-        _make_files(task, job.recipe, model, made_by, progress)
+        if isinstance(recipe, FileRecipe):
+            recipe.write(task, model, made_by, progress)
+        else:
+            assert model is not None
+            _make_files(task, recipe, model, made_by, progress)
     except Cancelled:
         raise
     except LocalDiscError as error:
@@ -264,6 +301,30 @@ def _is_done(task: Task, made_by: Mapping[str, object]) -> bool:
     return len(there) == len(task.outputs)
 
 
+def _check_source(task: Task, recipe: Recipe, model: Model) -> None:
+    """Raise what making the files would raise about the image."""
+    from napari_localdisc.core.image.files import open_large, read_image
+    from napari_localdisc.core.image.rgb import check_layout
+    from napari_localdisc.core.image.working import look
+
+    check_no_result(task.source)
+    if task.outputs[0].name.endswith(LARGE_ENDING):
+        _check_flips(task, recipe)
+        array, _ = open_large(task.source)
+        check_layout(tuple(map(int, array.shape)), array.dtype)
+        return
+    card = model.card
+    look(read_image(task.source), card.modality, card.working_diameter)
+
+
+def _check_flips(task: Task, recipe: Recipe) -> None:
+    if recipe.flips != 1:
+        raise FileError(
+            f"{task.source} is read block by block, without mirrored copies: leave "
+            "out --flips."
+        )
+
+
 def _make_files(
     task: Task,
     recipe: Recipe,
@@ -274,6 +335,7 @@ def _make_files(
     from napari_localdisc.core.image.files import open_large, read_image
     from napari_localdisc.io.labels.tiff import write_tiff
 
+    check_no_result(task.source)
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
         arrays = recipe.make(read_image(task.source), model, progress)
@@ -281,11 +343,7 @@ def _make_files(
         for output, array in zip(task.outputs, arrays, strict=True):
             write_tiff(output, array, made_by, **looks, image=image)
         return
-    if recipe.flips != 1:
-        raise FileError(
-            f"{task.source} is read block by block, without mirrored copies: leave "
-            "out --flips."
-        )
+    _check_flips(task, recipe)
     array, placement = open_large(task.source)
     about = {"placement": placement, "image": image, "made_by": made_by}
     run(label_file_steps(array, recipe, model, task.outputs[0], **about), progress)
@@ -325,14 +383,11 @@ def label_file_steps(
 
     from napari_localdisc.core.embedding.large import CHUNK
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.", dir=path.parent
-    ) as folder:
+    with unfinished_folder(path) as folder:
         shape = int(array.shape[0]), int(array.shape[1])
         chunks = min(CHUNK, shape[0]), min(CHUNK, shape[1])
         target = zarr.create_array(
-            f"{folder}/labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
+            folder / "labels.zarr", shape=shape, chunks=chunks, dtype="uint8"
         )
         yield from recipe.label_large(array, model, target)
         name = path.name.removesuffix(LARGE_ENDING)

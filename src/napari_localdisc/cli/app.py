@@ -26,7 +26,7 @@ from . import commands
 from .output import WrongUse, complain
 
 COMMANDS = (
-    *("demo", "cluster", "segment", "similar"),
+    *("demo", "cluster", "segment", "similar", "measure"),
     *("train", "adapt", "finetune", "evaluate"),
     *("export", "models", "cache"),
 )

@@ -1,17 +1,20 @@
 """Commands that make files of images: one loop for all of them, and one report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import typer
 
-from .output import checking_arguments, complain, print_json, progress_bar
+from .output import checking_arguments, complain, print_json, progress_bar, remark
 
 if TYPE_CHECKING:
     from napari_localdisc.batch.recipes import Recipe
-    from napari_localdisc.batch.tasks import Outcome, Task
+    from napari_localdisc.batch.tasks import Job, Outcome, Task
+    from napari_localdisc.core.model.model import Model
 
 
 def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
@@ -20,19 +23,37 @@ def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
     The command has the options ``images``, ``output``, ``device``, ``workers``,
     ``scheduler``, ``overwrite``, ``dry_run`` and ``as_json``.
     """
-    from napari_localdisc.batch.run import run_tasks
-    from napari_localdisc.batch.tasks import Job, count_states, plan_tasks
+    from napari_localdisc.batch.tasks import Job, plan_tasks
     from napari_localdisc.core.image.files import find_images
     from napari_localdisc.core.model.model import load_model
 
     given = SimpleNamespace(**ctx.params)
-    tasks = plan_tasks(find_images(given.images), given.output, recipe.endings)
+    tasks = plan_tasks(find_images(given.images, remark), given.output, recipe.endings)
     model = load_model(model_name, given.device)
     with checking_arguments():
         recipe.check(model)
     job = Job(
         recipe, model_name, model.hash, given.device, given.overwrite, given.dry_run
     )
+    outcomes = work_through(tasks, job, model, given)
+    conclude(outcomes, given.as_json)
+
+
+def work_through(
+    tasks: "Sequence[Task]",
+    job: "Job",
+    model: "Model | None",
+    given: SimpleNamespace,
+    told: Path | None = None,
+) -> "list[Outcome]":
+    """Do all tasks of a job and report each; outcomes in the order of the tasks.
+
+    ``given`` has the options ``workers``, ``scheduler`` and ``as_json``; ``told`` is
+    the one file that becomes of all, where there is one.
+    """
+    from napari_localdisc.batch.run import run_tasks
+    from napari_localdisc.batch.tasks import Task
+
     outcomes: list[Outcome] = []
     with progress_bar(len(tasks)) as show:
 
@@ -50,12 +71,22 @@ def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
         )
         with closing(work):
             for outcome in filter(None, work):
+                if told is not None:
+                    task = Task(outcome.task.source, (told,))
+                    outcome = replace(outcome, task=task)
                 outcomes.append(outcome)
                 show(len(outcomes), outcome.task.source.name)
                 report(outcome, given.as_json)
     order = {task.source.resolve(): place for place, task in enumerate(tasks)}
     outcomes.sort(key=lambda done: order[done.task.source.resolve()])
-    if given.as_json:
+    return outcomes
+
+
+def conclude(outcomes: "Sequence[Outcome]", as_json: bool) -> None:
+    """Say in all what became of a command's images, and exit with 1 if one failed."""
+    from napari_localdisc.batch.tasks import count_states
+
+    if as_json:
         print_json([outcome.to_dict() for outcome in outcomes])
     elif len(outcomes) > 1:
         typer.echo(f"{len(outcomes)} images: {count_states(outcomes)}")

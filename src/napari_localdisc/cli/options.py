@@ -5,15 +5,26 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_localdisc.core.files import given_path
+
+from .output import WrongUse
+
+
+def _at_home(value: Any) -> Any:
+    """Let ``~`` be the home folder, also where no shell has seen it."""
+    return given_path(value) if isinstance(value, Path) else value
+
 
 def argument(metavar: str, text: str) -> Any:
     """Return an argument as typer takes it; ``text`` is its help."""
-    return typer.Argument(metavar=metavar, help=text)
+    return typer.Argument(metavar=metavar, help=text, callback=_at_home)
 
 
 def option(metavar: str | None, text: str, *names: str, **how: Any) -> Any:
     """Return an option with a value, called after its parameter without ``names``."""
-    return typer.Option(*names, metavar=metavar, help=text, **how)
+    return typer.Option(
+        *names, metavar=metavar, help=text, **{"callback": _at_home, **how}
+    )
 
 
 def flag(name: str, text: str) -> Any:
@@ -81,3 +92,17 @@ NewModel = Annotated[
 ]
 Resume = Annotated[bool, flag("--resume", "Go on from the checkpoint.")]
 Seed = Annotated[int, option("N", "Decides all chance.")]
+
+
+def label_pairs(given: list[str], option: str) -> dict[int, str]:
+    """Return what an option says of labels, each given as ``LABEL=WHAT``."""
+    pairs = {}
+    for text in given:
+        value, _, said = text.partition("=")
+        if not value.strip().lstrip("-").isdigit() or not said.strip():
+            raise WrongUse(
+                f"{option} takes a label and what it is, for instance {option} "
+                f"1={'vessel' if option == '--name' else '#ff8800'}, not {text!r}."
+            )
+        pairs[int(value)] = said.strip()
+    return pairs

@@ -32,6 +32,11 @@ def complain(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
+def remark(sentence: str) -> None:
+    """Print to standard error what is worth knowing and no error."""
+    typer.echo(f"note: {sentence}", err=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON to standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

@@ -5,13 +5,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.errors import FileError, LocalDiscError
 
-from .output import print_json
+from .output import print_json, progress_bar, remark
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
@@ -83,11 +84,24 @@ def training_progress() -> Iterator[dict[str, Any]]:
         yield {"preparing": preparing, "progress": progress}
 
 
-def make_model(ctx: typer.Context, make: "Callable[[], Model]") -> None:
+def make_model(
+    ctx: typer.Context,
+    make: "Callable[[], Model]",
+    count: Callable[[], int] | None = None,
+) -> None:
     """Make a model, never replacing one unasked, and say where it went and what it is.
 
     The command has the options ``folder``, ``output``, ``overwrite``, ``dry_run`` and
     ``as_json``; with ``dry_run`` it is only said what would be written.
+
+    Parameters
+    ----------
+    ctx : Context
+        Of the command.
+    make : callable
+        Makes the model.
+    count : callable, optional
+        Returns how many images it is made from; by default a folder's photographs.
 
     Raises
     ------
@@ -95,8 +109,6 @@ def make_model(ctx: typer.Context, make: "Callable[[], Model]") -> None:
         If the model is there and neither replaced nor gone on with, or the folder
         holds no image.
     """
-    from napari_localdisc.core.image.files import find_images
-
     given = ctx.params
     file = given["output"].with_suffix(".safetensors")
     if file.exists() and not (given["overwrite"] or given.get("resume")):
@@ -104,7 +116,7 @@ def make_model(ctx: typer.Context, make: "Callable[[], Model]") -> None:
             f"{file} is there already: --overwrite replaces it, or give another name."
         )
     if given["dry_run"]:
-        images = len(find_images([given["folder"]]))
+        images = _count_photographs(given["folder"]) if count is None else count()
         if given["as_json"]:
             print_json({"images": images, "file": str(file), "state": "planned"})
         else:
@@ -125,3 +137,29 @@ def make_model(ctx: typer.Context, make: "Callable[[], Model]") -> None:
         typer.echo(
             f"Use it with --model {file}; 'localdisc models {file}' shows its card."
         )
+
+
+def _count_photographs(folder: Path) -> int:
+    """Count the images that a training can use, and say which it leaves out."""
+    from napari_localdisc.core.image.files import read_image
+    from napari_localdisc.core.image.working import as_rgb
+    from napari_localdisc.core.training.photographs import photograph_files
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        files = photograph_files(folder)
+    for warning in said:
+        remark(str(warning.message))
+    if not files:
+        raise FileError(f"The folder {folder} holds no image file.")
+    usable = 0
+    with progress_bar(len(files)) as show:
+        for number, file in enumerate(files, 1):
+            try:
+                as_rgb(read_image(file))
+                usable += 1
+            except LocalDiscError as error:
+                about = "" if file.name in str(error) else f"{file.name}: "
+                remark(f"Left out: {about}{error}")
+            show(number, file.name)
+    return usable

@@ -1,10 +1,14 @@
 """Names: of kinds of images, and of structures however a user spells them."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Literal
 
 Modality = Literal["fundus", "frame"]
 """Whether an image has a round field of view in a dark frame, or fills the frame."""
+
+NOTE_KEY, NOTE_NAMESPACE = "localdisc", "napari-localdisc"
+"""Under which our files say what they are: in text and JSON, and in OME's XML."""
 
 
 LESIONS = ("lesion", "exudate", "cotton wool spot", "haemorrhage", "microaneurysm")
@@ -35,15 +39,9 @@ def find_name(known: Iterable[str], name: str) -> str | None:
     return next((own for own in known if plain_name(own) == plain), None)
 
 
-def owner(stem: str, stems: Container[str]) -> str | None:
-    """Return the image that a mask named ``IMAGE_<structure>`` belongs to, if any.
-
-    Parameters
-    ----------
-    stem : str
-        A file's name without its ending.
-    stems : container of str
-        Those of all files beside it.  The shortest that begins the name is the owner.
-    """
-    ends = (place for place, letter in enumerate(stem) if letter == "_")
-    return next((stem[:end] for end in ends if stem[:end] in stems), None)
+def stem_of(path: PurePath) -> str:
+    """Return a file's name without its ending, of two parts for OME."""
+    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif", path.suffix):
+        if ending and path.name.lower().endswith(ending.lower()):
+            return path.name[: -len(ending)]
+    return path.name

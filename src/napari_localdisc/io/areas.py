@@ -82,6 +82,15 @@ def areas_in(path: Path, image: str) -> list[ClassArea]:
     return [replace(area, image=image) for area in every]
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file begins as `write_areas` does."""
+    try:
+        with path.open("rb") as file:
+            return file.readline().rstrip() == ",".join(HEADER).encode()
+    except OSError:
+        return False
+
+
 def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
     """Write one line per image and class as CSV (UTF-8, comma).
 
@@ -91,7 +100,7 @@ def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
         If the file cannot be written.
     """
     with (
-        new_file(path) as temporary,
+        new_file(path, is_ours) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")

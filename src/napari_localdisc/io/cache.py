@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def cache_folder() -> Path:
     import platformdirs
 
     default = platformdirs.user_cache_path("napari-localdisc", appauthor=False)
-    return Path(os.environ.get("LOCALDISC_CACHE") or default / "embeddings")
+    return given_path(os.environ.get("LOCALDISC_CACHE") or default / "embeddings")
 
 
 def content_hash(image: ArrayLike) -> str:
@@ -80,7 +81,7 @@ class EmbeddingCache:
     def __init__(
         self, folder: str | Path | None = None, size_limit: int = SIZE_LIMIT
     ) -> None:
-        self.folder = cache_folder() if folder is None else Path(folder)
+        self.folder = cache_folder() if folder is None else given_path(folder)
         self.size_limit = size_limit
 
     def load(
@@ -112,8 +113,9 @@ class EmbeddingCache:
             removed and counts as absent.
         """
         content = image_hash or content_hash(image)
-        signature = _signature(content, model.hash, model.card, flips, precision)
-        entry = self._entry(signature)
+        entry, signature = self._entry(
+            content, model.hash, model.card, flips, precision
+        )
         if not entry.is_file():
             return None
         try:
@@ -142,10 +144,8 @@ class EmbeddingCache:
             What was embedded; None if ``image_hash`` is given.
         embedding : Embedding
             What `embed` made of it.
-        flips, precision
-            As `embed` was told.
-        image_hash : str, optional
-            The image's `content_hash`, where that is known already.
+        flips, precision, image_hash
+            As for `load`.
 
         Raises
         ------
@@ -157,10 +157,9 @@ class EmbeddingCache:
         if image_hash is None:
             assert image is not None
             image_hash = content_hash(image)
-        signature = _signature(
+        entry, signature = self._entry(
             image_hash, embedding.model_hash, embedding.card, flips, precision
         )
-        entry = self._entry(signature)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not entry.is_file():
@@ -186,10 +185,24 @@ class EmbeddingCache:
         """Bytes on disk."""
         return sum(_size(path) for path in self._paths())
 
-    def _entry(self, signature: dict[str, Any]) -> Path:
+    def _entry(
+        self, content: str, model_hash: str, card: ModelCard, flips: int, precision: str
+    ) -> tuple[Path, dict[str, Any]]:
+        """Return the file of an embedding, and all that the embedding depends on."""
+        signature = {
+            "format": FORMAT_VERSION,
+            "version": version("napari-localdisc"),
+            "image": content,
+            "model_hash": model_hash,
+            "modality": card.modality,
+            "working_diameter": card.working_diameter,
+            "structures": card.structures,
+            "flips": flips,
+            "precision": precision,
+        }
         text = json.dumps(signature, sort_keys=True)
         key = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
-        return self.folder / f"{key}{_SUFFIX}"
+        return self.folder / f"{key}{_SUFFIX}", signature
 
     def _paths(self) -> list[Path]:
         """All that is ours, and nothing else that the folder may hold."""
@@ -253,10 +266,6 @@ def cached_embed(
     **options
         Passed on to `embed`.
 
-    Returns
-    -------
-    Embedding
-
     Raises
     ------
     ImageError
@@ -279,23 +288,6 @@ def cached_embed(
             raise
         report(error)
     return embedding
-
-
-def _signature(
-    content: str, model_hash: str, card: ModelCard, flips: int, precision: str
-) -> dict[str, Any]:
-    """All that an embedding depends on."""
-    return {
-        "format": FORMAT_VERSION,
-        "version": version("napari-localdisc"),
-        "image": content,
-        "model_hash": model_hash,
-        "modality": card.modality,
-        "working_diameter": card.working_diameter,
-        "structures": card.structures,
-        "flips": flips,
-        "precision": precision,
-    }
 
 
 def _remove(path: Path) -> None:

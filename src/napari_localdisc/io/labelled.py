@@ -1,11 +1,12 @@
 """Folders of images with reference masks, as `localdisc evaluate` takes them.
 
 ``NAME.ext`` is an image, ``NAME_<structure>.png`` the mask of a structure in it and,
-optionally, ``NAME_fov.png`` its field of view.  In a structure's name blanks, ``-`` and
+optionally, ``NAME_fov.png`` its field of view; of several images whose names begin so
+the longest name wins.  In a structure's name blanks, ``-`` and
 ``_`` are alike, and so are upper and lower case.
 """
 
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.evaluation.evaluate import Case
-from napari_localdisc.core.image.files import image_files, read_image
-from napari_localdisc.core.names import find_name, owner
+from napari_localdisc.core.files import given_path
+from napari_localdisc.core.image.files import image_files, read_image, roles_of
+from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
+from napari_localdisc.core.names import find_name
+
+from .labels.formats import read_made_by
 
 FIELD_OF_VIEW = "fov"
 
@@ -66,6 +71,9 @@ class LabelledImage:
         values = read_image(path)
         if values.ndim == 3:
             values = values[:, :, :3].max(axis=2)
+        # Made on the image as its file stores it, which is read upright
+        made_by = read_made_by(path) or {}
+        values = turned(values, made_by.get(ORIENTATION, UPRIGHT))
         if values.shape != shape:
             sizes = ["×".join(map(str, size)) for size in (values.shape, shape)]
             raise FileError(
@@ -76,30 +84,36 @@ class LabelledImage:
         return mask
 
 
-def labelled_images(folder: str | Path) -> list[LabelledImage]:
+def labelled_images(
+    folder: str | Path, remark_on: Callable[[str], None] | None = None
+) -> list[LabelledImage]:
     """Find a folder's images and their masks.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where they are.
+    remark_on : callable, optional
+        Gets sentences about names that could be understood otherwise.
 
     Raises
     ------
     FileError
-        If there is no such folder or it holds no image.
+        If there is no such folder, it holds no image, or a mask's name is ambiguous.
     """
-    folder = Path(folder)
+    folder = given_path(folder)
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}.")
     files = image_files(folder)
     if not files:
         raise FileError(f"The folder {folder} holds no image file.")
-    owners = {path.stem: path for path in files}
-    masks: defaultdict[Path, dict[str, Path]] = defaultdict(dict)
-    images = []
-    for path in files:
-        stem = owner(path.stem, owners)
-        if stem is None:
-            images.append(path)
-        else:
-            masks[owners[stem]][path.stem[len(stem) + 1 :]] = path
-    return [LabelledImage(path, masks.get(path, {})) for path in images]
+    roles = roles_of(files)
+    if roles.conflicts:
+        raise FileError(roles.conflicts[0])
+    if remark_on is not None:
+        for remark in roles.remarks:
+            remark_on(remark)
+    return [LabelledImage(path, roles.masks.get(path, {})) for path in roles.images]
 
 
 def with_structure(

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
 
 from .labels.label_map import plain
 
@@ -143,7 +144,13 @@ class Session:
     saved_at: str = ""
 
 
-def write_session(session: Session, path: str | Path) -> Path:
+_ARRAYS = {"images": ("pixels", SavedImage), "labels": ("data", SavedLabels)}
+"""Of a session, what holds an array: under which name, and what it is."""
+
+
+def write_session(
+    session: Session, path: str | Path, *, mode: int | None = None
+) -> Path:
     """Write a session; the file appears whole or not at all.
 
     Parameters
@@ -152,6 +159,8 @@ def write_session(session: Session, path: str | Path) -> Path:
         What to save.
     path : str or Path
         Its name gets the ending ``.localdisc`` unless it has it.
+    mode : int, optional
+        Permissions; by default those of the file that is there, else the umask's.
 
     Returns
     -------
@@ -163,24 +172,23 @@ def write_session(session: Session, path: str | Path) -> Path:
     FileError
         If it cannot be written there.
     """
-    path = Path(path)
+    path = given_path(path)
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     arrays: dict[str, NDArray[Any]] = {}
     document = {
         **vars(session),
         "format": FORMAT_VERSION,
-        "images": [
-            _described(image, "pixels", f"images/{index}.npy", arrays)
-            for index, image in enumerate(session.images)
-        ],
-        "labels": [
-            _described(labels, "data", f"labels/{index}.npy", arrays)
-            for index, labels in enumerate(session.labels)
-        ],
+        **{
+            kind: [
+                _described(saved, name, f"{kind}/{index}.npy", arrays)
+                for index, saved in enumerate(getattr(session, kind))
+            ]
+            for kind, (name, _) in _ARRAYS.items()
+        },
     }
     with (
-        new_file(path) as temporary,
+        new_file(path, is_ours, mode=mode) as temporary,
         zipfile.ZipFile(
             temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1
         ) as archive,
@@ -192,6 +200,15 @@ def write_session(session: Session, path: str | Path) -> Path:
     return path
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is a session, of whatever version."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return DOCUMENT in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def read_session(path: str | Path) -> Session:
     """Read a session.
 
@@ -200,35 +217,29 @@ def read_session(path: str | Path) -> Session:
     path : str or Path
         What `write_session` wrote.
 
-    Returns
-    -------
-    Session
-
     Raises
     ------
     FileError
         If there is no such file, or it is damaged or no session.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.is_file():
         raise FileError(f"There is no session file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_size(archive)
             document = json.loads(archive.read(DOCUMENT))
             if document.pop("format") > FORMAT_VERSION:
                 raise FileError(
                     f"{path} was written by a later version: install a newer "
                     "napari-localdisc."
                 )
-            images = [
-                SavedImage(**_with_array(entry, "pixels", archive))
-                for entry in document.pop("images")
-            ]
-            labels = [
-                SavedLabels(**_with_array(entry, "data", archive))
-                for entry in document.pop("labels")
-            ]
-            session = Session(**document, images=tuple(images), labels=tuple(labels))
+            for kind, (name, saved) in _ARRAYS.items():
+                document[kind] = tuple(
+                    saved(**_with_array(entry, name, archive))
+                    for entry in document[kind]
+                )
+            session = Session(**document)
             _check(session)
             return session
     except FileError:
@@ -238,6 +249,13 @@ def read_session(path: str | Path) -> Session:
         raise FileError(
             f"{path} is damaged or not a session of napari-localdisc ({error})."
         ) from error
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """Raise a ValueError for what memory does not hold: few bytes unpack to many."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > psutil.virtual_memory().available:
+        raise ValueError(f"it unpacks to {size >> 20:,} MB, more than memory holds")
 
 
 def _described(
@@ -289,7 +307,7 @@ def autosave_folder() -> Path:
     import platformdirs
 
     default = platformdirs.user_state_path("napari-localdisc", appauthor=False)
-    return Path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
+    return given_path(os.environ.get("LOCALDISC_SESSIONS") or default / "sessions")
 
 
 class Autosave:
@@ -313,7 +331,7 @@ class Autosave:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._lock.is_locked:
                 self._lock.acquire(timeout=0)
-        write_session(session, self.path)
+        write_session(session, self.path, mode=0o600)
 
     def end(self) -> None:
         """Remove the file: the session ended in an orderly way."""

@@ -64,48 +64,36 @@ TAKEN = "#ff2ec4"
 THRESHOLD_WIDTH = 0.01
 """Similarities on both sides of a threshold between which its display fades."""
 
-_SIMILARITY_RAMP = (
-    (0.0, (0.10, 0.20, 0.90, 0.0)),
-    (0.3, (0.10, 0.20, 0.90, 0.0)),
-    (0.6, (0.00, 0.55, 1.00, 0.45)),
-    (0.85, (0.00, 0.90, 1.00, 0.85)),
-    (1.0, (0.90, 1.00, 1.00, 0.95)),
-)
-
-_PREVIEW_RAMP = (
-    (0.0, (1.0, 0.75, 0.0, 0.0)),
-    (0.35, (1.0, 0.75, 0.0, 0.0)),
-    (1.0, (1.0, 0.95, 0.4, 0.85)),
-)
-
-_UNCERTAINTY_RAMP = (
-    (0.0, (1.0, 0.2, 0.8, 0.0)),
-    (0.4, (1.0, 0.2, 0.8, 0.15)),
-    (1.0, (1.0, 0.2, 0.8, 0.9)),
-)
-
-Ramp = tuple[tuple[float, tuple[float, float, float, float]], ...]
-
-
-def _ramp(stops: Ramp, name: str) -> Colormap:
-    controls, colours = zip(*stops, strict=True)
-    return Colormap(colors=np.array(colours), controls=list(controls), name=name)
+_RAMPS = {
+    # Through blue to a bright cyan, lighter the more similar
+    "similarity": (
+        (0.0, (0.10, 0.20, 0.90, 0.0)),
+        (0.3, (0.10, 0.20, 0.90, 0.0)),
+        (0.6, (0.00, 0.55, 1.00, 0.45)),
+        (0.85, (0.00, 0.90, 1.00, 0.85)),
+        (1.0, (0.90, 1.00, 1.00, 0.95)),
+    ),
+    # To yellow, for what is like the pixel under the cursor
+    "preview": (
+        (0.0, (1.0, 0.75, 0.0, 0.0)),
+        (0.35, (1.0, 0.75, 0.0, 0.0)),
+        (1.0, (1.0, 0.95, 0.4, 0.85)),
+    ),
+    # To pink, for what the classifier is not sure of
+    "uncertainty": (
+        (0.0, (1.0, 0.2, 0.8, 0.0)),
+        (0.4, (1.0, 0.2, 0.8, 0.15)),
+        (1.0, (1.0, 0.2, 0.8, 0.9)),
+    ),
+}
 
 
 @functools.cache
-def similarity_colormap() -> Colormap:
-    """Ramp from clear through blue to a bright cyan, lighter the more similar."""
-    return _ramp(_SIMILARITY_RAMP, "localdisc similarity")
-
-
-def preview_colormap() -> Colormap:
-    """Ramp from clear to yellow, for what is like the pixel under the cursor."""
-    return _ramp(_PREVIEW_RAMP, "localdisc preview")
-
-
-def uncertainty_colormap() -> Colormap:
-    """Ramp from clear to pink, for what the classifier is not sure of."""
-    return _ramp(_UNCERTAINTY_RAMP, "localdisc uncertainty")
+def ramp(what: str) -> Colormap:
+    """Return the colours, from clear on, of a map of ``what``."""
+    controls, colours = zip(*_RAMPS[what], strict=True)
+    name = f"localdisc {what}"
+    return Colormap(colors=np.array(colours), controls=list(controls), name=name)
 
 
 def structure_colormap() -> Colormap:

@@ -33,10 +33,6 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
     attributes : mapping
         As in the layer's `as_layer_data_tuple`.
 
-    Returns
-    -------
-    LabelMap
-
     Raises
     ------
     FileError

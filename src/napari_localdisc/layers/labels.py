@@ -14,12 +14,11 @@ from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
 
+from .as_meant import as_stored_note
 from .colours import PAINTED, LabelColours, same_colours
+from .files import CLASSES
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
-
-CLASSES = "classes"
-"""Key in our metadata of a Labels layer: {value: name}; files are written from it."""
 
 MOST_CLASSES = 255
 """A layer with more values numbers objects, and holds no classes."""
@@ -82,7 +81,9 @@ def new_labels(
         affine=layer.affine.affine_matrix,
         units=layer.units,
         axis_labels=layer.axis_labels,
-        metadata={METADATA_KEY: {"image": layer.name, CLASSES: {}}},
+        metadata={
+            METADATA_KEY: {"image": layer.name, CLASSES: {}, **as_stored_note(layer)}
+        },
     )
     add(viewer, labels)
     return labels
@@ -206,29 +207,6 @@ class LabelsEdit:
         labels.refresh()
 
 
-class Edits:
-    """Several edits as one.
-
-    Parameters
-    ----------
-    edits : iterable of LabelsEdit
-        In the order they were made.
-    """
-
-    def __init__(self, edits: Iterable[LabelsEdit]) -> None:
-        self._edits = tuple(edits)
-
-    def redo(self) -> None:
-        """Make them all again."""
-        for edit in self._edits:
-            edit.redo()
-
-    def undo(self) -> None:
-        """Take them all back, the last first."""
-        for edit in reversed(self._edits):
-            edit.undo()
-
-
 def check_value(labels: Labels, value: int) -> None:
     """Raise a PromptError where a layer's dtype cannot hold a class."""
     if value > np.iinfo(labels.data.dtype).max:
@@ -254,7 +232,7 @@ def overlap_by_class(
     return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
 
 
-def erase_class(labels: Labels, value: int) -> list[LabelsEdit]:
+def erase_class(labels: Labels, value: int) -> tuple[LabelsEdit, ...]:
     """Take a class's pixels away, on all planes; return what was done."""
     edits = []
     for index in np.ndindex(*labels.data.shape[:-2]):
@@ -264,7 +242,7 @@ def erase_class(labels: Labels, value: int) -> list[LabelsEdit]:
             after = np.where(before == value, 0, before)
             edits.append(LabelsEdit(labels, plane, before, after))
             edits[-1].redo()
-    return edits
+    return tuple(edits)
 
 
 def colour_of(labels: Labels, value: int) -> str:

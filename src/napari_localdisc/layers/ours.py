@@ -158,15 +158,13 @@ class OurLayers:
             Names a new layer; napari adds a number if there is one already.
         metadata : dict
             How the pixels were made.
-
-        Returns
-        -------
-        Layer
         """
         ours = self.ours.get(what)
         layer = ours.intact if ours is not None else None
         if ours is None or layer is None:
-            return self._make(what, pixels, look, placement, name(), metadata)
+            metadata = {METADATA_KEY: metadata}
+            options = {"name": name(), "metadata": metadata, **placement}
+            return self._make(what, pixels, look, options)
         if isinstance(layer, Labels):
             ours.written = pixels
             if layer.data.shape != pixels.shape:
@@ -180,15 +178,8 @@ class OurLayers:
         return layer
 
     def _make(
-        self,
-        what: str,
-        pixels: NDArray[Any],
-        look: Look,
-        placement: dict[str, Any],
-        name: str,
-        metadata: dict[str, Any],
+        self, what: str, pixels: NDArray[Any], look: Look, options: dict[str, Any]
     ) -> Any:
-        options = {"name": name, "metadata": {METADATA_KEY: metadata}, **placement}
         layer: Image | Labels
         written = None
         if isinstance(look.colours, Colormap):

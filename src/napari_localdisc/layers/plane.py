@@ -34,16 +34,12 @@ class Plane:
     data : array_like
         The layer's finest level, of all its dimensions; possibly lazy.
     index : tuple of (int or None)
-        Per axis of the layer: None for the two axes shown, else the slice's number.
+        Per axis of the layer: None for the two axes shown, else the slice's number;
+        what tells this plane from the other planes of its layer.
     """
 
     data: Any
     index: PlaneKey
-
-    @property
-    def key(self) -> PlaneKey:
-        """What tells this plane from the other planes of its layer."""
-        return self.index
 
     @property
     def caption(self) -> str:
@@ -141,10 +137,6 @@ def displayed_plane(layer: Image, dims: Dims) -> Plane:
         A layer of the viewer; of a multiscale layer the finest level counts.
     dims : Dims
         The viewer's dimensions.
-
-    Returns
-    -------
-    Plane
 
     Raises
     ------

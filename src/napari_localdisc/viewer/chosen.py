@@ -80,19 +80,17 @@ class ImageChoice:
         events.removed.disconnect(self._on_removed)
         events.reordered.disconnect(self._on_listed)
         for layer in self._viewer.layers:
-            self._unfollow(layer)
+            self._follow(layer, on=False)
 
-    def _follow(self, layer: Any) -> None:
+    def _follow(self, layer: Any, on: bool = True) -> None:
         if isinstance(layer, Image) and not is_derived(layer):
-            layer.events.name.connect(self._on_listed)
-            layer.events.data.connect(self._on_data)
-            layer.events.set_data.connect(self._on_set_data)
-
-    def _unfollow(self, layer: Any) -> None:
-        if isinstance(layer, Image) and not is_derived(layer):
-            layer.events.name.disconnect(self._on_listed)
-            layer.events.data.disconnect(self._on_data)
-            layer.events.set_data.disconnect(self._on_set_data)
+            events = layer.events
+            for event, hear in (
+                (events.name, self._on_listed),
+                (events.data, self._on_data),
+                (events.set_data, self._on_set_data),
+            ):
+                (event.connect if on else event.disconnect)(hear)
 
     def _on_listed(self, event: Any = None) -> None:
         self.listed.emit()
@@ -104,7 +102,7 @@ class ImageChoice:
             self.choose(event.value)
 
     def _on_removed(self, event: Any) -> None:
-        self._unfollow(event.value)
+        self._follow(event.value, on=False)
         if isinstance(event.value, Image) and not is_derived(event.value):
             self.replaced.emit(event.value)
         self.listed.emit()

@@ -8,20 +8,19 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from psygnal import Signal
+from pydantic_core import to_jsonable_python
 
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
     AnnotationClass,
     changed_class,
-    to_json,
 )
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.io.areas import ClassArea
+from napari_localdisc.layers.files import CLASSES
 from napari_localdisc.layers.labels import (
-    CLASSES,
     MOST_CLASSES,
-    Edits,
     colour_of,
     dress_labels,
     erase_class,
@@ -203,10 +202,10 @@ class Classes:
             place.plane.index,
             "erase",
             f"remove class “{entry.name}”",
-            {"value": value, "classes": to_json(left)},
+            {"value": value, "classes": to_jsonable_python(left)},
             classes=left,
             chosen=None if document.chosen == value else document.chosen,
-            edit=Edits(() if labels is None else erase_class(labels, value)),
+            edits=() if labels is None else erase_class(labels, value),
         )
 
     def _change(self, value: int, text: str, **changes: Any) -> None:
@@ -220,16 +219,10 @@ class Classes:
     def _do(
         self, text: str, classes: tuple[AnnotationClass, ...], chosen: int | None
     ) -> None:
-        place = self._workspace.place()
-        described = {"classes": to_json(classes)}
-        place.document.do(
-            place.plane.index,
-            "classes",
-            text,
-            described,
-            classes=classes,
-            chosen=chosen,
-        )
+        place, described = self._workspace.place(), to_jsonable_python(classes)
+        changes = {"classes": classes, "chosen": chosen}
+        parameters = {"classes": described}
+        place.document.do(place.plane.index, "classes", text, parameters, **changes)
 
     # The layer
 
@@ -297,7 +290,7 @@ class Classes:
 
     def areas(self) -> dict[int, ClassArea]:
         """Measure each class on the plane that is shown."""
-        place, labels = self._here(), self.labels_layer
+        place, labels = self._workspace.place_or_none(), self.labels_layer
         image, size, unit = "", None, ""
         pixels: NDArray[np.integer] = np.zeros((0, 0), np.uint8)
         if place is not None and labels is not None:
@@ -308,23 +301,17 @@ class Classes:
         areas = {}
         for entry in self.entries:
             count = int(counts[entry.value])
+            share = 100 * count / max(1, pixels.size)
+            area = None if size is None else float(count * size)
             areas[entry.value] = ClassArea(
-                image,
-                entry.value,
-                entry.name,
-                count,
-                100 * count / max(1, pixels.size),
-                None if size is None else float(count * size),
-                unit,
+                image, entry.value, entry.name, count, share, area, unit
             )
         return areas
 
-    def _here(self) -> Place | None:
-        return self._workspace.place_or_none()
-
     def jump_to(self, value: int) -> None:
         """Move the view to the pixel of a class that is nearest to its middle."""
-        entry, place, labels = self.find(value), self._here(), self.labels_layer
+        entry, labels = self.find(value), self.labels_layer
+        place = self._workspace.place_or_none()
         points = np.zeros((0, 2), int)
         if place is not None and labels is not None:
             points = np.argwhere(read_plane(labels, place.plane) == value)
@@ -343,16 +330,15 @@ class Classes:
             self._is_behind = True
             return
         layer = self._workspace.images.current
-        labels = None
-        if layer is not None:
+        if layer is None:
+            self._follow(None)
+        else:
             document = self._workspace.annotations.of(layer)
             labels = self.of(layer, document)[1]
             self._follow(labels)
             if labels is not None:
                 self._adopt_painted(labels, document)
                 self._dress(labels, document)
-        else:
-            self._follow(None)
         self.changed.emit()
 
     def _dress(self, labels: Labels, document: Document) -> None:
@@ -363,7 +349,7 @@ class Classes:
 
     def _adopt_painted(self, labels: Labels, document: Document) -> bool:
         """Take labels that the user painted into the table, if there are new ones."""
-        place = self._here()
+        place = self._workspace.place_or_none()
         if place is None:
             return False
         known = {entry.value for entry in document.classes}
@@ -423,10 +409,8 @@ class Classes:
 
 
 def _chosen(document: Document) -> AnnotationClass | None:
-    for entry in document.classes:
-        if entry.value == document.chosen:
-            return entry
-    return None
+    value = document.chosen
+    return next((entry for entry in document.classes if entry.value == value), None)
 
 
 def pixel_area(layer: Image, plane: Plane) -> tuple[float | None, str]:

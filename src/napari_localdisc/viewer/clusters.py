@@ -10,10 +10,9 @@ from napari_localdisc.core.model.card import FEWEST, MOST
 from napari_localdisc.layers.colours import structure_colormap
 from napari_localdisc.layers.ours import Look
 
-from .embeddings import Embedded
+from .embeddings import Embedded, Then
 from .large import is_large
 from .shown import Place
-from .work import disconnect_all
 from .workspace import Workspace
 from .writing import LabelWriting
 
@@ -42,10 +41,6 @@ class Clusters:
         self._wanted = self._last = DEFAULT_NUMBER
         workspace.model_changed.connect(self._on_number)
         workspace.large.shown.connect(self._on_large)
-
-    def close(self) -> None:
-        """Let go of all listeners."""
-        disconnect_all(self)
 
     @property
     def layer(self) -> Labels | None:
@@ -86,12 +81,16 @@ class Clusters:
         Lazy planes of more than 67 megapixels are read, labelled and shown block by
         block, from the disk.
         """
+        self._ask(self.number, "clusters", self._show)
+
+    def _ask(self, wanted: int | str, purpose: str, show: Then) -> None:
+        """Show so many clusters, or a structure; by blocks where the plane is large."""
         with self._workspace.reporting():
             place, workspace = self._workspace.place(), self._workspace
             if is_large(place.plane):
-                workspace.large.label(place, workspace.models.file, self.number)
+                workspace.large.label(place, workspace.models.file, wanted)
             else:
-                workspace.request(place, "clusters", self._show)
+                workspace.request(place, purpose, show)
 
     def _show(self, place: Place, known: Embedded) -> None:
         from napari_localdisc.core.embedding.clusters import cluster_colours
@@ -125,11 +124,12 @@ class Clusters:
 
     def add(self, clusters: Sequence[int]) -> None:
         """Write clusters that are shown, merged, into the labels as a class."""
-        self._writing.add_clusters(clusters, self.number)
+        make = self._writing.clusters(clusters, self.number)
+        self._writing.add("add clusters", make)
 
     def preview(self, clusters: Sequence[int]) -> None:
         """Show what `add` would do, until ``writing.preview.hide``."""
-        self._writing.preview_clusters(clusters, self.number)
+        self._writing.preview.show(self._writing.clusters(clusters, self.number))
 
     def show_structure(self, name: str) -> None:
         """Lay the probability of a structure that the model names over the image.
@@ -146,9 +146,4 @@ class Clusters:
             )
             self._workspace.status.say(f"The brighter, the more probably {name}.")
 
-        with self._workspace.reporting():
-            place, workspace = self._workspace.place(), self._workspace
-            if is_large(place.plane):
-                workspace.large.label(place, workspace.models.file, name)
-            else:
-                workspace.request(place, f"structure {name}", show)
+        self._ask(name, f"structure {name}", show)

@@ -14,7 +14,6 @@ from psygnal import Signal
 from napari_localdisc.annotation.sources import Prompts, prompts_written
 from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
-from napari_localdisc.core.work import Steps
 from napari_localdisc.layers.files import CLASSES, IMAGE
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import displayed_plane
@@ -139,17 +138,13 @@ class Concepts:
             self._write(concept, path)
 
     def _write(self, concept: Concept, path: str | Path) -> None:
-        def work() -> Steps[Path]:
-            yield 0, 0
-            return concept.save(path)
-
         def done(written: Path) -> None:
             self._workspace.status.say(
                 f"The concept “{concept.name}” is saved in {written}."
             )
             self.saved.emit(written)
 
-        self._sessions.run(work, done, self._workspace.report)
+        self._sessions.run(lambda: concept.save(path), done)
 
     # Applying
 
@@ -168,8 +163,7 @@ class Concepts:
         images = images if to_all else [chosen] if chosen else []
         wanted = [weakref.ref(image) for image in images]
 
-        def work() -> Steps[Concept]:
-            yield 0, 0
+        def work() -> Concept:
             from napari_localdisc.core.learning.concept import load_concept
 
             return load_concept(path)
@@ -177,7 +171,7 @@ class Concepts:
         def done(concept: Concept) -> None:
             self.apply(concept, [each for image in wanted if (each := image())])
 
-        self._sessions.run(work, done, self._workspace.report)
+        self._sessions.run(work, done)
 
     def apply(self, concept: Concept, images: Iterable[Image]) -> None:
         """Find a concept in images; each gets a new Labels layer.
@@ -196,11 +190,7 @@ class Concepts:
             self._next(concept, waiting, 0, len(waiting))
 
     def _next(
-        self,
-        concept: Concept,
-        waiting: list[weakref.ref[Image]],
-        done: int,
-        total: int,
+        self, concept: Concept, waiting: list[weakref.ref[Image]], done: int, total: int
     ) -> None:
         """Go on with the next image; cancelling the work ends the row."""
         workspace = self._workspace
@@ -220,9 +210,8 @@ class Concepts:
                 workspace.report(error)
                 continue
             return
-        if total:
-            noun = "image" if total == 1 else "images"
-            workspace.status.say(f"“{concept.name}” was looked for in {done} {noun}.")
+        noun = "image" if total == 1 else "images"
+        workspace.status.say(f"“{concept.name}” was looked for in {done} {noun}.")
 
     def _show(self, concept: Concept, place: Place, known: Embedded) -> None:
         shown = [entry for entry in concept.classes if not entry.background]

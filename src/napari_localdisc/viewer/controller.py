@@ -14,6 +14,7 @@ from napari_localdisc.layers.plane import show_point
 from .chosen import model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
+from .doubts import Doubts
 from .keys import KeyBindings
 from .prompt_mask import PromptMask
 from .prompts import Prompts
@@ -28,19 +29,15 @@ class Controller:
 
     Parameters
     ----------
-    viewer : ViewerModel
-        The viewer; need not have a window.
-    runner : Runner, optional
-        Runs long work; by default at once, before the call returns.
-    report : callable, optional
-        Gets every error; by default it is raised.
-    pacer : Pacer, optional
-        Does what may wait a little; by default at once.
+    viewer, runner, report, pacer
+        As of `Workspace`.
 
     Attributes
     ----------
     workspace : Workspace
         Image, model, work and status.
+    doubts : Doubts
+        Whether what is shown is what is computed from.
     classes : Classes
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
@@ -70,6 +67,7 @@ class Controller:
         pacer: Pacer | None = None,
     ) -> None:
         self.workspace = workspace = Workspace(viewer, runner, report, pacer)
+        self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
         self.clusters = Clusters(workspace, self.writing)
@@ -106,14 +104,13 @@ class Controller:
         for part in (
             self.strokes,
             self.prompts,
-            self.mask,
-            self.clusters,
             self.writing,
             self.classes,
+            self.doubts,
             self.workspace,
         ):
             part.close()
-        disconnect_all(self)
+        disconnect_all(self, self.mask, self.clusters)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""

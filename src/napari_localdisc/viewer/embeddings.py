@@ -7,6 +7,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
@@ -152,21 +153,11 @@ class Embeddings:
             progressed=self.progressed.emit,
         )
 
-    def suspect(self, layer: Image) -> None:
-        """Look at a layer's pixels again before its embeddings are next used."""
-        self.store.suspect(layer)
-
     def forget(self, layer: Image) -> None:
         """Drop what belongs to a layer that has other data now, or is gone."""
         self.store.forget(layer)
         if self._task is not None and self._task.place.layer is layer:
             self._work.cancel()
-
-    def clear_disk(self, done: Callable[[int], None]) -> None:
-        """Empty the cache on disk, then call ``done`` with the bytes it took."""
-        from napari_localdisc.io.cache import EmbeddingCache
-
-        run_beside(self._runner, lambda: empty(EmbeddingCache()), done, self._report)
 
     def _abandon(self, task: _Task) -> None:
         self._task = None
@@ -204,12 +195,9 @@ class Embeddings:
     def _keep(self, cache: EmbeddingCache | None, embedded: Embedded) -> None:
         """Store an embedding on disk after it was shown: nobody waits for that."""
         if cache is not None and not embedded.was_kept:
-            run_beside(
-                self._runner,
-                lambda: keep(embedded, cache),
-                lambda nothing: None,
-                self._complain,
-            )
+            kept, content = embedded.embedding, embedded.image_hash
+            store = partial(cache.store, None, kept, image_hash=content)
+            run_beside(self._runner, store, self._complain)
 
     def _complain(self, error: Exception) -> None:
         """Report once that the cache cannot be used: all else works without it."""
@@ -335,11 +323,6 @@ def embed_plane(
     ------
     done, total : int
         After each tile; before the first one, (0, 0) after each other step.
-
-    Returns
-    -------
-    Embedded
-        As the generator's value.
     """
     yield 0, 0
     with without_collections():
@@ -357,26 +340,3 @@ def embed_plane(
     embedding = kept or (yield from embed_steps(picture, model))
     embedding.clusters(FEWEST)  # what is slow about it is the same for every number
     return Embedded(model, embedding, pixels, content, was_kept=kept is not None)
-
-
-def keep(embedded: Embedded, cache: EmbeddingCache) -> Steps[None]:
-    """Store an embedding in the cache on disk.
-
-    Yields
-    ------
-    done, total : int
-        (0, 0) before it is written.
-
-    Raises
-    ------
-    FileError
-        If the folder cannot be written to.
-    """
-    yield 0, 0
-    cache.store(None, embedded.embedding, image_hash=embedded.image_hash)
-
-
-def empty(cache: EmbeddingCache) -> Steps[int]:
-    """Remove all embeddings from the disk; the value is how many bytes that freed."""
-    yield 0, 0
-    return cache.clear()

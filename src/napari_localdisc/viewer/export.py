@@ -12,17 +12,22 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.errors import FileError, LocalDiscError
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.files import given_path
 from napari_localdisc.io.labels import (
     FORMATS,
-    LabelMap,
     format_of,
     read_labels,
     write_labels,
 )
 from napari_localdisc.layers.files import label_map_of, layer_data_of
 
-from .work import Job, Runner, SynchronousRunner, disconnect_all, raise_error, reporting
+from .work import (
+    Runner,
+    disconnect_all,
+    raise_error,
+    reporting,
+    run_beside,
+)
 
 
 class ExportControl:
@@ -32,10 +37,8 @@ class ExportControl:
     ----------
     viewer : ViewerModel
         Whose layers.
-    runner : Runner, optional
-        Runs the writing; by default at once.
-    report : callable, optional
-        Gets every error; by default it is raised.
+    runner, report
+        As of `Workspace`.
     """
 
     layers_changed = Signal()
@@ -52,7 +55,7 @@ class ExportControl:
         report: Callable[[Exception], None] = raise_error,
     ) -> None:
         self.viewer = viewer
-        self._runner = runner or SynchronousRunner()
+        self._runner = runner or Runner()
         self._report = report
         self.is_busy = False
         viewer.layers.events.connect(self._on_layers)
@@ -87,7 +90,7 @@ class ExportControl:
         with reporting(self._report):
             if self.is_busy:
                 raise FileError("Wait until the other file is written.")
-            path = Path(path)
+            path = given_path(path)
             chosen = format_of(path) if form is None else FORMATS[form]
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])
@@ -96,12 +99,12 @@ class ExportControl:
             if isinstance(labels.labels, np.ndarray):  # the user may go on painting
                 labels = replace(labels, labels=labels.labels.copy())
             self._set_busy(True)
-            self._runner.start(
-                Job(must_finish=True),
-                lambda: _write(labels, path, chosen.key),
-                lambda progress: None,
-                partial(self._finish, self.saved.emit),
+            run_beside(
+                self._runner,
+                lambda: write_labels(path, labels, chosen.key),
                 partial(self._finish, self._report),
+                partial(self._finish, self.saved.emit),
+                must_finish=True,
             )
 
     def open(self, path: str | Path) -> list[Labels]:
@@ -125,9 +128,3 @@ class ExportControl:
         """Hear all events of the list and of its layers."""
         if event.type in ("inserted", "removed", "reordered", "name"):
             self.layers_changed.emit()
-
-
-def _write(labels: LabelMap, path: Path, form: str) -> Steps[list[Path]]:
-    files = write_labels(path, labels, form)
-    yield 1, 1
-    return files

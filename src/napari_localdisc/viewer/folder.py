@@ -5,20 +5,15 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Layer
 from psygnal import Signal
 
-from napari_localdisc.batch.recipes import (
-    ClusterRecipe,
-    ConceptRecipe,
-    Recipe,
-    StructureRecipe,
-)
+from napari_localdisc.batch.recipes import ConceptRecipe, Recipe
 from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import Steps
 from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
 
@@ -27,7 +22,6 @@ from .status import Status, working_on_folder
 from .work import (
     Runner,
     Slot,
-    SynchronousRunner,
     disconnect_all,
     raise_error,
     reporting,
@@ -44,11 +38,6 @@ class Row:
     outcome: Outcome
     areas: tuple[ClassArea, ...] = ()
 
-    @property
-    def image(self) -> str:
-        """File name of the image."""
-        return self.outcome.task.source.name
-
 
 class FolderControl:
     """Makes clusters, a structure or a concept of every image of a folder.
@@ -57,10 +46,8 @@ class FolderControl:
     ----------
     viewer : ViewerModel
         Where `open_row` shows an image.
-    runner : Runner, optional
-        Runs the work; by default at once.
-    report : callable, optional
-        Gets every error; by default it is raised.
+    runner, report
+        As of `Workspace`.
 
     Attributes
     ----------
@@ -86,11 +73,12 @@ class FolderControl:
     ) -> None:
         self.viewer = viewer
         self._report = report
-        self.work = Slot(runner or SynchronousRunner(), report)
+        self.work = Slot(runner or Runner(), report)
         self.status = Status()
         self.status.say("Choose a folder of images.")
         self.models = ModelChoice()
         self._arrived: deque[Row] = deque()
+        self._remarks: list[str] = []
         self.rows: list[Row] = []
         self.table: Path | None = None
 
@@ -105,33 +93,6 @@ class FolderControl:
         self.model_changed.emit()
 
     # Work
-
-    def cluster(
-        self, source: str | Path, out: str | Path, number: int, **options: Any
-    ) -> None:
-        """Label the structures of every image; see `run`."""
-        self.run(source, out, lambda: ClusterRecipe(number), **options)
-
-    def find_structure(
-        self, source: str | Path, out: str | Path, name: str, **options: Any
-    ) -> None:
-        """Find a structure that the model names in every image; see `run`."""
-        self.run(source, out, lambda: StructureRecipe(name), **options)
-
-    def find_concept(
-        self, source: str | Path, out: str | Path, concept: str | Path, **options: Any
-    ) -> None:
-        """Find what a concept's file holds in every image; see `run`."""
-        if not str(concept).strip():
-            self._report(FileError("Choose the concept's file first."))
-            return
-
-        def read() -> Recipe:
-            from napari_localdisc.core.learning.concept import load_concept
-
-            return ConceptRecipe(load_concept(concept))
-
-        self.run(source, out, read, **options)
 
     def run(
         self,
@@ -161,7 +122,7 @@ class FolderControl:
         if self.work.is_busy:
             return
         source, scheduler = str(source).strip(), scheduler.strip()
-        folder = Path(str(out).strip())
+        folder = given_path(str(out).strip())
         try:
             if not source:
                 raise FileError("Choose the folder of images first.")
@@ -176,6 +137,7 @@ class FolderControl:
             self._report(error)
             return
         arrived = self._arrived = deque()
+        remarks = self._remarks = []
 
         def work() -> Steps[None]:
             """Make the files of every image and measure them."""
@@ -185,7 +147,8 @@ class FolderControl:
             from napari_localdisc.core.model.model import load_model
 
             what = recipe()
-            tasks = plan_tasks(find_images([source]), folder, what.endings)
+            sources = find_images([source], remarks.append)
+            tasks = plan_tasks(sources, folder, what.endings)
             yield 0, len(tasks)
             model = load_model(file.path)
             what.check(model)
@@ -232,7 +195,8 @@ class FolderControl:
     def _on_end(self, result: None) -> None:
         self._save_table()
         said = count_states(row.outcome for row in self.rows)
-        self.status.say(f"Done: {said}. Areas are in {self.table}.")
+        about = " ".join(("", *self._remarks))
+        self.status.say(f"Done: {said}. Areas are in {self.table}.{about}")
 
     def _on_error(self, error: Exception) -> None:
         self._save_table()
@@ -283,6 +247,21 @@ class FolderControl:
                 self.viewer.add_layer(layer)
             return layers
         return []
+
+
+def read_concept(path: str | Path) -> ConceptRecipe:
+    """Return a recipe that finds what a concept's file holds.
+
+    Raises
+    ------
+    FileError
+        If it is still to be chosen, or cannot be read.
+    """
+    from napari_localdisc.core.learning.concept import load_concept
+
+    if not str(path).strip():
+        raise FileError("Choose the concept's file first.")
+    return ConceptRecipe(load_concept(path))
 
 
 def _measured(outcome: Outcome) -> Row:

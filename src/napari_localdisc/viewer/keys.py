@@ -47,9 +47,8 @@ class KeyBindings:
             key = coerce_keybinding(KEYS[name])
             if str(key) in taken or key in viewer.keymap:
                 continue  # the user, or another plugin, has given it another meaning
-            function = _calling(action)
-            viewer.bind_key(KEYS[name], function)
-            self._bound[name] = function
+            self._bound[name] = lambda viewer, action=action: action()
+            viewer.bind_key(KEYS[name], self._bound[name])
 
     def hint(self, name: str) -> str:
         """Return what to add to a tooltip; empty if the key is not ours."""
@@ -61,10 +60,3 @@ class KeyBindings:
             if self._viewer.keymap.get(coerce_keybinding(KEYS[name])) is function:
                 self._viewer.bind_key(KEYS[name], None)
         self._bound.clear()
-
-
-def _calling(action: Callable[[], None]) -> Callable[[Any], None]:
-    def pressed(viewer: Any) -> None:
-        action()
-
-    return pressed

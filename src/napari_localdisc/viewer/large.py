@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -23,14 +23,12 @@ from psygnal import Signal
 from napari_localdisc.core.errors import ImageError
 from napari_localdisc.core.image.files import LARGE_PIXELS
 from napari_localdisc.core.model.card import ModelFile
-from napari_localdisc.core.work import Steps
-from napari_localdisc.layers.labels import CLASSES
+from napari_localdisc.core.work import Steps, T
+from napari_localdisc.layers.files import CLASSES
 from napari_localdisc.layers.plane import METADATA_KEY, Plane
 
 from .shown import Place
 from .work import Slot
-
-T = TypeVar("T")
 
 
 class LargeImages:
@@ -100,8 +98,6 @@ def show(
     colours: Any,
 ) -> Labels:
     """Add the pyramid of an OME-Zarr label image, placed on the plane."""
-    from napari.layers import Labels
-
     from napari_localdisc.io.labels.ome_zarr import read_levels
     from napari_localdisc.layers.colours import label_colours
     from napari_localdisc.layers.ours import LABELS_OPACITY
@@ -126,12 +122,7 @@ def show(
 def label_plane(
     plane: Plane, file: ModelFile, wanted: int | str
 ) -> Steps[tuple[Path, dict[str, Any], Any]]:
-    """Label a plane block by block, with clusters or with a structure.
-
-    Yields
-    ------
-    done, total : int
-        After each block.
+    """Label a plane block by block, a step each, with clusters or with a structure.
 
     Returns
     -------
@@ -147,11 +138,6 @@ def label_plane(
     from napari_localdisc.batch.tasks import label_file_steps
     from napari_localdisc.core.model.model import load_model
 
-    recipe: ClusterRecipe | StructureRecipe
-    if isinstance(wanted, str):
-        recipe = StructureRecipe(wanted)
-    else:
-        recipe = ClusterRecipe(wanted)
     if len(plane.data.shape) > len(plane.index) + 1:
         raise ImageError("This layer has more axes than an image.")
     where = tuple(slice(None) if at is None else at for at in plane.index)
@@ -160,13 +146,16 @@ def label_plane(
     yield 0, 0
     folder = Path(tempfile.mkdtemp(prefix="localdisc-labels-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    looks = recipe.looks(model)
-    names, colours = looks["names"], looks["colours"]
     metadata: dict[str, Any] = {"model": model.card.name, "model_hash": model.hash}
-    if isinstance(recipe, StructureRecipe):
+    recipe: ClusterRecipe | StructureRecipe
+    if isinstance(wanted, str):
+        recipe = StructureRecipe(wanted)
         metadata |= {"structure": wanted, "threshold": recipe.threshold}
     else:
+        recipe = ClusterRecipe(wanted)
         metadata |= {"structures": wanted}
+    looks = recipe.looks(model)
+    names, colours = looks["names"], looks["colours"]
     path = folder / "labels.ome.zarr"
     try:
         yield from label_file_steps(array, recipe, model, path, made_by=metadata)
@@ -221,11 +210,8 @@ def read_smaller(layer: Image, plane: Plane) -> Steps[NDArray[Any]]:
     parts = []
     for start in range(0, rows, step):
         stop = min(start + step, rows)
-        window = (
-            slice(start * factor, stop * factor),
-            slice(0, columns * factor),
-        )
-        inside = iter(window)
+        across = slice(0, columns * factor)
+        inside = iter((slice(start * factor, stop * factor), across))
         where = tuple(next(inside) if at is None else at for at in level.index)
         parts.append(_block_mean(np.asarray(level.data[where]), factor))
         yield stop, rows
@@ -252,8 +238,6 @@ def _block_mean(block: NDArray[Any], factor: int) -> NDArray[Any]:
 
 def add_copy(viewer: ViewerModel, place: Place, pixels: NDArray[Any]) -> Image:
     """Add a plane's smaller copy where the plane lies."""
-    from napari.layers import Image
-
     layer, plane = place.layer, place.plane
     step = np.array(plane.shape) / pixels.shape[:2]
     # Whole blocks: what is left over at the end is less than one of them

@@ -13,7 +13,7 @@ from psygnal import Signal
 
 from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.errors import LocalDiscError
-from napari_localdisc.layers.colours import preview_colormap
+from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import point_on_plane
 
@@ -176,18 +176,14 @@ class HoverPreview:
         self._is_wanted = is_wanted
         self._position: tuple[float, ...] | None = None
         self._is_active = False
-        self._enabled = True
+        self.is_enabled = True
+        """Whether there are previews in the mode."""
         self._shown_at = -math.inf
         self._planes: list[Shown] = []
 
-    @property
-    def is_enabled(self) -> bool:
-        """Whether there are previews in the mode."""
-        return self._enabled
-
     def set_enabled(self, enabled: bool) -> None:
         """Show previews in the mode, or do not."""
-        self._enabled = enabled
+        self.is_enabled = enabled
         if not enabled:
             self.remove()
 
@@ -235,7 +231,7 @@ class HoverPreview:
             self.shown.emit(None)
 
     def _on_move(self, viewer: ViewerModel, event: Any) -> None:
-        if not self._enabled:
+        if not self.is_enabled:
             return
         self._position = tuple(float(value) for value in event.position)
         # At once where the last one is long ago: drawing may have taken as long
@@ -283,7 +279,7 @@ class HoverPreview:
         layer = place.show(
             "preview",
             np.where(embedding.inside, values, np.float32(0)),
-            Look(preview_colormap()),
+            Look(ramp("preview")),
             known.provenance(preview=list(point)),
             grid=embedding.grid,
         )

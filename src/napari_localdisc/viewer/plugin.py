@@ -4,13 +4,15 @@ Opening a session or a concept is something that is done in a viewer: nothing is
 returned as layers.  With no viewer at hand, a session's labels are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.types import LayerDataTuple
 
+from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.io.labels import read_labels, write_labels, write_map
 from napari_localdisc.io.session import SUFFIX, read_session
 from napari_localdisc.layers.files import (
@@ -65,13 +67,19 @@ def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
         for one in _paths(path):
             widget.sessions.open(one)
         return NO_LAYERS
+    from napari.utils.notifications import show_warning
+
     from .session.layers import make_labels
 
-    return [
-        make_labels(labels).as_layer_data_tuple()
+    troubles: list[str] = []
+    made = [
+        make_labels(labels, troubles).as_layer_data_tuple()
         for one in _paths(path)
         for labels in read_session(one).labels
     ]
+    for trouble in troubles:
+        show_warning(trouble)
+    return made
 
 
 def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:
@@ -98,13 +106,28 @@ def _open_labels(path: str | list[str]) -> list[LayerDataTuple]:
     ]
 
 
+class NotWritten(Exception):
+    """Why layers were not saved; napari takes a ValueError for “no plugin found”."""
+
+
+@contextmanager
+def _told_by_napari() -> Iterator[None]:
+    try:
+        yield
+    except LocalDiscError as error:
+        raise NotWritten(str(error)) from error
+
+
 def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a Labels layer in the format that the file's name asks for."""
-    return [str(file) for file in write_labels(path, label_map_of(data, attributes))]
+    with _told_by_napari():
+        files = write_labels(path, label_map_of(data, attributes))
+    return [str(file) for file in files]
 
 
 def write_float_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a map, such as a similarity, as a 32-bit float TIFF file."""
     data, ours = finest(data, attributes), our_metadata(attributes)
-    files = write_map(path, np.asarray(data), placement_of(attributes), ours)
+    with _told_by_napari():
+        files = write_map(path, np.asarray(data), placement_of(attributes), ours)
     return [str(file) for file in files]

@@ -16,7 +16,6 @@ from napari_localdisc.layers.ours import Look
 
 from .classes import COLOURS, Classes
 from .shown import Place, Shown, ShownMask
-from .work import disconnect_all
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,10 +44,6 @@ class PromptMask:
         self._shown: weakref.WeakSet[Shown] = weakref.WeakSet()
         classes.changed.connect(self._soon)
         classes.areas_changed.connect(self._soon)
-
-    def close(self) -> None:
-        """Let go of all listeners."""
-        disconnect_all(self)
 
     @property
     def _mask(self) -> ShownMask | None:

@@ -14,7 +14,7 @@ from napari_localdisc.annotation.sources import Prompts as MaskSource
 from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import ImageError, PromptError
-from napari_localdisc.layers.colours import similarity_colormap
+from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
@@ -266,7 +266,7 @@ class Prompts:
             points = list(source.positive), list(source.negative)
             made = known.provenance(positive=points[0], negative=points[1])
             values = np.where(embedding.inside, reading.map_on_grid, np.float32(0))
-            look = Look(similarity_colormap())
+            look = Look(ramp("similarity"))
             layers = (
                 place.show("similarity", values, look, made, grid=embedding.grid),
                 self._mask.show(place, reading, made),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,8 @@ from napari_localdisc.annotation.script import (
     python_script,
     replay,
 )
-from napari_localdisc.annotation.state import Operation, Run
+from napari_localdisc.annotation.state import Run
 from napari_localdisc.core.errors import LocalDiscError, ModelError
-from napari_localdisc.core.work import Steps
 from napari_localdisc.io.cache import EmbeddingCache
 from napari_localdisc.layers.labels import read_plane
 from napari_localdisc.layers.plane import METADATA_KEY, Plane
@@ -29,6 +29,7 @@ from napari_localdisc.layers.plane import METADATA_KEY, Plane
 from .controller import Controller
 from .embeddings import Embedded
 from .preferences import preferred_cache
+from .shown import Place
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
@@ -52,21 +53,6 @@ class Script:
 
     text: str
     remark: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class _Done:
-    """What was done, taken down for a worker."""
-
-    name: str
-    source: Any  # path and sample, as napari keeps them
-    plane: Plane
-    log: tuple[Operation, ...]
-    labels: NDArray[np.integer[Any]] | None
-    clusters: tuple[ModelKey, int] | None
-    names: dict[int, str]
-    known: Embedded | None
-    cache: EmbeddingCache | None
 
 
 class Scripts:
@@ -94,104 +80,107 @@ class Scripts:
         """
         workspace = self._controller.workspace
         with workspace.reporting():
-            done = self._take_down()
+            work = self._work(workspace.place())
             workspace.status.say("Writing the script…")
-            self._sessions.run(lambda: _steps(done), self._on_script, workspace.report)
+            self._sessions.run(work, self._on_script)
 
     def _on_script(self, script: Script) -> None:
         status = self._controller.workspace.status
         status.say(script.remark or "The script is in the clipboard.")
         self.written.emit(script)
 
-    def _take_down(self) -> _Done:
-        controller = self._controller
-        place = controller.workspace.place()
-        layer, plane = place.layer, place.plane
-        labels = controller.labels_layer
-        clusters = place.shown.layer("structures")
-        shown = None
+    def _work(self, place: Place) -> Callable[[], Script]:
+        """Take down what was done there; return what makes a script of it."""
+        plane, name, source = place.plane, place.layer.name, place.layer.source
+        log, classes = place.document.history.log, place.document.classes
+        layer = self._controller.labels_layer
+        labels = None if layer is None else read_plane(layer, plane).copy()
+        clusters, shown = place.shown.layer("structures"), None
         if clusters is not None:
             made = clusters.metadata.get(METADATA_KEY, {})
             shown = (made["model"], made["model_hash"]), int(made["structures"])
-        return _Done(
-            layer.name,
-            layer.source,
-            plane,
-            place.document.history.log,
-            None if labels is None else read_plane(labels, plane).copy(),
-            shown,
-            {entry.value: entry.name for entry in place.document.classes},
-            controller.workspace.known(place),
-            preferred_cache(),
-        )
+        known, cache = self._controller.workspace.known(place), preferred_cache()
 
+        def work() -> Script:
+            from napari_localdisc.io.cache import content_hash
 
-def _steps(done: _Done) -> Steps[Script]:
-    yield 0, 0
-    from napari_localdisc.io.cache import content_hash
+            pixels = plane.read()
+            digest = content_hash(pixels)
+            code, remark = _reading(name, source, plane, digest)
+            painted: list[Run] = []
+            dtype = "uint8"
+            if labels is not None:
+                embeddings = {
+                    key: _embedding(key, pixels, digest, known, cache)
+                    for key in models_used(log, plane.index)
+                }
+                made = replay(log, plane.index, plane.shape, embeddings.__getitem__)
+                painted = differences(labels, made)
+                # Wide enough for what is written before it is erased
+                widest = np.min_scalar_type(int(made.max()))
+                dtype = str(np.promote_types(labels.dtype, widest))
+            from_file = not remark
+            picture = Picture(name, code, plane.index, digest, plane.shape, from_file)
+            names = {entry.value: entry.name for entry in classes}
+            text = python_script(log, picture, dtype, painted, shown, names)
+            return Script(text, remark)
 
-    pixels = done.plane.read()
-    digest = content_hash(pixels)
-    code, remark = _reading(done, digest)
-    yield 0, 0
-    picture = Picture(done.name, code, done.plane.index, digest, done.plane.shape)
-    painted: list[Run] = []
-    dtype = "uint8"
-    if done.labels is not None:
-        embeddings = {}
-        for key in models_used(done.log, done.plane.index):
-            embeddings[key] = _embedding(key, pixels, digest, done)
-            yield 0, 0
-        made = replay(
-            done.log, done.plane.index, done.plane.shape, embeddings.__getitem__
-        )
-        painted = differences(done.labels, made)
-        # Wide enough for what is written before it is erased
-        widest = np.min_scalar_type(int(made.max()))
-        dtype = str(np.promote_types(done.labels.dtype, widest))
-    text = python_script(
-        done.log, picture, dtype, painted, done.clusters, names=done.names
-    )
-    return Script(text, remark)
+        return work
 
 
 def _embedding(
-    key: ModelKey, pixels: NDArray[Any], digest: str, done: _Done
+    key: ModelKey,
+    pixels: NDArray[Any],
+    digest: str,
+    known: Embedded | None,
+    cache: EmbeddingCache | None,
 ) -> Embedding:
     from napari_localdisc.core.embedding.embed import embed
     from napari_localdisc.core.model.model import load_model
 
     name, model_hash = key
-    if done.known is not None and done.known.model.hash == model_hash:
+    if known is not None and known.model.hash == model_hash:
         # Remembered cosines may differ in the last bit, and a script starts afresh
-        return done.known.embedding.fresh()
+        return known.embedding.fresh()
     model = load_model(name)
     if model.hash != model_hash:
         raise ModelError(
             f"The model {name!r} is another one than the labels were made with "
             f"({model_hash}): what was done cannot be repeated."
         )
-    kept = done.cache and done.cache.load(pixels, model, image_hash=digest)
+    kept = cache and cache.load(pixels, model, image_hash=digest)
     return kept or embed(pixels, model)
 
 
-def _reading(done: _Done, digest: str) -> tuple[str, str]:
-    """Return an expression that reads the image, and what to say if it is not so."""
-    from napari_localdisc.core.image.files import read_image
+def _reading(image: str, source: Any, plane: Plane, digest: str) -> tuple[str, str]:
+    """Return an expression that reads an image, and what to say if it is not so."""
+    from napari_localdisc.core.image.files import how_stored, read_image
     from napari_localdisc.io.cache import content_hash
 
-    if done.source.sample is not None and tuple(done.source.sample) == RETINA:
+    if source.sample is not None and tuple(source.sample) == RETINA:
         return SAMPLE, ""
-    file = Path(done.source.path or "")
+    file = Path(source.path or "")
     if file.is_file():
-        index = tuple(slice(None) if at is None else at for at in done.plane.index)
+        hidden = [axis for axis, at in enumerate(plane.index) if at is not None]
+        page = None
+        if hidden:
+            sides = [plane.data.shape[axis] for axis in hidden]
+            places = [at for at in plane.index if at is not None]
+            page = int(np.ravel_multi_index(places, sides))
         try:
-            if content_hash(read_image(file)[index]) == digest:
-                return f"ld.read_image({str(file)!r})", ""
-        except (LocalDiscError, IndexError):
+            if content_hash(read_image(file, page)) == digest:
+                chosen = "" if page is None else f", page={page}"
+                return f"ld.read_image({str(file)!r}{chosen})", ""
+        except LocalDiscError:
             pass  # another plugin's file, which only that one reads
-    name = f"{done.name}.npy"
+    name = f"{image}.npy"
+    reason = "is in no file that the script could read:"
+    if file.is_file() and how_stored(file):
+        reason = (
+            "is shown as its file stores it, but scripts read it as it is meant: turn "
+            "it before you work on it, or"
+        )
     return f"np.load({name!r})", (
-        f"“{done.name}” is in no file that the script could read: save its pixels as "
-        f"“{name}” beside the script, with numpy.save."
+        f"“{image}” {reason} save its pixels as “{name}” beside the script, with "
+        "numpy.save."
     )

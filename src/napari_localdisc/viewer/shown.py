@@ -18,7 +18,7 @@ from napari_localdisc.layers.plane import Plane
 
 if TYPE_CHECKING:
     from napari_localdisc.core.image.grid import WorkingGrid
-    from napari_localdisc.core.learning.classifier import Classifier
+    from napari_localdisc.core.learning.classifier import Classifier, Prediction
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,13 @@ class Learned:
         (H, W) labels that it was learned from.
     classifier : Classifier
         What was learned.
-    labels : ndarray
-        (H, W) predicted labels; 0 outside the field of view.
-    uncertainty : ndarray
-        (H, W) float32: 0 sure, 1 not at all.
-    next_point : tuple of int
-        (row, column) whose label would help most.
+    prediction : Prediction
+        What that says of the image.
     """
 
     strokes: NDArray[np.integer]
     classifier: Classifier
-    labels: NDArray[np.unsignedinteger]
-    uncertainty: NDArray[np.float32]
-    next_point: tuple[int, int]
+    prediction: Prediction
 
 
 @dataclass
@@ -162,10 +156,6 @@ class Place:
             Of a new layer, after the image's; by default what they are.
         grid : WorkingGrid, optional
             Whose pixels they are, where they are not the plane's own.
-
-        Returns
-        -------
-        Layer
         """
         return self.shown.show(
             what,

@@ -64,16 +64,8 @@ def reading_images(done: int, total: int) -> str:
 def training(step: int, loss: float, seconds: float, share: float) -> str:
     """Say how far a training is, and how long the rest takes.
 
-    Parameters
-    ----------
-    step : int
-        Steps done.
-    loss : float
-        Of the last one.
-    seconds : float
-        Since it began.
-    share : float
-        Of the whole that is done.
+    So many steps were done, the last with this loss, a share of the whole in some
+    seconds.
     """
     left = seconds * (1 / max(share, 1e-6) - 1)
     if left < 90:

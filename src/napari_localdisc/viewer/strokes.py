@@ -15,7 +15,7 @@ from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import background_values
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.work import Steps
-from napari_localdisc.layers.colours import uncertainty_colormap
+from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.labels import class_colormap, class_colours
 from napari_localdisc.layers.ours import Look, Ours
 from napari_localdisc.layers.plane import show_point
@@ -132,12 +132,8 @@ class Strokes:
             self._workspace.request(place, "prepare strokes", self._prepare)
 
     def _prepare(self, place: Place, known: Embedded) -> None:
-        run_beside(
-            self._workspace.runner,
-            lambda: prepare_steps(known.embedding),
-            lambda nothing: None,
-            self._workspace.report,
-        )
+        work = partial(prepare, known.embedding)
+        run_beside(self._workspace.runner, work, self._workspace.report)
 
     def put(self, place: Place, pixels: NDArray[np.integer]) -> None:
         """Restore strokes that were painted earlier.
@@ -233,12 +229,13 @@ class Strokes:
         if shown.layer("strokes") is None:
             return  # the strokes were removed meanwhile
         shown.learned = learned
-        most = int(learned.labels.max())
+        predicted = learned.prediction
+        most = int(predicted.labels.max())
         colours = class_colours(place.document.classes, most)
         found = [int(value) for value in learned.classifier.classes]
         layer = place.show(
             "prediction",
-            learned.labels,
+            predicted.labels,
             Look(colours, PREDICTION_OPACITY, below="strokes"),
             known.provenance(classes=found),
         )
@@ -248,7 +245,7 @@ class Strokes:
             self._show_uncertainty(place, learned)
         marker = shown.ours.get("marker")
         if isinstance(marker, Marker):
-            marker.move(place.coordinates(learned.next_point))
+            marker.move(place.coordinates(predicted.next_point))
         self._workspace.status.say(
             "Correct it with more strokes, or add it to the labels; “Where next?” "
             "shows where a stroke helps most."
@@ -267,8 +264,8 @@ class Strokes:
             self._show_uncertainty(place, place.shown.learned)
 
     def _show_uncertainty(self, place: Place, learned: Learned) -> None:
-        look = Look(uncertainty_colormap())
-        place.show("uncertainty", learned.uncertainty, look, {"uncertainty": True})
+        look, uncertainty = Look(ramp("uncertainty")), learned.prediction.uncertainty
+        place.show("uncertainty", uncertainty, look, {"uncertainty": True})
 
     def where_next(self) -> None:
         """Put a marker on the spot whose label would help most, and show it."""
@@ -277,7 +274,7 @@ class Strokes:
             shown, viewer = place.shown, self._workspace.viewer
             if shown.learned is None:
                 raise PromptError("Paint a little of at least two classes first.")
-            row, column = shown.learned.next_point
+            row, column = shown.learned.prediction.next_point
             at, marker = place.coordinates((row, column)), shown.ours.get("marker")
             if isinstance(marker, Marker) and marker.layer is not None:
                 marker.move(at)
@@ -311,7 +308,7 @@ class Strokes:
 
     def preview(self) -> None:
         """Show what `accept` would do, until ``writing.preview.hide``."""
-        self._writing.show_effect(self._prediction)
+        self._writing.preview.show(self._prediction)
 
     def _prediction(self, place: Place, known: Embedded) -> Writing:
         learned = place.shown.learned
@@ -321,7 +318,8 @@ class Strokes:
             raise PromptError("Paint one more stroke: the model is another one.")
         background = background_values(place.document.classes)
         source = sources.Strokes.of(learned.strokes, background)
-        return Writing(source.kept(learned.labels), source, "add the prediction")
+        kept = source.kept(learned.prediction.labels)
+        return Writing(kept, source, "add the prediction")
 
     # What happens elsewhere
 
@@ -347,15 +345,8 @@ class Strokes:
                 self._workspace.pacer.soon("strokes", 30, self.learn)
 
 
-def prepare_steps(embedding: Embedding) -> Steps[None]:
-    """Do what the first stroke would have to wait for: it takes about a second.
-
-    Yields
-    ------
-    done, total : int
-        Once, before the work.
-    """
-    yield 0, 0
+def prepare(embedding: Embedding) -> None:
+    """Do what the first stroke would have to wait for: it takes about a second."""
     from sklearn.linear_model import LogisticRegression  # noqa: F401
 
     from napari_localdisc.core.learning.features import best_features, pixel_features
@@ -364,7 +355,7 @@ def prepare_steps(embedding: Embedding) -> Steps[None]:
 
 
 def learn_steps(embedding: Embedding, strokes: NDArray[np.integer]) -> Steps[Learned]:
-    """Learn classes from strokes and predict the whole image.
+    """Learn classes from strokes and predict the whole image, in two steps.
 
     Parameters
     ----------
@@ -372,19 +363,9 @@ def learn_steps(embedding: Embedding, strokes: NDArray[np.integer]) -> Steps[Lea
         Of the image.
     strokes : ndarray
         (H, W) labels, 0 = not painted; not changed meanwhile.
-
-    Yields
-    ------
-    done, total : int
-        Between the steps, where it can be cancelled.
-
-    Returns
-    -------
-    Learned
-        As the generator's value.
     """
     from napari_localdisc.core.learning.classifier import learn
 
     classifier = learn(embedding, strokes)
     yield 1, 2
-    return Learned(strokes, classifier, *classifier.read(embedding, strokes))
+    return Learned(strokes, classifier, classifier.read(embedding, strokes))

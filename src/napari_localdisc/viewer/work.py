@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from psygnal import Signal
 
@@ -10,61 +11,51 @@ from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.work import Progress, Steps, T
 
 
+@dataclass(eq=False)
 class Job:
     """One run of long work.
 
-    Parameters
+    Attributes
     ----------
+    work : callable
+        Makes the generator that does it.
+    on_result, on_error : callable
+        Take its value, or its error.
+    on_progress : callable
+        Takes what it yields.
     must_finish : bool
         Whether it is done even if the program is quit before it began.
+    cancelled : bool
+        Whether it is to stop after its current step.
     """
 
-    def __init__(self, must_finish: bool = False) -> None:
-        self.must_finish = must_finish
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        """Ask the work to stop after its current step."""
-        self.cancelled = True
-
-
-class Runner(Protocol):
-    """Runs work and calls back in the thread that started it."""
-
-    def start(
-        self,
-        job: Job,
-        work: Callable[[], Steps[T]],
-        on_progress: Callable[[Progress], None],
-        on_result: Callable[[T], None],
-        on_error: Callable[[Exception], None],
-    ) -> None:
-        """Start ``work``; after ``job`` is cancelled nothing is called back."""
+    work: Callable[[], Steps[Any]]
+    on_result: Callable[[Any], None]
+    on_error: Callable[[Exception], None]
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    must_finish: bool = False
+    cancelled: bool = False
 
 
-class SynchronousRunner:
-    """Does the work at once: for scripts and tests."""
+class Runner:
+    """Runs work and calls back in the thread that started it.
 
-    def start(
-        self,
-        job: Job,
-        work: Callable[[], Steps[T]],
-        on_progress: Callable[[Progress], None],
-        on_result: Callable[[T], None],
-        on_error: Callable[[Exception], None],
-    ) -> None:
-        """Run ``work`` to its end before returning; errors go to ``on_error``."""
-        steps = work()
+    This one does it at once, for scripts and tests.
+    """
+
+    def start(self, job: Job) -> None:
+        """Start a job; after it is cancelled nothing is called back."""
+        steps = job.work()
         while not job.cancelled:
             try:
                 progress = next(steps)
             except StopIteration as end:
-                on_result(end.value)
+                job.on_result(end.value)
                 return
             except Exception as error:
-                on_error(error)
+                job.on_error(error)
                 return
-            on_progress(progress)
+            job.on_progress(progress)
         steps.close()
 
 
@@ -123,9 +114,6 @@ class Slot:
             Told of each step, after `progressed` was emitted.
         """
         self.cancel()
-        job = self._job = Job()
-        self._dropped = dropped
-        self.busy_changed.emit(True)
 
         def on_progress(progress: Progress) -> None:
             if job is self._job:
@@ -141,16 +129,18 @@ class Slot:
 
             return end
 
-        self._runner.start(
-            job, work, on_progress, ending(then), ending(failed or self._report)
-        )
+        fail = ending(failed or self._report)
+        job = self._job = Job(work, ending(then), fail, on_progress)
+        self._dropped = dropped
+        self.busy_changed.emit(True)
+        self._runner.start(job)
 
     def cancel(self) -> bool:
         """Drop the job, if there is one: nothing comes of it any more."""
         job, dropped = self._job, self._dropped
         if job is None:
             return False
-        job.cancel()
+        job.cancelled = True
         self._finish()
         if dropped is not None:
             dropped()
@@ -163,16 +153,18 @@ class Slot:
 
 def run_beside(
     runner: Runner,
-    work: Callable[[], Steps[T]],
-    then: Callable[[T], None],
+    work: Callable[[], T],
     failed: Callable[[Exception], None],
+    then: Callable[[T], None] = lambda nothing: None,
+    must_finish: bool = False,
 ) -> None:
     """Start work that is not in the way of other work, and is not cancelled."""
-    runner.start(Job(), work, _ignore, then, failed)
 
+    def steps() -> Steps[T]:
+        yield 0, 0
+        return work()
 
-def _ignore(anything: Any) -> None:
-    """Take what nobody waits for."""
+    runner.start(Job(steps, then, failed, must_finish=must_finish))
 
 
 @contextmanager
@@ -192,28 +184,21 @@ def disconnect_all(*owners: object) -> None:
                 getattr(owner, name).disconnect()
 
 
-class Pacer(Protocol):
-    """Does things soon, in the thread that asked for them."""
+class Pacer:
+    """Does things soon, in the thread that asked for them.
+
+    This one does them at once, for scripts and tests.
+    """
 
     def soon(self, purpose: str, milliseconds: int, call: Callable[[], None]) -> None:
         """Call within some milliseconds.
 
         While a call for the same purpose waits, it is replaced and not put off.
         """
-
-    def stop(self) -> None:
-        """Forget all calls that wait."""
-
-
-class AtOnce:
-    """Does everything at once: for scripts and tests."""
-
-    def soon(self, purpose: str, milliseconds: int, call: Callable[[], None]) -> None:
-        """Call now."""
         call()
 
     def stop(self) -> None:
-        """Nothing waits."""
+        """Forget all calls that wait."""
 
 
 def raise_error(error: Exception) -> None:

@@ -21,14 +21,13 @@ from .large import LargeImages, is_large
 from .preferences import ClearTick, preferred_cache
 from .shown import Place, Shown
 from .work import (
-    AtOnce,
     Pacer,
     Runner,
     Slot,
-    SynchronousRunner,
     disconnect_all,
     raise_error,
     reporting,
+    run_beside,
 )
 
 
@@ -84,8 +83,8 @@ class Workspace:
         pacer: Pacer | None = None,
     ) -> None:
         self.viewer = viewer
-        self.runner = runner or SynchronousRunner()
-        self.pacer = pacer or AtOnce()
+        self.runner = runner or Runner()
+        self.pacer = pacer or Pacer()
         self.report = report
         self.reporting = partial(reporting, report)
         self.annotations = Annotations()
@@ -105,7 +104,7 @@ class Workspace:
         self.large.progressed.connect(self._on_blocks)
         self.images.chosen.connect(self._on_chosen)
         self.images.replaced.connect(self._on_replaced)
-        self.images.touched.connect(self.embeddings.suspect)
+        self.images.touched.connect(self.embeddings.store.suspect)
         for event in self._dims_events():
             event.connect(self._on_dims)
         self._clear_tick = ClearTick(self._clear_disk)
@@ -227,11 +226,12 @@ class Workspace:
             self.status.say("Cancelled: everything is as it was before.")
 
     def _clear_disk(self) -> None:
-        self.embeddings.clear_disk(
-            lambda freed: self.status.say(
-                f"The cache is empty: {freed / 1e6:.0f} MB freed."
-            )
-        )
+        from napari_localdisc.io.cache import EmbeddingCache
+
+        def say(freed: int) -> None:
+            self.status.say(f"The cache is empty: {freed / 1e6:.0f} MB freed.")
+
+        run_beside(self.runner, EmbeddingCache().clear, self.report, say)
 
     # What happens elsewhere
 

@@ -60,28 +60,24 @@ class LabelWriting:
     def __init__(self, workspace: Workspace, classes: Classes) -> None:
         self._workspace = workspace
         self._classes = classes
-        self._overwrite = False
-        self.preview = WritingPreview(workspace, classes)
+        self.overwrite = False
+        """Whether pixels of other classes may be written to."""
+        self.preview = WritingPreview(workspace, classes, lambda: self.overwrite)
 
     def close(self) -> None:
         """Let go of all listeners."""
         self.preview.close()
         disconnect_all(self)
 
-    @property
-    def overwrite(self) -> bool:
-        """Whether pixels of other classes may be written to; not at first."""
-        return self._overwrite
-
     def set_overwrite(self, overwrite: bool) -> None:
         """Let what is added replace pixels of other classes, or leave them."""
-        if overwrite != self._overwrite:
-            self._overwrite = overwrite
+        if overwrite != self.overwrite:
+            self.overwrite = overwrite
             self.overwrite_changed.emit(overwrite)
             self.preview.refresh()
 
-    def add_clusters(self, clusters: Sequence[int], number: int) -> None:
-        """Write clusters, merged, as a class of their own.
+    def clusters(self, clusters: Sequence[int], number: int) -> Make:
+        """Make clusters, merged, a class of their own.
 
         Parameters
         ----------
@@ -90,13 +86,6 @@ class LabelWriting:
         number : int
             How many clusters the image is shown in.
         """
-        self.add("add clusters", self._clusters(clusters, number))
-
-    def preview_clusters(self, clusters: Sequence[int], number: int) -> None:
-        """Show what `add_clusters` would do, until ``preview.hide``."""
-        self.show_effect(self._clusters(clusters, number))
-
-    def _clusters(self, clusters: Sequence[int], number: int) -> Make:
         chosen = sorted({int(cluster) for cluster in clusters})
 
         def make(place: Place, known: Embedded) -> Writing:
@@ -123,7 +112,7 @@ class LabelWriting:
 
     def preview_structure(self, name: str) -> None:
         """Show what `add_structure` would do, until ``preview.hide``."""
-        self.show_effect(self._structure(name))
+        self.preview.show(self._structure(name))
 
     def _structure(self, name: str) -> Make:
         def make(place: Place, known: Embedded) -> Writing:
@@ -131,10 +120,6 @@ class LabelWriting:
             return of_source(known, source, f"add {name}", entry)
 
         return make
-
-    def show_effect(self, make: Make) -> None:
-        """Show what adding something would do, until ``preview.hide``."""
-        self.preview.show(make, lambda: self.overwrite)
 
     def add(self, purpose: str, make: Make) -> None:
         """Write what is made of the plane that is shown, once it is embedded."""
@@ -148,9 +133,7 @@ class LabelWriting:
         for entry in self._classes.entries:
             if entry.name == name and not entry.background:
                 return entry
-        if colour is None:
-            return self._classes.new(name)
-        return self._classes.new(name, to_hex(colour))
+        return self._classes.new(name, "" if colour is None else to_hex(colour))
 
     def write(
         self,
@@ -181,7 +164,7 @@ class LabelWriting:
             after = merge_classes(before, writing.wanted, self.overwrite)
             edit = LabelsEdit(labels, place.plane, before, after)
             edit.redo()
-            changes: dict[str, Any] = {"edit": edit}
+            changes: dict[str, Any] = {"edits": (edit,)}
             if entry is not None and entry not in document.classes:
                 changes["classes"] = (*document.classes, entry)
             if entry is not None and document.chosen != entry.value:
@@ -307,17 +290,22 @@ class WritingPreview:
         Image, model and annotations.
     classes : Classes
         What has been written, and where.
+    overwrites : callable
+        Whether pixels of other classes would be written to.
     """
 
     changed = Signal()
     """Another effect, or none any more."""
 
-    def __init__(self, workspace: Workspace, classes: Classes) -> None:
+    def __init__(
+        self, workspace: Workspace, classes: Classes, overwrites: Callable[[], bool]
+    ) -> None:
         self._workspace = workspace
         self._classes = classes
+        self._overwrites = overwrites
         self._make: Make | None = None
-        self._overwrites: Callable[[], bool] = lambda: False
-        self._effect: Effect | None = None
+        self.effect: Effect | None = None
+        """What adding what is previewed would do; None while nothing is."""
         self._shown: Shown | None = None
         for signal in (
             classes.changed,
@@ -333,26 +321,13 @@ class WritingPreview:
         disconnect_all(self)
 
     @property
-    def effect(self) -> Effect | None:
-        """What adding what is previewed would do; None while nothing is."""
-        return self._effect
-
-    @property
     def layer(self) -> Labels | None:
         """The pixels that other classes have, if there are any, while in the viewer."""
         return self._shown.layer(_TAKEN) if self._shown is not None else None
 
-    def show(self, make: Make, overwrites: Callable[[], bool]) -> None:
-        """Preview what ``make`` makes of the plane that is shown, until `hide`.
-
-        Parameters
-        ----------
-        make : callable
-            Makes what would be written.
-        overwrites : callable
-            Whether pixels of other classes would be written to.
-        """
-        self._make, self._overwrites = make, overwrites
+    def show(self, make: Make) -> None:
+        """Preview what ``make`` makes of the plane that is shown, until `hide`."""
+        self._make = make
         self._workspace.status.begin_aside()
         self._soon()  # and not at once for what the mouse only passes
 
@@ -387,8 +362,8 @@ class WritingPreview:
             self._workspace.status.say_aside(f"Adding it: {described}")
 
     def _set_effect(self, effect: Effect | None) -> None:
-        if effect != self._effect:
-            self._effect = effect
+        if effect != self.effect:
+            self.effect = effect
             self.changed.emit()
 
     def _take_away(self) -> None:

@@ -65,12 +65,6 @@ def test_inverted_tiff_is_put_right(tmp_path, colour):
     np.testing.assert_array_equal(read_image(path), 255 - colour[..., 0])
 
 
-def test_a_stack_stays_a_stack(tmp_path, colour):
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.stack([colour[..., 0]] * 5))
-    assert read_image(path).shape == (5, 20, 30)
-
-
 @pytest.mark.parametrize("name", ["notes.txt", "fake.png", "fake.tif", "empty.jpg"])
 def test_what_is_no_image_is_said_by_name(tmp_path, name):
     path = tmp_path / name

@@ -89,7 +89,7 @@ def test_a_ramp_keeps_its_values(working_diameter, slope):
 
 
 def test_the_same_size_changes_nothing():
-    image = np.random.default_rng(0).random((40, 50, 3)).astype(np.float32)
+    image = np.random.default_rng(0).random((40, 50)).astype(np.float32)
     grid = grid_around((40, 50), np.s_[:, :], 50)
     np.testing.assert_array_equal(grid.to_working(image), image)
     np.testing.assert_array_equal(grid.to_image(image), image)
@@ -99,29 +99,6 @@ def test_shrinking_does_not_alias():
     stripes = np.tile([0.0, 1.0], (200, 100))
     working = grid_around(stripes.shape, np.s_[:, :], 57).to_working(stripes)
     assert np.abs(working[:, 3:-3] - 0.5).max() < 0.06
-
-
-def test_nearest_keeps_labels_and_their_type():
-    grid = grid_around((90, 100), np.s_[10:70, 20:95], 25)
-    labels = np.arange(20 * 25, dtype=np.uint16).reshape(20, 25)
-    image = grid.to_image(labels, order="nearest")
-    assert image.dtype == np.uint16
-    assert image.shape == (90, 100)
-    assert set(np.unique(image)) == set(range(20 * 25))
-    assert (image[:10] == 0).all()
-    points = grid.points_to_image([[3, 4], [19, 24], [0, 0]])
-    rows, columns = np.rint(points).astype(int).T
-    np.testing.assert_array_equal(image[rows, columns], labels[[3, 19, 0], [4, 24, 0]])
-
-
-def test_channels_travel_together():
-    image = np.random.default_rng(0).random((60, 70, 2)).astype(np.float32)
-    grid = grid_around((60, 70), np.s_[:, :], 35)
-    working = grid.to_working(image)
-    np.testing.assert_allclose(working[..., 1], grid.to_working(image[..., 1]))
-    back = grid.to_image(working)
-    assert back.shape == image.shape
-    np.testing.assert_allclose(back[..., 1], grid.to_image(working[..., 1]))
 
 
 def test_spread_writes_nothing_outside():

@@ -146,7 +146,14 @@ def test_what_is_no_concept_is_a_sentence(embedding, tmp_path, models):
         load_concept(path)
     for harm, said in (
         ({"format": 99}, "later version"),
-        ({"kind": "spell"}, "unknown kind"),
+        ({"kind": "spell"}, "kind"),
+        ({"name": 3}, "name"),
+        ({"classes": []}, "classes"),
+        ({"classes": [{"value": -1, "name": "a"}]}, "value"),
+        ({"classes": [{"value": 1, "name": "a", "colour": "red;"}]}, "colour"),
+        ({"settings": {"threshold": 7}}, "threshold"),
+        ({"settings": {"meaning": {"vessel": "much"}}}, "meaning"),
+        ({"details": "none"}, "details"),
         ({"classes": [{"value": 1}]}, "not a whole concept"),
         ({"settings": {}}, "not a whole concept"),
     ):
@@ -154,11 +161,32 @@ def test_what_is_no_concept_is_a_sentence(embedding, tmp_path, models):
         with safetensors.safe_open(path, "numpy") as file:
             text = json.loads(file.metadata()[KEY])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        if "settings" in harm:
+        if harm == {"settings": {}}:
             del tensors["positive"]
         save_file(tensors, path, {KEY: json.dumps(text | harm)})
         with pytest.raises(FileError, match=said):
             load_concept(path)
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        np.full((1, 32), np.nan, np.float32),
+        np.full((1, 32), np.inf, np.float32),
+        np.zeros((0, 32), np.float32),
+        np.zeros(32, np.float32),
+        np.zeros((1, 33), np.float32),
+        np.zeros((1, 32), bool),
+    ],
+)
+def test_vectors_of_another_form_are_a_sentence(embedding, tmp_path, vectors):
+    path = Concept.from_prompts("disc", embedding, AT, AT).save(tmp_path / "disc")
+    with safetensors.safe_open(path, "numpy") as file:
+        text = file.metadata()[KEY]
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors | {"positive": vectors}, path, {KEY: text})
+    with pytest.raises(FileError, match="not a whole concept"):
+        load_concept(path)
 
 
 def test_unwritable_is_a_sentence(embedding, tmp_path):

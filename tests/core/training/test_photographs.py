@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_localdisc.core.errors import Cancelled, TrainingError
+from napari_localdisc.core.errors import Cancelled, FileError, TrainingError
 from napari_localdisc.core.priors import get_prior
+from napari_localdisc.core.training import photographs
 from napari_localdisc.core.training.photographs import (
     BACKGROUND,
     FITTED,
@@ -80,6 +81,45 @@ def test_prepared_once(tmp_path):
     assert {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()} == before
     prepare_photographs(images, working_diameter=80, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"half", None])
+def test_a_damaged_prepared_photograph_is_made_anew(tmp_path, damage):
+    images = [lit_disc((80, 80), k) for k in range(2)]
+    before = prepare_photographs(images, working_diameter=64, cache=tmp_path)
+    expected = [array.copy() for array in before.arrays]
+    file = sorted(tmp_path.iterdir())[0]
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    again = prepare_photographs(images, working_diameter=64, cache=tmp_path)
+    assert not again.skipped
+    np.testing.assert_array_equal(again.arrays, expected)
+
+
+def test_whatever_a_reader_raises_the_others_are_prepared(tmp_path, monkeypatch):
+    folder, read = tmp_path / "images", photographs.read_image
+    folder.mkdir()
+    for k in range(3):
+        Image.fromarray(lit_disc((80, 80), k)).save(folder / f"{k}.png")
+
+    def failing(path):
+        if path.name == "1.png":
+            raise IndexError("a codec's own")
+        return read(path)
+
+    monkeypatch.setattr(photographs, "read_image", failing)
+    files = photograph_files(folder)
+    with pytest.warns(UserWarning, match=r"Left out: .*1\.png: a codec's own"):
+        prepared = prepare_photographs(files, working_diameter=64, cache=tmp_path)
+    assert len(prepared) == 2
+
+
+def test_no_room_for_prepared_photographs_is_said(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(FileError, match="cannot be written"):
+        prepare_photographs(
+            [lit_disc((80, 80))], working_diameter=64, cache=tmp_path / "file", fewest=1
+        )
 
 
 def test_too_few_images_and_a_missing_folder_are_errors(tmp_path):

@@ -285,3 +285,89 @@ def test_units_in_other_programs_words(unit, name, symbol, metres):
     assert found == name
     assert label_map.symbol_of(found) == symbol
     assert label_map.metres(found) == metres
+
+
+def coco(**changes):
+    """A file of one annotation on one picture, with something changed."""
+    content = {
+        "images": [{"id": 1, "file_name": "eye.png", "height": 6, "width": 5}],
+        "categories": [{"id": 3, "name": "disc", "color": [255, 0, 0]}],
+        "annotations": [
+            {"image_id": 1, "category_id": 3, "segmentation": [[1, 1, 4, 1, 4, 4]]}
+        ],
+    }
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        entry = content
+        for key in parents:
+            entry = entry[int(key) if key.isdigit() else key]
+        entry[last] = value
+    return content
+
+
+HOSTILE = {
+    "an image of a petabyte": {"images__0__height": 10**9, "images__0__width": 10**6},
+    "an image that memory does not hold": {
+        "images__0__height": 100_000,
+        "images__0__width": 100_000,
+    },
+    "an image below nothing": {"images__0__height": -6},
+    "a polygon that leads far away": {
+        "annotations__0__segmentation": [[1, 1, 2e9, 1, 4, 4e9]]
+    },
+    "a polygon of no numbers": {"annotations__0__segmentation": [["a"] * 6]},
+    "a polygon of two corners": {"annotations__0__segmentation": [[1, 1, 2, 2]]},
+    "runs longer than the image": {
+        "annotations__0__segmentation": {"size": [6, 5], "counts": [0, 10**12]}
+    },
+    "runs below nothing": {
+        "annotations__0__segmentation": {"size": [6, 5], "counts": [40, -10]}
+    },
+    "no runs": {"annotations__0__segmentation": {"size": [6, 5], "counts": []}},
+    "runs of another image": {
+        "annotations__0__segmentation": {"size": [5, 6], "counts": [0, 30]}
+    },
+    "packed runs beyond the image": {
+        "annotations__0__segmentation": {"size": [6, 5], "counts": "ooooooooooo7"}
+    },
+    "packed runs of other letters": {
+        "annotations__0__segmentation": {"size": [6, 5], "counts": "\x00\xff"}
+    },
+    "a category below nothing": {"annotations__0__category_id": -1},
+    "a category of another file": {"categories__0__id": "x"},
+    "a colour out of range": {"categories__0__color": [10**6] * 3},
+    "infinite corners": {"annotations__0__segmentation": [[float("inf")] * 6]},
+}
+
+
+@pytest.mark.parametrize("changes", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_coco_file_is_a_sentence(tmp_path, changes):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(coco(**changes)))
+    with pytest.raises(FileError, match=r"labels\.json"):
+        read_labels(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"images":' * 50_000, "", "\x00"])
+def test_json_of_any_depth_is_a_sentence(tmp_path, text):
+    path = tmp_path / "labels.json"
+    path.write_text(text)
+    with pytest.raises(FileError, match=r"labels\.json cannot be read as COCO"):
+        read_labels(path)
+
+
+def test_run_lengths_are_read_as_the_coco_interface_reads_them(tmp_path):
+    mask = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(0)
+    for density in (0.0, 0.02, 0.5, 1.0):
+        wanted = rng.random((60, 50)) < density
+        packed = mask.encode(np.asfortranarray(wanted, np.uint8))
+        runs = {"size": [60, 50], "counts": packed["counts"].decode()}
+        path = tmp_path / "labels.json"
+        changes = {
+            "images__0__height": 60,
+            "images__0__width": 50,
+            "annotations__0__segmentation": runs,
+        }
+        path.write_text(json.dumps(coco(**changes)))
+        np.testing.assert_array_equal(read_labels(path)[0].labels == 3, wanted)

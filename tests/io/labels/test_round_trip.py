@@ -4,9 +4,13 @@ import string
 
 import numpy as np
 import pytest
+import tifffile
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from ome_zarr.writer import write_multiscale
+from PIL import Image
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.io.labels import LabelMap, read_labels, write_labels
@@ -172,14 +176,45 @@ def test_other_folders_and_files_are_not_replaced(tmp_path):
     folder = tmp_path / "precious.zarr"
     folder.mkdir()
     (folder / "thesis.txt").write_text("all of it")
-    with pytest.raises(FileError, match="is something else"):
+    with pytest.raises(FileError, match="not made by"):
         write_labels(folder, labels)
     assert (folder / "thesis.txt").read_text() == "all of it"
-    mask = tmp_path / "eye_label_1.png"
-    mask.write_text("precious")
-    with pytest.raises(FileError, match="another program"):
-        write_labels(tmp_path / "eye.masks.png", labels)
-    assert mask.read_text() == "precious"
+
+
+def photograph(path):
+    """Write what another program might have, in the format of a file's ending."""
+    pixels = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    if path.suffix == ".zarr":
+        group = zarr.open_group(path, mode="w", zarr_format=3)
+        write_multiscale([pixels[..., 0]], group, axes=["y", "x"])
+    elif path.suffix == ".json":
+        path.write_text('{"images": [], "annotations": [], "info": {"year": 2026}}')
+    elif path.suffix == ".png":
+        Image.fromarray(pixels).save(path)
+    else:
+        ome = path.name.endswith(".ome.tif")
+        tifffile.imwrite(path, pixels, photometric="rgb", ome=ome)
+
+
+def contents(path):
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    return {file: file.read_bytes() for file in files if file.is_file()}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("ending", [*ENDINGS, ".masks.png"])
+def test_an_image_under_the_name_of_an_export_stays(ending, damaged, tmp_path):
+    path = tmp_path / f"eye{ending}"
+    target = tmp_path / "eye_label_1.png" if ending == ".masks.png" else path
+    photograph(target)
+    if damaged:
+        for file, content in contents(target).items():
+            file.write_bytes(content[: len(content) // 2])
+    before = contents(target)
+    with pytest.raises(FileError, match="not made by napari-localdisc"):
+        write_labels(path, LabelMap(np.ones((4, 5), np.uint8)))
+    assert contents(target) == before
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_ome_zarr_is_replaced_by_ome_zarr(tmp_path):

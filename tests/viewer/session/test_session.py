@@ -1,9 +1,12 @@
 """Sessions through the real controller: everything comes back."""
 
+import json
 import os
 import signal
+import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from PIL import Image
 
 from napari_localdisc.annotation.state import Prompt
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.io.session import crashed_sessions, read_session
+from napari_localdisc.io.session import SUFFIX, crashed_sessions, read_session
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.session.autosave import Autosaver
 from napari_localdisc.viewer.session.session import Sessions
@@ -208,6 +211,102 @@ def test_image_that_is_gone_is_said_and_labels_come_back(opened, file, tmp_path)
     assert f"“eye” is gone ({file})" in said
     assert restored.workspace.images.current is None
     assert_labels_are_there(restored, controller)
+
+
+def rewritten(path, change):
+    """Change what a session's document says, as damage or a stranger would."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    document = json.loads(members["session.json"])
+    change(document)
+    members["session.json"] = json.dumps(document).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+DAMAGE = {
+    "unit": lambda d: d["labels"][0]["placement"].update(units=["parsec/x", "inch?"]),
+    "scale": lambda d: d["labels"][0]["placement"].update(scale=["a", None]),
+    "colours": lambda d: d["labels"][0]["colours"].update({"1": "no colour"}),
+    "colour key": lambda d: d["labels"][0]["colours"].update({"one": [1, 1, 1, 1]}),
+    "blending": lambda d: d["labels"][0]["looks"].update(blending="melted"),
+    "image scale": lambda d: d["images"][0]["placement"].update(scale=[0, "b"]),
+    "sample": lambda d: d["images"][0].update(sample=["no-such-plugin", "eye"]),
+    "path": lambda d: d["images"][0].update(path="/no\0where/" + "x" * 5000),
+    "reader": lambda d: d["images"][0].update(reader="no-such-plugin"),
+    "structures": lambda d: d.update(structures="eight"),
+    "prompts": lambda d: d["images"][0]["annotation"].update(planes=[{"plane": 3}]),
+    "log": lambda d: d["images"][0]["annotation"].update(log=["import os"]),
+    "classes": lambda d: d["images"][0]["annotation"].update(classes=[{"value": "x"}]),
+    "strokes": lambda d: d["images"][0]["strokes"][0].__setitem__(0, [0, 7, 7]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_one_bad_detail_costs_that_detail_and_is_named(opened, file, tmp_path, damage):
+    controller, sessions = opened(file)
+    annotate(controller)
+    labels, strokes = controller.labels_layer.data, controller.strokes.layer.data
+    path = tmp_path / "work.localdisc"
+    sessions.save(path)
+    rewritten(path, DAMAGE[damage])
+    again, restoring = opened()
+    troubles = troubles_of(restoring, path)
+    if damage != "reader":  # the file is read by ourselves then
+        assert troubles
+    assert all(troubles)
+    restored = [
+        layer.data
+        for layer in again.workspace.viewer.layers
+        if isinstance(layer, Labels)
+    ]
+    for wanted in (labels, strokes):
+        assert any(
+            data.shape == wanted.shape and (data == wanted).all() for data in restored
+        )
+
+
+def test_a_crash_copy_goes_only_when_all_of_it_came_back(opened, file, tmp_path):
+    folder = tmp_path / "auto"
+    controller, sessions = opened(file)
+    annotate(controller)
+    crashed = folder / f"autosave-1-2-abc{SUFFIX}"
+    folder.mkdir()
+    sessions.save(crashed)
+    whole = crashed.read_bytes()
+
+    def restore():
+        again, restoring = opened()
+        saver = Autosaver(again, restoring, folder)
+        (found,) = saver.crashed()
+        saver.restore(found)
+        return saver, restoring
+
+    # It cannot be read: it stays, whatever is opened next
+    crashed.write_bytes(whole[: len(whole) // 2])
+    other = tmp_path / f"other{SUFFIX}"
+    other.write_bytes(whole)
+    again, restoring = opened()
+    saver = Autosaver(again, restoring, folder)
+    (found,) = saver.crashed()
+    with pytest.raises(FileError, match="damaged"):
+        saver.restore(found)
+    restoring.open(other)
+    saver.save()
+    assert crashed.exists()
+    saver.close()
+    # Something did not come back: it stays
+    crashed.write_bytes(whole)
+    rewritten(crashed, DAMAGE["log"])
+    saver, _ = restore()
+    assert crashed.exists()
+    saver.close()
+    crashed.write_bytes(whole)
+    saver, _ = restore()
+    assert not crashed.exists()
+    assert stat.S_IMODE(saver.path.stat().st_mode) == 0o600
+    saver.close()
 
 
 def test_hiding_a_class_changes_nothing_that_is_saved(opened, file, tmp_path):

@@ -1,9 +1,10 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_localdisc._qt.parts import Choice, button, follow, row
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.workspace import Workspace
 
@@ -85,3 +86,36 @@ class ProgressRow(QWidget):
     def _show_progress(self, done: int, total: int) -> None:
         self.bar.setRange(0, total)
         self.bar.setValue(done)
+
+
+class DoubtNotice(QWidget):
+    """Says where what is shown is not what is computed from; hidden otherwise."""
+
+    def __init__(self, doubts: Doubts) -> None:
+        super().__init__()
+        self._doubts = doubts
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.buttons: list[QPushButton] = []
+        self._row = row()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text)
+        layout.addLayout(self._row)
+        doubts.changed.connect(self._show)
+        self._show()
+
+    def _show(self) -> None:
+        for old in self.buttons:
+            self._row.removeWidget(old)
+            old.deleteLater()
+        doubt = self._doubts.current
+        choices = () if doubt is None else doubt.choices
+        self.buttons = [button(c.title, c.about, c.do) for c in choices]
+        for new in self.buttons:
+            self._row.addWidget(new)
+        self.text.setText("" if doubt is None else doubt.text)
+        if doubt is None:
+            self.hide()
+        elif self.parentWidget() is not None:  # else it is shown with its parent
+            self.show()

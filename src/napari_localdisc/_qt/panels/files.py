@@ -1,6 +1,7 @@
 """Sessions, concepts, labels from and to files, and what a crash left behind."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from magicgui.widgets import ComboBox
@@ -36,8 +37,27 @@ from napari_localdisc.viewer.script import Script, Scripts
 from napari_localdisc.viewer.session.autosave import Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
+LABELS_FILTER = "Labels (*.png *.tif *.tiff *.json)"
 CONCEPT_FILTER = f"Concept (*{CONCEPT_SUFFIX})"
-SESSION_FILTER = f"Session (*{SUFFIX})"
+SESSION, SESSION_FILTER = f"session{SUFFIX}", f"Session (*{SUFFIX})"
+
+
+def _save(
+    parent: QWidget, title: str, name: str, kinds: str, save: Callable[[str], object]
+) -> None:
+    """Ask for a file to write, and write it unless the user thinks better of it."""
+    path, _ = QFileDialog.getSaveFileName(parent, title, name, kinds)
+    if path:
+        save(path)
+
+
+def _open(
+    parent: QWidget, title: str, kinds: str, read: Callable[[str], object]
+) -> None:
+    """Ask for a file to read, and read it unless the user thinks better of it."""
+    path, _ = QFileDialog.getOpenFileName(parent, title, "", kinds)
+    if path:
+        read(path)
 
 
 class ExportSection(Section):
@@ -61,7 +81,7 @@ class ExportSection(Section):
         self.open_button = button(
             "Open labels…",
             "PNG, TIFF or COCO files, as they were exported",
-            self._open_file,
+            lambda: _open(self, "Open labels", LABELS_FILTER, control.open),
         )
         self.zarr_button = button(
             "Open OME-Zarr…",
@@ -88,15 +108,8 @@ class ExportSection(Section):
     def _save(self) -> None:
         layer, form = self.layers.value, self.formats.value
         name = self.control.suggested_name(layer, form)
-        path, _ = QFileDialog.getSaveFileName(self, "Export labels", name)
-        if path:
-            self.control.save(layer, path, form)
-
-    def _open_file(self) -> None:
-        kinds = "Labels (*.png *.tif *.tiff *.json)"
-        path, _ = QFileDialog.getOpenFileName(self, "Open labels", "", kinds)
-        if path:
-            self.control.open(path)
+        save = partial(self.control.save, layer, form=form)
+        _save(self, "Export labels", name, "", save)
 
     def _open_zarr(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Open an OME-Zarr label image")
@@ -158,17 +171,16 @@ class ConceptSection(Section):
         """Ask for a file, whose name is the concept's."""
         chosen = self._controller.classes.chosen
         name = "concept" if chosen is None else chosen.name
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save concept", f"{name}{CONCEPT_SUFFIX}", CONCEPT_FILTER
-        )
-        if path:
+
+        def write(path: str) -> None:
             given = Path(path).name.removesuffix(CONCEPT_SUFFIX)
             save(given.removesuffix(".safetensors"), path)
 
+        _save(self, "Save concept", f"{name}{CONCEPT_SUFFIX}", CONCEPT_FILTER, write)
+
     def _apply(self, to_all: bool) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Apply concept", "", CONCEPT_FILTER)
-        if path:
-            self._concepts.apply_file(path, to_all)
+        apply = partial(self._concepts.apply_file, to_all=to_all)
+        _open(self, "Apply concept", CONCEPT_FILTER, apply)
 
 
 class SessionSection(Section):
@@ -176,15 +188,16 @@ class SessionSection(Section):
 
     def __init__(self, sessions: Sessions, scripts: Scripts) -> None:
         super().__init__("Session")
-        self._sessions = sessions
         self.save_button = button(
             "Save session…",
             "Save prompts, classes, labels and where the images are, to go on later.\n"
             "It is also saved by itself every minute, in case of a crash.",
-            self._save,
+            lambda: _save(self, "Save session", SESSION, SESSION_FILTER, sessions.save),
         )
         self.open_button = button(
-            "Open session…", "Open its images, and put everything back", self._open
+            "Open session…",
+            "Open its images, and put everything back",
+            lambda: _open(self, "Open session", SESSION_FILTER, sessions.open),
         )
         self.copy_button = button(
             "Copy as Python",
@@ -196,18 +209,6 @@ class SessionSection(Section):
         self.add(self.copy_button)
         sessions.opened.connect(self._on_opened)
         scripts.written.connect(self._on_script)
-
-    def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save session", f"session{SUFFIX}", SESSION_FILTER
-        )
-        if path:
-            self._sessions.save(path)
-
-    def _open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open session", "", SESSION_FILTER)
-        if path:
-            self._sessions.open(path)
 
     def _on_opened(self, troubles: list[str]) -> None:
         for trouble in troubles:

@@ -1,5 +1,7 @@
 """Find similar: clicks are prompts, and their mask goes into the labels."""
 
+from collections.abc import Callable
+
 from magicgui.widgets import CheckBox, FloatSpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
@@ -15,6 +17,12 @@ LARGEST = 10_000_000
 
 DECIMALS = 2
 """Of the threshold."""
+
+
+def _follow_mask(show: Callable[[], None], controller: Controller) -> None:
+    """Show something now, and again when the mask or what it is made of changes."""
+    prompts, plane = controller.prompts.changed, controller.workspace.plane_changed
+    follow(show, controller.mask.changed, prompts, plane)
 
 
 class SimilarPanel(Section):
@@ -73,13 +81,8 @@ class SimilarPanel(Section):
             controller.workspace.plane_changed,
         )
         follow(self._show_enabled, controller.workspace.image_changed)
-        follow(
-            self._show_effect,
-            controller.mask.changed,
-            controller.prompts.changed,
-            controller.workspace.plane_changed,
-            controller.writing.overwrite_changed,
-        )
+        controller.writing.overwrite_changed.connect(self._show_effect)
+        _follow_mask(self._show_effect, controller)
 
     def _show_finding(self, finding: bool) -> None:
         self.button.setChecked(finding)
@@ -135,12 +138,7 @@ class MaskOptionsForm:
             self.connected, self.smooth, self.minimum_size, layout="horizontal"
         )
         self.fields.changed.connect(self._write)
-        follow(
-            self._show,
-            controller.mask.changed,
-            controller.prompts.changed,
-            controller.workspace.plane_changed,
-        )
+        _follow_mask(self._show, controller)
 
     def _write(self) -> None:
         prompts, size = self._controller.prompts, int(self.minimum_size.value)
@@ -186,12 +184,7 @@ class ThresholdRow(QWidget):
         self.setLayout(layout)
         self.slider.valueChanged.connect(self._on_value)
         self.slider.sliderReleased.connect(self._write)
-        follow(
-            self._show,
-            controller.mask.changed,
-            controller.prompts.changed,
-            controller.workspace.plane_changed,
-        )
+        _follow_mask(self._show, controller)
 
     def _on_value(self, value: float) -> None:
         if self.slider.isSliderDown():

@@ -13,6 +13,7 @@ from napari_localdisc.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    remark,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def evaluate(
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
-    images = labelled_images(folder)
+    images = labelled_images(folder, remark)
     chosen = with_structure(images, structure, folder)
     without = len(images) - len(chosen)
     if limit is not None and limit < len(chosen):

@@ -1,6 +1,6 @@
 """`localdisc export`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,9 +80,13 @@ def export(
     """Write labels in the formats of other programs; values stay as they are."""
     from napari_localdisc.batch.tasks import Outcome, Task
     from napari_localdisc.io.labels import FORMATS, find_labels, read_labels, write_coco
+    from napari_localdisc.io.labels.coco import check_together as check_coco
+    from napari_localdisc.io.labels.formats import check_targets
 
-    called = _pairs(names or [], "--name")
-    looks = {k: _rgba(v) for k, v in _pairs(colours or [], "--colour").items()}
+    called = options.label_pairs(names or [], "--name")
+    looks = {
+        k: _rgba(v) for k, v in options.label_pairs(colours or [], "--colour").items()
+    }
     one_file = output.suffix.lower() == ".json"
     key = form or ("coco" if one_file else "png")
     if key not in FORMATS:
@@ -95,6 +99,8 @@ def export(
     sources = find_labels(labels)
     if one_file and output.exists() and not (overwrite or dry_run):
         raise FileError(f"{output} is there already; --overwrite replaces it.")
+    if one_file:
+        check_targets([output])
     chosen = FORMATS[key]
     if key == "coco":
         chosen = replace(
@@ -102,8 +108,8 @@ def export(
         )
     images: list[LabelMap] = []
 
-    def convert(source: Path) -> Iterator[Outcome]:
-        maps = [
+    def labels_in(source: Path) -> "list[LabelMap]":
+        return [
             replace(
                 found,
                 names={**found.names, **called},
@@ -111,16 +117,26 @@ def export(
             )
             for found in read_labels(source)
         ]
+
+    if not one_file:
+        _check_targets(sources, chosen, output, labels_in)
+
+    def convert(source: Path) -> Iterator[Outcome]:
+        maps = labels_in(source)
         if not one_file:
             for found in maps:
                 yield _write(source, found, chosen, output, overwrite, dry_run)
             return
         for found in maps:
             chosen.check(found)
-        images.extend(replace(m, image=m.image or source.name) for m in maps)
+        for found in maps:
+            name = found.image or source.name
+            owners.setdefault(name, []).append(source)
+            images.append(replace(found, image=name))
         state: State = "planned" if dry_run else "written"
         yield Outcome(Task(source, (output,)), state)
 
+    owners: dict[str, list[Path]] = {}
     outcomes: list[Outcome] = []
     with progress_bar(len(sources), "files") as show:
         for index, source in enumerate(sources):
@@ -129,6 +145,13 @@ def export(
                 outcomes.extend(convert(source))
             except LocalDiscError as error:
                 outcomes.append(Outcome.failed(Task(source, ()), str(error)))
+        for name, (first, *others) in owners.items():
+            if others:
+                raise FileError(
+                    f"{first} and {others[0]} would both be the labels of {name} in "
+                    f"{output}: write them to different files."
+                )
+        check_coco(images)
         if images and not dry_run:
             write_coco(output, images, segmentation)
     for outcome in outcomes:
@@ -142,6 +165,53 @@ def export(
     exit_if_failed(outcomes)
 
 
+def _target(source: Path, image: str, form: "Format", folder: Path) -> Path:
+    from napari_localdisc.core.names import stem_of
+
+    stem = Path(image).stem if source.suffix == ".json" else stem_of(source)
+    return folder / f"{stem}{form.endings[0]}"
+
+
+def _check_targets(
+    sources: list[Path],
+    form: "Format",
+    folder: Path,
+    labels_in: "Callable[[Path], list[LabelMap]]",
+) -> None:
+    """Refuse two sources for one file, and files that are sources, before any work."""
+    is_source = {source.resolve() for source in sources}
+    owners: dict[Path, Path] = {}
+    for source in sources:
+        if source.suffix == ".json" or form.names_by_content:
+            try:
+                targets = [
+                    path
+                    for labels in labels_in(source)
+                    for path in form.targets(
+                        _target(source, labels.image, form, folder), labels
+                    )
+                ]
+            except LocalDiscError:
+                continue  # said when its turn comes
+        else:
+            targets = [_target(source, "", form, folder)]
+        for target in targets:
+            if target in owners:
+                said = f"{owners[target]} and {source}"
+                if owners[target] == source:
+                    said = f"Two images of {source}"
+                raise FileError(
+                    f"{said} would both become {target}: give them other names or "
+                    "other output folders."
+                )
+            owners[target] = source
+            if target.resolve() in is_source - {source.resolve()}:
+                raise FileError(
+                    f"{source} would become {target}, which is to be read itself: "
+                    "choose another folder."
+                )
+
+
 def _write(
     source: Path,
     labels: "LabelMap",
@@ -150,11 +220,11 @@ def _write(
     overwrite: bool,
     dry_run: bool,
 ) -> "Outcome":
-    from napari_localdisc.batch.tasks import Outcome, Task, stem_of
+    from napari_localdisc.batch.tasks import Outcome, Task
+    from napari_localdisc.io.labels.formats import check_targets
 
     form.check(labels)
-    stem = Path(labels.image).stem if source.suffix == ".json" else stem_of(source)
-    target = folder / f"{stem}{form.endings[0]}"
+    target = _target(source, labels.image, form, folder)
     targets = form.targets(target, labels)
     task = Task(source, tuple(targets))
     there = [path for path in targets if path.exists()]
@@ -169,22 +239,10 @@ def _write(
                 )
         if len(there) == len(targets):
             return Outcome(task, "skipped")
+    check_targets(targets)
     if dry_run:
         return Outcome(task, "planned")
     return Outcome(Task(source, tuple(form.write(target, labels))), "written")
-
-
-def _pairs(given: list[str], option: str) -> dict[int, str]:
-    pairs = {}
-    for text in given:
-        value, _, said = text.partition("=")
-        if not value.strip().lstrip("-").isdigit() or not said.strip():
-            raise WrongUse(
-                f"{option} takes a label and what it is, for instance {option} "
-                f"1={'vessel' if option == '--name' else '#ff8800'}, not {text!r}."
-            )
-        pairs[int(value)] = said.strip()
-    return pairs
 
 
 def _rgba(text: str) -> "Colour":

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from napari_localdisc.cli import options
-from napari_localdisc.cli.output import progress_bar
+from napari_localdisc.cli.output import progress_bar, remark
 from napari_localdisc.cli.training import make_model
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -46,19 +46,24 @@ def finetune(
     """Train a segmentation from a few images with masks, starting from a model."""
     import torch
 
+    from napari_localdisc.core.evaluation.evaluate import Case
     from napari_localdisc.core.model.model import Model, load_model
     from napari_localdisc.core.training.finetune import FinetuneSettings
     from napari_localdisc.core.training.finetune import finetune as run
     from napari_localdisc.io.labelled import labelled_images, with_structure
 
+    def cases() -> list[Case]:
+        found = labelled_images(folder, remark)
+        chosen = with_structure(found, structure, folder)[:limit]
+        return [image.case(structure) for image in chosen]
+
     def make() -> Model:
-        chosen = with_structure(labelled_images(folder), structure, folder)[:limit]
-        cases = [image.case(structure) for image in chosen]
+        labelled = cases()
         with progress_bar(steps, "steps") as show:
             return run(
                 load_model(model, "cpu"),
-                [case.image for case in cases],
-                [case.reference for case in cases],
+                [case.image for case in labelled],
+                [case.reference for case in labelled],
                 structure,
                 output,
                 settings=FinetuneSettings(
@@ -68,4 +73,4 @@ def finetune(
                 progress=lambda step, _, loss: show(step, f"Dice loss {loss:.3f}"),
             )
 
-    make_model(ctx, make)
+    make_model(ctx, make, lambda: len(cases()))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from napari_localdisc.cli.output import WrongUse, complain, print_json
 from napari_localdisc.core.errors import FileError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_localdisc.core.embedding.embedding import Embedding
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -93,8 +95,9 @@ def similar(
             raise FileError(f"{path} is there already; --overwrite replaces it.")
     if output == mask:
         raise FileError(f"{output} cannot hold the similarity and the mask.")
+    pixels = _read(image)
     if not dry_run:
-        embedding = _embed(image, model, flips, device, no_cache)
+        embedding = _embed(pixels, model, flips, device, no_cache)
         reading = embedding.read(prompts, shape)
         made_by = {
             "made": "similarity",
@@ -116,16 +119,30 @@ def similar(
         typer.echo(f"{image} → {', '.join(files)}{ending}")
 
 
+def _read(image: Path) -> "NDArray[Any]":
+    """Read an image; also a dry run says where that cannot be done."""
+    from napari_localdisc.core.image.files import check_fits, read_image
+    from napari_localdisc.core.image.roles import check_no_result
+    from napari_localdisc.core.image.working import as_rgb
+
+    check_fits(image)
+    check_no_result(image)
+    pixels = read_image(image)
+    as_rgb(pixels)
+    return pixels
+
+
 def _embed(
-    image: Path, model_name: str, flips: int, device: str | None, no_cache: bool
+    pixels: "NDArray[Any]",
+    model_name: str,
+    flips: int,
+    device: str | None,
+    no_cache: bool,
 ) -> "Embedding":
     from napari_localdisc.core.embedding.embed import embed
-    from napari_localdisc.core.image.files import check_fits, read_image
     from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.cache import cached_embed
 
-    check_fits(image)
-    pixels = read_image(image)
     model = load_model(model_name, device)
     if no_cache:
         return embed(pixels, model, flips=flips)

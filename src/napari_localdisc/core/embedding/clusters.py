@@ -9,6 +9,7 @@ numbered in the order in which they appear: a label keeps its meaning at every n
 
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -225,15 +226,16 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
     return (bits - (coded.amax(0) & bits)).to(torch.uint8)
 
 
+@dataclass(eq=False, repr=False)
 class ClusterMaps:
     """M cluster probabilities per pixel of the working grid, and what follows of them.
 
     Made by `map_clusters`, which runs the clustering branch alone; every `Embedding`
     has them.
 
-    Parameters
+    Attributes
     ----------
-    probability : Tensor
+    cluster_probability : Tensor
         (M, h, w) float32, summing to 1 over M.  May be on a GPU.
     field_of_view : ndarray
         (H, W) bool, on the image's grid.
@@ -251,24 +253,14 @@ class ClusterMaps:
         the working grid, for what follows from it; same device.
     """
 
-    def __init__(
-        self,
-        probability: Tensor,
-        field_of_view: Mask,
-        grid: WorkingGrid,
-        card: ModelCard,
-        centres: FloatImage,
-        presence: Mapping[str, Tensor],
-        colour: Tensor | None = None,
-    ) -> None:
-        self.cluster_probability = probability
-        self.field_of_view = field_of_view
-        self.grid = grid
-        self.card = card
-        self.centres = centres
-        self.presence = dict(presence)
-        self.colour = colour
-        self._found: dict[str, Tensor] = {}
+    cluster_probability: Tensor
+    field_of_view: Mask
+    grid: WorkingGrid
+    card: ModelCard
+    centres: FloatImage
+    presence: Mapping[str, Tensor]
+    colour: Tensor | None = None
+    _found: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def probability(self) -> FloatImage:

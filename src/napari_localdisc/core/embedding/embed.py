@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from napari_localdisc.core.errors import MisfitWarning
 from napari_localdisc.core.image.working import look
@@ -46,10 +47,6 @@ def embed(
     cancel : callable, optional
         Asked before each tile; true stops the work.
 
-    Returns
-    -------
-    Embedding
-
     Raises
     ------
     ImageError
@@ -76,34 +73,39 @@ def _checked(maps: Maps) -> Maps:
 def embed_steps(
     image: ArrayLike, model: Model, how: Inference = _AS_USUAL
 ) -> Steps[Embedding]:
-    """Embed an image step by step, for workers that show progress and can be stopped.
+    """Embed an image tile by tile, for workers that show progress and can stop."""
+    vectors, maps = yield from _look_steps(image, model, how, embeds=True)
+    return Embedding(
+        vectors.flatten(1),
+        maps.cluster_probability,
+        maps.field_of_view,
+        maps.grid,
+        maps.card,
+        maps.centres,
+        model.hash,
+        maps.presence,
+        maps.colour,
+    )
 
-    Yields
-    ------
-    done, total : int
-        After each tile.
 
-    Returns
-    -------
-    Embedding
-        As the generator's value.
-    """
+def _look_steps(
+    image: ArrayLike, model: Model, how: Inference, embeds: bool
+) -> Steps[tuple[Tensor, ClusterMaps]]:
     card = model.card
     seen = look(image, card.modality, card.working_diameter)
     vectors, probability, presence = yield from run_tiles(
-        seen.colour, seen.inside, model, how
+        seen.colour, seen.inside, model, how, embeds=embeds
     )
-    return Embedding(
-        vectors.flatten(1),
+    maps = ClusterMaps(
         probability,
         seen.field_of_view,
         seen.grid,
         card,
         model.centres,
-        model.hash,
         dict(zip(card.structures, presence, strict=True)),
-        kept_colour(seen.colour, vectors.device),
+        kept_colour(seen.colour, probability.device),
     )
+    return vectors, maps
 
 
 def map_clusters(
@@ -121,29 +123,7 @@ def map_clusters(
     The clustering branch is all that is run, which spares a third of the work and
     most of the memory.  Clusters and structures are those of `embed`; parameters and
     errors as well.
-
-    Returns
-    -------
-    ClusterMaps
     """
     how = Inference(tile_size, flips, precision)
-    return _checked(run(_cluster_steps(image, model, how), progress, cancel))
-
-
-def _cluster_steps(
-    image: ArrayLike, model: Model, how: Inference
-) -> Steps[ClusterMaps]:
-    card = model.card
-    seen = look(image, card.modality, card.working_diameter)
-    _, probability, presence = yield from run_tiles(
-        seen.colour, seen.inside, model, how, embeds=False
-    )
-    return ClusterMaps(
-        probability,
-        seen.field_of_view,
-        seen.grid,
-        card,
-        model.centres,
-        dict(zip(card.structures, presence, strict=True)),
-        kept_colour(seen.colour, probability.device),
-    )
+    steps = _look_steps(image, model, how, embeds=False)
+    return _checked(run(steps, progress, cancel)[1])

@@ -164,10 +164,6 @@ class Embedding(ClusterMaps):
         options : MaskOptions
             How they become a mask.
 
-        Returns
-        -------
-        Reading
-
         Raises
         ------
         PromptError
@@ -210,10 +206,6 @@ class Embedding(ClusterMaps):
             Without it likeness to the vectors is all there is, see `Likeness`.
         options : MaskOptions
             How they become a mask; nothing is connected to vectors.
-
-        Returns
-        -------
-        Reading
 
         Raises
         ------

@@ -60,12 +60,6 @@ class BlockSource:
         self._region: CoarseRegion | None = None
         self._seen: tuple[Mask, Mask] | None = None
 
-    @property
-    def passes(self) -> int:
-        """Number of steps that `survey` takes."""
-        each = len(list(self._bands()))
-        return each * (1 + self._range.is_needed + (self.modality == "fundus"))
-
     def _bands(self, multiple: int = 1) -> Iterator[slice]:
         """Rows that are read at once, whole multiples of ``multiple``."""
         height, width = self.shape
@@ -100,7 +94,8 @@ class BlockSource:
         ImageError
             As `as_rgb` and `find_field_of_view`.
         """
-        total = self.passes
+        passes = 1 + self._range.is_needed + (self.modality == "fundus")
+        total = passes * len(list(self._bands()))
         for done, _ in enumerate(self._passes(), 1):
             yield done, total
 

@@ -1,9 +1,7 @@
 """Image files → arrays, and the files that a user means by a list of paths."""
 
 import glob
-import warnings
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import given_path
+
+from .pages import chosen_page
+from .roles import Roles, sort_roles
+from .upright import Stored
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -23,35 +26,42 @@ IMAGE_SUFFIXES = frozenset(
 _TIFF_SUFFIXES = frozenset((".tif", ".tiff"))
 
 
-def read_image(path: str | Path) -> NDArray[Any]:
-    """Read a 2-D image file.
+def read_image(path: str | Path, page: int | None = None) -> NDArray[Any]:
+    """Read a 2-D image file as it is meant to be seen.
+
+    Upright, as EXIF or TIFF say; bright where it is bright, also where a file counts
+    darkness; inks, indices and other spaces of colour as RGB; of the file's pictures
+    the largest that is no thumbnail and no mask.
 
     Parameters
     ----------
     path : str or Path
         Anything that Pillow or tifffile can read, or an OME-Zarr image.
+    page : int, optional
+        Which picture of a stack, an animation or a file of several pages, from 0.
 
     Returns
     -------
     ndarray
-        (H, W), (H, W, 3) or (H, W, 4) of the file's own dtype, colour tables applied;
-        a stack of pages keeps its further axes.
+        (H, W), (H, W, 3) or (H, W, 4) of the file's own dtype; opacity is last.
 
     Raises
     ------
     FileError
-        If there is no such file, or it is not an image that can be read.
+        If there is no such file, it is not an image that can be read, or it holds
+        several pictures and ``page`` does not say which.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     if is_zarr(path):
-        return np.asarray(open_large(path)[0])
+        return np.asarray(open_large(path, page)[0])
     if not path.is_file():
         raise FileError(f"{path} is a folder, not an image file.")
-    is_tiff = path.suffix.lower() in _TIFF_SUFFIXES
     try:
-        return _read_tiff(path) if is_tiff else _read_with_pillow(path)
+        return np.ascontiguousarray(_read(path, page))
+    except FileError:
+        raise
     except MemoryError as error:
         raise FileError(f"{path} is too large for this machine's memory.") from error
     # Codecs raise what they like for bytes they did not expect
@@ -61,51 +71,45 @@ def read_image(path: str | Path) -> NDArray[Any]:
         raise FileError(f"{path} is not an image that can be read: {reason}") from error
 
 
-def _read_with_pillow(path: Path) -> NDArray[Any]:
-    from PIL import Image
+def _read(path: Path, page: int | None) -> NDArray[Any]:
+    from .pillow import read_picture
+    from .tiff import is_tiff, read_tiff
 
-    with warnings.catch_warnings(), Image.open(path) as file:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image: Image.Image = file
-        if image.mode in ("P", "PA", "LA", "La", "RGBa"):
-            has_alpha = image.mode != "P" or "transparency" in image.info
-            image = image.convert("RGBA" if has_alpha else "RGB")
-        elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
-            image = image.convert("RGB")
-        return np.asarray(image)
+    if path.suffix.lower() in _TIFF_SUFFIXES or is_tiff(path):
+        return read_tiff(path, page)
+    return read_picture(path, page)
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
-    import tifffile
+def how_stored(path: str | Path) -> Stored:
+    """Return how a file's numbers differ from the picture that `read_image` makes.
 
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        page = series.keyframe
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            return _read_with_pillow(path)
-        array = series.asarray()
-        axes = series.axes
-    if "S" in axes:  # samples of a pixel last, also where planes are stored apart
-        array = np.moveaxis(array, axes.index("S"), -1)
-    # Some writers put an axis of length 1 before the image
-    shape = [side for side in array.shape[:-2] if side > 1]
-    if "S" in axes and array.ndim > 3:
-        shape = [side for side in array.shape[:-3] if side > 1] + [array.shape[-3]]
-    array = array.reshape(*shape, *array.shape[-2:])
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
-        array = np.iinfo(array.dtype).max - array
-    return np.asarray(array)
+    Its pixels are not read; of what is no readable image nothing is said.
+    """
+    from .pillow import picture_stored
+    from .tiff import is_tiff, tiff_stored
+
+    path = given_path(path)
+    try:
+        return tiff_stored(path) if is_tiff(path) else picture_stored(path)
+    # Readers raise what they like for what is no picture; opening it says what is wrong
+    except Exception:
+        return Stored()
 
 
-def find_images(paths: Iterable[str | Path]) -> list[Path]:
+def find_images(
+    paths: Iterable[str | Path], remark_on: Callable[[str], None] | None = None
+) -> list[Path]:
     """Return the image files that files, folders and patterns stand for.
 
     Parameters
     ----------
     paths : iterable of str or Path
         Files (kept whatever their suffix; a folder that ends with ``.zarr`` is an
-        image), folders (their image files, by suffix,
-        without hidden ones) and patterns such as ``"scans/*.tif"`` or ``"**/*.png"``.
+        image), folders (their image files, by suffix, without hidden ones) and
+        patterns such as ``"scans/*.tif"`` or ``"**/*.png"``.  Of folders and patterns
+        masks of other images there, and what this package made, are left out.
+    remark_on : callable, optional
+        Gets sentences about what was left out or could be understood otherwise.
 
     Returns
     -------
@@ -119,24 +123,73 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for given in paths:
-        found.update(dict.fromkeys(_expanded(Path(given))))
+        path = given_path(given)
+        files = expanded(path, image_files, "image file")
+        if files is None:
+            found[path] = None
+            continue
+        roles = roles_of(files)
+        masks = sum(len(own) for own in roles.masks.values())
+        if masks:
+            noun = "mask of another image" if masks == 1 else "masks of other images"
+            roles.remarks.append(f"{masks} {noun} in {given} left out.")
+        if remark_on is not None:
+            for remark in roles.remarks:
+                remark_on(remark)
+        if not roles.images:
+            raise FileError(f"{given} holds no image, only what was made of some.")
+        found.update(dict.fromkeys(roles.images))
     if not found:
         raise FileError("No image was given.")
     return list(found)
 
 
-def _expanded(path: Path) -> Sequence[Path]:
+def expanded(
+    path: Path, files_in: Callable[[Path], list[Path]], what: str
+) -> list[Path] | None:
+    """Return the files that a folder or a pattern stands for; None for a file."""
     if path.is_dir() and path.suffix.lower() != ".zarr":
-        files = image_files(path)
+        files = files_in(path)
         if not files:
-            raise FileError(f"The folder {path} holds no image file.")
+            raise FileError(f"The folder {path} holds no {what}.")
         return files
     if not path.exists() and glob.has_magic(str(path)):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        matches = sorted(matching(path))
         if not matches:
             raise FileError(f"No file matches {path}.")
         return [m for m in matches if m.is_file() or m.suffix.lower() == ".zarr"]
-    return [path]  # a missing file is reported when its turn comes
+    return None  # a missing file is reported when its turn comes
+
+
+def roles_of(files: Iterable[Path]) -> Roles:
+    """Tell images from masks and from what we made; see `sort_roles`."""
+    return sort_roles(files, _some_pixels)
+
+
+_LOOKED_AT = 1024
+"""Pixels along a side of what is looked at of a large image."""
+
+
+def _some_pixels(path: Path) -> NDArray[Any]:
+    if not is_large(path):
+        return read_image(path)
+    array = open_large(path)[0]
+    top, left = (max(0, (side - _LOOKED_AT) // 2) for side in array.shape[:2])
+    return np.asarray(array[top : top + _LOOKED_AT, left : left + _LOOKED_AT])
+
+
+def matching(pattern: Path) -> list[Path]:
+    """Return what a pattern stands for; folders with brackets in their names are meant.
+
+    The beginning of the pattern that is there as it is written is no pattern.
+    """
+    parts = pattern.parts
+    there = next(
+        count for count in range(len(parts), -1, -1) if Path(*parts[:count]).exists()
+    )
+    literal = glob.escape(str(Path(*parts[:there]))) if there else ""
+    whole = Path(literal, *parts[there:])
+    return [Path(match) for match in glob.glob(str(whole), recursive=True)]
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -165,13 +218,12 @@ def is_large(path: Path) -> bool:
         return True
     if path.suffix.lower() not in _TIFF_SUFFIXES or not path.is_file():
         return False
-    import tifffile
+    from .tiff import picture_pixels
 
     try:
-        with tifffile.TiffFile(path) as file:
-            page = file.series[0].keyframe
-            return page.imagelength * page.imagewidth > LARGE_PIXELS
-    except (OSError, ValueError, IndexError):
+        return picture_pixels(path) > LARGE_PIXELS
+    # tifffile raises what it likes for bytes it did not expect
+    except Exception:
         return False  # reading it says what is wrong
 
 
@@ -188,13 +240,15 @@ def check_fits(path: Path) -> None:
         )
 
 
-def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
+def open_large(path: Path, page: int | None = None) -> tuple[Any, dict[str, Any]]:
     """Open an image without reading it.
 
     Parameters
     ----------
     path : Path
         An OME-Zarr image (its finest level counts), a zarr array, or a TIFF file.
+    page : int, optional
+        Which picture of a stack.
 
     Returns
     -------
@@ -206,10 +260,15 @@ def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
     Raises
     ------
     FileError
-        If it is not such a file, or holds a stack.
+        If it is not such a file, or holds a stack and ``page`` does not say which
+        picture of it.
     """
     try:
-        return _open_zarr(path) if is_zarr(path) else (_open_tiff(path), {})
+        if is_zarr(path):
+            return _open_zarr(path, page)
+        from .tiff import open_tiff
+
+        return open_tiff(path, page), {}
     except FileError:
         raise
     # zarr, tifffile and their codecs raise what they like
@@ -219,13 +278,17 @@ def open_large(path: Path) -> tuple[Any, dict[str, Any]]:
         ) from error
 
 
-def _open_zarr(path: Path) -> tuple[Any, dict[str, Any]]:
+def _open_zarr(path: Path, page: int | None) -> tuple[Any, dict[str, Any]]:
     import dask.array
     import zarr
 
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return dask.array.from_zarr(str(path)), {}
+        plain = dask.array.from_zarr(str(path))
+        names = ["t"] * (plain.ndim - 2) + ["y", "x"]
+        if plain.ndim > 2 and plain.shape[-1] in (3, 4):
+            names = ["t"] * (plain.ndim - 3) + ["y", "x", "c"]
+        return _flat(path, plain, names, page), {}
     attributes: Any = dict(node.attrs)
     ome = attributes.get("ome", attributes)
     if "image-label" in ome:
@@ -246,38 +309,24 @@ def _open_zarr(path: Path) -> tuple[Any, dict[str, Any]]:
         "scale": [float(scale[axis]) for axis in at],
         "units": [str(units[axis]) for axis in at],
     }
-    return _flat(path, array, axes), placement
+    return _flat(path, array, axes, page), placement
 
 
-def _flat(path: Path, array: Any, axes: list[str]) -> Any:
-    """Take away axes of length 1 and put channels last."""
-    index: list[Any] = []
-    kept = []
-    for axis, side in zip(axes, array.shape, strict=True):
-        if axis in ("y", "x") or (axis == "c" and side in (3, 4)):
-            index.append(slice(None))
-            kept.append(axis)
-        elif side == 1:
-            index.append(0)
-        else:
-            raise FileError(
-                f"{path} has {side} steps along its axis {axis}: save the picture that "
-                "is meant as an image of its own."
-            )
+def _flat(path: Path, array: Any, axes: list[str], page: int | None) -> Any:
+    """Choose one picture and put its channels last."""
+    inside = [a for a, name in enumerate(axes) if name in ("y", "x")]
+    channels = [
+        a for a, name in enumerate(axes) if name == "c" and array.shape[a] in (3, 4)
+    ]
+    steps = [a for a in range(len(axes)) if a not in (*inside, *channels)]
+    sides = [int(array.shape[a]) for a in steps]
+    what = "×".join(map(str, array.shape)) + f", axes {''.join(axes)}"
+    at = chosen_page(path, int(np.prod(sides)), page, f"a stack of {what}")
+    index: list[Any] = [slice(None)] * len(axes)
+    places = np.unravel_index(at, sides) if steps else ()
+    for axis, place in zip(steps, places, strict=True):
+        index[axis] = int(place)
     array = array[tuple(index)]
-    return np.moveaxis(array, kept.index("c"), -1) if "c" in kept else array
-
-
-def _open_tiff(path: Path) -> Any:
-    import tifffile
-    import zarr
-
-    with tifffile.TiffFile(path) as file:
-        axes = file.series[0].axes
-    if axes not in ("YX", "YXS"):
-        raise FileError(f"{path} is a stack ({axes}): save one picture of it.")
-    store = tifffile.imread(path, aszarr=True, series=0, level=0)
-    array = zarr.open_array(store, mode="r")
-    # zarr leaves the file open
-    weakref.finalize(array, store.close)
-    return array
+    left = [a for a in range(len(axes)) if a not in steps]
+    order = [axes.index("y"), axes.index("x"), *channels]
+    return array.transpose([left.index(axis) for axis in order])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,52 +124,22 @@ class WorkingGrid:
         Parameters
         ----------
         array : ndarray
-            (H, W) or (H, W, C) of any real dtype.
+            (H, W) of any real dtype.
 
         Returns
         -------
         ndarray
-            (h, w) or (h, w, C) float32.
+            (h, w) float32.
         """
         cropped = as_tensor(array[self.box]).float()
-        if cropped.ndim == 2:
-            return np.asarray(resize(cropped[None, None], self.shape)[0, 0].numpy())
-        planes = resize(cropped.permute(2, 0, 1)[None], self.shape)[0]
-        return np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+        return np.asarray(resize(cropped[None, None], self.shape)[0, 0].numpy())
 
-    def to_image(
-        self, array: NDArray[Any], order: Literal["bilinear", "nearest"] = "bilinear"
-    ) -> NDArray[Any]:
-        """Resample an array on the working grid onto the image's own grid.
+    def to_image(self, array: NDArray[Any]) -> FloatImage:
+        """Resample an (h, w) array on the working grid onto the image's own grid.
 
-        Parameters
-        ----------
-        array : ndarray
-            (h, w) or (h, w, C).
-        order : {"bilinear", "nearest"}
-            ``"nearest"`` keeps the dtype: use it for labels and masks.
-
-        Returns
-        -------
-        ndarray
-            (H, W) or (H, W, C); float32 if bilinear.  0 outside the bounding box of
-            the field of view.
+        The result is (H, W) float32, 0 outside the bounding box of the field of view.
         """
-        if order == "nearest":
-            image = np.zeros((*self.image_shape, *array.shape[2:]), array.dtype)
-            sides = zip((self.height, self.width), self.shape, self.scale, strict=True)
-            places = (
-                np.minimum((np.arange(side) + 0.5) * scale, size - 1).astype(np.intp)
-                for side, size, scale in sides
-            )
-            image[self.box] = array[np.ix_(*places)]
-            return image
-        values = as_tensor(array).float()
-        if values.ndim == 2:
-            return np.asarray(self.spread(values).numpy())
-        return np.stack(
-            [self.spread(values[..., c]).numpy() for c in range(values.shape[2])], 2
-        )
+        return np.asarray(self.spread(as_tensor(array).float()).numpy())
 
     def spread(self, values: Tensor, inside: Tensor | None = None) -> Tensor:
         """Resample one (h, w) float map onto the image's grid, on its own device.

@@ -176,10 +176,6 @@ class Classifier:
         ----------
         embedding, labels
             As for `where_next`.
-
-        Returns
-        -------
-        Prediction
         """
         probability = self._probability(embedding)
         predicted = self._labels(embedding, probability)

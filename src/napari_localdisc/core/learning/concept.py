@@ -12,18 +12,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import safetensors
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationError
 from safetensors.numpy import load_file, save
 
 from napari_localdisc.core.embedding.embedding import Embedding
-from napari_localdisc.core.embedding.prompts import MaskOptions
+from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.grid import FloatImage, Mask
+from napari_localdisc.core.validation import first_fault
 
 from .classifier import Classifier
 from .features import FEATURES
@@ -34,6 +36,7 @@ Labels = NDArray[np.unsignedinteger[Any]]
 SUFFIX = ".concept.safetensors"
 KEY = "localdisc_concept"
 FORMAT_VERSION = 2
+LARGEST_CLASS = 65535
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,9 @@ class ConceptClass:
         Whether it is none of the other classes: its pixels become 0.
     """
 
-    value: int
-    name: str
-    colour: str = "#e6550d"
+    value: Annotated[int, Field(ge=0, le=LARGEST_CLASS)]
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
+    colour: Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")] = "#e6550d"
     background: bool = False
 
 
@@ -142,25 +145,15 @@ class Concept:
         colour : str
             ``#rrggbb``, of its labels.
 
-        Returns
-        -------
-        Concept
-
         Raises
         ------
         PromptError
             As `Embedding.similarity`, or if the name is empty.
         """
-        if np.size(np.asarray(positive, object)) == 0:
-            raise PromptError(f"Give at least one positive point of {name!r}.")
-        rule = PromptRule(
-            embedding.vectors_at(positive),
-            embedding.vectors_at(negative),
-            threshold,
-            smooth,
-            minimum_size * float(np.prod(embedding.grid.scale)),
-            embedding.meaning(positive, negative),
-        )
+        area = minimum_size * float(np.prod(embedding.grid.scale))
+        seen = embedding.read(Prompts(positive, negative))
+        vectors = seen.likes, seen.dislikes
+        rule = PromptRule(*vectors, threshold, smooth, area, seen.weights)
         classes = (ConceptClass(1, name, colour),)
         card = embedding.card
         return cls(_checked_name(name), rule, classes, card.name, embedding.model_hash)
@@ -182,10 +175,6 @@ class Concept:
             What was learned.
         classes : sequence of ConceptClass
             Names and colours of its classes; those left out are named by their number.
-
-        Returns
-        -------
-        Concept
 
         Raises
         ------
@@ -260,7 +249,7 @@ class Concept:
         FileError
             If it cannot be written there.
         """
-        path = Path(path)
+        path = given_path(path)
         if not path.name.endswith(SUFFIX):
             path = path.with_name(path.name.removesuffix(".safetensors") + SUFFIX)
         arrays, settings = _rule_to_file(self.rule)
@@ -277,7 +266,7 @@ class Concept:
             }
         )
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-        with new_file(path) as temporary:
+        with new_file(path, is_ours) as temporary:
             temporary.write_bytes(save(contiguous, {KEY: text}))
         return path
 
@@ -289,6 +278,15 @@ class Concept:
         )
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is a concept, of whatever version."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 def load_concept(path: str | Path) -> Concept:
     """Read a concept's file.
 
@@ -297,16 +295,12 @@ def load_concept(path: str | Path) -> Concept:
     path : str or Path
         What `Concept.save` wrote.
 
-    Returns
-    -------
-    Concept
-
     Raises
     ------
     FileError
         If there is no such file, or it is damaged or no concept.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.is_file():
         raise FileError(f"There is no concept file {path}.")
     try:
@@ -320,26 +314,30 @@ def load_concept(path: str | Path) -> Concept:
     if text is None:
         raise FileError(f"{path} is not a concept of napari-localdisc.")
     try:
-        values = json.loads(text)
-        if values["format"] > FORMAT_VERSION:
+        version = json.loads(text)["format"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
             raise FileError(
                 f"{path} was written by a later version: install a newer "
                 "napari-localdisc."
             )
-        rule = _rule_from_file(values, arrays)
-        classes = tuple(ConceptClass(**entry) for entry in values["classes"])
-        return Concept(
-            values["name"],
-            rule,
-            classes,
-            values["model"],
-            values["model_hash"],
-            values["details"],
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        header = _Header.model_validate_json(text, strict=True)
+        rule = _rule_from_file(header, arrays)
+    except ValidationError as error:
+        raise FileError(
+            f"{path} is not a whole concept: {first_fault(error)}."
+        ) from error
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{path} is not a whole concept: {error}.") from error
+    return Concept(
+        header.name,
+        rule,
+        tuple(header.classes),
+        header.model,
+        header.model_hash,
+        header.details,
+    )
 
 
 def _rule_to_file(
@@ -352,30 +350,54 @@ def _rule_to_file(
     return arrays, {k: v for k, v in values.items() if k in others}
 
 
+class _PromptSettings(BaseModel):
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    smooth: bool = False
+    minimum_area: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    meaning: dict[str, FiniteFloat] = Field(default_factory=dict)
+
+
+class _Header(BaseModel):
+    """What a file says beside its arrays."""
+
+    format: Annotated[int, Field(ge=1)]
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
+    kind: Kind
+    classes: Annotated[list[ConceptClass], Field(min_length=1)]
+    model: str
+    model_hash: str
+    settings: dict[str, Any]
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 def _rule_from_file(
-    values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    header: _Header, arrays: Mapping[str, NDArray[Any]]
 ) -> PromptRule | Classifier:
-    settings = values["settings"]
-    if values["kind"] == "prompts":
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+            raise ValueError(f"its {name} are no numbers")
+    if header.kind == "prompts":
         positive, negative = arrays["positive"], arrays["negative"]
         if positive.ndim != 2 or not len(positive) or negative.ndim != 2:
             raise ValueError("its vectors are not of that form")
-        return PromptRule(positive, negative, **settings)
-    if values["kind"] != "classifier":
-        raise ValueError(f"it is of an unknown kind, {values['kind']!r}")
+        if len(negative) and positive.shape[1] != negative.shape[1]:
+            raise ValueError("its vectors are of two lengths")
+        settings = _PromptSettings.model_validate(header.settings)
+        return PromptRule(positive, negative, **dict(settings))
     classes, weights = arrays["classes"], arrays["coefficients"]
-    intercepts = arrays["intercepts"]
-    if weights.ndim != 2 or not len(classes) == len(weights) == len(intercepts) > 1:
+    intercepts, features = arrays["intercepts"], header.settings["features"]
+    if weights.ndim != 2 or not (
+        classes.shape == intercepts.shape == weights.shape[:1] > (1,)
+    ):
         raise ValueError("its coefficients are not of that form")
-    if settings["features"] not in FEATURES:
-        raise ValueError(f"it reads unknown features, {settings['features']!r}")
+    if classes.dtype.kind not in "iu" or not (
+        classes.min() >= 0 and classes.max() <= LARGEST_CLASS
+    ):
+        raise ValueError("its classes are no labels")
+    if features not in FEATURES:
+        raise ValueError(f"it reads unknown features, {features!r}")
     return Classifier(
-        classes,
-        weights,
-        intercepts,
-        values["model"],
-        values["model_hash"],
-        settings["features"],
+        classes, weights, intercepts, header.model, header.model_hash, features
     )
 
 

@@ -8,12 +8,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.names import Modality
+from napari_localdisc.core.validation import first_fault
 
 if TYPE_CHECKING:
     from .network import LocalDiscriminationNet
@@ -47,6 +51,9 @@ def list_models() -> dict[str, Path]:
     return models
 
 
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What a user must know of a model, and what rebuilds its network.
@@ -68,14 +75,14 @@ class ModelCard:
         Everything else: data, licence, steps, losses, seeds, device, quality.
     """
 
-    name: str
+    name: Name
     modality: Modality = "fundus"
-    working_diameter: int = 540
-    in_channels: int = 6
-    embedding_dim: int = 32
-    clusters: int = 16
-    width: int = 16
-    structures: dict[str, int] = field(default_factory=dict)
+    working_diameter: Annotated[int, Field(ge=16, le=1 << 14)] = 540
+    in_channels: Annotated[int, Field(ge=1, le=64)] = 6
+    embedding_dim: Annotated[int, Field(ge=1, le=1024)] = 32
+    clusters: Annotated[int, Field(ge=1, le=255)] = 16
+    width: Annotated[int, Field(ge=1, le=256)] = 16
+    structures: dict[Name, Annotated[int, Field(ge=0)]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,8 +91,12 @@ class ModelCard:
                 f"The model card names the modality {self.modality!r}; "
                 f"it must be one of {', '.join(get_args(Modality))}."
             )
-        if not all(isinstance(n, int) and n > 0 for n in (self.clusters, self.width)):
-            raise ModelError("The model card names no numbers of clusters and width.")
+        wrong = [k for k, at in self.structures.items() if at >= self.clusters]
+        if wrong:
+            raise ModelError(
+                f"The model card says that {wrong[0]} is in channel "
+                f"{self.structures[wrong[0]]}, but there are only {self.clusters}."
+            )
 
     @property
     def most_clusters(self) -> int:
@@ -127,11 +138,11 @@ class ModelCard:
             If the text is no model card.
         """
         try:
-            fields = json.loads(text)
-            known = {f.name for f in dataclasses.fields(cls)}
-            return cls(**{k: v for k, v in fields.items() if k in known})
-        except (json.JSONDecodeError, AttributeError, TypeError) as error:
-            raise ModelError(f"The model card cannot be read: {error}.") from error
+            return _validator().validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ModelError(
+                f"The model card cannot be read: {first_fault(error)}."
+            ) from error
 
     def __str__(self) -> str:
         lines = [f"# {self.name}", ""]
@@ -149,6 +160,11 @@ class ModelCard:
         return "\n".join(lines)
 
 
+@cache
+def _validator() -> TypeAdapter[ModelCard]:
+    return TypeAdapter(ModelCard)
+
+
 def read_card(path: Path) -> ModelCard:
     """Read a model's card, leaving its weights on the disk.
 
@@ -163,7 +179,21 @@ def read_card(path: Path) -> ModelCard:
         metadata = file.metadata() or {}
     if CARD_KEY not in metadata:
         raise ModelError(f"{path} is not a model of napari-localdisc: it has no card.")
-    return ModelCard.from_json(metadata[CARD_KEY])
+    try:
+        return ModelCard.from_json(metadata[CARD_KEY])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a model of ours, of whatever version."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return CARD_KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
 
 
 @contextmanager

@@ -74,9 +74,8 @@ def choose_precision(
             f"The precision {precision!r} is not one of "
             f"{', '.join(get_args(Precision))}."
         )
-    if precision == "auto":
-        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    is_fast = _has_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+    return torch.bfloat16 if is_fast else torch.float32
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -96,10 +95,8 @@ class FastNetwork:
     ----------
     network : LocalDiscriminationNet
         In evaluation mode.
-    precision : {"auto", "float32", "bfloat16"}
-        ``"auto"``: bfloat16 where the device multiplies it in hardware.
-    flips : {1, 2, 4}
-        Mirrored copies that `fill` averages.
+    precision, flips
+        As of `Inference`; `fill` averages the mirrored copies.
 
     Attributes
     ----------

@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.errors import ModelError
-from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.files import check_replaceable, given_path, new_file
 
-from .card import CARD_KEY, SUFFIX, ModelCard, list_models, naming_damage, read_card
+from .card import (
+    CARD_KEY,
+    SUFFIX,
+    ModelCard,
+    is_ours,
+    list_models,
+    naming_damage,
+    read_card,
+)
 from .network import LocalDiscriminationNet
 
 FORMAT_VERSION = 1
@@ -92,7 +101,7 @@ def load_model(name: str | Path = "fundus", device: str | None = None) -> Model:
     ModelError
         If there is no such model, or its file is damaged or not one of ours.
     """
-    path = list_models().get(str(name), Path(name))
+    path = list_models().get(str(name), given_path(name))
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise ModelError(
@@ -101,18 +110,40 @@ def load_model(name: str | Path = "fundus", device: str | None = None) -> Model:
         )
     card = read_card(path)
     with naming_damage(path):
+        _check_shapes(path, card)
         tensors = load_file(path)
-    if "centres" not in tensors:
-        raise ModelError(f"{path} is not a model of napari-localdisc: no centres.")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ModelError(f"{path} is damaged: some of its weights are no numbers.")
     network = card.network()
     centres = tensors.pop("centres").numpy()
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelError(f"{path} does not hold the network its card says.") from error
-    if centres.shape != (card.clusters, card.embedding_dim):
-        raise ModelError(f"{path} has cluster centres of the wrong shape.")
+    network.load_state_dict(tensors)
     return Model(card, network.to(_device(device)), centres)
+
+
+def _check_shapes(path: Path, card: ModelCard) -> None:
+    """Compare a file's tensors to what its card says before memory is taken for any.
+
+    Raises
+    ------
+    ModelError
+        If names, shapes or types differ.
+    """
+    with torch.device("meta"):
+        expected = dict(card.network().state_dict())
+        expected["centres"] = torch.empty(card.clusters, card.embedding_dim)
+    wanted = {name: (list(t.shape), _TYPES[t.dtype]) for name, t in expected.items()}
+    with safe_open(path, "pt") as file:
+        held = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        found = {name: (t.get_shape(), t.get_dtype()) for name, t in held.items()}
+    if found != wanted:
+        names = [n for n in (*wanted, *found) if wanted.get(n) != found.get(n)]
+        raise ModelError(
+            f"{path} does not hold the network its card says: {names[0]} is "
+            f"{found.get(names[0], 'not there')}, not {wanted.get(names[0], 'there')}."
+        )
+
+
+_TYPES = {torch.float32: "F32", torch.int64: "I64"}
 
 
 def _device(name: str | None) -> torch.device:
@@ -124,6 +155,20 @@ def _device(name: str | None) -> torch.device:
             f"The device {name!r} cannot be used here: {str(error).splitlines()[0]}"
         ) from error
     return device
+
+
+def check_model_target(path: str | Path) -> None:
+    """Refuse to write a model where there is something else; before the work is done.
+
+    Raises
+    ------
+    FileError
+        Naming it.
+    """
+    path = Path(path).with_suffix(SUFFIX)
+    check_replaceable(path, is_ours)
+    if not path.exists():  # else the card beside it is ours as well
+        check_replaceable(path.with_suffix(".md"), lambda _: False)
 
 
 def save_model(model: Model, path: str | Path) -> Path:
@@ -140,14 +185,19 @@ def save_model(model: Model, path: str | Path) -> Path:
     -------
     Path
         The file written.
+
+    Raises
+    ------
+    FileError
+        If something that is not ours is there, or it cannot be written there.
     """
-    path = Path(path).with_suffix(SUFFIX)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = given_path(path).with_suffix(SUFFIX)
+    check_model_target(path)
     tensors = {k: v.cpu().contiguous() for k, v in model.network.state_dict().items()}
     tensors["centres"] = torch.from_numpy(np.ascontiguousarray(model.centres))
     metadata = {CARD_KEY: model.card.to_json(), "format": str(FORMAT_VERSION)}
-    with atomic_path(path) as temporary:
+    with new_file(path) as temporary:
         save_file(tensors, temporary, metadata)
-    with atomic_path(path.with_suffix(".md")) as temporary:
+    with new_file(path.with_suffix(".md")) as temporary:
         temporary.write_text(f"{model}\n", encoding="utf-8")
     return path

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.names import Modality
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def get_prior(name: str) -> Prior:
     """
     if name in PRIORS:
         return PRIORS[name]
-    folder = Path(name)
+    folder = given_path(name)
     if not folder.is_dir():
         raise TrainingError(
             f"There is no prior {name!r}: give one of {', '.join(PRIORS)} or a folder "

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.files import given_path
 from napari_localdisc.core.model.card import SUFFIX
 from napari_localdisc.core.model.model import Model, load_model
 
@@ -75,10 +76,9 @@ def adapt(
         If ``cancel`` says so.
     """
     if isinstance(model, str | Path):
-        if (
-            Path(model).with_suffix(SUFFIX).resolve()
-            == Path(out).with_suffix(SUFFIX).resolve()
-        ):
+        files = (given_path(file).with_suffix(SUFFIX) for file in (model, out))
+        old, new = (file.resolve() for file in files)
+        if old == new:
             raise TrainingError(
                 "The adapted model needs a file of its own: the model to start from "
                 "would be overwritten."

@@ -7,7 +7,7 @@ from a checkpoint sees exactly what it would have seen.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -56,13 +56,9 @@ class Windows:
 
     def to(self, device: torch.device) -> Windows:
         """Copy everything large to a device."""
-        return Windows(
-            self.pixels.to(device, non_blocking=True),
-            self.thumbnails.to(device, non_blocking=True),
-            self.maps,
-            self.second_maps,
-            self.step,
-        )
+        pixels = self.pixels.to(device, non_blocking=True)
+        thumbnails = self.thumbnails.to(device, non_blocking=True)
+        return replace(self, pixels=pixels, thumbnails=thumbnails)
 
 
 class WindowDataset(Dataset[Windows]):

@@ -21,7 +21,7 @@ from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.image.contrast import network_input
 from napari_localdisc.core.image.working import look
 from napari_localdisc.core.model.inference import choose_precision
-from napari_localdisc.core.model.model import Model, save_model
+from napari_localdisc.core.model.model import Model, check_model_target, save_model
 from napari_localdisc.core.model.network import LocalDiscriminationNet, channels_last
 
 from .augment import Augmentation, ColourJitter, crop_maps, uniform, warp
@@ -113,6 +113,8 @@ def finetune(
     Cancelled
         If ``cancel`` says so.
     """
+    if out is not None:
+        check_model_target(out)
     settings = settings or FinetuneSettings()
     crops = _Crops(model, images, masks, settings)
     torch.manual_seed(settings.seed)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +83,27 @@ class Log:
         writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        with atomic_path(self.path) as temporary:
+        with not_ending_the_training(), atomic_path(self.path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+@contextmanager
+def not_ending_the_training() -> Iterator[None]:
+    """Warn of a file to look at that cannot be written: the training matters more."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(
+            f"{error.filename} cannot be written: {error.strerror}.", stacklevel=3
+        )
+
+
+def is_log(path: Path) -> bool:
+    """Whether a file is a training's table, of whatever version."""
+    try:
+        return path.read_bytes().startswith(",".join(COLUMNS[:2]).encode())
+    except OSError:
+        return False
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
@@ -111,7 +133,7 @@ def draw_losses(rows: list[dict[str, str]], path: Path) -> None:
         axes.set_xlabel("step")
         if axes.lines:
             axes.legend(fontsize=7, ncols=2)
-    with atomic_path(path) as temporary:
+    with not_ending_the_training(), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
 
@@ -157,5 +179,5 @@ def draw_clusters(model: Model, photographs: Photographs, path: Path) -> None:
         for photograph, labels in cluster_pictures(model, photographs)
     ]
     picture = Image.fromarray(np.concatenate(columns, axis=1))
-    with atomic_path(path) as temporary:
+    with not_ending_the_training(), atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")

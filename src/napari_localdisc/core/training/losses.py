@@ -253,9 +253,7 @@ class ShapePrior(nn.Module):
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return how badly masks of the prior and cluster maps are told apart."""
-        real = F.binary_cross_entropy_with_logits(
-            real_logits, torch.ones_like(real_logits)
-        )
+        real = self.generator(real_logits)
         fake = F.binary_cross_entropy_with_logits(
             fake_logits, torch.zeros_like(fake_logits)
         )

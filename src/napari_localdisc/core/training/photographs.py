@@ -15,12 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_localdisc.core.errors import Cancelled, LocalDiscError, TrainingError
-from napari_localdisc.core.files import atomic_path
+from napari_localdisc.core.errors import Cancelled, TrainingError
+from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.background import clean_background
-from napari_localdisc.core.image.files import image_files, is_zarr, read_image
+from napari_localdisc.core.image.files import (
+    image_files,
+    is_zarr,
+    read_image,
+    roles_of,
+)
 from napari_localdisc.core.image.working import look
-from napari_localdisc.core.names import Modality, owner
+from napari_localdisc.core.names import Modality
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
 
 VERSION = 2
@@ -69,19 +74,21 @@ def photograph_files(folder: str | Path) -> list[Path]:
     """Return a folder's photographs, sorted by name.
 
     Masks, ``NAME_<structure>.png`` beside ``NAME.ext``, are left out: neither are they
-    photographs, nor may a training without labels see them.
+    photographs, nor may a training without labels see them.  So is what this package
+    made.  Names that could be understood otherwise are warned of.
 
     Raises
     ------
     TrainingError
         If there is no such folder.
     """
-    folder = Path(folder)
+    folder = given_path(folder)
     if not folder.is_dir():
         raise TrainingError(f"There is no folder {folder}.")
-    files = [path for path in image_files(folder) if not is_zarr(path)]
-    stems = {path.stem for path in files}
-    return [path for path in files if owner(path.stem, stems) is None]
+    roles = roles_of(path for path in image_files(folder) if not is_zarr(path))
+    for remark in roles.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return roles.images
 
 
 def prepare_photographs(
@@ -116,10 +123,6 @@ def prepare_photographs(
     cancel : callable, optional
         Asked before each photograph; True stops.
 
-    Returns
-    -------
-    Photographs
-
     Raises
     ------
     TrainingError
@@ -128,7 +131,6 @@ def prepare_photographs(
         If ``cancel`` says so.
     """
     sources = list(sources)
-    cache.mkdir(parents=True, exist_ok=True)
     size = -(-working_diameter // 16) * 16
     result = Photographs([], size)
     fitted = [p for p in priors if isinstance(p, FittedPrior)]
@@ -141,18 +143,23 @@ def prepare_photographs(
         name = str(source) if isinstance(source, str | Path) else f"image {number + 1}"
         try:
             file = cache / f"{_signature(source, recipe)}.npy"
-            if not file.exists():
+            array = _read_prepared(file, (FITTED + len(fitted), size, size))
+            if array is None:
                 image = source if isinstance(source, np.ndarray) else read_image(source)
                 seen = look(image, modality, working_diameter)
                 rgb, inside = seen.colour, seen.inside
-                array = _prepare(rgb, inside, size, working_diameter, drawn, fitted)
-                with atomic_path(file) as temporary, open(temporary, "wb") as stream:
-                    np.save(stream, array)
-            result.arrays.append(np.load(file, mmap_mode="r"))
-        except (LocalDiscError, OSError) as error:
+                made = _prepare(rgb, inside, size, working_diameter, drawn, fitted)
+        # Whatever its reader raises, one damaged file does not stop a training
+        except Exception as error:
             result.skipped[name] = str(error)
             about = str(error) if name in str(error) else f"{name}: {error}"
             warnings.warn(f"Left out: {about}", stacklevel=2)
+        else:
+            if array is None:  # no room for it is no fault of the photograph
+                with new_file(file) as temporary, open(temporary, "wb") as stream:
+                    np.save(stream, made)
+                array = np.load(file, mmap_mode="r")
+            result.arrays.append(array)
         if progress is not None:
             progress(number + 1, len(sources))
     if len(result) < fewest:
@@ -162,6 +169,15 @@ def prepare_photographs(
             f"{f' ({unread} could not be read)' if unread else ''}."
         )
     return result
+
+
+def _read_prepared(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Open what was prepared before; None where it is not there or is damaged."""
+    try:
+        array = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape and array.dtype == np.uint8 else None
 
 
 def _signature(source: Source, recipe: str) -> str:

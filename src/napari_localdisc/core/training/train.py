@@ -15,14 +15,20 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import Cancelled
+from napari_localdisc.core.files import check_replaceable, given_path
 from napari_localdisc.core.model.card import SUFFIX
-from napari_localdisc.core.model.model import Model, load_model, save_model
+from napari_localdisc.core.model.model import (
+    Model,
+    check_model_target,
+    load_model,
+    save_model,
+)
 from napari_localdisc.core.priors import get_prior
 from napari_localdisc.core.work import reused_memory
 
 from .checkpoint import read_checkpoint
 from .devices import group_ended_after, make_fabric
-from .log import Log, draw_clusters, draw_losses
+from .log import Log, draw_clusters, draw_losses, is_log
 from .photographs import Photographs, photograph_files, prepare_photographs
 from .progress import Progress
 from .settings import TrainingSettings
@@ -109,7 +115,7 @@ def train(
     Cancelled
         If ``cancel`` says so and there is no best model to keep.
     """
-    out = Path(out).with_suffix(SUFFIX)
+    out = given_path(out).with_suffix(SUFFIX)
     checkpoint = out.with_suffix(".checkpoint")
     settings = settings or TrainingSettings()
     kept = read_checkpoint(checkpoint) if resume else None
@@ -119,6 +125,8 @@ def train(
             steps=settings.steps,
             minutes=settings.minutes,
         )
+    check_model_target(out)
+    check_replaceable(out.with_suffix(".csv"), is_log)
     priors = [get_prior(name) for name in settings.priors]
     sources = (
         photograph_files(images) if isinstance(images, str | Path) else list(images)
@@ -131,7 +139,7 @@ def train(
         working_diameter=settings.working_diameter,
         modality=settings.modality,
         priors=priors,
-        cache=Path(cache) if cache else default_cache(),
+        cache=given_path(cache) if cache else default_cache(),
         fewest=fewest,
         progress=preparing,
         cancel=cancel,

@@ -227,9 +227,8 @@ class Trainer:
                 * self.adversary.generator_loss(maps, self.share, generator)
             )
         loss = torch.stack(list(terms.values())).sum()
-        if (
-            self.fabric.world_size > 1
-        ):  # DDP waits for the clustering branch in stage 1, too
+        if self.fabric.world_size > 1:
+            # DDP waits for the clustering branch in stage 1, too
             loss = loss + 0 * logits.sum()
         if not torch.isfinite(loss):
             raise TrainingError(

@@ -9,13 +9,16 @@ length encoding, which COCO's polygons cannot express.
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
+from napari_localdisc.core.image.files import LARGE_PIXELS
+from napari_localdisc.core.validation import first_fault
 
 from .label_map import KEY, LabelMap, byte_colour, note_of, noted
 
@@ -32,6 +35,13 @@ def check(labels: LabelMap) -> None:
     """Raise a FileError for what COCO cannot hold."""
     labels.plane(NAME)
     labels.check_range(NAME, LARGEST)
+
+
+def check_together(images: Sequence[LabelMap]) -> None:
+    """Raise a FileError for what one COCO file cannot hold of several images."""
+    for labels in images:
+        check(labels)
+    _categories(images)
 
 
 def write(path: Path, labels: LabelMap, segmentation: str = "auto") -> list[Path]:
@@ -66,8 +76,7 @@ def write_coco(
     """
     if segmentation not in get_args(Segmentation):
         raise FileError(f"COCO segmentations are auto, polygon or rle: {segmentation}?")
-    for labels in images:
-        check(labels)
+    check_together(images)
     categories = _categories(images)
     content: dict[str, Any] = {
         "info": {
@@ -95,9 +104,17 @@ def write_coco(
             annotation |= {"id": number, "image_id": image_id, "iscrowd": 0}
             content["annotations"].append(annotation)
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    with new_file(path) as temporary:
+    with new_file(path, is_ours) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return [path]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is COCO JSON with our note."""
+    try:
+        return KEY in json.loads(path.read_text(encoding="utf-8"))["info"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _categories(images: Sequence[LabelMap]) -> list[dict[str, Any]]:
@@ -134,47 +151,31 @@ def _annotations(
         regions, _ = ndimage.label(picture == value)
         for number, box in enumerate(ndimage.find_objects(regions), 1):
             region = regions[box] == number
-            rows, columns = box
-            top, left = int(rows.start), int(columns.start)
+            top, left = (int(part.start) for part in box)
+            outlines = [] if segmentation == "rle" else _outlines(region, top, left)
+            if segmentation == "polygon" and len(outlines) > 1:
+                raise FileError(
+                    f"A region of {labels.class_name(value)!r} has holes, which COCO's "
+                    "polygons cannot hold: let such regions be run lengths ('auto')."
+                )
+            is_polygon = len(outlines) == 1
             yield {
                 "category_id": value,
-                "segmentation": _segmentation(
-                    region, (top, left), picture.shape, segmentation, labels, value
-                ),
+                "segmentation": outlines if is_polygon else _runs(regions == number),
                 "area": int(region.sum()),
                 "bbox": [left, top, region.shape[1], region.shape[0]],
             }
 
 
-def _segmentation(
-    region: NDArray[np.bool_],
-    corner: tuple[int, int],
-    shape: tuple[int, ...],
-    segmentation: str,
-    labels: LabelMap,
-    value: int,
-) -> Any:
-    if segmentation != "rle":
-        outlines = _outlines(region, corner)
-        if len(outlines) == 1:
-            return outlines
-        if segmentation == "polygon":
-            raise FileError(
-                f"A region of {labels.class_name(value)!r} has holes, which COCO's "
-                "polygons cannot hold: let such regions be run lengths ('auto')."
-            )
-    whole = np.zeros(shape, np.uint8, order="F")
-    top, left = corner
-    whole[top : top + region.shape[0], left : left + region.shape[1]] = region
-    encoded = _mask_library().encode(whole)
+def _runs(whole: NDArray[np.bool_]) -> dict[str, Any]:
+    encoded = _mask_library().encode(np.asfortranarray(whole, np.uint8))
     return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
 
 
-def _outlines(region: NDArray[np.bool_], corner: tuple[int, int]) -> list[list[float]]:
+def _outlines(region: NDArray[np.bool_], top: int, left: int) -> list[list[float]]:
     """Return the outline and the holes of a region as x, y, x, y, … in pixels."""
     from skimage.measure import approximate_polygon, find_contours
 
-    top, left = corner
     outlines = []
     for contour in find_contours(np.pad(region, 1).astype(np.float32), 0.5):
         corners = approximate_polygon(contour, _STRAIGHT)[:-1]
@@ -195,6 +196,52 @@ def _mask_library() -> Any:
     return mask
 
 
+class _Category(BaseModel):
+    id: Annotated[int, Field(ge=0, le=LARGEST)]
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
+    color: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(max_length=4)] = (
+        Field(default_factory=list)
+    )
+
+
+class _Picture(BaseModel):
+    id: int | str
+    file_name: str
+    height: Annotated[int, Field(ge=1, le=1 << 17)]
+    width: Annotated[int, Field(ge=1, le=1 << 17)]
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> Self:
+        if self.height * self.width > LARGE_PIXELS:
+            raise ValueError(f"an image of {self.width}×{self.height} is too large")
+        return self
+
+
+class _Runs(BaseModel):
+    size: tuple[int, int]
+    counts: (
+        list[Annotated[int, Field(ge=0)]] | Annotated[str, Field(pattern="^[0-o]*$")]
+    )
+
+
+_Polygon = Annotated[list[FiniteFloat], Field(min_length=6)]
+
+
+class _Annotation(BaseModel):
+    image_id: int | str
+    category_id: Annotated[int, Field(ge=0, le=LARGEST)]
+    segmentation: list[_Polygon] | _Runs
+
+
+class _Content(BaseModel):
+    """Of a COCO file what is read, validated; the rest is ignored."""
+
+    images: list[_Picture]
+    annotations: list[_Annotation] = Field(default_factory=list)
+    categories: list[_Category]
+    info: dict[str, Any] = Field(default_factory=dict)
+
+
 def read(path: Path) -> list[LabelMap]:
     """Read the labels of each image of a COCO file.
 
@@ -203,42 +250,86 @@ def read(path: Path) -> list[LabelMap]:
     Raises
     ------
     FileError
-        If pycocotools is missing and needed.
+        If it is no COCO file, or pycocotools is missing and needed.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    notes = content.get("info", {}).get(KEY, {}).get("images", [])
-    names = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+    try:
+        content = _Content.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise FileError(
+            f"{path} cannot be read as COCO: {first_fault(error)}."
+        ) from error
+    ours = content.info.get(KEY)
+    notes = ours.get("images") if isinstance(ours, dict) else None
+    names = {entry.id: entry.name for entry in content.categories}
     colours = {
-        int(entry["id"]): (*(part / 255 for part in entry["color"]), 1.0)
-        for entry in content["categories"]
-        if len(entry.get("color", ())) == 3
+        entry.id: (*(part / 255 for part in entry.color), 1.0)
+        for entry in content.categories
+        if len(entry.color) == 3
     }
     found = []
-    for index, image in enumerate(content["images"]):
-        own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
-        name = str(image["file_name"])
+    for index, picture in enumerate(content.images):
+        own = [a for a in content.annotations if a.image_id == picture.id]
+        name = picture.file_name
         fields = {"names": names, "colours": colours}
         fields |= {"name": Path(name).stem, "image": name}
-        note = notes[index] if index < len(notes) else None
-        found.append(noted(path, _painted(own, image), note, fields))
+        note = notes[index] if isinstance(notes, list) and index < len(notes) else None
+        note = note if isinstance(note, dict) else None
+        try:
+            labels = _painted(own, (picture.height, picture.width))
+        except ValueError as error:
+            raise FileError(f"{path} holds an annotation that {error}.") from error
+        found.append(noted(path, labels, note, fields))
     return found
 
 
-def _painted(annotations: list[dict[str, Any]], image: dict[str, Any]) -> NDArray[Any]:
-    shape = int(image["height"]), int(image["width"])
-    values = [int(annotation["category_id"]) for annotation in annotations]
+def _painted(annotations: list[_Annotation], shape: tuple[int, int]) -> NDArray[Any]:
+    values = [annotation.category_id for annotation in annotations]
     array = np.zeros(shape, np.min_scalar_type(max(values, default=0)))
     for annotation, value in zip(annotations, values, strict=True):
-        array[_mask(annotation["segmentation"], shape)] = value
+        painted = annotation.segmentation
+        if isinstance(painted, _Runs):
+            array[_from_runs(painted, shape)] = value
+        else:
+            array[_inside(painted, shape)] = value
     return array
 
 
-def _mask(segmentation: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _inside(polygons: list[list[float]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw polygons; pycocotools takes any numbers, and memory for where they lead."""
     library = _mask_library()
-    if isinstance(segmentation, list):
-        encoded = library.merge(library.frPyObjects(segmentation, *shape))
-    elif isinstance(segmentation["counts"], list):
-        encoded = library.frPyObjects(segmentation, *shape)
-    else:
-        encoded = segmentation
+    height, width = shape
+    for polygon in polygons:
+        corners = np.asarray(polygon[: len(polygon) // 2 * 2]).reshape(-1, 2)
+        if (corners < -1).any() or (corners > (width + 1, height + 1)).any():
+            raise ValueError("lies outside its image")
+    encoded = library.merge(library.frPyObjects(polygons, height, width))
     return np.asarray(library.decode(encoded), dtype=bool)
+
+
+def _from_runs(runs: _Runs, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Paint run lengths: of pixels that are not, are, are not, …, down the columns."""
+    counts = runs.counts if isinstance(runs.counts, list) else _lengths(runs.counts)
+    if runs.size != shape or sum(counts) != shape[0] * shape[1] or min(counts) < 0:
+        raise ValueError("does not fit its image")
+    is_in = np.arange(len(counts)) % 2 == 1
+    return np.repeat(is_in, counts).reshape(shape[::-1]).T
+
+
+def _lengths(text: str) -> list[int]:
+    """Decode COCO's compressed run lengths: 5 bits a letter, differences from the 4th.
+
+    As ``rleFrString`` in the COCO API's maskApi.c does, but for its trust.
+    """
+    counts: list[int] = []
+    number = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+        number = shift = 0
+    return counts

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import IsOurs, check_replaceable, given_path
+from napari_localdisc.core.image.files import expanded
+from napari_localdisc.core.image.roles import note_in
 
 from . import coco, masks, ome_zarr, png, tiff
 
@@ -38,6 +40,8 @@ class Format:
         (path, labels that were checked) → files written.
     read : callable
         path → the labels of each image in the file; raises what it likes.
+    is_ours : callable
+        Whether a file carries our note, so that it may be replaced.
     targets : callable
         (path, labels) → the files that ``write`` is going to write.
     """
@@ -48,7 +52,13 @@ class Format:
     check: Callable[[LabelMap], None]
     write: Callable[[Path, LabelMap], list[Path]]
     read: Callable[[Path], list[LabelMap]]
+    is_ours: IsOurs
     targets: Callable[[Path, LabelMap], list[Path]] = _one_file
+
+    @property
+    def names_by_content(self) -> bool:
+        """Whether the names of the files depend on what the labels are."""
+        return self.targets is not _one_file
 
     def fits(self, path: Path) -> bool:
         """Whether a file's name ends as this format's do."""
@@ -61,7 +71,11 @@ class Format:
 
 
 def _format(key: str, title: str, module: Any, **others: Any) -> Format:
-    own = {"endings": module.ENDINGS, "read": getattr(module, "read", None)}
+    own = {
+        "endings": module.ENDINGS,
+        "read": getattr(module, "read", None),
+        "is_ours": module.is_ours,
+    }
     return Format(
         key, title, check=module.check, write=module.write, **{**own, **others}
     )
@@ -106,7 +120,7 @@ def format_of(path: str | Path) -> Format:
     FileError
         If there is none.
     """
-    form = _fitting(Path(path))
+    form = _fitting(given_path(path))
     if form is None:
         known = ", ".join(form.endings[0] for form in FORMATS.values())
         raise FileError(
@@ -123,7 +137,7 @@ def write_labels(
     Parameters
     ----------
     path : str or Path
-        Where to; replaced if it is there.
+        Where to; a file of ours that is there is replaced.
     labels : LabelMap
         What.
     form : str, optional
@@ -137,13 +151,26 @@ def write_labels(
     Raises
     ------
     FileError
-        If the format cannot hold the labels (nothing is written then), or the file
-        cannot be written.
+        If the format cannot hold the labels or something that is not ours is there
+        (nothing is written then), or the file cannot be written.
     """
-    path = Path(path)
+    path = given_path(path)
     chosen = format_of(path) if form is None else FORMATS[form]
     chosen.check(labels)
+    check_targets(chosen.targets(path, labels))
     return chosen.write(path, labels)
+
+
+def check_targets(paths: Iterable[Path]) -> None:
+    """Refuse to write where there is something that is not ours.
+
+    Raises
+    ------
+    FileError
+        Naming it.
+    """
+    for path in paths:
+        check_replaceable(path, format_of(path).is_ours)
 
 
 def read_labels(path: str | Path) -> list[LabelMap]:
@@ -164,7 +191,7 @@ def read_labels(path: str | Path) -> list[LabelMap]:
     FileError
         If there is no such file, it cannot be read, or it holds no labels.
     """
-    path = Path(path)
+    path = given_path(path)
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     form = FORMATS["ome-zarr"] if path.is_dir() else _fitting(path)
@@ -182,8 +209,8 @@ def read_labels(path: str | Path) -> list[LabelMap]:
 
 
 def read_made_by(path: Path) -> dict[str, Any] | None:
-    """Return how a TIFF or OME-Zarr file was made; None if it is not ours."""
-    note = (ome_zarr if path.is_dir() else tiff).read_note(path)
+    """Return how a PNG, TIFF or OME-Zarr file was made; None if it is not ours."""
+    note = note_in(path)
     made_by = None if note is None else note.get("made_by")
     return made_by if isinstance(made_by, dict) else None
 
@@ -207,24 +234,17 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
         If a folder or a pattern holds nothing that can be read.
     """
     found: dict[Path, None] = {}
-    for given in map(Path, paths):
-        if given.is_dir() and given.suffix != ".zarr":
-            inside = sorted(path for path in given.iterdir() if _may_be_labels(path))
-            if not inside:
-                raise FileError(f"The folder {given} holds no file of labels.")
-            found.update(dict.fromkeys(inside))
-        elif given.exists() or not glob.has_magic(str(given)):
-            found[given] = None
-        else:
-            matches = sorted(Path(m) for m in glob.glob(str(given), recursive=True))
-            if not matches:
-                raise FileError(f"No file matches {given}.")
-            found.update(dict.fromkeys(matches))
+    for path in map(given_path, paths):
+        files = expanded(path, _labels_in, "file of labels")
+        found.update(dict.fromkeys([path] if files is None else files))
     return list(found)
 
 
-def _may_be_labels(path: Path) -> bool:
+def _labels_in(folder: Path) -> list[Path]:
     """COCO's ending says too little: such files are named one by one."""
-    return not path.name.startswith(".") and any(
-        form.fits(path) for form in FORMATS.values() if form.key != "coco"
+    forms = [form for form in FORMATS.values() if form.key != "coco"]
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and any(form.fits(path) for form in forms)
     )

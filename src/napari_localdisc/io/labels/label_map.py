@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.names import NOTE_KEY
 
 if TYPE_CHECKING:
     import pint
 
-Colour = tuple[float, float, float, float]
+_Part = Annotated[float, Field(ge=0, le=1)]
+Colour = tuple[_Part, _Part, _Part, _Part]
 """Red, green, blue, alpha in [0, 1]."""
 
 
@@ -203,7 +207,7 @@ def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
     return red, green, blue, alpha
 
 
-KEY = "localdisc"
+KEY = NOTE_KEY
 NOTE_VERSION = 1
 
 
@@ -237,9 +241,46 @@ def parse_note(text: Any) -> dict[str, Any] | None:
     """Return the note in a text; None if there is none."""
     try:
         note = json.loads(text)[KEY]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return note if isinstance(note, dict) else None
+
+
+_Numbers = list[FiniteFloat]
+_Texts = list[str]
+
+_PLACEMENT: dict[str, TypeAdapter[Any]] = {
+    "scale": TypeAdapter(list[Annotated[FiniteFloat, Field(gt=0)]]),
+    "translate": TypeAdapter(_Numbers),
+    "rotate": TypeAdapter(FiniteFloat | _Numbers | list[_Numbers]),
+    "shear": TypeAdapter(_Numbers | list[_Numbers]),
+    "affine": TypeAdapter(list[_Numbers]),
+    "units": TypeAdapter(_Texts),
+    "axis_labels": TypeAdapter(_Texts),
+}
+_CLASS: dict[str, TypeAdapter[Any]] = {
+    "name": TypeAdapter(Annotated[str, Field(max_length=1000)]),
+    "colour": TypeAdapter(Colour),
+}
+_NOTE: dict[str, TypeAdapter[Any]] = {
+    "default_colour": TypeAdapter(Colour),
+    "name": TypeAdapter(str),
+    "image": TypeAdapter(str),
+    "made_by": TypeAdapter(dict[str, JsonValue]),
+    "mask_of": TypeAdapter(Annotated[int, Field(ge=0, lt=1 << 32)]),
+    "shape": TypeAdapter(list[Annotated[int, Field(ge=0)]]),
+}
+_VALUE: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)])
+
+
+def _valid(said: Any, adapters: Mapping[str, TypeAdapter[Any]]) -> dict[str, Any]:
+    """Return what is as we write it; what is damaged is left out."""
+    valid = {}
+    for key, adapter in adapters.items():
+        if isinstance(said, dict) and key in said:
+            with contextlib.suppress(ValidationError):
+                valid[key] = adapter.validate_python(said[key])
+    return valid
 
 
 def fields_of(note: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,17 +288,17 @@ def fields_of(note: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"names": {}, "colours": {}}
     classes = note.get("classes")
     for key, said in (classes if isinstance(classes, dict) else {}).items():
-        if isinstance(said, dict) and key.lstrip("-").isdigit():
-            if isinstance(said.get("name"), str):
-                fields["names"][int(key)] = said["name"]
-            if isinstance(said.get("colour"), list) and len(said["colour"]) == 4:
-                fields["colours"][int(key)] = tuple(said["colour"])
-    if isinstance(note.get("default_colour"), list):
-        fields["default_colour"] = tuple(note["default_colour"])
-    for key in ("placement", "name", "image", "made_by"):
-        if key in note:
-            fields[key] = note[key]
-    return fields
+        noted = _valid(said, _CLASS)
+        with contextlib.suppress(ValidationError):
+            value = _VALUE.validate_python(key)
+            if noted.get("name", "").strip() and noted["name"].isprintable():
+                fields["names"][value] = noted["name"]
+            if "colour" in noted:
+                fields["colours"][value] = noted["colour"]
+    if "placement" in note:
+        fields["placement"] = _valid(note["placement"], _PLACEMENT)
+    fields |= _valid(note, _NOTE)
+    return {k: v for k, v in fields.items() if k not in ("mask_of", "shape")}
 
 
 def _floats(colour: Any) -> list[float]:
@@ -270,12 +311,12 @@ def noted(
     """Return labels with what our note says, else what the format's fields do."""
     if note is not None:
         fields = {**fields, **fields_of(note)}
-        if isinstance(note.get("mask_of"), int):
-            value = note["mask_of"]
+        parts = _valid(note, _NOTE)
+        if "mask_of" in parts:
+            value = parts["mask_of"]
             array = np.where(array > 0, value, 0).astype(np.min_scalar_type(value))
-        shape: Any = note.get("shape")
-        is_shape = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
-        if is_shape and math.prod(shape) == math.prod(array.shape):
+        shape = parts.get("shape", ())
+        if shape and math.prod(shape) == math.prod(array.shape):
             array = array.reshape(shape)
     return LabelMap(array, **{"name": path.stem, **fields})
 

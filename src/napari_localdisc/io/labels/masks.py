@@ -7,11 +7,11 @@ an image.
 from pathlib import Path
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import check_replaceable, new_file
 from napari_localdisc.core.names import plain_name
 
-from .label_map import KEY, LabelMap, note_of
-from .png import png_text
+from .label_map import LabelMap, note_of
+from .png import is_ours, png_text
 
 NAME = "One PNG per class"
 ENDINGS = (".masks.png",)
@@ -67,27 +67,12 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     picture = labels.plane(NAME)
     files = targets(path, labels)
     for target in files:
-        if target.exists() and not _is_ours(target):
-            raise FileError(
-                f"{target} is there already and was made by another program: choose "
-                "another name or folder."
-            )
+        check_replaceable(target, is_ours)
     whole = note_of(labels)
     for value, target in zip(labels.classes, files, strict=True):
         own = {str(value): whole["classes"].get(str(value), {})}
         note = {**whole, "classes": own, "mask_of": value}
-        with new_file(target) as temporary:
+        with new_file(target, is_ours) as temporary:
             mask = Image.fromarray(picture == value)
             mask.save(temporary, "PNG", pnginfo=png_text(note))
     return files
-
-
-def _is_ours(path: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            file.load()
-            return KEY in getattr(file, "text", {})
-    except OSError:
-        return False

@@ -11,11 +11,11 @@ import numpy as np
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import check_replaceable, new_folder
+from napari_localdisc.core.image.roles import note_in
 
 from .label_map import KEY, LabelMap, byte_colour, note_of, noted, pixel_size
 
 NAME = "OME-Zarr"
-MARKS = ("zarr.json", ".zgroup", ".zarray")
 ENDINGS = (".ome.zarr", ".zarr")
 
 _AXES = "tczyx"
@@ -33,14 +33,14 @@ def check(labels: LabelMap) -> None:
 
 
 def write(path: Path, labels: LabelMap) -> list[Path]:
-    """Write labels as an OME-Zarr label image, in place of one at most."""
-    check_replaceable(path, MARKS)
+    """Write labels as an OME-Zarr label image, in place of one of ours at most."""
+    check_replaceable(path, is_ours)
     writer = _writer()
     import zarr
 
     scale, units = pixel_size(labels.placement, len(labels.shape))
     axes = _AXES[len(_AXES) - len(labels.shape) :]
-    with new_folder(path, MARKS) as folder:
+    with new_folder(path, is_ours) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=3)
         writer.write_multiscale(
             pyramid(labels.labels),
@@ -103,14 +103,9 @@ def read(path: Path) -> list[LabelMap]:
     return [noted(path, read_levels(path)[0], note, fields)]
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels; None if the folder is not ours."""
-    try:
-        note = _attributes(path)["image-label"][KEY]
-    # zarr raises what it likes for what it does not know
-    except Exception:
-        return None
-    return note if isinstance(note, dict) else None
+def is_ours(path: Path) -> bool:
+    """Whether a folder is a label image with our note, not merely some OME-Zarr."""
+    return path.is_dir() and note_in(path) is not None
 
 
 def read_levels(path: Path) -> list[Any]:

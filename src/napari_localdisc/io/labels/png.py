@@ -59,9 +59,22 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
         options |= {"bits": 8, "transparency": bytes(colour[3] for colour in colours)}
     else:
         picture = Image.fromarray(values.astype(np.uint16))
-    with new_file(path) as temporary:
+    with new_file(path, is_ours) as temporary:
         picture.save(temporary, "PNG", **options)
     return [path]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a PNG with our note."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as file:
+            file.load()
+            return KEY in getattr(file, "text", {})
+    # Damaged files raise what they like
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def png_text(note: Mapping[str, Any]) -> PngImagePlugin.PngInfo:

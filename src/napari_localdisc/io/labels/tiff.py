@@ -10,7 +10,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import new_file
+from napari_localdisc.core.files import given_path, new_file
+from napari_localdisc.core.image.roles import note_in
+from napari_localdisc.core.names import NOTE_NAMESPACE
 
 from .label_map import (
     LabelMap,
@@ -26,7 +28,7 @@ from .label_map import (
 )
 
 NAME = "TIFF"
-NAMESPACE = "napari-localdisc"
+NAMESPACE = NOTE_NAMESPACE
 ENDINGS = (".tif", ".tiff")
 OME_ENDINGS = (".ome.tif", ".ome.tiff")
 LARGEST = 2**32 - 1
@@ -86,7 +88,7 @@ def _write(
         options = _ome(array, *size, text, names, path.name)
     else:
         options = _imagej(array, *size, text, lookup)
-    with new_file(path) as temporary, warnings.catch_warnings():
+    with new_file(path, is_ours) as temporary, warnings.catch_warnings():
         # ImageJ itself reads what tifffile warns that ImageJ may not
         warnings.simplefilter("ignore", UserWarning)
         # No predictor: ImageJ would not read it
@@ -180,7 +182,7 @@ def write_map(
     FileError
         If the values would change, or the file cannot be written.
     """
-    path = Path(path)
+    path = given_path(path)
     if path.suffix.lower() not in ENDINGS:
         raise FileError(f"{path} must end with .tif: it holds numbers, no picture.")
     array = np.asarray(values)
@@ -245,13 +247,9 @@ def read(path: Path) -> list[LabelMap]:
     return [noted(path, array, note, {"placement": placement})]
 
 
-def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what we wrote beside the pixels; None if the file is not ours."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            return _said(file, 2)[0]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None
+def is_ours(path: Path) -> bool:
+    """Whether a file is a TIFF with our note."""
+    return path.is_file() and note_in(path) is not None
 
 
 def _said(file: Any, ndim: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:

@@ -10,7 +10,6 @@ import numpy as np
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import Operation
-from napari_localdisc.core.work import Steps
 from napari_localdisc.io.session import (
     Autosave,
     Crashed,
@@ -59,10 +58,8 @@ class Autosaver:
         self._last: Any = None
         self._writes: list[Operation] = []
         self._is_writing = self._wants_more = self._is_closed = False
-        self._restoring: Path | None = None
         self._restored: list[Path] = []
         controller.annotation_changed.connect(self._on_annotation)
-        sessions.opened.connect(self._on_opened)
         # A program may end without closing its windows; a crash does not come here
         atexit.register(self._autosave.end)
 
@@ -77,7 +74,6 @@ class Autosaver:
             return
         self._is_closed = True
         self._controller.annotation_changed.disconnect(self._on_annotation)
-        self._sessions.opened.disconnect(self._on_opened)
         self._autosave.end()
         atexit.unregister(self._autosave.end)
 
@@ -98,8 +94,7 @@ class Autosaver:
             return
         self._is_writing = True
 
-        def work() -> Steps[None]:
-            yield 0, 0
+        def work() -> None:
             self._autosave.write(finished(draft))
             if self._is_closed:  # meanwhile
                 self._autosave.end()
@@ -140,15 +135,17 @@ class Autosaver:
         return crashed_sessions(self._folder)
 
     def restore(self, crashed: Crashed) -> None:
-        """Open a session that a crash left; its file goes once it is saved again."""
-        self._restoring = crashed.path
-        self._sessions.open(crashed.path)
+        """Open a session that a crash left.
 
-    def _on_opened(self, troubles: list[str]) -> None:
-        if self._restoring is not None:
-            self._restored.append(self._restoring)
-            self._restoring = None
+        Its file goes once all of it came back and is saved again; else only by hand.
+        """
+
+        def opened(troubles: list[str]) -> None:
+            if not troubles:
+                self._restored.append(crashed.path)
             self.save()
+
+        self._sessions.open(crashed.path, opened)
 
 
 def _state_of(session: Session) -> Any:

@@ -1,6 +1,7 @@
 """Layers ↔ what a session file holds of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from napari.layers import Image, Labels, Layer
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.io.session import SavedImage, SavedLabels, Session
+from napari_localdisc.layers.as_meant import show_as_meant, stored
 from napari_localdisc.layers.colours import PAINTED, LabelColours
 from napari_localdisc.layers.files import CLASSES, lasting_colours, placement_of
 from napari_localdisc.layers.plane import METADATA_KEY
@@ -92,30 +94,51 @@ def _finished(saved: SavedImage) -> SavedImage:
     )
 
 
-def make_labels(saved: SavedLabels) -> Labels:
-    """Make a labels layer again."""
-    options: dict[str, Any] = _fitting(saved.placement, saved.data.ndim)
+def make_labels(saved: SavedLabels, troubles: list[str]) -> Labels:
+    """Make a labels layer again; details that it does not take are told."""
+    layer = Labels(np.array(saved.data), name=saved.name)
+    _set(layer, troubles, saved.placement)
     if saved.colours:
-        table: dict[int | None, Any] = {None: PAINTED}
-        for value, colour in saved.colours.items():
-            table[None if value == "null" else int(value)] = colour
-        options["colormap"] = LabelColours(color_dict=table)
-    made_by = dict(saved.made_by)
+        _set(layer, troubles, {"colormap": saved.colours}, _colours)
+    if saved.made_by:
+        _set(layer, troubles, {"metadata": saved.made_by}, _made_by)
+    _set(layer, troubles, {k: v for k, v in saved.looks.items() if k in _LOOKS})
+    return layer
+
+
+def _colours(saved: Mapping[str, Any]) -> LabelColours:
+    table: dict[int | None, Any] = {None: PAINTED}
+    for value, colour in saved.items():
+        table[None if value == "null" else int(value)] = colour
+    return LabelColours(color_dict=table)
+
+
+def _made_by(saved: Mapping[str, Any]) -> dict[str, Any]:
+    made_by = dict(saved)
     if isinstance(made_by.get(CLASSES), Mapping):
         made_by[CLASSES] = {int(key): name for key, name in made_by[CLASSES].items()}
-    if made_by:
-        options["metadata"] = {METADATA_KEY: made_by}
-    looks = {key: saved.looks[key] for key in _LOOKS if key in saved.looks}
-    return Labels(np.array(saved.data), name=saved.name, **options, **looks)
+    return {METADATA_KEY: made_by}
 
 
-def _fitting(placement: Mapping[str, Any], ndim: int) -> dict[str, Any]:
-    """Keep of a placement what a layer of so many dimensions takes."""
-    return {
-        key: value
-        for key, value in placement.items()
-        if key in ("shear", "rotate", "affine") or len(value) == ndim
-    }
+_BY_AXIS = ("scale", "translate", "units", "axis_labels")
+
+
+def _set(
+    layer: Layer,
+    troubles: list[str],
+    details: Mapping[str, Any],
+    made: Callable[[Any], Any] = lambda value: value,
+) -> None:
+    """Give a layer each detail that it takes; a bad one costs nothing else."""
+    for key, value in details.items():
+        if key in _BY_AXIS and len(value) != layer.ndim:
+            continue  # the image has other axes than it had
+        try:
+            setattr(layer, key, made(value))
+        # napari's setters raise what they like
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            troubles.append(f"The {key} of “{layer.name}” is left out: {reason}.")
 
 
 def fits(layer: Image, saved: SavedImage) -> bool:
@@ -160,31 +183,58 @@ def open_image(
         is_image = isinstance(layer, Image) and METADATA_KEY not in layer.metadata
         if is_image and is_same(layer, saved):
             return layer, ""
-    if saved.sample is not None:
-        opened = viewer.open_sample(*saved.sample)
-    elif saved.pixels is not None:
-        opened = [viewer.add_image(saved.pixels, rgb=saved.rgb)]
-    else:
-        path = _find_file(saved, folder)
-        if path is None:
-            place = saved.path or "in no file"
-            return None, (
-                f"The image “{saved.name}” is gone ({place}): its labels are restored "
-                "without it."
-            )
-        try:
-            opened = _open_file(viewer, path, saved.reader)
-        except LocalDiscError as error:
-            return None, f"{error} The labels of “{saved.name}” are restored alone."
+    try:
+        opened = _open_again(viewer, saved, folder)
+    # A plugin that is no more, a reader, a file that has become something else
+    except Exception as error:
+        reason = str(error).rstrip(".").partition("\n")[0] or type(error).__name__
+        return None, (
+            f"The image “{saved.name}” cannot be opened ({reason}): its labels are "
+            "restored without it."
+        )
+    if opened is None:
+        place = saved.path or "in no file"
+        return None, (
+            f"The image “{saved.name}” is gone ({place}): its labels are restored "
+            "without it."
+        )
     images = [layer for layer in opened or [] if isinstance(layer, Image)]
+    for layer in images:
+        _show_as_saved(layer, saved)
     fitting = [layer for layer in images if fits(layer, saved)]
     layer = (fitting or images or [None])[0]
     if layer is None:
         return None, f"“{saved.name}” is no image any more: its labels are restored."
-    for key, value in _fitting(saved.placement, layer.ndim).items():
-        setattr(layer, key, value)
     layer.name = saved.name
-    return layer, _trouble(layer, saved)
+    troubles = [_trouble(layer, saved)]
+    _set(layer, troubles, saved.placement)
+    return layer, " ".join(filter(None, troubles))
+
+
+def _open_again(
+    viewer: ViewerModel, saved: SavedImage, folder: Path
+) -> list[Layer] | None:
+    """Open an image where it came from; None where nothing is there any more."""
+    if saved.sample is not None:
+        return list(viewer.open_sample(*saved.sample))
+    if saved.pixels is not None:
+        return [viewer.add_image(saved.pixels, rgb=saved.rgb)]
+    path = _find_file(saved, folder)
+    return None if path is None else _open_file(viewer, path, saved.reader)
+
+
+def _show_as_saved(layer: Image, saved: SavedImage) -> None:
+    """Show a file as it is meant where it was shown so when it was saved."""
+    path = layer.source.path
+    if path is None or saved.content_hash is None or is_same(layer, saved):
+        return
+    from napari_localdisc.io.cache import content_hash
+
+    with suppress(LocalDiscError):  # it stays as it was opened
+        if stored(layer):
+            picture = read_image(path)
+            if content_hash(picture) == saved.content_hash:
+                show_as_meant(layer, picture)
 
 
 def _trouble(layer: Image, saved: SavedImage) -> str:

@@ -10,11 +10,11 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
-from napari_localdisc.core.errors import LocalDiscError, ModelError
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.files import given_path
+from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
-    SavedLabels,
     Session,
     read_session,
     write_session,
@@ -123,54 +123,55 @@ class Sessions:
         path : str or Path
             Its name gets the ending ``.localdisc`` unless it has it.
         """
-        draft = self.draft()
-        workspace = self._controller.workspace
-
-        def work() -> Steps[Path]:
-            yield 0, 0
-            return write_session(layers.finished(draft), path)
+        draft, status = self.draft(), self._controller.workspace.status
 
         def done(written: Path) -> None:
-            workspace.status.say(f"The session is saved in {written}.")
+            status.say(f"The session is saved in {written}.")
             self.saved.emit(written)
 
-        self.run(work, done, workspace.report)
+        self.run(lambda: write_session(layers.finished(draft), path), done)
 
     def run(
         self,
-        work: Callable[[], Steps[Any]],
-        done: Callable[[Any], None],
-        failed: Callable[[Exception], None],
+        work: Callable[[], T],
+        done: Callable[[T], object],
+        failed: Callable[[Exception], None] | None = None,
     ) -> None:
-        """Run work on files off the GUI thread; once closed, nothing is done after."""
+        """Run work on files off the GUI thread; once closed, nothing is done after.
+
+        Errors are reported, unless ``failed`` takes them.
+        """
         workspace = self._controller.workspace
 
-        def finished(result: Any) -> None:
+        def finished(result: T) -> None:
             if not workspace.is_closed:
                 done(result)
 
-        run_beside(workspace.runner, work, finished, failed)
+        run_beside(workspace.runner, work, failed or workspace.report, finished)
 
     # Restoring
 
-    def open(self, path: str | Path) -> None:
+    def open(
+        self, path: str | Path, then: Callable[[list[str]], None] | None = None
+    ) -> None:
         """Restore what a file holds; `opened` is emitted when it is there.
 
         Parameters
         ----------
         path : str or Path
             What `save` wrote.
+        then : callable, optional
+            Called after that with what is not as it was, as `restore` returns it.
         """
-        path = Path(path)
-
-        def work() -> Steps[Session]:
-            yield 0, 0
-            return read_session(path)
+        path = given_path(path)
+        folder = path.parent
 
         def done(session: Session) -> None:
-            self.restore(session, path.parent)
+            troubles = self.restore(session, folder)
+            if then is not None:
+                then(troubles)
 
-        self.run(work, done, self._controller.workspace.report)
+        self.run(lambda: read_session(path), done)
 
     def restore(self, session: Session, folder: Path) -> list[str]:
         """Put a session back into the viewer, beside what is in it.
@@ -188,7 +189,10 @@ class Sessions:
             What is not as it was, in sentences.  Labels are restored in any case.
         """
         workspace = self._controller.workspace
-        troubles = self._restore_model(session)
+        troubles: list[str] = []
+        # First what was made by hand; strokes go again, once they lie on their images
+        added = self._restore_labels(session, troubles)
+        troubles += self._restore_model(session)
         restored: dict[int, Image] = {}
         for index, saved in enumerate(session.images):
             image, trouble = layers.open_image(workspace.viewer, saved, folder)
@@ -196,24 +200,21 @@ class Sessions:
                 troubles.append(trouble)
             if image is not None:
                 restored[index] = image
+        for layer in added.values():  # above the images, as they were
+            order = workspace.viewer.layers
+            order.move(order.index(layer), len(order))
         fitting = {
             index: session.images[index]
             for index, image in restored.items()
             if layers.fits(image, session.images[index])
         }
-        # Strokes are put back with their images
-        strokes = {labels for saved in fitting.values() for _, labels in saved.strokes}
-        added: dict[int | None, Labels] = {
-            index: workspace.viewer.add_layer(layers.make_labels(entry))
-            for index, entry in enumerate(session.labels)
-            if index not in strokes
-        }
         for index, saved in fitting.items():
             try:
-                labels = added.get(saved.labels)
-                self._annotate(restored[index], saved, labels, session.labels)
-            except (LocalDiscError, KeyError, TypeError, ValueError) as error:
-                troubles.append(f"“{saved.name}”: {error}")
+                self._annotate(restored[index], saved, added, troubles)
+            # From a file that may be damaged: whatever it is, labels are there
+            except Exception as error:
+                reason = str(error).partition("\n")[0]
+                troubles.append(f"What was done on “{saved.name}” is lost: {reason}.")
         if session.chosen in restored:
             workspace.images.choose(restored[session.chosen])
         if session.chosen in fitting:
@@ -233,25 +234,47 @@ class Sessions:
                 "they were, but what prompts show comes from another model."
             ]
         controller.set_model(session.model)
-        controller.clusters.set_number(session.structures)
+        try:
+            controller.clusters.set_number(session.structures)
+        except (TypeError, ValueError) as error:
+            return [f"The number of structures is left out: {error}."]
         return []
+
+    def _restore_labels(
+        self, session: Session, troubles: list[str]
+    ) -> dict[int | None, Labels]:
+        added: dict[int | None, Labels] = {}
+        viewer = self._controller.workspace.viewer
+        for index, saved in enumerate(session.labels):
+            try:
+                layer = layers.make_labels(saved, troubles)
+            except (TypeError, ValueError) as error:
+                troubles.append(f"The labels “{saved.name}” are left out: {error}.")
+            else:
+                added[index] = viewer.add_layer(layer)
+        return added
 
     def _annotate(
         self,
         image: Image,
         saved: SavedImage,
-        labels: Labels | None,
-        all_labels: tuple[SavedLabels, ...],
+        added: dict[int | None, Labels],
+        troubles: list[str],
     ) -> None:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
-        annotation = ImageAnnotation.from_json(saved.annotation)
-        controller.restore_annotation(annotation, labels)
+        annotation = _annotation(saved, troubles)
+        controller.restore_annotation(annotation, added.get(saved.labels))
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
             show_point(workspace.viewer, image, place.plane)
-            pixels = all_labels[index].data.reshape(place.plane.shape)
-            controller.strokes.put(place, pixels)
+            layer = added[index]
+            workspace.viewer.layers.remove(layer)
+            try:
+                controller.strokes.put(place, layer.data.reshape(place.plane.shape))
+            except Exception:
+                workspace.viewer.add_layer(layer)
+                raise
 
     def _check_hash(self, session: Session) -> None:
         """Say so where the model's weights are others than they were."""
@@ -271,3 +294,19 @@ class Sessions:
                 )
 
         workspace.do("session", check)
+
+
+def _annotation(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
+    """Read what was done on an image; each part that is damaged costs that part."""
+    try:
+        return ImageAnnotation.from_json(saved.annotation)
+    except (KeyError, TypeError, ValueError):
+        kept: dict[str, Any] = {"planes": []}
+        for part, value in saved.annotation.items():
+            try:
+                ImageAnnotation.from_json({**kept, part: value})
+            except (KeyError, TypeError, ValueError):
+                troubles.append(f"The {part} of “{saved.name}” are damaged: left out.")
+            else:
+                kept[part] = value
+        return ImageAnnotation.from_json(kept)

@@ -220,7 +220,10 @@ class TrainingControl:
 
     def _take(self, job: TrainingJob, message: Message) -> None:
         if isinstance(message, Preparing):
-            self._show_preparing(message)
+            is_reading = message.done < message.total
+            self.progressed.emit(message.done / message.total if is_reading else -1.0)
+            if message.total:
+                self._say(status.reading_images(message.done, message.total))
         elif isinstance(message, Progress):
             self.progressed.emit(message.share)
             if not self._is_stopping:
@@ -238,13 +241,6 @@ class TrainingControl:
             self._notes += 1
             if self._notes <= _MOST_NOTES:
                 self.noted.emit(message.text)
-
-    def _show_preparing(self, message: Preparing) -> None:
-        is_reading = message.done < message.total
-        share = message.done / message.total if is_reading else -1.0
-        self.progressed.emit(share)
-        if message.total:
-            self._say(status.reading_images(message.done, message.total))
 
     def _end(self, job: TrainingJob, message: Message) -> None:
         comparison = self._comparison(job)

@@ -119,9 +119,7 @@ class TrainingJob:
         """Stop and ask for nothing more; the folder goes when the process ends."""
         self.stop()
         with self._lock:
-            if self._process is not None and self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
+            self._close_input()
         self._abandoned = True
         if not self._thread.is_alive():
             self.discard()
@@ -191,6 +189,11 @@ class TrainingJob:
             self._process.stdin.write(STOP)
             self._process.stdin.flush()
 
+    def _close_input(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
     def _listen(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
@@ -201,21 +204,20 @@ class TrainingJob:
                 last = message
                 self._messages.put(message)
         code = self._process.wait()
+        with self._lock:
+            self._close_input()
         self._process.stdout.close()
         if not isinstance(last, LAST):
             self._messages.put(Failed(self._crash(code)))
 
     def _crash(self, code: int) -> str:
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                name = signal.Signals(-code).name
-                memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
-                return self._broken_off(f"killed by {name}{memory}")
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        reason = next((line for line in reversed(lines) if line.strip()), "no reason")
-        return self._broken_off(reason.strip()[:_LONGEST_REASON])
-
-    def _broken_off(self, reason: str) -> str:
+        last = next((line for line in reversed(lines) if line.strip()), "no reason")
+        reason = last.strip()[:_LONGEST_REASON]
+        with contextlib.suppress(ValueError):  # it was not killed
+            name = signal.Signals(-code).name
+            memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            reason = f"killed by {name}{memory}"
         return (
             f"The training process broke off ({reason}). Resume goes on from its last "
             f"checkpoint, if it wrote one; its log is {self.log}."

@@ -1,0 +1,128 @@
+"""Pictures that Pillow reads: PNG, JPEG, WebP, GIF, BMP and others."""
+
+import io
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .pages import chosen_page
+from .upright import UPRIGHT, Stored, turned
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_ORIENTATION = 274
+_COLOUR_PNG_BITS, _COLOUR_PNG_KINDS = 16, (2, 4, 6)  # RGB, grey + alpha, RGBA
+_PREVIEWS = ("MPO",)  # further pictures are previews, depth or gain maps of the first
+
+
+def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
+    """Read a picture upright, in the colours that are meant.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    page : int, optional
+        Which frame of an animation.
+
+    Returns
+    -------
+    ndarray
+        (H, W), (H, W, 3) or (H, W, 4); 16 bits stay 16 bits, also those of colours.
+
+    Raises
+    ------
+    FileError
+        If it is an animation and no frame is asked for.
+    """
+    from PIL import Image
+
+    with warnings.catch_warnings(), Image.open(path) as file:
+        # Of large pictures, and of details in files that are readable all the same
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        frames = 1 if file.format in _PREVIEWS else getattr(file, "n_frames", 1)
+        at = chosen_page(path, frames, page, "frames" if frames > 1 else "")
+        if frames > 1:
+            file.seek(at)
+        file.load()
+        orientation = _orientation(file)
+        if frames == 1 and _has_deep_colour(path, file):
+            array = _deep_png(path)
+        else:
+            array = np.asarray(_plain(file))
+    return np.asarray(turned(array, orientation))
+
+
+def picture_stored(path: Path) -> Stored:
+    """Return how the file's pixels differ from the picture that is meant."""
+    from PIL import Image
+
+    with warnings.catch_warnings(), Image.open(path) as file:
+        warnings.simplefilter("ignore", UserWarning)
+        return Stored(_orientation(file))
+
+
+def _orientation(image: "Image.Image") -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, UPRIGHT))
+    except (SyntaxError, OSError, KeyError, TypeError, ValueError, struct.error):
+        return UPRIGHT  # damaged notes do not make a picture unreadable
+
+
+def _plain(image: "Image.Image") -> "Image.Image":
+    """Turn colour tables and colour spaces into RGB, and transparency into alpha."""
+    from PIL import Image
+
+    mode = image.mode
+    if mode in ("PA", "LA", "La", "RGBa"):
+        return image.convert("RGBA")
+    if mode in ("P", "L", "RGB") and "transparency" in image.info:
+        return image.convert("RGBA")
+    if mode in ("P", "YCbCr", "HSV", "RGBX"):
+        return image.convert("RGB")
+    if mode in ("CMYK", "LAB"):
+        return _by_profile(image) or image.convert("RGB")
+    if mode == "I" and image.format == "PNG":  # 16 bits, in Pillow's own way
+        return Image.fromarray(np.asarray(image).astype(np.uint16))
+    return image
+
+
+def _by_profile(image: "Image.Image") -> "Image.Image | None":
+    """Convert inks to sRGB by the profile that the file has, if it is usable."""
+    from PIL import ImageCms
+
+    if image.mode == "LAB":
+        source: Any = ImageCms.createProfile("LAB")
+    elif "icc_profile" in image.info:
+        source = io.BytesIO(image.info["icc_profile"])
+    else:
+        return None
+    try:
+        target: Any = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except ImageCms.PyCMSError:
+        return None  # a damaged profile; the inks are taken as they are
+
+
+def _has_deep_colour(path: Path, image: "Image.Image") -> bool:
+    """Whether it is a PNG whose colours have 16 bits, which Pillow cuts to 8."""
+    if image.format != "PNG":
+        return False
+    with path.open("rb") as stream:
+        head = stream.read(26)
+    return head[24] == _COLOUR_PNG_BITS and head[25] in _COLOUR_PNG_KINDS
+
+
+def _deep_png(path: Path) -> NDArray[Any]:
+    import imagecodecs
+
+    array = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    if array.shape[2:] == (2,):
+        array = array[:, :, (0, 0, 0, 1)]
+    return array

@@ -1,0 +1,1 @@
+"""Labels → numbers: a tidy table of what a mask shows, without a model."""

@@ -1,0 +1,42 @@
+"""What a model finds, made fit to be measured."""
+
+import numpy as np
+from tests.core import phantoms
+
+from napari_localdisc.core.measure.found import find_heart, find_vessels, found_masks
+
+SHAPE = (300, 300)
+
+
+def test_thin_vessels_are_found_where_they_stand_out():
+    view = np.ones(SHAPE, bool)
+    sure = phantoms.tube(SHAPE, [np.array([(20, 50), (280, 80)])], 8)
+    faint = phantoms.tube(SHAPE, [np.array([(20, 180), (280, 200)])], 3)
+    values = np.maximum(sure.probability, 0.3 * faint.probability)
+    found = find_vessels(values, view)
+    assert found[faint.mask].mean() > 0.9
+    assert found[sure.mask].mean() > 0.99
+    far = (sure.distance > 9) & (faint.distance > 6)
+    assert not found[far].any()
+    # A haze is no vessel, and neither is a speck
+    assert not find_vessels(np.full(SHAPE, 0.3), view).any()
+    speck = np.zeros(SHAPE)
+    speck[5, 5] = 1
+    assert not find_vessels(speck, view).any()
+
+
+def test_a_heart_reaches_the_lungs_beside_it_but_not_far_ones():
+    lungs = np.zeros(SHAPE, bool)
+    lungs[50:250, 40:110] = lungs[50:250, 190:260] = True
+    heart = np.zeros(SHAPE)
+    heart[150:220, 115:184] = 0.2
+    found = find_heart(heart, lungs)
+    assert found[150:220, 110:190].all()
+    assert np.count_nonzero(found) == 70 * 80
+    heart = np.zeros(SHAPE)
+    heart[150:220, 130:170] = 0.9
+    assert np.count_nonzero(find_heart(heart, lungs)) == 70 * 40
+    both = found_masks({"lung": lungs * 0.9, "heart": heart}, np.ones(SHAPE, bool))
+    np.testing.assert_array_equal(both["lung"], lungs)
+    np.testing.assert_array_equal(both["heart"], find_heart(heart, lungs))
+    assert not find_heart(np.zeros(SHAPE), lungs).any()
