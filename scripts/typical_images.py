@@ -39,7 +39,8 @@ def main() -> None:
     }
     models = Path(str(resources.files("napari_localdisc") / "data" / "models"))
     path = models / f"{card.name}.typical.json"
-    path.write_text(json.dumps(typical, indent=1) + "\n", encoding="utf-8")
+    measured = {"scale": [card.modality, card.working_diameter], "looks": typical}
+    path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(found)} images, {typical}")
 
 

@@ -206,15 +206,15 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
             agreement[number, 1:] = np.maximum(agreement[number, 1:], near)
         if each.is_single:
             doubt[number, wanted] = _OUTSIDE_DOUBT
-    for click, spot in enumerate(clicks.spots):
-        kinds = [each.bright for each in candidates]
-        if spot is None or not spot.stands_alone or spot.is_bright not in kinds:
-            continue
+    # A later one corrects: a stretch of vessel that was missed may look like a spot
+    spot = clicks.spots[0] if clicks.spots else None
+    kinds = [each.bright for each in candidates]
+    if spot is not None and spot.stands_alone and spot.is_bright in kinds:
         for number, each in enumerate(candidates):
             if each.bright is spot.is_bright:
-                agreement[number, click] = max(agreement[number, click], _SPOT)
+                agreement[number, 0] = max(agreement[number, 0], _SPOT)
             elif not each.is_lesion and not each.is_single:
-                agreement[number, click] *= _NO_SPOT
+                agreement[number, 0] *= _NO_SPOT
     trust = doubt + (1 - doubt) * agreement
     trust[:, 0] = np.minimum(np.maximum(agreement[:, 0], _DOUBT), 1 - _DOUBT)
     return np.asarray(np.log(trust))
