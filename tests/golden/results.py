@@ -632,7 +632,7 @@ def _annotate(hand: Hand) -> None:
     hand.click((80, 41))
     hand.add_mask()
     hand.new_class("cup", "#ff0000")
-    hand.add_clusters([3])
+    hand.add_clusters([2])
     hand.paint_labels((100, 60), 2)
     hand.add_structure("vessel")
     hand.undo()

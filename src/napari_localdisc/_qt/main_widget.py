@@ -1,6 +1,7 @@
 """The dock widget “Local discrimination”."""
 
 import napari.viewer
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
@@ -41,6 +42,7 @@ class MainWidget(Docked):
         viewer = viewer_of(napari_viewer)
         controller = Controller(viewer, QtRunner(), report, QtPacer())
         self.controller = controller
+        controller.workspace.embeddings.misfit.connect(show_warning)
         self.sessions = Sessions(controller)
         self.concepts = Concepts(controller, self.sessions)
         self.scripts = Scripts(controller, self.sessions)

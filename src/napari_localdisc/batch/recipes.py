@@ -113,11 +113,15 @@ class ClusterRecipe(Recipe):
         return paint_large(array, model, paint, target, self.detail)
 
     def looks(self, model: Model) -> dict[str, Any]:
-        """Return the colours that the clusters have in napari."""
+        """Return the names and colours that the clusters have in napari."""
         from napari_localdisc.core.embedding.clusters import cluster_colours
+        from napari_localdisc.core.embedding.named import cluster_names
 
         rows = cluster_colours(model, self.clusters)[1:].tolist()
-        return {"names": {}, "colours": dict(enumerate(map(tuple, rows), 1))}
+        return {
+            "names": cluster_names(model.card, self.clusters),
+            "colours": dict(enumerate(map(tuple, rows), 1)),
+        }
 
 
 @dataclass(frozen=True)
@@ -145,9 +149,9 @@ class StructureRecipe(Recipe):
 
     def check(self, model: Model) -> None:
         """Raise where the model does not name the structure."""
-        from napari_localdisc.core.embedding.clusters import structure_channel
+        from napari_localdisc.core.embedding.clusters import check_structure
 
-        structure_channel(model.card, self.structure)
+        check_structure(model.card, self.structure)
 
     def make(
         self, image: NDArray[Any], model: Model, progress: Progress | None = None

@@ -5,6 +5,9 @@ function of that name and its ``EXAMPLES``.  Modules import what is heavy inside
 functions.
 """
 
+import warnings
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,6 +17,7 @@ from typer.core import TyperGroup
 from napari_localdisc.core.errors import (
     Cancelled,
     LocalDiscError,
+    MisfitWarning,
     ModelError,
     PromptError,
 )
@@ -36,7 +40,10 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", MisfitWarning)
+                warnings.showwarning = partial(_say, warnings.showwarning)
+                return super().invoke(ctx)
         except LocalDiscError as error:
             complain(str(error))
             wrong_use = isinstance(error, ModelError | PromptError | WrongUse)
@@ -44,6 +51,19 @@ class _Group(TyperGroup):
         except (Cancelled, KeyboardInterrupt):
             complain("Stopped; what was written before is complete.")
             raise typer.Exit(STOPPED) from None
+
+
+def _say(
+    others: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    *about: Any,
+) -> None:
+    """Say in a line that an image does not fit; warn of all else as usual."""
+    if issubclass(category, MisfitWarning):
+        complain(str(message))
+    else:
+        others(message, category, *about)
 
 
 def build_app() -> typer.Typer:

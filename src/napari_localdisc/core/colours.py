@@ -15,6 +15,9 @@ PALETTE = (
 as possible in CIELAB from those before it, for normal, deuteranopic and protanopic
 eyes, so that the first n tell any n clusters apart."""
 
+QUIET = ("#554422", "#aaaa55", "#772244", "#eeddbb")
+"""Of them those that a background has first, where structures have the bright ones."""
+
 Rgb = tuple[float, float, float]
 
 STRUCTURE_RGB: Rgb = (0.0, 0.9, 1.0)

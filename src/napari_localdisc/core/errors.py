@@ -25,5 +25,9 @@ class FileError(LocalDiscError):
     """A file that cannot be read or written as asked."""
 
 
+class MisfitWarning(UserWarning):
+    """An image of another kind than a model learned from."""
+
+
 class Cancelled(Exception):
     """Long work was stopped because the user asked for it."""

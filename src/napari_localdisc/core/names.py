@@ -11,6 +11,23 @@ NOTE_KEY, NOTE_NAMESPACE = "localdisc", "napari-localdisc"
 """Under which our files say what they are: in text and JSON, and in OME's XML."""
 
 
+LESIONS = ("lesion", "exudate", "cotton wool spot", "haemorrhage", "microaneurysm")
+"""What is many and may be small."""
+
+
+def is_lesion(name: str) -> bool:
+    """Say whether a structure's name is one of lesions."""
+    return any(kind.replace(" ", "_") in plain_name(name) for kind in LESIONS)
+
+
+def brightness(name: str) -> bool | None:
+    """Say whether a lesion is brighter than its surroundings; None: no lesion."""
+    if not is_lesion(name):
+        return None
+    dark = ("dark", "haemorrhage", "microaneurysm")
+    return not any(kind in plain_name(name) for kind in dark)
+
+
 def plain_name(name: str) -> str:
     """Return a name in lower case with ``_`` for blanks and hyphens: fit for files."""
     return "_".join(name.lower().replace("-", " ").replace("_", " ").split())

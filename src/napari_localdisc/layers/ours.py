@@ -1,8 +1,8 @@
 """The layers that we make: held by reference, never overwriting a user's work."""
 
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Look:
         Whether a new layer becomes the selected one.
     editable : bool
         Whether the user may paint on a new layer.
+    names : mapping of int to str
+        Of labels, which napari says under the pointer.
     """
 
     colours: Colormap | NDArray[np.floating]
@@ -42,6 +44,7 @@ class Look:
     below: str = ""
     selects: bool = False
     editable: bool = True
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 class Ours:
@@ -191,6 +194,9 @@ class OurLayers:
         else:
             written = pixels
             colormap = label_colours(look.colours)
+            if look.names:
+                columns = {"index": [*look.names], "name": [*look.names.values()]}
+                options["features"] = columns
             layer = Labels(
                 pixels.copy(), opacity=look.opacity, colormap=colormap, **options
             )

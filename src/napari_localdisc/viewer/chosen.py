@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal, SignalInstance
 
+from napari_localdisc.core.embedding.named import cluster_names
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.model.card import (
     MOST,
@@ -15,6 +16,7 @@ from napari_localdisc.core.model.card import (
     list_models,
     read_card,
 )
+from napari_localdisc.core.priors.derived import every_structure
 from napari_localdisc.layers.plane import is_derived
 
 
@@ -158,8 +160,12 @@ class ModelChoice:
 
     @property
     def structures(self) -> tuple[str, ...]:
-        """Structures that the model's card names."""
-        return tuple(self._card.structures) if self._card is not None else ()
+        """Structures that the model's card names, and those that follow from them."""
+        return every_structure(self._card.structures) if self._card is not None else ()
+
+    def cluster_names(self, n: int) -> dict[int, str]:
+        """Those of n clusters that have a name."""
+        return cluster_names(self._card, n) if self._card is not None else {}
 
     @property
     def most_structures(self) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from napari.layers import Labels
 from psygnal import Signal
 
+from napari_localdisc.core.embedding.named import cluster_names
 from napari_localdisc.core.model.card import FEWEST, MOST
 from napari_localdisc.layers.colours import structure_colormap
 from napari_localdisc.layers.ours import Look
@@ -51,6 +52,11 @@ class Clusters:
         """How many clusters an image is shown in."""
         return min(self._wanted, self._workspace.models.most_structures)
 
+    @property
+    def names(self) -> dict[int, str]:
+        """Labels that have a name → the structure."""
+        return self._workspace.models.cluster_names(self.number)
+
     def set_number(self, number: int) -> None:
         """Show more or fewer clusters; those that are shown follow at once.
 
@@ -92,11 +98,12 @@ class Clusters:
         most = min(MOST, len(known.model.centres))
         number = min(self.number, most)
         edited = place.shown.edited("structures")
+        names = cluster_names(known.model.card, most)
         place.show(
             "structures",
             known.embedding.clusters(number),
-            Look(cluster_colours(known.model, most), selects=True),
-            known.provenance(structures=number),
+            Look(cluster_colours(known.model, most), selects=True, names=names),
+            known.provenance(structures=number, classes=names),
         )
         self.changed.emit()
         if edited:

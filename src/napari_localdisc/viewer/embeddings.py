@@ -86,6 +86,8 @@ class Embeddings:
 
     abandoned = Signal(object)
     """The place of work that was cancelled or failed."""
+    misfit = Signal(str)
+    """A plane is of another kind than the model's; the sentence says what to do."""
     progressed = Signal(int, int)
     """Tiles done, and in all (0: not known yet)."""
 
@@ -180,6 +182,8 @@ class Embeddings:
                 )
             )
             return
+        if embedded.embedding.misfit:
+            self.misfit.emit(embedded.embedding.misfit)
         try:
             for then in task.then.values():
                 then(place, embedded)

@@ -130,8 +130,11 @@ class Prompts:
         if finding and self._workspace.images.current is not None:
             self._workspace.do("prepare", lambda place, known: self.invite())
 
-    def invite(self, prompts: Sequence[Prompt] | None = None) -> None:
-        """Say what can be done next with these prompts, or those that are shown."""
+    def invite(self, prompts: Sequence[Prompt] | None = None, taken: str = "") -> None:
+        """Say what can be done next with these prompts, or those that are shown.
+
+        ``taken`` says what they are taken to mean.
+        """
         workspace = self._workspace
         if prompts is None and workspace.images.current is None:
             text = "Open an image, or take the one in File > Open Sample."
@@ -143,6 +146,7 @@ class Prompts:
             prompts = self.points if prompts is None else prompts
             if any(prompt.positive for prompt in prompts):
                 text = "Click on more of it; Shift + click on what is not meant."
+                text = f"{taken} {text}".strip()
             else:
                 text = "Click on what you look for; Shift + click on what it is not."
         workspace.status.say(text)
@@ -255,8 +259,10 @@ class Prompts:
         annotation = place.state.committed
         prompts = place.shown.prompts = annotation.prompts
         source = MaskSource.of(prompts, annotation.options)
+        taken = ""
         if source.positive:
             reading, embedding = source.read(known.embedding), known.embedding
+            taken = f"Taken as: {reading.meaning or 'what looks like this'}."
             points = list(source.positive), list(source.negative)
             made = known.provenance(positive=points[0], negative=points[1])
             values = np.where(embedding.inside, reading.map_on_grid, np.float32(0))
@@ -273,7 +279,7 @@ class Prompts:
             self._show_points(place, prompts)
             self._mask.clear(place.shown)
         self.changed.emit()
-        self.invite(prompts)
+        self.invite(prompts, taken)
         if outside:
             raise PromptError(
                 "The point is outside the field of view: choose one where the image "

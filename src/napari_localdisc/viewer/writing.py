@@ -92,11 +92,14 @@ class LabelWriting:
             if not chosen:
                 raise PromptError("Choose structures first: click their colours.")
             from napari_localdisc.core.embedding.clusters import cluster_colours
+            from napari_localdisc.core.embedding.named import cluster_names
 
             most = min(MOST, len(known.model.centres))
             source = sources.Clusters(min(number, most), tuple(chosen))
             one = "structure" if len(chosen) == 1 else "structures"
-            name = f"{one} {' + '.join(map(str, chosen))}"
+            names = cluster_names(known.model.card, source.number)
+            name = names.get(chosen[0], "") if len(chosen) == 1 else ""
+            name = name or f"{one} {' + '.join(map(str, chosen))}"
             colour = cluster_colours(known.model, most)[chosen[0]]
             entry = self._named(name, colour)
             return of_source(known, source, f"add {name}", entry)

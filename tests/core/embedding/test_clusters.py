@@ -14,9 +14,11 @@ from napari_localdisc.core.embedding.clusters import (
     dominant_cluster,
     merge_table,
 )
-from napari_localdisc.core.embedding.embed import embed
+from napari_localdisc.core.embedding.embed import embed, map_clusters
+from napari_localdisc.core.embedding.named import cluster_names
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.grid import WorkingGrid
+from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.model import Model
 
 
@@ -41,22 +43,54 @@ def test_average_linkage_on_cosines_is_cut_at_n(seed, count):
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), named=st.sets(st.integers(0, 15), max_size=3))
+@given(
+    seed=st.integers(0, 10_000),
+    named=st.lists(st.integers(0, 18), max_size=4, unique=True),
+)
 def test_one_more_cluster_splits_one_label_and_leaves_the_others(seed, named):
     centres = random_centres(seed)
     structures = {f"structure {m}": m for m in named}
     tables = {n: merge_table(centres, n, structures) for n in range(2, 17)}
+    background = [m for m in range(16) if m not in named]
     for n in range(2, 16):
         changed = tables[n] != tables[n + 1]
         assert changed.any()
         assert len(set(tables[n][changed])) == 1
         assert set(tables[n + 1][changed]) == {n + 1}
-        # What keeps the label holds the most important member
-        parent = tables[n][changed][0]
-        members = np.flatnonzero(tables[n] == parent)
-        important = min(members, key=lambda m: (m not in named, m))
-        if not named & set(members) or len(named & set(members)) == 1:
-            assert not changed[important]
+        # The background keeps the label, and of its parts that of the lowest channel
+        members = np.flatnonzero(tables[n] == tables[n][changed][0])
+        assert not changed[min(set(members) & set(background))]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    named=st.lists(st.integers(0, 18), min_size=1, max_size=5, unique=True),
+)
+def test_structures_appear_one_by_one_beside_one_background(seed, named):
+    structures = {f"structure {m}": m for m in named}
+    for n in range(2, 17):
+        table = merge_table(random_centres(seed), n, structures)
+        labels = [table[m] for m in named]
+        expected = [1, *range(3, n + 1)][: len(named)]
+        assert labels[: len(expected)] == expected
+        assert set(labels[len(expected) :]) <= {2}
+        others = {int(table[m]) for m in range(16) if m not in named}
+        assert not others & set(expected)
+
+
+def test_labels_of_structures_have_names_and_bright_colours():
+    card = ModelCard("m", structures={"vessel": 3, "optic disc": 0, "bright lesion": 7})
+    # The fovea follows from the first two
+    assert cluster_names(card, 16) == {
+        **{1: "vessel", 3: "optic disc", 4: "bright lesion", 5: "fovea"},
+    }
+    assert cluster_names(card, 3) == {1: "vessel", 3: "optic disc"}
+    colours = cluster_colours(Model.random(structures=card.structures), 16)
+    plain = cluster_colours(Model.random(), 16)
+    np.testing.assert_array_equal(colours[[1, 3, 4, 5]], plain[1:5])
+    assert {tuple(row) for row in colours} == {tuple(row) for row in plain}
+    assert colours[2, :3].max() < 0.5
 
 
 def test_identical_clusters_can_still_be_told_apart():
@@ -172,6 +206,14 @@ def test_labels_are_those_of_the_model_in_every_image(embedding, model):
         table = merge_table(model.centres, n, model.card.structures)
         channel = np.argsort(finest)[base[inside] - 1]
         np.testing.assert_array_equal(labels[inside], table[channel])
+
+
+def test_images_in_memory_and_their_maps_alone_have_the_same_clusters(model):
+    image = np.random.default_rng(3).integers(40, 220, (100, 110, 3)).astype(np.uint8)
+    image[:, :8] = 0
+    np.testing.assert_array_equal(
+        embed(image, model).clusters(8), map_clusters(image, model).clusters(8)
+    )
 
 
 def test_a_label_array_may_be_changed(embedding):

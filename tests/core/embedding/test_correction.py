@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 import napari_localdisc as ld
 from napari_localdisc.core.embedding.correction import cut_at_half, mix
 from napari_localdisc.core.embedding.embedding import Embedding
-from napari_localdisc.core.embedding.meaning import Clicks, Extent, weigh
+from napari_localdisc.core.embedding.meaning import (
+    Candidate,
+    Clicks,
+    Extent,
+    choose,
+)
 from napari_localdisc.core.embedding.similarity import Likeness, nearness
+from napari_localdisc.core.embedding.spots import Contrast, Spot
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.model.model import Model
 
@@ -25,10 +31,6 @@ BLOB = (ROWS - 50) ** 2 + (COLUMNS - 12) ** 2 < 36
 
 def presence(mask, inside=0.97, outside=0.02):
     return torch.from_numpy(np.where(mask, inside, outside).astype(np.float32))
-
-
-def extents(maps):
-    return [Extent.of(values, np.ones(values.shape, bool)) for values in maps]
 
 
 def made():
@@ -74,7 +76,7 @@ def test_a_click_a_little_beside_a_thin_structure_means_it(embedding):
 
 def test_further_clicks_say_which_of_two_was_meant(embedding):
     both = [(20, 20)]
-    assert dice(embedding.mask([*both, (50, 50)], [(12, 20)]), TREE) > 0.8
+    assert dice(embedding.mask([*both, (50, 50), (58, 58)], [(12, 20)]), TREE) > 0.8
     assert dice(embedding.mask([*both, (12, 20)], [(50, 50)]), DISC) > 0.8
 
 
@@ -96,7 +98,7 @@ def test_corrections_are_those_of_a_gaussian_process(embedding):
     places = np.stack(np.mgrid[:SIDE, :SIDE], -1)
 
     def kernel(at, of):
-        distance = np.square((at[..., None, :] - points) / (0.1 * SIDE)).sum(-1)
+        distance = np.square((at[..., None, :] - points) / (0.05 * SIDE)).sum(-1)
         return np.exp((of @ vectors.T - 1) / 0.2 - distance / 2)
 
     strength = np.linalg.solve(kernel(points, vectors) + 0.02 * np.eye(3), missing)
@@ -139,62 +141,174 @@ def test_similarity_is_between_0_and_1_and_clicks_come_out_right(data):
     assert all(not mask[point] or similarity[point] >= lowest for point in negative)
 
 
-def test_the_weights_sum_to_one():
-    maps = [presence(TREE), presence(DISC)]
-    clicks = Clicks(np.ones((2, D), np.float32), np.array([[12, 20], [50, 50]]), 1)
-    weights = weigh(maps, extents(maps), clicks)
-    assert weights.sum() == pytest.approx(1)
-    assert weights.argmax() == 1
+def candidates(*maps, **known):
+    everywhere = np.ones(maps[0].shape, bool)
+    return [Candidate(each, Extent.of(each, everywhere), **known) for each in maps]
+
+
+def clicks_at(*places, positives=None, spots=()):
+    vectors = np.ones((len(places), D), np.float32)
+    return Clicks(vectors, np.array(places), positives or len(places), spots)
+
+
+def test_one_thing_is_meant():
+    maps = candidates(presence(TREE), presence(DISC))
+    assert choose(maps, clicks_at((12, 20), (50, 50), positives=1)) == 1
+    assert choose(maps, clicks_at((55, 5))) == 2
+    assert choose([], clicks_at((55, 5))) == 0
 
 
 def test_a_correction_near_a_border_is_no_reason_to_mean_something_else():
     rows, columns = np.mgrid[:400, :400]
     disc = np.hypot(rows - 150, columns - 150) < 50
     tree = abs(rows - columns) < 4
-    maps = [presence(disc), presence(tree)]
+    maps = candidates(presence(disc, 0.8), presence(tree, 0.5))
 
-    def weight_of_disc(outside, first=(150, 156)):
-        # On the disc, then on the tree some way beyond the disc
-        beside = round(150 + (50 + outside) / np.sqrt(2))
-        clicks = np.array([first, (beside, beside)])
-        clicks = Clicks(np.ones((2, D), np.float32), clicks, 2)
-        return weigh(maps, extents(maps), clicks)[0]
+    def is_disc(*outside):
+        # On both, then on the tree some way beyond the disc
+        beside = [round(150 + (50 + away) / np.sqrt(2)) for away in outside]
+        return choose(maps, clicks_at((150, 150), *((at, at) for at in beside))) == 0
 
-    assert weight_of_disc(3) > weight_of_disc(60) + 0.05
-    assert weight_of_disc(3) > 0.6
-    both = (150, 150)
-    assert weight_of_disc(60, both) < 0.35
+    assert is_disc()
+    assert is_disc(3, 6, 9)
+    assert not is_disc(60, 70, 80)
 
 
-def test_everything_is_near_a_border_of_a_thin_structure():
-    rows, columns = np.mgrid[:400, :400]
-    tree = presence(abs(rows - columns) < 4)
-    (extent,) = extents([tree])
-    assert extent.thickness == pytest.approx(3.5, abs=0.5)
-    assert extent.share == pytest.approx(0.017, abs=0.003)
+def test_what_is_meant_changes_only_with_clear_evidence():
+    maps = candidates(presence(TREE, 0.9), presence(DISC, 0.95))
+    both, on_disc, on_tree = (20, 20), (12, 20), (50, 50)
+    assert choose(maps, clicks_at(both)) == choose(maps, clicks_at(both, on_disc)) == 1
+    assert choose(maps, clicks_at(both, on_tree, (55, 55), (60, 60))) == 0
 
-    def weight_of_tree(second):
-        clicks = np.array([(150, 150), second])
-        clicks = Clicks(np.ones((2, D), np.float32), clicks, 2)
-        return weigh([tree], [extent], clicks)[0]
 
-    on, near, beside, far = ((300, 300 + by) for by in (0, 7, 20, 60))
-    assert weight_of_tree(on) > weight_of_tree(near) > weight_of_tree(beside)
-    assert weight_of_tree(beside) == pytest.approx(weight_of_tree(far))
+def test_a_click_outside_of_what_there_is_but_one_of_counts_more():
+    maps = [presence(TREE, 0.5), presence(DISC, 0.95)]
+    single = [*candidates(maps[0]), *candidates(maps[1], is_single=True)]
+    clicks = clicks_at((20, 20), (50, 50))
+    assert choose(candidates(*maps), clicks) == 1
+    assert choose(single, clicks) == 0
 
 
 def test_a_structure_that_is_everywhere_explains_nothing():
-    maps = [torch.full((64, 64), 0.55), presence(DISC)]
-    clicks = Clicks(np.ones((1, D), np.float32), np.array([[2, 60]]), 1)
-    weights = weigh(maps, extents(maps), clicks)
-    assert weights[0] == 0
-    assert weights.sum() == pytest.approx(1)
+    maps = candidates(torch.full((64, 64), 0.55), presence(DISC))
+    assert choose(maps, clicks_at((2, 60))) == 2
+
+
+def test_a_spot_means_a_lesion_of_its_kind_and_no_vessel():
+    lesion = torch.full((64, 64), 0.02)
+    maps = [
+        *candidates(presence(TREE)),
+        *candidates(lesion, is_lesion=True, bright=False),
+        *candidates(lesion, is_lesion=True, bright=True),
+    ]
+    box = slice(0, 3), slice(0, 3)
+
+    def meant(bright, roundness=0.5, apartness=0.6):
+        spot = Spot(box, np.ones((3, 3), bool), bright, roundness, apartness)
+        return choose(maps, clicks_at((45, 45), spots=(spot,)))
+
+    assert choose(maps, clicks_at((45, 45), spots=(None,))) == 0
+    assert (meant(False), meant(True)) == (1, 2)
+    assert meant(False, roundness=0.1) == 0
+    assert meant(False, apartness=0.2) == 0
 
 
 def test_a_concept_carries_the_meaning_to_other_images(embedding, tmp_path):
     concept = ld.Concept.from_prompts("disc", embedding, [(12, 20)])
     concept = ld.load_concept(concept.save(tmp_path / "disc"))
     assert dict(concept.rule.meaning) == pytest.approx(embedding.meaning([(12, 20)]))
-    embedding.presence["disc"] = presence(np.roll(DISC, 25, axis=1))
-    found = concept.labels(embedding) == 1
+    other = made()
+    other.presence["disc"] = presence(np.roll(DISC, 25, axis=1))
+    found = concept.labels(other) == 1
     assert dice(found, np.roll(DISC, 25, axis=1)) > 0.95
+
+
+LESION_SIDE = 200
+
+
+def lesions():
+    """A picture with a tree, six dark spots of two kinds and a bright one."""
+    rows, columns = np.mgrid[:LESION_SIDE, :LESION_SIDE]
+    tree = abs(rows - columns) < 3
+    kinds = {name: np.zeros(tree.shape, bool) for name in ("blot", "shadow", "exudate")}
+    for name, row, column in (
+        *(("blot", 40, 110), ("blot", 60, 160), ("blot", 100, 170)),
+        *(("shadow", 110, 40), ("shadow", 150, 30), ("shadow", 170, 80)),
+        ("exudate", 30, 160),
+    ):
+        kinds[name] |= np.hypot(rows - row, columns - column) < 6
+    light = np.full(tree.shape, 0.5) + np.random.default_rng(0).normal(
+        0, 0.01, tree.shape
+    )
+    light[tree | kinds["blot"] | kinds["shadow"]] -= 0.2
+    light[kinds["exudate"]] += 0.2
+    vectors = np.random.default_rng(1).normal(0, 0.03, (D, *tree.shape))
+    vectors[0] += 1
+    for component, mask in enumerate((tree, *kinds.values()), 1):
+        vectors[component] += 2 * mask
+    vectors /= np.linalg.norm(vectors, axis=0)
+    model = Model.random(embedding_dim=D, clusters=4, modality="frame")
+    card = dataclasses.replace(
+        model.card, structures={"vessel": 0, "dark lesion": 1, "bright lesion": 2}
+    )
+    everywhere = np.ones(tree.shape, bool)
+    # The network sees vessels in blots, and every shadow faintly
+    seen = {
+        "vessel": presence(tree | kinds["blot"], 0.8),
+        "dark lesion": presence(kinds["blot"] | kinds["shadow"], 0.4),
+        "bright lesion": presence(kinds["exudate"], 0.6),
+    }
+    return (
+        tree,
+        kinds,
+        Embedding(
+            torch.from_numpy(vectors.reshape(D, -1).astype(np.float32)),
+            torch.full((4, *tree.shape), 0.25),
+            everywhere,
+            WorkingGrid.around(everywhere, LESION_SIDE),
+            card,
+            model.centres,
+            model.hash,
+            seen,
+            torch.from_numpy(np.stack([light] * 3)).half(),
+        ),
+    )
+
+
+def test_a_click_on_a_dark_spot_means_it_and_its_like_not_the_tree():
+    tree, kinds, embedding = lesions()
+    assert embedding.meaning([(40, 110)]) == {"dark lesion": 1}
+    mask = embedding.mask([(40, 110)])
+    assert (mask & tree).sum() < 0.02 * tree.sum()
+    assert mask[kinds["blot"]].mean() > 0.9
+    assert embedding.meaning([(150, 150)]) == {"vessel": 1}
+    assert dice(embedding.mask([(30, 160)]), kinds["exudate"]) > 0.8
+
+
+def test_a_negative_click_acts_on_everything_that_looks_like_it():
+    _, kinds, embedding = lesions()
+    before = embedding.mask([(40, 110)])
+    assert before[kinds["shadow"]].mean() > 0.9
+    after = embedding.mask([(40, 110)], [(110, 40)])
+    assert after[kinds["shadow"]].mean() < 0.1
+    assert after[kinds["blot"]].mean() > 0.9
+
+
+def test_a_spot_has_the_objects_outline_and_a_line_is_none():
+    _, _, embedding = lesions()
+    light = embedding.colour[1].float().numpy()
+    contrast = Contrast(light, np.ones(light.shape, bool))
+    spot = contrast.spot(60, 160)
+    found = np.zeros(light.shape, bool)
+    found[spot.box] = spot.mask
+    rows, columns = np.indices(light.shape)
+    own = np.hypot(rows - 60, columns - 160) < 6
+    assert dice(found, own) > 0.75
+    assert spot.stands_alone
+    assert not spot.is_bright
+    assert spot.holds((60, 160))
+    assert not spot.holds((60, 190))
+    on_tree = contrast.spot(120, 120)
+    assert on_tree is None or not on_tree.stands_alone
+    assert contrast.spot(30, 160).is_bright
+    assert contrast.spot(190, 20) is None or not contrast.spot(190, 20).stands_alone

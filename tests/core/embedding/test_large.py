@@ -1,6 +1,7 @@
 """Images from blocks: the labels of `embed`, in memory that does not grow."""
 
 import dataclasses
+from importlib.resources import files
 
 import dask.array
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 
 from napari_localdisc.core.embedding.embed import embed
@@ -144,8 +146,37 @@ def test_a_structure_is_that_of_embed():
     run(paint_large(lazy(image), model, paint, target, precision="float32"))
     assert 0 < expected.mean() < 1
     assert agreement(target[...], expected) > 0.999
-    with pytest.raises(ModelError, match="fovea"):
-        StructurePaint.of(model, "fovea")
+    with pytest.raises(ModelError, match="macula"):
+        StructurePaint.of(model, "macula")
+
+
+def retina():
+    with Image.open(files("napari_localdisc.data") / "retina.jpg") as picture:
+        return np.asarray(picture.resize((700, 700)))
+
+
+def test_a_structure_that_follows_from_others_is_that_of_embed():
+    image, model = retina(), model_for("fundus", 288)
+    expected = embed(image, model, precision="float32").structure("fovea") >= 0.5
+    target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
+    paint = StructurePaint.of(model, "fovea")
+    run(paint_large(lazy(image), model, paint, target, precision="float32"))
+    assert 0 < expected.mean() < 0.05
+    assert agreement(target[...], expected) > 0.999
+
+
+def test_more_detail_keeps_the_background_and_finds_finer_structures():
+    image, model = retina(), model_for("fundus", 288)
+    coarse, fine = (
+        labels_of(lazy(image), model, 8, detail=detail, tile_size=400)
+        for detail in (1, 2)
+    )
+    np.testing.assert_array_equal(coarse == 0, fine == 0)
+    both = (coarse != 1) & (fine != 1)
+    assert agreement(coarse[both], fine[both]) > 0.95
+    assert 0.02 < (fine == 1).mean() < 0.25
+    edges = [np.count_nonzero(np.diff(part == 1)) for part in (coarse, fine)]
+    assert edges[1] > edges[0]
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,10 @@ class Legend(QWidget):
             chip = self._chip_at(QPointF(event.pos()) + QPointF(0.5, 0.5))
             if chip is not None:
                 label, share = chip
+                name = self._controller.clusters.names.get(label)
+                what = name or f"Structure {label}"
                 text = (
-                    f"Structure {label}: {share:.1%} of the field of view\n"
+                    f"{what}: {share:.1%} of the field of view\n"
                     "Click to choose it, Ctrl + click to choose several"
                 )
                 QToolTip.showText(event.globalPos(), text, self)

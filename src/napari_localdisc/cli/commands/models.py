@@ -46,6 +46,7 @@ def _list(as_json: bool) -> None:
     from rich.table import Table
 
     from napari_localdisc.core.model.card import list_models, read_card
+    from napari_localdisc.core.priors.derived import every_structure
 
     files = list_models()
     rows: list[dict[str, Any]] = []
@@ -57,8 +58,9 @@ def _list(as_json: bool) -> None:
             complain(str(error))
             continue
         row = {"name": name, "modality": card.modality, "clusters": card.clusters}
-        rows.append(row | {"structures": list(card.structures), "file": str(path)})
-        structures = ", ".join(card.structures) or "–"
+        known = every_structure(card.structures)
+        rows.append(row | {"structures": list(known), "file": str(path)})
+        structures = ", ".join(known) or "–"
         table.add_row(*map(str, row.values()), structures, str(path))
     if as_json:
         print_json(rows)

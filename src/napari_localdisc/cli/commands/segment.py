@@ -26,7 +26,7 @@ def segment(
         str | None,
         options.option(
             "NAME",
-            "A structure that the model's card names (see 'models').",
+            "A structure that the model knows (see 'models').",
             "-s",
             "--structure",
         ),
@@ -104,7 +104,8 @@ def segment(
 def _name_in_card(model: str, structure: str) -> str:
     from napari_localdisc.core.model.card import list_models, read_card
     from napari_localdisc.core.names import find_name
+    from napari_localdisc.core.priors.derived import every_structure
 
     file = list_models().get(model, Path(model))
-    known = read_card(file).structures if file.is_file() else ()
+    known = every_structure(read_card(file).structures) if file.is_file() else ()
     return find_name(known, structure) or structure

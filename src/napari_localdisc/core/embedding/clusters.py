@@ -1,13 +1,15 @@
-"""Clusters at any granularity: a model's clusters merged by how alike they are.
+"""Clusters at any granularity: structures, and a background merged by likeness.
 
-Everything here follows from the model alone, so that labels and colours are the same
-in every image.  Clusters are numbered in the order in which they appear when the
-dendrogram is opened from its root, so that a label keeps its meaning at every n.
+What a label means follows from the model alone, so it and its colour are the same in
+every image; where it lies is said by ``regions``.  Structures that the model's card
+names, or that follow from these, are clusters of their own: they appear first, one at
+a time, then the background is opened from the root of its dendrogram.  Clusters are
+numbered in the order in which they appear: a label keeps its meaning at every n.
 """
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -18,11 +20,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_localdisc.core.colours import PALETTE, colour_rows
+from napari_localdisc.core.colours import PALETTE, QUIET, colour_rows
 from napari_localdisc.core.errors import LocalDiscError, ModelError
 from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
+from napari_localdisc.core.priors.derived import (
+    derived_from,
+    every_structure,
+    refined_by,
+)
+
+from .named import cluster_names, region_leaves
+from .regions import MARGIN, Named, Regions, find_regions
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -32,10 +43,11 @@ def merge_table(
 ) -> NDArray[np.uint8]:
     """Say which of ``n`` labels each of a model's clusters gets.
 
-    Average linkage on the cosine distance of the clusters' mean region embeddings.
-    A merged cluster stands for its most important member: a named structure before
-    any other, then the lower channel.  When a cluster is split, the part that holds
-    this member keeps the label and the other part gets the next number.
+    Label 1 is the first named structure and 2 the background, with all that has no
+    label yet; then each further structure gets the next number.  What is left of the
+    n labels goes to the background: average linkage on the cosine distance of its
+    clusters' mean region embeddings.  When a cluster is split, the part that holds the
+    lower channel keeps the label and the other part gets the next number.
 
     Parameters
     ----------
@@ -44,32 +56,44 @@ def merge_table(
     n : int
         2 to 16, and at most M.
     structures : mapping of str to int, optional
-        Named structures → cluster.
+        Named structures → cluster; from M on for those that follow from others.
 
     Returns
     -------
     ndarray
-        (M,) uint8 in 1..n; every label occurs.
+        (M + those that follow from others,) uint8 in 1..n.
 
     Raises
     ------
     LocalDiscError
         If ``n`` is not a whole number in range.
     """
-    count = len(centres)
-    wanted = check_number(n, count)
-    named = list((structures or {}).values())
-    order = [*dict.fromkeys(named), *(m for m in range(count) if m not in named)]
-    rank = {cluster: position for position, cluster in enumerate(order)}
+    most = len(centres)
+    wanted = check_number(n, most)
+    named = list(dict.fromkeys((structures or {}).values()))
+    background = [m for m in range(most) if m not in named]
+    if not background:  # every cluster has a name, and one holds what is left
+        background = [named.pop()]
+    rest = 2 if named else 1
+    table = np.full(max(most, *(leaf + 1 for leaf in named), 0), rest, np.uint8)
+    for place, leaf in enumerate(named):
+        label = place + 1 + (place > 0)
+        table[leaf] = label if label <= wanted else rest
+    parts = min(max(1, wanted - len(named)), len(background))
+    for part, members in enumerate(_opened(centres[background], parts)[1:], 1):
+        table[[background[m] for m in members]] = len(named) + 1 + part
+    return table
+
+
+def _opened(centres: FloatImage, n: int) -> list[list[int]]:
+    """Cut a dendrogram into n groups, in the order in which they appear."""
+    if n == 1:
+        return [[*range(len(centres))]]
     # Takes a third of a second and is wanted only once the network has run
     from scipy.cluster.hierarchy import linkage
 
     merges = linkage(centres.astype(np.float64), method="average", metric="cosine")
-    groups = _cut(merges[:, :2].astype(int).tolist(), count, wanted, rank)
-    table = np.zeros(count, np.uint8)
-    for label, members in enumerate(groups, 1):
-        table[members] = label
-    return table
+    return _cut(merges[:, :2].astype(int).tolist(), len(centres), n)
 
 
 def check_number(n: int, clusters: int) -> int:
@@ -93,9 +117,7 @@ def check_number(n: int, clusters: int) -> int:
     return number
 
 
-def _cut(
-    children: Sequence[Sequence[int]], count: int, n: int, rank: Mapping[int, int]
-) -> list[list[int]]:
+def _cut(children: Sequence[Sequence[int]], count: int, n: int) -> list[list[int]]:
     """Undo merges from the root until there are n groups, in order of appearance.
 
     ``children`` are the two nodes that each merge joins, in the order of the merges.
@@ -103,12 +125,11 @@ def _cut(
     members = [[leaf] for leaf in range(count)]
     members += ([] for _ in children)
     for node, (a, b) in enumerate(children, count):
-        members[node] = sorted(members[a] + members[b], key=rank.__getitem__)
+        members[node] = sorted(members[a] + members[b])
     groups = [len(members) - 1]
     for node in range(len(members) - 1, len(members) - n, -1):
-        # Members are sorted by importance: the first stands for the group
         keeps, appears = sorted(
-            children[node - count], key=lambda child: rank[members[child][0]]
+            children[node - count], key=lambda child: members[child][0]
         )
         groups[groups.index(node)] = keeps
         groups.append(appears)
@@ -118,7 +139,8 @@ def _cut(
 def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """Colours of the labels that ``Embedding.clusters(n)`` gives.
 
-    Label k has the same colour in every image and at every ``n``.
+    Label k has the same colour in every image and at every ``n``; structures have the
+    brightest ones, in the order of the model's card.
 
     Parameters
     ----------
@@ -139,7 +161,12 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
         If ``n`` is out of range.
     """
     number = check_number(n, len(model.centres))
-    return colour_rows(dict(enumerate(PALETTE[:number], 1))).astype(np.float32)
+    names = cluster_names(model.card, min(MOST, len(model.centres)))
+    own = dict(zip(names, PALETTE, strict=False))
+    quiet = QUIET if names else ()
+    left = (c for c in dict.fromkeys((*quiet, *PALETTE)) if c not in own.values())
+    colours = {k: own.get(k) or next(left) for k in range(1, MOST + 1)}
+    return colour_rows({k: colours[k] for k in range(1, number + 1)}).astype(np.float32)
 
 
 @torch.no_grad()
@@ -221,6 +248,9 @@ class ClusterMaps:
     presence : mapping of str to Tensor
         (h, w) float32 for each structure that the card names: the sigmoid of its
         channel, before the normalisation over clusters.
+    colour : Tensor, optional
+        (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
+        the working grid, for what follows from it; same device.
     """
 
     cluster_probability: Tensor
@@ -229,6 +259,8 @@ class ClusterMaps:
     card: ModelCard
     centres: FloatImage
     presence: Mapping[str, Tensor]
+    colour: Tensor | None = None
+    _found: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def probability(self) -> FloatImage:
@@ -238,9 +270,11 @@ class ClusterMaps:
     def clusters(self, n: int) -> NDArray[np.uint8]:
         """Label every pixel with one of ``n`` clusters.
 
-        The model's clusters are merged by the cosine of their region embeddings
-        (average linkage), so labels mean the same in every image of a model, and
-        label k keeps its meaning and colour when ``n`` grows or shrinks.
+        Named structures come first, see `cluster_names`; the other clusters are merged
+        by the cosine of their region embeddings (average linkage).  So labels mean the
+        same in every image of a model, and label k keeps its meaning and colour when
+        ``n`` grows or shrinks.  Regions are smooth, none lives along the edge of the
+        field of view, and specks belong to what surrounds them: see ``regions``.
 
         Parameters
         ----------
@@ -250,23 +284,26 @@ class ClusterMaps:
         Returns
         -------
         ndarray
-            (H, W) uint8: 1..n inside the field of view, 0 outside.
+            (H, W) uint8: 1..n inside the field of view, 0 outside.  An image need not
+            have them all.
 
         Raises
         ------
         LocalDiscError
             If ``n`` is out of range.
         """
-        table = merge_table(self.centres, n, self.card.structures)
+        table = merge_table(self.centres, n, region_leaves(self.card))
         return np.take(np.concatenate([[0], table]).astype(np.uint8), self._dominant)
 
     def structure(
         self, name: str, readout: Literal["presence", "probability"] = "presence"
     ) -> FloatImage:
         """How likely each pixel is of a structure; see `Embedding.structure`."""
+        if name in derived_from(self.card.structures):
+            return self.on_image(self.shown(name), self.interior)
+        if readout == "presence":
+            return self.of_structure(self.shown(name))
         channel = structure_channel(self.card, name)
-        if readout == "presence" and name in self.presence:
-            return self.of_structure(self.presence[name])
         return self.of_structure(self.cluster_probability[channel])
 
     def of_structure(self, on_grid: Tensor) -> FloatImage:
@@ -285,11 +322,54 @@ class ClusterMaps:
         flat = torch.from_numpy((rows * self.inside.shape[1] + columns).ravel())
         return flat.to(self.cluster_probability.device)
 
+    def shown(self, name: str) -> Tensor:
+        """(h, w) float32 map of a structure, with what others say of it.
+
+        Raises
+        ------
+        ModelError
+            As `Embedding.structure`.
+        """
+        named = self.card.structures
+        row = {**refined_by(named), **derived_from(named)}.get(name)
+        if row is None:
+            return self._present(name)
+        if name not in self._found:
+            rgb = np.zeros((*self.grid.shape, 3), np.float32)
+            if self.colour is not None:
+                rgb = self.colour.float().permute(1, 2, 0).cpu().numpy()
+            maps = {
+                part: self._present(part) if part == name else self.shown(part)
+                for part in row.of
+            }
+            of = {part: values.cpu().numpy() for part, values in maps.items()}
+            found = torch.from_numpy(row.find(rgb, self.inside, of))
+            # Replaced as a whole, never changed: threads may ask at the same time
+            self._found = {**self._found, name: found.to(self.cluster_probability)}
+        return self._found[name]
+
+    def _present(self, name: str) -> Tensor:
+        """(h, w) what the network says of a structure that the card names."""
+        channel = structure_channel(self.card, name)
+        return self.presence.get(name, self.cluster_probability[channel])
+
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
         """Bring an (h, w) map in [0, 1] to the image's pixels; 0 where not inside."""
         # Interpolation weights may sum to a rounding error more than 1
         spread = self.grid.spread(on_grid, inside).clamp_(max=1)
         return np.asarray(spread.cpu().numpy())
+
+    @cached_property
+    def misfit(self) -> str:
+        """Why the image is of another kind than the model's, and what to do; or empty.
+
+        One sentence; see `misfit` of the module ``typical``.
+        """
+        typical = self.card.typical
+        if self.colour is None or not typical or not self.inside.any():
+            return ""
+        rgb = self.colour.float().permute(1, 2, 0).cpu().numpy()
+        return misfit(Looks.of(rgb, self.inside), typical, self.card.modality)
 
     @cached_property
     def inside(self) -> Mask:
@@ -314,13 +394,30 @@ class ClusterMaps:
         return (deep.to(self.visible.device) >= 0.5) & self.visible
 
     @cached_property
+    def regions(self) -> Regions:
+        """What `clusters` labels, before anything is merged."""
+        named = [
+            Named(
+                name, leaf, self.shown(name).cpu().numpy(), leaf >= self.card.clusters
+            )
+            for name, leaf in region_leaves(self.card).items()
+            if self.presence
+        ]
+        is_round = self.card.modality == "fundus"
+        return find_regions(self.cluster_probability, named, self.inside, is_round)
+
+    @cached_property
     def _dominant(self) -> NDArray[np.uint8]:
-        return dominant_cluster(self.cluster_probability, self.grid, self.field_of_view)
+        found = self.regions
+        number = dominant_cluster(found.scores, self.grid, self.field_of_view)
+        return np.append(0, found.leaves + 1).astype(np.uint8)[number]
 
 
-MARGIN = 6 / 540
-"""Outermost part of the field of view's diameter that structures leave out: there the
-network sees the edge itself."""
+def kept_colour(colour: FloatImage, device: torch.device) -> Tensor:
+    """(h, w, 3) colours → (3, h, w) float16, as `ClusterMaps` keeps them."""
+    planes = torch.from_numpy(colour).permute(2, 0, 1)
+    return planes.half().contiguous().to(device)
+
 
 EDGE_SHARE = 5 / 576
 """The same where the network sees the picture go on: light falls off there, which
@@ -328,6 +425,12 @@ looks like a vessel along the edge.  Structures are continued there from inside.
 
 TEMPERATURE = 0.2
 """Of the softmax over cosines to region embeddings, as in region discrimination."""
+
+
+def check_structure(card: ModelCard, name: str) -> None:
+    """Raise a ModelError where a model can show no such structure."""
+    if name not in derived_from(card.structures):
+        structure_channel(card, name)
 
 
 def structure_channel(card: ModelCard, name: str) -> int:
@@ -339,7 +442,8 @@ def structure_channel(card: ModelCard, name: str) -> int:
         If the card does not name the structure.
     """
     if name not in card.structures:
-        known = ", ".join(repr(known) for known in card.structures) or "no structure"
+        every = every_structure(card.structures)
+        known = ", ".join(repr(known) for known in every) or "no structure"
         raise ModelError(
             f"The model {card.name!r} knows no structure {name!r}; its card names "
             f"{known}."

@@ -1,20 +1,25 @@
 """From what clicks mean to a map: the second and third step of reading them.
 
-1. **Meaning**, see the module ``meaning``: weights of named structures and of likeness.
-2. **Mixture.**  Each map is brought to a scale on which it is cut at 0.5, and the maps
-   are averaged by their weights.
+1. **Meaning**, see the module ``meaning``: a named structure, or likeness.
+2. **Map.**  It is brought to a scale on which it is cut at 0.5.  (A concept that was
+   saved earlier may mean several, whose maps are averaged by their weights.)
 3. **Corrections.**  Where one of several clicks still disagrees, the map is moved in
    its neighbourhood, in space and on the hypersphere: the mean of a Gaussian process
-   whose prior mean is the mixture's log odds.
+   whose prior mean is the map's log odds.  Where single objects are meant, those under
+   positive clicks are added, and pieces like those under negative ones taken away.
 
 All on the working grid.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from .meaning import Clicks
@@ -23,14 +28,25 @@ from .similarity import Likeness
 CUT = 0.5
 """Where a similarity that was read this way is cut."""
 
-REACH = 0.1
-"""Standard deviation of a correction's reach, as a part of the grid's longer side."""
+REACH, REACH_OF_OBJECTS = 0.05, 0.04
+"""Standard deviation of a correction's reach, as a part of the grid's longer side; and
+where single objects are meant."""
 
 _MARGIN = 1.0
 _NOISE = 0.02
 _FLOOR = 0.02
 _EXTENT = 3
 """A correction ends at this many standard deviations of its reach."""
+
+_SURE, _GONE = 0.8, 0.2
+"""What an object under a click becomes."""
+
+_ALIKE, _MORE_ALIKE = 0.6, 4.0
+"""Mean nearness of a piece to negative clicks, and how much more than to positive
+ones, from which it goes with them."""
+
+_LARGEST_PIECE = 300
+"""Pixels of the working grid of a piece that goes as a whole."""
 
 _LEAST_STRENGTH = 1e-3
 _LEAST_CUT = 0.01
@@ -52,6 +68,7 @@ def mix(
     weights: NDArray[np.float64],
     shape: tuple[int, int],
     clicks: Clicks | None = None,
+    kind: Kind | None = None,
 ) -> Tensor:
     """Turn likeness to prompts into similarity to what is meant by them.
 
@@ -70,6 +87,9 @@ def mix(
     clicks : Clicks, optional
         Those on this very image, the ones that ``likeness`` compares with, which
         correct the map around them.
+    kind : Kind, optional
+        Where single objects are meant: those that lie under positive clicks belong to
+        it, and pieces that are like negative ones do not.
     """
     parts: list[_Part] = [
         (weight, values.__getitem__)
@@ -80,11 +100,73 @@ def mix(
         cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
         parts.append((float(weights[-1]), lambda at: cut_at_half(likeness.at(at), cut)))
     mixed = _mixture(parts, slice(None)).view(shape)
+    if clicks is not None and kind is not None:
+        _add_spots(mixed, clicks, kind)
     if clicks is not None and likeness is not None and len(clicks.pixels) > 1:
         nearness = [*likeness.positive, *likeness.negative]
-        strengths = _strengths(nearness, parts, clicks, shape)
-        _correct(mixed, nearness, clicks, strengths)
+        reach = (REACH if kind is None else REACH_OF_OBJECTS) * max(shape)
+        strengths = _strengths(nearness, mixed, clicks, reach)
+        _correct(mixed, nearness, clicks, strengths, reach)
+        if kind is not None:
+            _remove_pieces(mixed, likeness, clicks)
+            _add_spots(mixed, clicks, kind)
     return mixed.clamp_(0, 1)
+
+
+class Kind(NamedTuple):
+    """Which objects are meant.
+
+    Attributes
+    ----------
+    bright : bool or None
+        Whether they are brighter than their surroundings; None: either.
+    """
+
+    bright: bool | None = None
+
+
+def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
+    """Let the objects under positive clicks belong to what is meant, in place."""
+    against = clicks.pixels[clicks.positives :].tolist()
+    for spot in clicks.spots:
+        if spot is None or not spot.has_outline or any(map(spot.holds, against)):
+            continue
+        if kind.bright is None or kind.bright is spot.is_bright:
+            window = mixed[spot.box]
+            inside = torch.from_numpy(spot.mask).to(mixed.device)
+            window[inside] = window[inside].clamp_min(_SURE)
+
+
+def _remove_pieces(mixed: Tensor, likeness: Likeness, clicks: Clicks) -> None:
+    """Take away pieces that are like negative clicks and unlike positive ones.
+
+    In place, and no piece that holds a positive click.
+    """
+    if not likeness.negative:
+        return
+    values = mixed.cpu().numpy()
+    names, count = ndimage.label(values >= CUT)
+    rows, columns = clicks.pixels.T
+    wanted = names[rows, columns][: clicks.positives]
+    numbers = np.arange(count + 1)
+    sizes = np.bincount(names.ravel(), minlength=count + 1)
+
+    def largest(parts: Sequence[Tensor]) -> NDArray[np.float32]:
+        most = parts[0]
+        for part in parts[1:]:
+            most = torch.maximum(most, part)
+        means = ndimage.mean(most.view(mixed.shape).cpu().numpy(), names, numbers)
+        return np.asarray(means)
+
+    like = largest(likeness.positive)
+    dislike = largest(likeness.negative)
+    gone = (dislike > _ALIKE) & (dislike > _MORE_ALIKE * like)
+    gone &= sizes <= _LARGEST_PIECE
+    gone[wanted] = False
+    gone[0] = False
+    if gone.any():
+        taken = torch.from_numpy(gone[names]).to(mixed.device)
+        mixed[taken] = mixed[taken].clamp_max(_GONE)
 
 
 _Part = tuple[float, "Callable[[slice | Tensor], Tensor]"]
@@ -101,21 +183,19 @@ def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
 
 
 def _strengths(
-    nearness: Sequence[Tensor],
-    parts: Sequence[_Part],
-    clicks: Clicks,
-    shape: tuple[int, int],
+    nearness: Sequence[Tensor], mixed: Tensor, clicks: Clicks, reach: float
 ) -> NDArray[np.float64]:
     """Find what each click adds to the log odds so that all are right by a margin."""
+    shape = mixed.shape
     rows, columns = torch.from_numpy(clicks.pixels.T)
     places = (rows * shape[1] + columns).to(nearness[0].device)
-    before = _mixture(parts, places).clamp_(_FLOOR, 1 - _FLOOR)
+    before = mixed.reshape(-1)[places].clamp(_FLOOR, 1 - _FLOOR)
     now = torch.logit(before).cpu().numpy()
     missing = clicks.signs * np.maximum(0, _MARGIN - clicks.signs * now)
     if not missing.any():
         return np.zeros(len(missing))
     near = torch.stack([values[places] for values in nearness]).cpu().numpy()
-    points = clicks.pixels / (REACH * max(shape))
+    points = clicks.pixels / reach
     distance = np.square(points[:, None] - points[None]).sum(-1)
     kernel = np.minimum(near, 1) * np.exp(-distance / 2)
     return np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
@@ -126,13 +206,13 @@ def _correct(
     nearness: Sequence[Tensor],
     clicks: Clicks,
     strengths: NDArray[np.float64],
+    reach: float,
 ) -> None:
     """Add to the log odds around clicks, in place."""
     strong = abs(strengths) >= _LEAST_STRENGTH
     if not strong.any():
         return
     shape = mixed.shape
-    reach = REACH * max(shape)
     extent = round(_EXTENT * reach)
     pixels = clicks.pixels[strong]
     top, left = np.maximum(pixels.min(0) - extent, 0).tolist()

@@ -1,20 +1,25 @@
 """embed(image, model) → Embedding: the network sees an image once."""
 
+import warnings
 from collections.abc import Callable
+from typing import TypeVar
 
-import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
-from napari_localdisc.core.image.working import Seen, look
+from napari_localdisc.core.errors import MisfitWarning
+from napari_localdisc.core.image.working import look
 from napari_localdisc.core.model.inference import TILE_SIZE, Inference, Precision
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
-from .clusters import ClusterMaps, in_one_piece
+from .clusters import ClusterMaps, in_one_piece, kept_colour
 from .embedding import Embedding
 
 _AS_USUAL = Inference()
+
+Maps = TypeVar("Maps", bound=ClusterMaps)
 
 
 def embed(
@@ -48,17 +53,28 @@ def embed(
         If the image cannot be used; the message says why.
     Cancelled
         If ``cancel`` said so.
+
+    Warns
+    -----
+    MisfitWarning
+        If the image is of another kind than the model's: see ``ClusterMaps.misfit``.
     """
     how = Inference(tile_size, flips, precision)
-    return run(embed_steps(image, model, how), progress, cancel)
+    return _checked(run(embed_steps(image, model, how), progress, cancel))
+
+
+def _checked(maps: Maps) -> Maps:
+    """Warn where the image is of another kind than the model's."""
+    if maps.misfit:
+        warnings.warn(maps.misfit, MisfitWarning, stacklevel=3)
+    return maps
 
 
 def embed_steps(
     image: ArrayLike, model: Model, how: Inference = _AS_USUAL
 ) -> Steps[Embedding]:
     """Embed an image tile by tile, for workers that show progress and can stop."""
-    seen, vectors, maps = yield from _look_steps(image, model, how, embeds=True)
-    colour = torch.from_numpy(seen.colour).permute(2, 0, 1).half().contiguous()
+    vectors, maps = yield from _look_steps(image, model, how, embeds=True)
     return Embedding(
         vectors.flatten(1),
         maps.cluster_probability,
@@ -68,21 +84,28 @@ def embed_steps(
         maps.centres,
         model.hash,
         maps.presence,
-        colour.to(vectors.device),
+        maps.colour,
     )
 
 
 def _look_steps(
     image: ArrayLike, model: Model, how: Inference, embeds: bool
-) -> Steps[tuple[Seen, torch.Tensor, ClusterMaps]]:
+) -> Steps[tuple[Tensor, ClusterMaps]]:
     card = model.card
     seen = look(image, card.modality, card.working_diameter)
     vectors, probability, presence = yield from run_tiles(
         seen.colour, seen.inside, model, how, embeds=embeds
     )
-    named = in_one_piece(card, dict(zip(card.structures, presence, strict=True)))
-    places = seen.field_of_view, seen.grid
-    return seen, vectors, ClusterMaps(probability, *places, card, model.centres, named)
+    maps = ClusterMaps(
+        probability,
+        seen.field_of_view,
+        seen.grid,
+        card,
+        model.centres,
+        in_one_piece(card, dict(zip(card.structures, presence, strict=True))),
+        kept_colour(seen.colour, probability.device),
+    )
+    return vectors, maps
 
 
 def map_clusters(
@@ -102,4 +125,5 @@ def map_clusters(
     errors as well.
     """
     how = Inference(tile_size, flips, precision)
-    return run(_look_steps(image, model, how, embeds=False), progress, cancel)[2]
+    steps = _look_steps(image, model, how, embeds=False)
+    return _checked(run(steps, progress, cancel)[1])

@@ -17,12 +17,14 @@ from napari_localdisc.core.image.appearance import picture_features
 from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.network import region_embedding
+from napari_localdisc.core.names import brightness, is_lesion
 
 from . import clusters, correction, masks, similarity
 from .clusters import ClusterMaps
-from .meaning import STRUCTURE_CUT, Clicks, Extent, weigh
+from .meaning import DARK_CUT, STRUCTURE_CUT, Candidate, Clicks, Extent, choose
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
+from .spots import Contrast, Spot
 
 _AS_IT_IS = MaskOptions()
 
@@ -37,13 +39,10 @@ class Embedding(ClusterMaps):
     matrix : Tensor
         (D, h·w) float32 unit vectors, one column a pixel, C-contiguous: a prompt then
         costs one pass over memory.  May be on a GPU.
-    probability, field_of_view, grid, card, centres, presence
-        As of `ClusterMaps`.
+    probability, field_of_view, grid, card, centres, presence, colour
+        As of `ClusterMaps`; `learn` reads the picture too.
     model_hash : str
         Of the model's weights.
-    colour : Tensor, optional
-        (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
-        the working grid, for `learn`; same device.
     """
 
     def __init__(
@@ -59,11 +58,10 @@ class Embedding(ClusterMaps):
         colour: Tensor | None = None,
     ) -> None:
         super().__init__(
-            probability, field_of_view, grid, card, centres, presence or {}
+            probability, field_of_view, grid, card, centres, presence or {}, colour
         )
         self.matrix = matrix
         self.model_hash = model_hash
-        self.colour = colour
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,7 +124,8 @@ class Embedding(ClusterMaps):
         Parameters
         ----------
         name : str
-            One of ``embedding.card.structures``.
+            One of ``embedding.card.structures``, or one that follows from them, as the
+            fovea from optic disc and vessels: see `derived_from`.
         readout : {"presence", "probability", "embedding"}
             ``"presence"``: the sigmoid of the structure's channel in the clustering
             branch, so that a vessel may lie on an optic disc.  The paper's two (IPMI
@@ -146,7 +145,8 @@ class Embedding(ClusterMaps):
         Raises
         ------
         ModelError
-            If the card does not name the structure.
+            If the card does not name the structure, nor what it follows from; or one
+            that follows from others is asked for as a cluster.
         """
         if readout in ("presence", "probability"):
             return super().structure(name, readout)
@@ -178,11 +178,14 @@ class Embedding(ClusterMaps):
         ]
         points = self.grid.points_to_working(np.concatenate(kinds))
         vectors = self._vectors(points)
-        clicks = Clicks(vectors, self.grid.nearest(points), len(kinds[0]))
+        pixels = self.grid.nearest(points)
+        clicks = Clicks(
+            vectors, pixels, len(kinds[0]), self._spots(pixels[: len(kinds[0])])
+        )
         weights = None
         if self._means_more:
-            maps = list(self.presence.values())
-            weights = weigh(maps, self._extents, clicks)
+            weights = np.zeros(len(self.presence) + 1)
+            weights[choose(self._candidates, clicks)] = 1
         likes, dislikes = np.split(vectors, [clicks.positives])
         return Reading(self, prompts, options, likes, dislikes, weights, clicks)
 
@@ -365,16 +368,63 @@ class Embedding(ClusterMaps):
         return RememberedNearness(self.matrix)
 
     @cached_property
-    def _extents(self) -> list[Extent]:
-        """Where each named structure is seen."""
-        return [Extent.of(values, self.inside) for values in self.presence.values()]
+    def _contrast(self) -> Contrast | None:
+        """Where the picture is brighter or darker than its background; None: none."""
+        if self.colour is None:
+            return None
+        return Contrast(self.colour[1].float().cpu().numpy(), self.inside)
+
+    def _spots(self, pixels: NDArray[np.intp]) -> tuple[Spot | None, ...]:
+        """Find the object about each of (k, 2) pixels of the working grid."""
+        lesions = any(each.is_lesion for each in self._candidates)
+        if self._contrast is None or not lesions:
+            return ()
+        discs = [e.presence for e in self._candidates if e.is_single]
+        return tuple(
+            None
+            if any(float(disc[row, column]) > STRUCTURE_CUT for disc in discs)
+            else self._contrast.spot(row, column)
+            for row, column in pixels.tolist()
+        )
+
+    @cached_property
+    def _candidates(self) -> list[Candidate]:
+        """Structures that a click may mean.
+
+        A lesion does not lie on an optic disc, and what is taken for a second disc is a
+        bright lesion.
+        """
+        maps = {name: self.shown(name) for name in self.presence}
+        disc = maps.get("optic disc")
+        made = []
+        for name, presence in maps.items():
+            bright = brightness(name)
+            if disc is not None and bright is not None:
+                if bright:
+                    seen = self.presence["optic disc"]
+                    presence = torch.maximum(presence, torch.where(disc > 0, 0, seen))
+                presence = presence * (1 - disc)
+            extent = Extent.of(presence, self.inside)
+            lesion, single = is_lesion(name), name == "optic disc"
+            made.append(Candidate(presence, extent, lesion, single, bright))
+        return made
 
     @cached_property
     def _structures(self) -> list[Tensor]:
-        """(h·w,) presence of each named structure, to be cut at 0.5."""
-        cut = STRUCTURE_CUT
-        maps = (values.reshape(-1) for values in self.presence.values())
-        return [correction.cut_at_half(values, cut) for values in maps]
+        """(h·w,) map of each named structure, to be cut at 0.5."""
+        return [self._cut_map(each).reshape(-1) for each in self._candidates]
+
+    def _cut_map(self, candidate: Candidate) -> Tensor:
+        """(h, w) map of a structure; bright lesions as whole pieces of the picture."""
+        presence = candidate.presence
+        if candidate.bright is False:
+            return correction.cut_at_half(presence, DARK_CUT)
+        if not candidate.bright or self._contrast is None:
+            return correction.cut_at_half(presence, STRUCTURE_CUT)
+        shown = presence.cpu().numpy()
+        pieces = self._contrast.bright_pieces(shown, STRUCTURE_CUT)
+        found = np.where(pieces, 0.75, np.where(shown >= 0.6, 0.6, 0.25))
+        return torch.from_numpy(found.astype(np.float32)).to(presence)
 
     @cached_property
     def _few_inside(self) -> Tensor:
@@ -480,8 +530,25 @@ class Reading:
             seen = likeness.at(known._few_inside).cpu().numpy()
             cut = similarity.otsu_threshold(seen)
         return correction.mix(
-            likeness, cut, known._structures, weights, known.grid.shape, clicks
+            likeness,
+            cut,
+            known._structures,
+            weights,
+            known.grid.shape,
+            clicks,
+            self._kind,
         )
+
+    @property
+    def _kind(self) -> correction.Kind | None:
+        """Which objects are meant, if single ones are."""
+        weights, every = self._weights, self.embedding._candidates
+        if weights is None or self._clicks is None or not self._clicks.spots:
+            return None
+        meant = int(weights.argmax())
+        if meant == len(every):
+            return correction.Kind()
+        return correction.Kind(every[meant].bright) if every[meant].is_lesion else None
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))

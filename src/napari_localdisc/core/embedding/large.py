@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,17 +42,23 @@ from napari_localdisc.core.model.tiles import (
     padded_size,
     run_tiles,
 )
+from napari_localdisc.core.priors.derived import derived_from, refined_by
 from napari_localdisc.core.work import Steps, run
 
 from .clusters import (
     EDGE_SHARE,
+    ClusterMaps,
     argmax_channel,
     beside_the_roundest,
     deep_inside,
+    in_one_piece,
+    kept_colour,
     merge_table,
     nearest_deep,
     structure_channel,
 )
+from .named import region_leaves
+from .regions import SPECK, Named
 
 CHUNK = 1024
 """Side of the blocks of pixels that are written at once."""
@@ -132,11 +138,14 @@ class _LargeImage:
         self.diameter = max(diameter, card.working_diameter if detail >= 1 else 1)
         self.grid: WorkingGrid = source.grid(self.diameter)
         self.margin = margin_of(card)
+        self.precision = precision
         self.network = FastNetwork(model.network, precision)
         self.statistics: tuple[Tensor, Tensor] | None = None
         self.tones: tuple[float, float] | None = None
         self.deep: Tensor | None = None
         """(1, h, w) float32: 1 where structures are looked for, on a small grid."""
+        self.seen: ClusterMaps | None = None
+        """All of the image at the model's own scale, where the paint asks for it."""
 
     def plan(self, tile_size: int) -> list[Tile]:
         """Cover the grid, its margin included, with tiles."""
@@ -160,16 +169,36 @@ class _LargeImage:
                 near = F.max_pool2d(others[None].float(), 3, 1, 1)
                 deep = torch.ones_like(near) if self.deep is None else self.deep
                 self.deep = deep * (1 - near)
+        if self.paint.sees_all:
+            self.seen = self._look()
         return tiles
 
     def _single(self) -> int | None:
         """Return the place of the structure that is looked for if images show one."""
         card = self.model.card
-        if not isinstance(self.paint, StructurePaint):
+        if not isinstance(self.paint, StructurePaint) or self.paint.follows:
             return None
         names = list(card.structures)
         place = list(card.structures.values()).index(self.paint.channel)
         return place if names[place] in card.single else None
+
+    def _look(self) -> ClusterMaps:
+        """Run the network on all of the image, at the model's own scale."""
+        model, (colour, inside) = self.model, self._overview()
+        how = Inference(TILE_SIZE, precision=self.precision)
+        steps = run_tiles(colour, inside, model, how, embeds=False)
+        _, probability, presence = run(steps)
+        height, width = shape = inside.shape
+        named = dict(zip(model.card.structures, presence, strict=True))
+        return ClusterMaps(
+            probability,
+            inside,
+            WorkingGrid(shape, 0, 0, height, width, shape),
+            model.card,
+            model.centres,
+            in_one_piece(model.card, named),
+            kept_colour(colour, probability.device),
+        )
 
     def _overview(self) -> tuple[FloatImage, Mask]:
         """Look at all of the image, small, and at the tones that it uses."""
@@ -184,13 +213,20 @@ class _LargeImage:
 
     def write(self, tile: Tile, target: Any) -> Iterator[None]:
         """Label the pixels of the image that a tile's core covers."""
+        if self.seen is not None and self.paint.is_seen(self.seen, self.grid):
+            maps = self.paint.of_all(self.seen)
+            yield from self._spread(maps, tile, None, target)
+            return
         given = self._input(tile.window)
         if given is None:
             return  # nothing of the field of view: the target is 0 there
         window, inside = given
-        # The core and the pixels next to it that interpolation needs
+        # The core and the pixels next to it that interpolation, and the paint, need
+        reach = self.paint.reach
         rows, columns = (
-            slice(max(core.start - 1, part.start), min(core.stop + 1, part.stop))
+            slice(
+                max(core.start - reach, part.start), min(core.stop + reach, part.stop)
+            )
             for core, part in zip(tile.core, tile.window, strict=True)
         )
         around = rows, columns
@@ -200,8 +236,42 @@ class _LargeImage:
             inside,
             Tile(tile.window, around).kept,
         )
+        if self.seen is not None:
+            maps = self._in_detail(maps, around)
         yield
         yield from self._spread(maps, tile, around, target)
+
+    def _in_detail(self, maps: Tensor, around: Window) -> Tensor:
+        """Bring what was seen of all of the image to a window of the grid."""
+        assert self.seen is not None
+        lines = [
+            Line(0, small, small, size).at(
+                slice(part.start - self.margin, part.stop - self.margin)
+            )
+            for part, small, size in zip(
+                around, self.seen.grid.shape, self.grid.shape, strict=True
+            )
+        ]
+
+        def there(values: Tensor) -> Tensor:
+            return torch.cat([part for _, part in interpolated(values, *lines)], 1)
+
+        found = self.seen.regions
+        moved = replace(
+            found,
+            scores=there(found.scores),
+            background=there(found.background),
+            rim=there(found.rim[None])[0],
+        )
+        own = self.seen.card.structures.items()
+        named = [
+            Named(name, leaf, part)
+            for (name, leaf), part in zip(own, maps.cpu().numpy(), strict=True)
+        ]
+        finer = moved.in_detail(named)
+        every = maps.new_zeros(int(found.leaves.max()) + 1, *maps.shape[1:])
+        every[finer.leaves.astype(np.int64)] = finer.scores.to(maps)
+        return every
 
     def _input(self, window: Window) -> tuple[Tensor, Tensor] | None:
         """Return the network's input for a window of the grid with its margin.
@@ -280,21 +350,30 @@ class _LargeImage:
         return maps[:, rows.to(maps.device), columns.to(maps.device)]
 
     def _spread(
-        self, maps: Tensor, tile: Tile, around: Window, target: Any
+        self, maps: Tensor, tile: Tile, around: Window | None, target: Any
     ) -> Iterator[None]:
-        """Write labels of the image's pixels, a chunk of the target at a time."""
+        """Write labels of the image's pixels, a chunk of the target at a time.
+
+        The maps are those of the rows and columns ``around`` a tile of the grid; None:
+        of the whole image, whatever their size.
+        """
         grid = self.grid
         top, left = grid.top, grid.left
         lengths = grid.height, grid.width
-        sides = list(zip(tile.core, around, grid.shape, lengths, strict=True))
         rows, columns = (
             _pixels_of(core, self.margin, size, length)
-            for core, _, size, length in sides
+            for core, size, length in zip(tile.core, grid.shape, lengths, strict=True)
         )
-        row_line, column_line = (
-            Line(known.start - self.margin, known.stop - known.start, size, length)
-            for _, known, size, length in sides
-        )
+        if around is None:
+            row_line, column_line = (
+                Line(0, size, size, length)
+                for size, length in zip(maps.shape[1:], lengths, strict=True)
+            )
+        else:
+            row_line, column_line = (
+                Line(known.start - self.margin, known.stop - known.start, size, length)
+                for known, size, length in zip(around, grid.shape, lengths, strict=True)
+            )
         for row_part in _chunks(rows, top):
             for column_part in _chunks(columns, left):
                 at = (
@@ -350,33 +429,51 @@ Between = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class ClusterPaint:
-    """Labels pixels with the most probable cluster.
+    """Labels pixels with the region that they lie in.
 
     Attributes
     ----------
     names : ndarray
-        (M + 1,) uint8: the label of each cluster, counted from 1.
+        The label of each region, counted from 1; 0 for 0.
+    channels : tuple of int
+        Of the network: structures that are looked for in detail.
     """
 
     names: NDArray[np.uint8]
+    channels: tuple[int, ...]
     is_inner: ClassVar[bool] = False
     """Whether the outermost part of a round field of view is left out."""
+    sees_all: ClassVar[bool] = True
+    """Whether all of the image must be seen at once, at the model's own scale."""
+    reach: ClassVar[int] = SPECK
+    """Pixels around a tile's core within which a small piece ends."""
 
     @classmethod
     def of(cls, model: Model, n: int) -> ClusterPaint:
         """Merge a model's clusters to ``n``."""
-        table = merge_table(model.centres, n, model.card.structures)
-        return cls(np.concatenate([[0], table]).astype(np.uint8))
+        table = merge_table(model.centres, n, region_leaves(model.card))
+        names = np.concatenate([[0], table]).astype(np.uint8)
+        return cls(names, tuple(model.card.structures.values()))
+
+    def is_seen(self, seen: ClusterMaps, grid: WorkingGrid) -> bool:
+        """Say whether there is no more detail to be had."""
+        return seen.grid.shape == grid.shape
+
+    def of_all(self, seen: ClusterMaps) -> Tensor:
+        """Return scores of regions by their number."""
+        found = seen.regions
+        scores = found.scores.new_zeros(int(found.leaves.max()) + 1, *seen.grid.shape)
+        scores[found.leaves.astype(np.int64)] = found.scores
+        return scores
 
     def maps(self, logits: Tensor) -> Tensor:
-        """(M, h, w) logits → float32 maps that may be interpolated: probabilities."""
-        raw = logits.float().sigmoid()
-        return raw / raw.sum(0, keepdim=True).clamp_min(1e-12)
+        """(M, h, w) logits → (K, h, w) float32 presence of structures."""
+        return logits[list(self.channels)].float().sigmoid()
 
     def labels(
         self, maps: Tensor, rows: Between, columns: Between
     ) -> NDArray[np.uint8]:
-        """Interpolate maps at pixels of the image; return their (H, W) labels."""
+        """Interpolate scores at pixels of the image; return their (H, W) labels."""
         found = np.empty((len(rows[0]), len(columns[0])), np.uint8)
         for part, fine in interpolated(maps, rows, columns):
             channel = argmax_channel(fine, len(maps))
@@ -386,16 +483,45 @@ class ClusterPaint:
 
 @dataclass(frozen=True)
 class StructurePaint:
-    """Labels pixels 1 where a structure is more probable than a threshold, else 0."""
+    """Labels pixels 1 where a structure is more probable than a threshold, else 0.
+
+    Attributes
+    ----------
+    channel : int
+        Of the network; -1 for a structure of which others say more.
+    threshold : float
+        From which a pixel belongs to it.
+    follows : str
+        Name of one that follows from others, or that they refine: it is found at the
+        model's own scale.
+    """
 
     channel: int
     threshold: float
+    follows: str = ""
     is_inner: ClassVar[bool] = True
+    reach: ClassVar[int] = 1
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it follows from others."""
+        return bool(self.follows)
 
     @classmethod
     def of(cls, model: Model, name: str, threshold: float = 0.5) -> StructurePaint:
-        """Look for a structure that the model's card names."""
+        """Look for a structure that the model's card names, or that follows."""
+        named = model.card.structures
+        if name in {**derived_from(named), **refined_by(named)}:
+            return cls(-1, threshold, name)
         return cls(structure_channel(model.card, name), threshold)
+
+    def is_seen(self, seen: ClusterMaps, grid: WorkingGrid) -> bool:
+        """Say whether there is no more detail to be had."""
+        return bool(self.follows)
+
+    def of_all(self, seen: ClusterMaps) -> Tensor:
+        """Return where the structure is."""
+        return seen.shown(self.follows)[None]
 
     def maps(self, logits: Tensor) -> Tensor:
         """Return the structure's presence."""

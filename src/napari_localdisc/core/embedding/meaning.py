@@ -1,12 +1,18 @@
 """What a few clicks mean: pixels like these, or a structure that the model knows.
 
 Either the user points at a structure that the model's card names, or at pixels whose
-embedding is like the prompts'.  How well each explains the clicks gives its weight; the
-first positive click counts in full, later ones less, as they correct errors and so lie
-where a map is wrong, most often at the border of what was meant.
+embedding is like the prompts'.  One of them is meant: the one that explains the clicks
+best.  The first positive click counts in full, later ones less, as they correct errors
+and so lie where a map is wrong: at the border of what was meant, or anywhere if it is
+many small lesions.  What is meant changes only where another meaning explains clearly
+more, so that one more click does not turn a good map into another one.
 
-Nothing here learns from labels.  The constants were chosen on DRIVE training,
-Drishti-GS1 and IDRiD images by Dice after some clicks; see docs/experiments.md.
+A click on a small dark or bright spot means a lesion, though a vessel may be seen there
+as well.
+
+Nothing here learns from labels.  The constants were chosen on DRIVE training and the
+tuning halves of Drishti-GS1 and IDRiD by Dice after some clicks; see
+docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -23,28 +29,32 @@ from torch import Tensor
 
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
+from .spots import Spot
+
 STRUCTURE_CUT = 0.3
 """Presence of a structure that becomes 0.5 of similarity."""
+
+DARK_CUT = 0.2
+"""Likewise of dark lesions, which the network sees too little of."""
 
 _NEARBY = 2
 _BESIDE = 0.3
 """Part of the evidence that may be so many pixels beside a click."""
 
-_BORDER_REACH = 0.0175
-"""Part of the grid's longer side within which a border of a structure lies near, at
-most; everything is near to a border of a thin structure."""
+_BORDER_REACH, _BORDER_THICKNESS = 0.035, 1.5
+"""Within how much of the grid's longer side, and how many of its own thickness, a
+border of a structure lies near; everything is near to a border of a thin structure."""
 
-_BORDER = 0.6
+_BORDER = 0.75
 """How well a structure explains a correction near its border, where errors lie that are
-no reason to mean something else."""
+no reason to mean something else; and lesions one anywhere."""
 
 _DOUBT = 0.02
-_LATER_DOUBT = 0.4
-_LIKENESS, _LATER_LIKENESS = 0.1, 0.5
-_LEAST_WEIGHT = 0.01
-_LEAST_OF_LIKENESS = 0.25
-"""A structure that explains the clicks less well than this part of likeness is left
-out, which also keeps a click on nothing known at the cost of one map."""
+_LATER_DOUBT, _OUTSIDE_DOUBT = 0.4, 0.15
+"""What a later click that it does not explain leaves of a structure; and a positive one
+that lies outside of a structure that there is but one of."""
+
+_LIKENESS, _LATER_LIKENESS = 0.1, 0.4
 
 LARGEST_SHARE = 0.6
 """A structure that is seen in more of the image than this explains nothing: so do
@@ -52,10 +62,16 @@ models that were hardly trained, or on another kind of image."""
 
 _SIZE = 0.25
 """How much a small structure is preferred to a large one that holds the click as well:
-who means the large one has many other places to click.  Errors lie anywhere, so it
-counts less with every further click."""
+who means the large one has many other places to click."""
 
 _USUAL_SHARE, _LEAST_SHARE = 0.05, 0.005
+
+_SPOT, _NO_SPOT = 0.95, 0.3
+"""How well a lesion explains a click on a spot of its kind, and what that leaves of a
+thin structure."""
+
+_INERTIA = 0.7
+"""Logarithm of how much better another meaning must explain the clicks."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +86,14 @@ class Clicks:
         (k, 2) int rows and columns of the working grid.
     positives : int
         How many are positive; at least one.
+    spots : tuple
+        The `Spot` about each positive click, or None.
     """
 
     vectors: FloatImage
     pixels: NDArray[np.intp]
     positives: int
+    spots: tuple[Spot | None, ...] = ()
 
     @property
     def signs(self) -> NDArray[np.float32]:
@@ -104,62 +123,101 @@ class Extent:
     def of(cls, presence: Tensor, inside: Mask) -> Extent:
         """Measure (h, w) presence within a field of view of the same shape."""
         seen = presence.cpu().numpy() > STRUCTURE_CUT
-        border = seen & ~ndimage.binary_erosion(seen, border_value=1)
-        area, length, within, whole = (
-            int(np.count_nonzero(part))
-            for part in (seen, border, seen & inside, inside)
-        )
-        return cls(within / max(1, whole), area / max(1, length))
+        within, whole = int((seen & inside).sum()), int(inside.sum())
+        return cls(within / max(1, whole), thickness(seen))
 
 
-def weigh(
-    presence: Sequence[Tensor], extents: Sequence[Extent], clicks: Clicks
-) -> NDArray[np.float64]:
-    """Say how well each structure, and likeness to the prompts, explains them.
+def thickness(mask: Mask) -> float:
+    """Return a mask's area by the length of its border, in pixels."""
+    border = mask & ~ndimage.binary_erosion(mask, border_value=1)
+    return int(mask.sum()) / max(1, int(border.sum()))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A structure that may be meant.
+
+    Attributes
+    ----------
+    presence : Tensor
+        (h, w) float32 in [0, 1].
+    extent : Extent
+        Where it is seen.
+    is_lesion : bool
+        Whether it is many and may be small.
+    is_single : bool
+        Whether there is but one in an image.
+    bright : bool or None
+        Of a lesion: whether it is brighter than its surroundings.
+    """
+
+    presence: Tensor
+    extent: Extent
+    is_lesion: bool = False
+    is_single: bool = False
+    bright: bool | None = None
+
+
+def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
+    """Say which structure clicks mean.
 
     Parameters
     ----------
-    presence : sequence of Tensor
-        (h, w) float32 of each of K named structures.
-    extents : sequence of Extent
-        Where each of them is seen.
+    candidates : sequence of Candidate
+        K structures.
     clicks : Clicks
-        Their places and vectors.
+        Their places and vectors; positive ones in the order in which they were made.
 
     Returns
     -------
-    ndarray
-        (K + 1,) weights that sum to 1; the last is that of likeness.
+    int
+        Of a candidate; K for pixels like these.
     """
-    later = len(clicks.pixels) - 1
-    likeness = math.log(_LIKENESS) + later * math.log(_LATER_LIKENESS)
-    evidence = _evidence(presence, extents, clicks) if presence else []
-    for structure, extent in enumerate(extents):
-        if extent.share > LARGEST_SHARE:
-            evidence[structure] = -math.inf
-        preference = _SIZE * math.log(_USUAL_SHARE / max(extent.share, _LEAST_SHARE))
-        evidence[structure] += preference / len(clicks.pixels)
-    every = np.array([*evidence, likeness])
-    weights = np.exp(every - every.max())
-    weights[weights < _LEAST_WEIGHT * weights.sum()] = 0
-    weights[weights < _LEAST_OF_LIKENESS * weights[-1]] = 0
-    return np.asarray(weights / weights.sum())
+    count = len(clicks.pixels)
+    evidence = np.full((len(candidates) + 1, count), math.log(_LATER_LIKENESS))
+    evidence[-1, 0] = math.log(_LIKENESS)
+    if candidates:
+        evidence[:-1] = _evidence(candidates, clicks)
+    for number, candidate in enumerate(candidates):
+        share = candidate.extent.share
+        evidence[number, 0] += (
+            _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
+            if share <= LARGEST_SHARE
+            else -math.inf
+        )
+    total = evidence.cumsum(1)
+    chosen = int(total[:, 0].argmax())
+    for after in total.T[1:]:
+        best = int(after.argmax())
+        if after[best] - after[chosen] > _INERTIA:
+            chosen = best
+    return chosen
 
 
-def _evidence(
-    presence: Sequence[Tensor], extents: Sequence[Extent], clicks: Clicks
-) -> list[float]:
-    """Logarithm of how well each structure explains the prompts."""
-    agreement = _agreement(presence, clicks)
-    if len(clicks.pixels) > 1:
-        border = [
-            _at_border(values, extent, clicks)
-            for values, extent in zip(presence, extents, strict=True)
-        ]
-        agreement[:, 1:] = np.maximum(agreement[:, 1:], border)
-    trust = _LATER_DOUBT + (1 - _LATER_DOUBT) * agreement
+def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.float64]:
+    """(K, k) logarithm of how well each structure explains each click."""
+    agreement = _agreement([each.presence for each in candidates], clicks)
+    doubt = np.full(agreement.shape, _LATER_DOUBT)
+    wanted = clicks.signs > 0
+    for number, each in enumerate(candidates):
+        if len(clicks.pixels) > 1:
+            near = _at_border(each.presence, each.extent, clicks)
+            near = np.maximum(near, _BORDER) if each.is_lesion else near
+            agreement[number, 1:] = np.maximum(agreement[number, 1:], near)
+        if each.is_single:
+            doubt[number, wanted] = _OUTSIDE_DOUBT
+    # A later one corrects: a stretch of vessel that was missed may look like a spot
+    spot = clicks.spots[0] if clicks.spots else None
+    kinds = [each.bright for each in candidates]
+    if spot is not None and spot.stands_alone and spot.is_bright in kinds:
+        for number, each in enumerate(candidates):
+            if each.bright is spot.is_bright:
+                agreement[number, 0] = max(agreement[number, 0], _SPOT)
+            elif not each.is_lesion and not each.is_single:
+                agreement[number, 0] *= _NO_SPOT
+    trust = doubt + (1 - doubt) * agreement
     trust[:, 0] = np.minimum(np.maximum(agreement[:, 0], _DOUBT), 1 - _DOUBT)
-    return list(np.log(trust).sum(1).tolist())
+    return np.asarray(np.log(trust))
 
 
 def _agreement(presence: Sequence[Tensor], clicks: Clicks) -> NDArray[np.float64]:
@@ -174,7 +232,8 @@ def _agreement(presence: Sequence[Tensor], clicks: Clicks) -> NDArray[np.float64
 
 def _at_border(presence: Tensor, extent: Extent, clicks: Clicks) -> NDArray[np.float64]:
     """(k - 1,) how well an error at a structure's border explains later clicks."""
-    reach = round(min(_BORDER_REACH * max(presence.shape), extent.thickness))
+    farthest = _BORDER_REACH * max(presence.shape)
+    reach = round(min(farthest, _BORDER_THICKNESS * extent.thickness))
     (around,) = _windows([presence], clicks.pixels[1:], reach)
     wanted = clicks.signs[1:] > 0
     found = np.where(wanted, around.max(1), 1 - around.min(1))

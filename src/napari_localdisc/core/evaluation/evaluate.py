@@ -11,6 +11,7 @@ from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.image.grid import Mask
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.names import find_name, plain_name
+from napari_localdisc.core.priors.derived import every_structure
 
 from .measures import BASELINES, MEASURES, Subject
 from .report import CaseResult, Failure, Report
@@ -131,8 +132,9 @@ def evaluate(
         raise LocalDiscError(
             f"Unknown measure {unknown[0]!r}; there are {', '.join(NAMES)}."
         )
-    channel_name = find_name(model.card.structures, named or structure)
-    known = ", ".join(model.card.structures) or "none"
+    every = every_structure(model.card.structures)
+    channel_name = find_name(every, named or structure)
+    known = ", ".join(every) or "none"
     if channel_name is None and named is not None:
         raise LocalDiscError(
             f"The model {model.card.name!r} names no structure {named or structure!r}; "

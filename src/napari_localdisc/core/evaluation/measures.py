@@ -16,7 +16,7 @@ from napari_localdisc.core.image.grid import Mask
 
 from . import baselines
 from .agreement import area_under_curve, dice, dice_by_threshold, pair_dice
-from .clicks import REPORTED_CLICKS, click_through, dice_after
+from .clicks import MOST_CLICKS, REPORTED_CLICKS, click_through, dice_after
 
 CLUSTER_COUNTS = (4, 8, 16)
 OURS = "localdisc"
@@ -25,6 +25,9 @@ BASELINES = "baselines"
 """Asked for beside measures: what there is without this, by the same measures."""
 
 FIRST_CLICK = "first_click_auc"
+LOSS = 0.01
+"""Dice that an image may lose by one more click, as noise."""
+
 THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 
 Row = dict[Any, Any]
@@ -103,8 +106,25 @@ def of_clicks(subject: Subject) -> Rows:
         made = click_through(embedding, subject.wanted, seen)
         similarity = embedding.similarity([made[0].point])
         area = area_under_curve(similarity[seen], subject.wanted[seen])
-        rows[name] = {**dice_after(made, REPORTED_CLICKS), FIRST_CLICK: area}
+        every = dice_after(made, range(1, MOST_CLICKS + 1))
+        rows[name] = {
+            **dice_after(made, REPORTED_CLICKS),
+            FIRST_CLICK: area,
+            "_by_click": list(every.values()),
+        }
     return rows
+
+
+def _steps(rows: Sequence[Row]) -> Row:
+    """Say what one more click does: to the mean, and to how many images harm."""
+    by_click = np.array([row["_by_click"] for row in rows])
+    gain = np.diff(by_click, axis=1)
+    return {
+        "by_click": by_click.mean(0).tolist(),
+        "worst_step": float(gain.mean(0).min()),
+        "losing": (gain < -LOSS).mean(0).tolist(),
+        "most_losing": float((gain < -LOSS).mean(0).max()),
+    }
 
 
 def of_clusters(subject: Subject) -> Rows:
@@ -183,7 +203,12 @@ MEASURES = {
         of_clicks,
         "Dice after clicks",
         {n: "1 click" if n == 1 else f"{n} clicks" for n in REPORTED_CLICKS}
-        | {FIRST_CLICK: "AUC of the first click"},
+        | {
+            FIRST_CLICK: "AUC of the first click",
+            "worst_step": "least gain by a click",
+            "most_losing": f"images that lose {LOSS} by it, at most",
+        },
+        _steps,
     ),
     "clusters": Measure(
         of_clusters,

@@ -121,6 +121,22 @@ class ModelCard:
         """The largest number of clusters that an image can be shown in."""
         return min(MOST, self.clusters)
 
+    @property
+    def typical(self) -> dict[str, tuple[float, float]]:
+        """What its training images look like, see `misfit`; empty: not known.
+
+        Of its details, or for a bundled model from the file beside it, which holds for
+        the scale that it was measured at.
+        """
+        known = self.details.get("typical")
+        if known is None:
+            models = resources.files("napari_localdisc") / "data" / "models"
+            file = models / f"{self.name}.typical.json"
+            beside = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+            scale = [self.modality, self.working_diameter]
+            known = beside["looks"] if beside.get("scale") == scale else {}
+        return {name: (low, high) for name, (low, high) in known.items()}
+
     def network(self) -> LocalDiscriminationNet:
         """Build a network of this card's shape with fresh weights."""
         from .network import LocalDiscriminationNet
