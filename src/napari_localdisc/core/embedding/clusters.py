@@ -29,7 +29,6 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.priors.derived import (
     derived_from,
     every_structure,
-    refined_by,
 )
 
 from .named import cluster_names, region_leaves
@@ -331,17 +330,14 @@ class ClusterMaps:
             As `Embedding.structure`.
         """
         named = self.card.structures
-        row = {**refined_by(named), **derived_from(named)}.get(name)
+        row = derived_from(named).get(name)
         if row is None:
             return self._present(name)
         if name not in self._found:
             rgb = np.zeros((*self.grid.shape, 3), np.float32)
             if self.colour is not None:
                 rgb = self.colour.float().permute(1, 2, 0).cpu().numpy()
-            maps = {
-                part: self._present(part) if part == name else self.shown(part)
-                for part in row.of
-            }
+            maps = {part: self.shown(part) for part in row.of}
             of = {part: values.cpu().numpy() for part, values in maps.items()}
             found = torch.from_numpy(row.find(rgb, self.inside, of))
             # Replaced as a whole, never changed: threads may ask at the same time

@@ -42,7 +42,7 @@ from napari_localdisc.core.model.tiles import (
     padded_size,
     run_tiles,
 )
-from napari_localdisc.core.priors.derived import derived_from, refined_by
+from napari_localdisc.core.priors.derived import derived_from
 from napari_localdisc.core.work import Steps, run
 
 from .clusters import (
@@ -492,8 +492,7 @@ class StructurePaint:
     threshold : float
         From which a pixel belongs to it.
     follows : str
-        Name of one that follows from others, or that they refine: it is found at the
-        model's own scale.
+        Name of one that follows from others: it is found at the model's own scale.
     """
 
     channel: int
@@ -511,7 +510,7 @@ class StructurePaint:
     def of(cls, model: Model, name: str, threshold: float = 0.5) -> StructurePaint:
         """Look for a structure that the model's card names, or that follows."""
         named = model.card.structures
-        if name in {**derived_from(named), **refined_by(named)}:
+        if name in derived_from(named):
             return cls(-1, threshold, name)
         return cls(structure_channel(model.card, name), threshold)
 

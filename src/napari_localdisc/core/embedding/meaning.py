@@ -47,7 +47,11 @@ border of a structure lies near; everything is near to a border of a thin struct
 
 _BORDER = 0.75
 """How well a structure explains a correction near its border, where errors lie that are
-no reason to mean something else; and lesions one anywhere."""
+no reason to mean something else; and lesions and thin structures one anywhere, as
+some of them are missed."""
+
+_THIN = 4
+"""Pixels of the working grid; see `Extent.thickness`."""
 
 _DOUBT = 0.02
 _LATER_DOUBT, _OUTSIDE_DOUBT = 0.4, 0.15
@@ -202,10 +206,11 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
     for number, each in enumerate(candidates):
         if len(clicks.pixels) > 1:
             near = _at_border(each.presence, each.extent, clicks)
-            near = np.maximum(near, _BORDER) if each.is_lesion else near
+            if each.is_lesion or each.extent.thickness < _THIN:
+                near = np.maximum(near, _BORDER)
             agreement[number, 1:] = np.maximum(agreement[number, 1:], near)
         if each.is_single:
-            doubt[number, wanted] = _OUTSIDE_DOUBT
+            doubt[number, wanted & (agreement[number] < 0.5)] = _OUTSIDE_DOUBT
     # A later one corrects: a stretch of vessel that was missed may look like a spot
     spot = clicks.spots[0] if clicks.spots else None
     kinds = [each.bright for each in candidates]

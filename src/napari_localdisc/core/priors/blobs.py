@@ -1,7 +1,5 @@
 """The one connected piece of a map that a structure is."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -49,27 +47,6 @@ def seen_disc(
     disc: NDArray[np.bool_] = ndimage.binary_fill_holes(names == mass.argmax() + 1)
     diameter = diameter_of(disc) / max(inside.shape)
     return disc if _LEAST < diameter < _LARGEST else None
-
-
-def only_disc(
-    rgb: NDArray[np.float32],
-    inside: NDArray[np.bool_],
-    presence: Mapping[str, NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """Leave out what is seen as an optic disc beside the one that there is.
-
-    Large exudates and bright reflexes look like one.  Where there is none of a disc's
-    size, nothing is left out.
-    """
-    seen = presence["optic disc"]
-    disc = seen_disc(seen, inside, presence["vessel"])
-    if disc is None:
-        return seen
-    # Soft about its outline, where presence falls
-    reach = round(_SOFT * max(inside.shape))
-    near = ndimage.binary_dilation(disc, iterations=max(1, reach))
-    others = (seen >= 0.5) & ~disc
-    return np.where(near & ~others, seen, 0).astype(np.float32)
 
 
 def diameter_of(mask: NDArray[np.bool_]) -> float:

@@ -69,24 +69,6 @@ DERIVED = {
 }
 
 
-REFINED = {
-    row.name: row
-    for row in (
-        Derived(
-            "optic disc",
-            ("optic disc", "vessel"),
-            partial(_call, "blobs", "only_disc"),
-        ),
-    )
-}
-"""Structures of a network's channel that others say more about."""
-
-
-def refined_by(named: Collection[str]) -> dict[str, Derived]:
-    """Return how structures that a card names are refined by each other."""
-    return {name: row for name, row in REFINED.items() if set(row.of) <= set(named)}
-
-
 def derived_from(named: Collection[str]) -> dict[str, Derived]:
     """Return the structures that follow from those that a card names."""
     return {
