@@ -125,6 +125,8 @@ def test_image_chooser_follows_the_layers(viewer, eye, widget, picture):
     other = viewer.add_image(picture, name="other")
     viewer.add_labels(np.zeros((9, 9), int))
     assert texts(chooser) == ["other", "eye"]
+    assert chooser.currentText() == "other"
+    viewer.layers.selection.active = eye
     assert chooser.currentText() == "eye"
     eye.name = "right eye"
     assert texts(chooser) == ["other", "right eye"]
@@ -257,6 +259,21 @@ def test_the_widget_can_be_opened_again(viewer, widget, open_widget, wait):
     second.cluster_panel.button.click()
     wait(second)
     assert second.controller.clusters.layer is not None
+
+
+def test_other_images_are_hidden_until_asked_for(viewer, eye, widget, picture):
+    assert not widget.alone.visible
+    other = viewer.add_image(picture, name="other")
+    assert widget.alone.native.isVisibleTo(widget)
+    assert other.visible
+    assert not eye.visible
+    widget.alone.native.click()
+    assert eye.visible
+    widget.controller.one_image.set_alone(True)
+    assert widget.alone.native.isChecked()
+    viewer.layers.remove(other)
+    assert eye.visible
+    assert not widget.alone.native.isVisibleTo(widget)
 
 
 def test_a_closed_widget_is_let_go(qtbot, viewer, eye, open_widget, wait):

@@ -179,7 +179,10 @@ def test_stopped_work_goes_on(study, folder, tmp_path, monkeypatch):
 
 def test_nothing_is_replaced_unasked(study, folder, tmp_path):
     assert study(folder, "--dry-run").exit_code == 0
-    assert not (tmp_path / "study.csv").exists()
+    (folder / "c_vessel.png").write_bytes(b"no picture")
+    assert study(folder, "--dry-run").exit_code == 1
+    (folder / "c_vessel.png").unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["masks"]
     assert study(folder).exit_code == 0
     before = (tmp_path / "study.csv").read_bytes()
     result = study(folder)

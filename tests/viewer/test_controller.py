@@ -553,7 +553,9 @@ def test_the_transform_changes_meanwhile(waiting, stepped, image):
 
 
 def test_another_image_or_model_is_chosen_meanwhile(waiting, stepped, viewer, picture):
+    eye = waiting.workspace.images.current
     other = viewer.add_image(picture[::-1].copy(), name="other eye")
+    waiting.workspace.images.choose(eye)
     waiting.clusters.show()
     stepped.step()
     waiting.workspace.images.choose(other)
@@ -639,8 +641,11 @@ def test_the_first_image_that_comes_is_chosen(viewer, models, picture):
     assert controller.workspace.images.current is None
     image = viewer.add_image(picture)
     assert controller.workspace.images.current is image
-    viewer.add_image(picture)
+    shown = viewer.add_image(picture, visible=False)
+    viewer.layers.selection.active = image
     assert controller.workspace.images.current is image
+    viewer.layers.selection.active = shown
+    assert controller.workspace.images.current is shown
 
 
 def test_our_own_maps_are_no_images_to_choose(controller):

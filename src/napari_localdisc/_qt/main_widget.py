@@ -11,6 +11,7 @@ from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
 from .panels.choosers import (
+    AloneChoice,
     DoubtNotice,
     ProgressRow,
     image_choice,
@@ -49,6 +50,7 @@ class MainWidget(Docked):
         self._minutes.start(round(INTERVAL * 1000))
         self.crash_notice = CrashNotice(self.autosaver)
         self.images = image_choice(controller)
+        self.alone = AloneChoice(controller)
         self.models = model_choice(controller)
         self.doubt_notice = DoubtNotice(controller.doubts)
         self.cluster_panel = ClusterPanel(controller)
@@ -73,7 +75,7 @@ class MainWidget(Docked):
         self.tabs.addTab(files, "Files")
         layout = QVBoxLayout(self)
         layout.addWidget(self.crash_notice)
-        layout.addWidget(form(self.images, self.models).native)
+        layout.addWidget(form(self.images, self.alone, self.models).native)
         layout.addWidget(self.doubt_notice)
         layout.addWidget(self.tabs)
         layout.addWidget(self.labels_panel)

@@ -11,13 +11,15 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
 from napari_localdisc.core.version import __version__
 
 from .recipes import Progress
-from .tasks import FileRecipe, Task
+from .tasks import FileRecipe, Task, check_image
 
 if TYPE_CHECKING:
     from napari_localdisc.core.measure.measure import Kind
@@ -75,6 +77,14 @@ class MeasureRecipe(FileRecipe):
             return False
         return bool(said.get("made_by") == {**made_by, "files": _states(task)})
 
+    def check_source(self, task: Task, model: Model | None) -> None:
+        """Read what would be measured."""
+        assert isinstance(task, MeasureTask)
+        if model is None:
+            task.measured.read()
+        else:
+            check_image(task.source, model)
+
     def write(
         self,
         task: Task,
@@ -94,8 +104,8 @@ class MeasureRecipe(FileRecipe):
     def _measure(
         self, files: Measured, model: Model | None, progress: Progress | None
     ) -> Table:
-        from napari_localdisc.core.image.files import check_fits, read_image
         from napari_localdisc.core.measure.measure import measure
+        from napari_localdisc.core.measure.subject import class_masks
 
         how: dict[str, Any] = {
             "disc_mm": self.disc_mm,
@@ -105,34 +115,23 @@ class MeasureRecipe(FileRecipe):
         }
         if model is not None:
             from napari_localdisc.core.embedding.embed import map_clusters
+            from napari_localdisc.core.image.files import read_placement
             from napari_localdisc.core.measure.found import found_masks
+            from napari_localdisc.io.measured import millimetres
 
-            (path,) = files.labels
-            check_fits(path)
-            image = read_image(path)
+            image = _picture(files)
             maps = map_clusters(image, model, flips=self.flips, progress=progress)
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
-            how |= {"field_of_view": maps.field_of_view, "scale": self.scale}
+            scale = self.scale or millimetres(read_placement(files.labels[0]), 2)
+            how |= {"field_of_view": maps.field_of_view, "scale": scale}
             # Thin vessels do not reach one half in the probability: the picture tells
             return measure(masks, self.kind, image=image, **how)
         read = files.read()
         scale = self.scale if self.scale is not None else read.scale
         masks = dict(read.masks)
         if read.labels is not None:
-            if not masks and not read.probabilities:
-                return measure(
-                    read.labels,
-                    self.kind,
-                    names={**read.names, **dict(self.names)},
-                    image=read.picture,
-                    field_of_view=read.field_of_view,
-                    scale=scale,
-                    **how,
-                )
-            called = {**read.names, **dict(self.names)}
-            for value in sorted({*map(int, _values(read.labels)), *called} - {0}):
-                masks[called.get(value, f"label {value}")] = read.labels == value
+            masks |= class_masks(read.labels, {**read.names, **dict(self.names)})
         return measure(
             masks,
             self.kind,
@@ -144,10 +143,15 @@ class MeasureRecipe(FileRecipe):
         )
 
 
-def _values(labels: Any) -> Any:
-    import numpy as np
+def _picture(files: Measured) -> NDArray[Any]:
+    """Read the picture in which a model finds what is measured."""
+    from napari_localdisc.core.image.files import check_fits, read_image
+    from napari_localdisc.core.image.roles import check_no_result
 
-    return np.unique(labels)
+    (path,) = files.labels
+    check_no_result(path)
+    check_fits(path)
+    return read_image(path)
 
 
 def _states(task: Task) -> list[list[Any]]:

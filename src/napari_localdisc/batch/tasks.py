@@ -50,6 +50,10 @@ class FileRecipe(ABC):
         """Tell whether a task's files are there, made of what there is now."""
 
     @abstractmethod
+    def check_source(self, task: Task, model: Model | None) -> None:
+        """Raise what making the files would raise about what they are made of."""
+
+    @abstractmethod
     def write(
         self,
         task: Task,
@@ -269,10 +273,11 @@ def _try(
         if isinstance(recipe, Recipe):
             check_targets(task.outputs)
         if job.dry_run:
-            if isinstance(recipe, Recipe) and model is not None:
+            if isinstance(recipe, FileRecipe):
+                recipe.check_source(task, model)
+            else:
+                assert model is not None
                 _check_source(task, recipe, model)
-            elif not task.source.exists():
-                raise FileError(f"There is no file {task.source}.")
             return Outcome(task, "planned")
         if isinstance(recipe, FileRecipe):
             recipe.write(task, model, made_by, progress)
@@ -303,18 +308,27 @@ def _is_done(task: Task, made_by: Mapping[str, object]) -> bool:
 
 def _check_source(task: Task, recipe: Recipe, model: Model) -> None:
     """Raise what making the files would raise about the image."""
-    from napari_localdisc.core.image.files import open_large, read_image
+    from napari_localdisc.core.image.files import open_large
     from napari_localdisc.core.image.rgb import check_layout
-    from napari_localdisc.core.image.working import look
 
-    check_no_result(task.source)
     if task.outputs[0].name.endswith(LARGE_ENDING):
         _check_flips(task, recipe)
+        check_no_result(task.source)
         array, _ = open_large(task.source)
         check_layout(tuple(map(int, array.shape)), array.dtype)
         return
+    check_image(task.source, model)
+
+
+def check_image(path: Path, model: Model) -> None:
+    """Raise what a model would raise about an image, without its looking at it."""
+    from napari_localdisc.core.image.files import check_fits, read_image
+    from napari_localdisc.core.image.working import look
+
+    check_no_result(path)
+    check_fits(path)
     card = model.card
-    look(read_image(task.source), card.modality, card.working_diameter)
+    look(read_image(path), card.modality, card.working_diameter)
 
 
 def _check_flips(task: Task, recipe: Recipe) -> None:
@@ -332,16 +346,23 @@ def _make_files(
     made_by: Mapping[str, object],
     progress: Progress | None,
 ) -> None:
-    from napari_localdisc.core.image.files import open_large, read_image
+    from napari_localdisc.core.image.files import (
+        open_large,
+        read_image,
+        read_placement,
+    )
     from napari_localdisc.io.labels.tiff import write_tiff
 
     check_no_result(task.source)
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
         arrays = recipe.make(read_image(task.source), model, progress)
+        placement = read_placement(task.source)
         looks = recipe.looks(model)
         for output, array in zip(task.outputs, arrays, strict=True):
-            write_tiff(output, array, made_by, **looks, image=image)
+            write_tiff(
+                output, array, made_by, **looks, image=image, placement=placement
+            )
         return
     _check_flips(task, recipe)
     array, placement = open_large(task.source)

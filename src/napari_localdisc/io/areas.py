@@ -9,9 +9,10 @@ from pathlib import Path
 from napari_localdisc.core.files import new_file
 
 from .labels.formats import read_labels
-from .labels.label_map import LabelMap
+from .labels.label_map import LabelMap, metres, pixel_size, symbol_of
 
 HEADER = ("image", "label", "class", "pixels", "percent")
+MEASURED = ("area", "unit")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class ClassArea:
 def class_areas(labels: LabelMap) -> list[ClassArea]:
     """Count the pixels of each class that occurs or has a name; 0 is no class."""
     found, total = labels.counts, max(1, math.prod(labels.shape))
+    size, unit = _pixel_area(labels)
     named = {*found, *labels.names} - {0}
     return [
         ClassArea(
@@ -65,9 +67,19 @@ def class_areas(labels: LabelMap) -> list[ClassArea]:
             labels.names.get(value, ""),
             found.get(value, 0),
             100 * found.get(value, 0) / total,
+            None if size is None else found.get(value, 0) * size,
+            unit,
         )
         for value in sorted(named)
     ]
+
+
+def _pixel_area(labels: LabelMap) -> tuple[float | None, str]:
+    """Return a pixel's area and its unit; None where the labels do not say it."""
+    scale, units = pixel_size(labels.placement, len(labels.shape))
+    if len(scale) < 2 or units[-1] != units[-2] or not metres(units[-1]):
+        return None, ""
+    return abs(scale[-1] * scale[-2]), symbol_of(units[-1])
 
 
 def areas_in(path: Path, image: str) -> list[ClassArea]:
@@ -94,6 +106,8 @@ def is_ours(path: Path) -> bool:
 def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
     """Write one line per image and class as CSV (UTF-8, comma).
 
+    Where pixels have a size, two more columns say the area and its unit.
+
     Raises
     ------
     FileError
@@ -104,7 +118,13 @@ def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
+        areas = list(areas)
+        measured = any(area.area is not None for area in areas)
+        writer.writerow((*HEADER, *(MEASURED if measured else ())))
         for area in areas:
             percent = f"{area.percent:.6g}"
-            writer.writerow([area.image, area.label, area.name, area.pixels, percent])
+            line = [area.image, area.label, area.name, area.pixels, percent]
+            if measured:
+                size = "" if area.area is None else f"{area.area:.6g}"
+                line += [size, f"{area.unit}²" if size else ""]
+            writer.writerow(line)

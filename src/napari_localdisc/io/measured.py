@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image
+from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image, read_placement
+from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
 from napari_localdisc.core.measure.structures import KNOWN
-from napari_localdisc.core.names import plain_name
+from napari_localdisc.core.names import plain_name, stem_of
 
 from .labelled import FIELD_OF_VIEW
-from .labels import find_labels, read_labels
+from .labels import find_labels, read_labels, read_made_by
 from .labels.label_map import metres, pixel_size
 
 _PROBABILITY = "_probability"
@@ -77,8 +78,10 @@ class Measured:
                     f"{path} holds the labels of several images: export them to a file "
                     "each first."
                 )
-            plane = found.plane("A table")
-            scale = scale or _millimetres(found.placement, len(found.shape))
+            # Drawn on a picture as its file stores it, which is read upright
+            as_stored = found.made_by.get(ORIENTATION)
+            plane = turned(found.plane("A table"), as_stored or UPRIGHT)
+            scale = scale or millimetres(found.placement, len(found.shape))
             structure = split_name(path)[1]
             if structure is None:
                 labels, names = plane, dict(found.names)
@@ -90,8 +93,17 @@ class Measured:
             seen = read_image(self.field_of_view)
             seen = seen if seen.ndim == 2 else seen[..., :3].max(axis=2)
             field_of_view = seen > seen.max() / 2
-        picture = None if self.picture is None else read_image(self.picture)
-        maps = {name: read_image(path) for name, path in self.probabilities}
+        picture = None
+        if self.picture is not None:
+            picture = read_image(self.picture)
+            scale = scale or millimetres(read_placement(self.picture), 2)
+        maps = {
+            name: turned(
+                read_image(path),
+                (read_made_by(path) or {}).get(ORIENTATION, UPRIGHT),
+            )
+            for name, path in self.probabilities
+        }
         probabilities = {
             name: maps[plain_name(name)]
             for name in [*masks, *names.values()]
@@ -170,7 +182,7 @@ def find_measured(paths: Iterable[str | Path]) -> list[Measured]:
         if _is_beside(path, listings[folder]):
             continue
         image, structure = split_name(path)
-        groups.setdefault((folder, image if structure else _stem(path)), []).append(
+        groups.setdefault((folder, image if structure else stem_of(path)), []).append(
             path
         )
     if not groups:
@@ -187,19 +199,12 @@ def split_name(path: Path) -> tuple[str, str | None]:
     The longest ending that is a structure's name counts; of any other file its own
     name and None.
     """
-    stem = _stem(path)
+    stem = stem_of(path)
     places = (place for place, letter in enumerate(stem) if letter == "_" and place)
     for place in places:
         if plain_name(stem[place + 1 :]) in KNOWN:
             return stem[:place], plain_name(stem[place + 1 :])
     return stem, None
-
-
-def _stem(path: Path) -> str:
-    for ending in (".ome.zarr", ".ome.tiff", ".ome.tif", path.suffix):
-        if ending and path.name.lower().endswith(ending):
-            return path.name[: -len(ending)]
-    return path.name
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -214,7 +219,7 @@ def _listing(folder: Path) -> list[Path]:
 
 def _is_beside(path: Path, listing: list[Path]) -> bool:
     """Tell whether a file helps others, but is no labels itself."""
-    stem = _stem(path)
+    stem = stem_of(path)
     if stem.endswith((_PROBABILITY, f"_{FIELD_OF_VIEW}")):
         return True
     return any(
@@ -228,7 +233,7 @@ def _measured(name: str, labels: tuple[Path, ...], listing: list[Path]) -> Measu
     picture = view = None
     maps = []
     for path in listing:
-        stem = _stem(path)
+        stem = stem_of(path)
         if path in labels:
             continue
         if stem == name:
@@ -244,7 +249,7 @@ def _measured(name: str, labels: tuple[Path, ...], listing: list[Path]) -> Measu
     return Measured(name, labels, picture, view, tuple(maps))
 
 
-def _millimetres(placement: Any, ndim: int) -> float | None:
+def millimetres(placement: Any, ndim: int) -> float | None:
     """Return the side of a square pixel, where a file says it as a length."""
     scale, units = pixel_size(placement, ndim)
     sides = [

@@ -4,11 +4,14 @@ napari hands a layer over as (data, attributes, type), and takes it back as such
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Layer
 from napari.types import LayerDataTuple
 
+from napari_localdisc.core.image.dicom import is_dicom
 from napari_localdisc.io.labels import LabelMap
 
 from .colours import PAINTED, LabelColours
@@ -16,6 +19,9 @@ from .plane import METADATA_KEY
 
 CLASSES = "classes"
 """Key in our metadata of a Labels layer: {value: name}."""
+
+SOURCE_KEY = "napari-localdisc source"
+"""Key in the metadata of labels of a DICOM image: its path, which no file says."""
 
 IMAGE = "image"
 """Key in our metadata of a Labels layer: file name of its image."""
@@ -51,7 +57,14 @@ def label_map_of(data: Any, attributes: Mapping[str, Any]) -> LabelMap:
         name=str(attributes.get("name") or ""),
         image=str(ours.get(IMAGE) or ""),
         made_by=made_by,
+        source=str((attributes.get("metadata") or {}).get(SOURCE_KEY) or ""),
     )
+
+
+def source_of(layer: Layer) -> dict[str, str]:
+    """Return what labels' metadata says of an image from DICOM, as SEG needs it."""
+    path = layer.source.path
+    return {SOURCE_KEY: path} if path is not None and is_dicom(Path(path)) else {}
 
 
 def finest(data: Any, attributes: Mapping[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from napari_localdisc.core.errors import PromptError
 
 from .as_meant import as_stored_note
 from .colours import PAINTED, LabelColours, same_colours
-from .files import CLASSES
+from .files import CLASSES, source_of
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
 
@@ -82,7 +82,8 @@ def new_labels(
         units=layer.units,
         axis_labels=layer.axis_labels,
         metadata={
-            METADATA_KEY: {"image": layer.name, CLASSES: {}, **as_stored_note(layer)}
+            METADATA_KEY: {"image": layer.name, CLASSES: {}, **as_stored_note(layer)},
+            **source_of(layer),
         },
     )
     add(viewer, labels)

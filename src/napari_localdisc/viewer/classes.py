@@ -18,7 +18,7 @@ from napari_localdisc.annotation.state import (
 )
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.io.areas import ClassArea
-from napari_localdisc.layers.files import CLASSES
+from napari_localdisc.layers.files import CLASSES, source_of
 from napari_localdisc.layers.labels import (
     MOST_CLASSES,
     colour_of,
@@ -273,6 +273,7 @@ class Classes:
         )
         if document.chosen is None and document.classes:
             document.chosen = document.classes[0].value
+        labels.metadata = {**labels.metadata, **source_of(layer)}
         document.set_labels(labels)
 
     def target(self, place: Place | None = None) -> Labels:

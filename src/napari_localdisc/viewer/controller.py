@@ -16,6 +16,7 @@ from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
 from .keys import KeyBindings
+from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
 from .strokes import Strokes
@@ -36,6 +37,8 @@ class Controller:
     ----------
     workspace : Workspace
         Image, model, work and status.
+    one_image : OneImage
+        Which image is worked on, and that it is seen alone.
     doubts : Doubts
         Whether what is shown is what is computed from.
     classes : Classes
@@ -67,6 +70,7 @@ class Controller:
         pacer: Pacer | None = None,
     ) -> None:
         self.workspace = workspace = Workspace(viewer, runner, report, pacer)
+        self.one_image = OneImage(workspace)
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
@@ -107,6 +111,7 @@ class Controller:
             self.writing,
             self.classes,
             self.doubts,
+            self.one_image,
             self.workspace,
         ):
             part.close()

@@ -228,7 +228,12 @@ class FolderControl:
         """Show an image and its labels in the viewer; return their layers."""
         from napari.layers import Image, Labels
 
-        from napari_localdisc.core.image.files import is_large, open_large, read_image
+        from napari_localdisc.core.image.files import (
+            is_large,
+            open_large,
+            read_image,
+            read_placement,
+        )
         from napari_localdisc.io.labels import read_labels
         from napari_localdisc.layers.files import layer_data_of
 
@@ -239,7 +244,8 @@ class FolderControl:
             pixels = open_large(task.source)[0] if large else read_image(task.source)
             is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
             found = read_labels(task.outputs[0]) if task.outputs[0].exists() else []
-            layers.append(Image(pixels, name=task.source.stem, rgb=is_colour))
+            about = read_placement(task.source)
+            layers.append(Image(pixels, name=task.source.stem, rgb=is_colour, **about))
             for labels in found:
                 data, attributes, _ = layer_data_of(labels)
                 layers.append(Labels(data, **{**attributes, "opacity": 0.6}))

@@ -95,6 +95,30 @@ def _apply_concepts(path: str | list[str]) -> list[LayerDataTuple]:
     return NO_LAYERS
 
 
+def get_dicom_reader(path: str | list[str]) -> Reader | None:
+    """Return a function that opens DICOM images, each as a layer of its own."""
+    return _open_dicom if Path(_paths(path)[0]).exists() else None
+
+
+def _open_dicom(path: str | list[str]) -> list[LayerDataTuple]:
+    from napari_localdisc.core.image.dicom import is_segmentation
+    from napari_localdisc.core.image.files import read_image, read_placement
+
+    opened: list[LayerDataTuple] = []
+    for one in _paths(path):
+        if is_segmentation(Path(one)):
+            opened += _open_labels(one)
+            continue
+        pixels = read_image(one)
+        about = {
+            "name": Path(one).stem,
+            "rgb": pixels.ndim == 3,
+            **read_placement(one),
+        }
+        opened.append((pixels, about, "image"))
+    return opened
+
+
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return a function that opens labels, for files that hold some."""
     return _open_labels if Path(_paths(path)[0]).exists() else None

@@ -327,6 +327,20 @@ def test_colours_of_png_keep_their_sixteen_bits(tmp_path, retina, samples):
     same(path, data[:, :, (0, 0, 0, 1)] if samples == 2 else data)
 
 
+@pytest.mark.parametrize("largest", [4095, 65535])
+@pytest.mark.parametrize("kind", ["P5", "P6"])
+def test_netpbm_keeps_its_sixteen_bits(tmp_path, retina, kind, largest):
+    data = retina.astype(np.uint16) * (16 if largest == 4095 else 257)
+    data = data if kind == "P6" else data[..., 1]
+    path = tmp_path / "a.ppm"
+    head = f"{kind}\n# drawn\n70 60\n{largest}\n".encode()
+    path.write_bytes(head + data.astype(">u2").tobytes())
+    same(path, data)
+    small = (data >> 8).astype(np.uint8)
+    path.write_bytes(f"{kind}\n70 60\n255\n".encode() + small.tobytes())
+    same(path, small)
+
+
 def test_grey_with_opacity_in_png(tmp_path, grey):
     data = np.dstack((grey, 255 - grey))
     Image.fromarray(data, "LA").save(tmp_path / "a.png")
@@ -532,3 +546,17 @@ def test_a_profile_of_inks_is_followed(tmp_path, retina):
     path = tmp_path / "a.jpg"
     path.write_bytes(buffer.getvalue())
     assert np.abs(read_image(path).astype(int) - retina).mean() < 5
+
+
+def test_a_table_of_two_colours(tmp_path, grey):
+    table = np.zeros((3, 2), np.uint16)
+    table[:, 1] = (65535, 0, 65535)
+    mask = grey > 60
+    tag = (320, 3, 6, tuple(map(int, table.ravel())), True)
+    tifffile.imwrite(
+        tmp_path / "a.tif", mask, photometric="minisblack", extratags=[tag]
+    )
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(3)
+    expected = (table >> 8).T.astype(np.uint8)[mask.astype(int)]
+    same(tmp_path / "a.tif", expected)

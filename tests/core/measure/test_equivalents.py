@@ -73,5 +73,12 @@ def test_too_few_vessels_are_no_equivalent():
     assert row.value is None
     assert row.reason == "6 vessels must cross zone B, and 3 were found at most"
     assert found.value(measure="CRVE", unit="pixel") > 0
+    view = np.zeros((SIDE, SIDE), bool)
+    view[:, 380:] = True
+    found = ld.measure(masks, disc=(*centre, DIAMETER), field_of_view=view)
+    (row,) = found.where(measure="CRVE", unit="pixel")
+    assert row.value is None
+    assert row.share_in_view < 0.5
+    assert "is in view" in row.reason
     found = ld.measure(masks, regions=["field"])
     assert "disc is not known" in found.where(measure="AVR")[0].reason

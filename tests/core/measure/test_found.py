@@ -14,7 +14,7 @@ def test_thin_vessels_are_found_where_they_stand_out():
     faint = phantoms.tube(SHAPE, [np.array([(20, 180), (280, 200)])], 3)
     values = np.maximum(sure.probability, 0.3 * faint.probability)
     found = find_vessels(values, view)
-    assert found[faint.mask].mean() > 0.9
+    assert found[faint.mask].mean() > 0.85
     assert found[sure.mask].mean() > 0.99
     far = (sure.distance > 9) & (faint.distance > 6)
     assert not found[far].any()
@@ -26,17 +26,20 @@ def test_thin_vessels_are_found_where_they_stand_out():
 
 
 def test_a_heart_reaches_the_lungs_beside_it_but_not_far_ones():
-    lungs = np.zeros(SHAPE, bool)
-    lungs[50:250, 40:110] = lungs[50:250, 190:260] = True
+    lungs = np.zeros(SHAPE)
+    lungs[50:250, 40:110] = lungs[50:250, 190:260] = 1
+    lungs[50:250, 105:110] = 0.7  # a border
     heart = np.zeros(SHAPE)
-    heart[150:220, 115:184] = 0.2
+    heart[140:220, 115:184] = 0.6
     found = find_heart(heart, lungs)
-    assert found[150:220, 110:190].all()
-    assert np.count_nonzero(found) == 70 * 80
+    assert found[140:198, 105:190].all()
+    assert np.count_nonzero(found) == 58 * 85 + 22 * 69
     heart = np.zeros(SHAPE)
-    heart[150:220, 130:170] = 0.9
-    assert np.count_nonzero(find_heart(heart, lungs)) == 70 * 40
-    both = found_masks({"lung": lungs * 0.9, "heart": heart}, np.ones(SHAPE, bool))
-    np.testing.assert_array_equal(both["lung"], lungs)
+    heart[140:220, 140:160] = 0.9
+    assert np.count_nonzero(find_heart(heart, lungs)) == 80 * 20
+    both = found_masks({"lung": lungs, "heart": heart}, np.ones(SHAPE, bool))
+    np.testing.assert_array_equal(both["lung"], lungs > 0)
     np.testing.assert_array_equal(both["heart"], find_heart(heart, lungs))
     assert not find_heart(np.zeros(SHAPE), lungs).any()
+    alone = find_heart(heart, np.zeros(SHAPE))
+    np.testing.assert_array_equal(alone, heart > 0)

@@ -271,6 +271,25 @@ def test_specks_do_no_harm(dots):
     assert ld.measure(mask, names="haemorrhage").value(measure="count") == 1
 
 
+@pytest.mark.parametrize("structure", ["vessel", "optic disc", "drusen", "other"])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.random.default_rng(0).random((90, 90)) > 0.7,
+        np.ones((40, 40), bool),
+        np.ones((1, 50), bool),
+        np.ones((1, 1), bool),
+        np.pad(np.zeros((40, 40), bool), 3, constant_values=True),
+        np.indices((30, 30)).sum(0) % 2 == 0,
+    ],
+    ids=["noise", "full", "row", "pixel", "frame", "chequers"],
+)
+def test_every_value_is_a_number_or_has_a_reason(mask, structure):
+    for row in ld.measure(mask, names=structure):
+        assert (row.value is None) == bool(row.reason)
+        assert row.value is None or math.isfinite(row.value)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -99,6 +99,18 @@ def test_calibre_of_straight_tubes(width):
     assert np.abs(by_mask).max() < 0.5
 
 
+@pytest.mark.parametrize("width", [1, 1.5, 2])
+def test_calibre_of_the_thinnest(width):
+    errors = []
+    for degrees, shift in zip(DEGREES, shifts(3), strict=True):
+        if degrees % 45 == 0:
+            continue
+        line = phantoms.turned([(0, -60), (0, 60)], degrees, 75 + shift)
+        found = vessel(phantoms.tube((150, 150), [line], width).mask)
+        errors.append(found("calibre mean", "pixel") - width)
+    assert np.abs(errors).max() < 0.3
+
+
 @pytest.mark.parametrize("width", [3, 6, 10])
 def test_calibre_of_arcs(width):
     """Rings of radius 60: every direction at once."""

@@ -371,3 +371,25 @@ def test_run_lengths_are_read_as_the_coco_interface_reads_them(tmp_path):
         }
         path.write_text(json.dumps(coco(**changes)))
         np.testing.assert_array_equal(read_labels(path)[0].labels == 3, wanted)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_masks_of_other_programs_are_read_as_they_are_meant(tmp_path, suffix):
+    import tifffile
+
+    from napari_localdisc.core.image.files import read_image
+
+    mask = np.zeros((20, 30), bool)
+    mask[2:5, 4:19] = True
+    path = tmp_path / f"eye_disc{suffix}"
+    if suffix == ".tif":
+        upside_down = [(274, 3, 1, 3, True)]
+        stored = ~mask[::-1, ::-1]
+        tifffile.imwrite(path, stored, photometric="miniswhite", extratags=upside_down)
+    else:
+        exif = Image.Exif()
+        exif[274] = 3
+        Image.fromarray(mask[::-1, ::-1]).save(path, exif=exif)
+    (found,) = read_labels(path)
+    np.testing.assert_array_equal(np.asarray(found.labels) > 0, mask)
+    np.testing.assert_array_equal(read_image(path), mask)

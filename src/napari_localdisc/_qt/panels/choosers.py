@@ -1,5 +1,6 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
+from magicgui.widgets import CheckBox
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_localdisc._qt.parts import Choice, button, follow, row
@@ -26,6 +27,27 @@ def image_choice(controller: Controller) -> Choice:
         controller.workspace.image_changed,
     )
     return choice
+
+
+class AloneChoice(CheckBox):
+    """Whether other images are hidden; seen while there are any."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._one_image = controller.one_image
+        self._images = controller.workspace.images
+        super().__init__(
+            text="Hide other images",
+            tooltip="Layers of images that are not worked on are out of sight, and "
+            "come back with their image.\nTo work on an image, select it or a layer "
+            "of it.",
+        )
+        self.changed.connect(self._one_image.set_alone)
+        follow(self._show, self._images.listed, self._one_image.changed)
+
+    def _show(self) -> None:
+        with self.changed.blocked():
+            self.value = self._one_image.alone
+        self.visible = len(self._images.images) > 1
 
 
 def model_choice(controller: Controller) -> Choice:

@@ -46,8 +46,8 @@ def export(
         str | None,
         options.option(
             "NAME",
-            "png, tiff, ome-tiff, ome-zarr, coco, or masks (a PNG per class); by "
-            "default what the output's ending says, else png.",
+            "png, tiff, ome-tiff, ome-zarr, coco, dicom-seg, or masks (a PNG per "
+            "class); by default what the output's ending says, else png.",
             "--format",
         ),
     ] = None,
@@ -73,6 +73,15 @@ def export(
             "only one of them.",
         ),
     ] = "auto",
+    images_folder: Annotated[
+        Path | None,
+        options.option(
+            "DIR",
+            "Where the images of the labels are, which DICOM SEG needs; by default "
+            "beside the labels or one folder up.",
+            "--images",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -114,6 +123,7 @@ def export(
                 found,
                 names={**found.names, **called},
                 colours={**found.colours, **looks},
+                source=_image_of(source, found.image, images_folder),
             )
             for found in read_labels(source)
         ]
@@ -163,6 +173,13 @@ def export(
             [{"labels": row["image"]} | {key: row[key] for key in kept} for row in rows]
         )
     exit_if_failed(outcomes)
+
+
+def _image_of(labels: Path, image: str, folder: Path | None) -> str:
+    """Return the path of the image that labels belong to; empty if it is not there."""
+    places = (labels.parent, labels.parent.parent) if folder is None else (folder,)
+    there = (place / image for place in places) if image else ()
+    return next((str(path) for path in there if path.is_file()), "")
 
 
 def _target(source: Path, image: str, form: "Format", folder: Path) -> Path:

@@ -81,6 +81,7 @@ def similar(
 ) -> None:
     """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
     from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
+    from napari_localdisc.core.image.files import read_placement
     from napari_localdisc.io.labels.tiff import ENDINGS, write_tiff
 
     shape = MaskOptions(threshold, connected, smooth, minimum_size)
@@ -107,9 +108,11 @@ def similar(
             "model": embedding.card.name,
             "model_hash": embedding.model_hash,
         }
-        write_tiff(output, reading.map, made_by)
+        placement = read_placement(image)
+        write_tiff(output, reading.map, made_by, placement=placement)
         if mask is not None:
-            write_tiff(mask, reading.mask, made_by | dataclasses.asdict(shape))
+            made_by |= dataclasses.asdict(shape)
+            write_tiff(mask, reading.mask, made_by, placement=placement)
     files = [str(path) for path in targets]
     if as_json:
         state = "planned" if dry_run else "written"

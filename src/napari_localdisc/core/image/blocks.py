@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_localdisc.core.errors import ImageError
 from napari_localdisc.core.names import Modality
 from napari_localdisc.core.work import Steps
 
 from .field_of_view import (
-    DARK,
     ONE_COLOUR,
     CoarseRegion,
     brightness_of,
     check_brightness,
-    frame_brightness,
+    mean_colours,
     search_step,
 )
 from .grid import FloatImage, Mask, Window, WorkingGrid, axis_blocks
@@ -108,6 +108,7 @@ class BlockSource:
         height, width = self.shape
         step = search_step(height, width)
         coarse = np.zeros((-(-height // step), -(-width // step)), np.float32)
+        colours = np.zeros((*coarse.shape, 3), np.float32)
         high, first, differs = 0.0, None, False
         for rows in self._bands(step):
             rgb = self.rgb(rows, slice(0, width))
@@ -118,15 +119,18 @@ class BlockSource:
             part = slice(rows.start // step, -(-rows.stop // step))
             if self.modality == "fundus":
                 coarse[part] = _block_mean(brightness.numpy(), step)
+                colours[part] = mean_colours(rgb, step)
             yield
         if self.modality == "frame":
             if not differs:
                 raise ImageError(ONE_COLOUR)
-            self._region = CoarseRegion(None, None, step, 0.0)
+            self._region = CoarseRegion.everything(step)
             self._seen = np.ones(height, bool), np.ones(width, bool)
             return
         check_brightness(high)
-        self._region = CoarseRegion.of(coarse, step, self._frame(coarse) + DARK)
+        self._region = CoarseRegion.of(
+            coarse, colours, step, self._corners(), lambda: _middle(coarse)
+        )
         row_seen, column_seen = np.zeros(height, bool), np.zeros(width, bool)
         for rows in self._bands(step):
             seen = self.visible(rows, slice(0, width))
@@ -135,7 +139,7 @@ class BlockSource:
             yield
         self._seen = row_seen, column_seen
 
-    def _frame(self, coarse: FloatImage) -> float:
+    def _corners(self) -> Tensor:
         height, width = self.shape
         side = max(2, min(height, width) // 50)
         corners = [
@@ -143,12 +147,7 @@ class BlockSource:
             for a in (0, height - side)
             for b in (0, width - side)
         ]
-        quarter = coarse.shape[0] // 4, coarse.shape[1] // 4
-        middle = coarse[
-            quarter[0] : coarse.shape[0] - quarter[0],
-            quarter[1] : coarse.shape[1] - quarter[1],
-        ]
-        return frame_brightness(torch.stack(corners), lambda: float(np.median(middle)))
+        return torch.stack(corners)
 
     def visible(
         self, rows: slice, columns: slice, rgb: FloatImage | None = None
@@ -156,9 +155,14 @@ class BlockSource:
         """Return the field of view of a block: (h, w) bool."""
         assert self._region is not None
         if self._region.inner is None:
-            return np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
-        pixels = self.rgb(rows, columns) if rgb is None else rgb
-        return self._region.refine(brightness_of(pixels), (rows, columns))
+            seen = np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
+        else:
+            pixels = self.rgb(rows, columns) if rgb is None else rgb
+            seen = self._region.refine(brightness_of(pixels), pixels, (rows, columns))
+        if np.dtype(self.array.dtype).kind == "f":
+            raw = self._raw(rows, columns)
+            seen &= ~np.isnan(raw if raw.ndim == 2 else raw.max(axis=2))
+        return seen
 
     def grid(self, working_diameter: int) -> WorkingGrid:
         """Lay the working grid around the field of view; after `survey`.
@@ -198,6 +202,13 @@ class BlockSource:
         inside = share >= 0.5
         mean = total[:3] / share.clamp_min(0.5) * inside
         return np.ascontiguousarray(mean.permute(1, 2, 0).numpy()), inside.numpy()
+
+
+def _middle(coarse: FloatImage) -> float:
+    """Return the median of an image's middle."""
+    rows, columns = coarse.shape[0] // 4, coarse.shape[1] // 4
+    inside = coarse[rows : coarse.shape[0] - rows, columns : coarse.shape[1] - columns]
+    return float(np.median(inside))
 
 
 def _block_mean(brightness: FloatImage, step: int) -> FloatImage:

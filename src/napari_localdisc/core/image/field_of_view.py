@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from napari_localdisc.core.errors import ImageError
 from napari_localdisc.core.names import Modality
 
 from .grid import FloatImage, Mask, as_tensor
+from .surroundings import Surroundings, find_surroundings
 
 DARK = 20 / 255
 """Brightness that separates a fundus image from its dark frame (released code)."""
@@ -32,8 +34,9 @@ def find_field_of_view(rgb: FloatImage, modality: Modality = "fundus") -> Mask:
         (H, W, 3) float32 in [0, 1], from `as_rgb`.
     modality : {"fundus", "frame"}
         ``"fundus"``: the largest region brighter than the dark frame (any channel
-        above 20/255), holes filled, whatever noise or lettering the frame holds;
-        everything where no corner is dark.  ``"frame"``: everything.
+        above 20/255), holes filled, whatever noise or lettering the frame holds, and
+        without pages, frames, strips and boxes of any colour around it; everything
+        where no corner is dark or covered.  ``"frame"``: everything.
 
     Returns
     -------
@@ -59,9 +62,14 @@ def find_field_of_view(rgb: FloatImage, modality: Modality = "fundus") -> Mask:
     corners = torch.stack([brightness[a, b] for a in ends for b in ends])
     quarter, across = height // 4, width // 4
     middle = brightness[quarter:-quarter, across:-across]
-    frame = frame_brightness(corners, lambda: float(middle.median()))
-    region = CoarseRegion.of(block_mean(brightness, step), step, frame + DARK)
-    return region.refine(brightness, (slice(0, height), slice(0, width)))
+    region = CoarseRegion.of(
+        block_mean(brightness, step),
+        mean_colours(rgb, step),
+        step,
+        corners,
+        lambda: float(middle.median()),
+    )
+    return region.refine(brightness, rgb, (slice(0, height), slice(0, width)))
 
 
 ONE_COLOUR = "The image has one colour everywhere: nothing to see."
@@ -99,39 +107,88 @@ class CoarseRegion:
         Side of a block.
     threshold : float
         Brightness of what is inside.
+    around : Surroundings or None
+        What else is not inside.
     """
 
     inner: Mask | None
     outer: Mask | None
     step: int
     threshold: float
+    around: Surroundings | None = None
 
     @classmethod
-    def of(cls, coarse: FloatImage, step: int, threshold: float) -> CoarseRegion:
-        """Find the region in the mean brightness of each block.
+    def everything(cls, step: int) -> CoarseRegion:
+        """Return the region that is all of an image."""
+        return cls(None, None, step, 0.0)
+
+    @classmethod
+    def of(
+        cls,
+        coarse: FloatImage,
+        colours: FloatImage,
+        step: int,
+        corners: Tensor,
+        middle: Callable[[], float],
+    ) -> CoarseRegion:
+        """Find the region.
+
+        Parameters
+        ----------
+        coarse : ndarray
+            (h, w) float32: the mean brightness of each block.
+        colours : ndarray
+            (h, w, 3) float32: its mean colour.
+        step : int
+            Side of a block.
+        corners, middle
+            As for `frame_brightness`.
 
         Raises
         ------
         ImageError
             If there is none.
         """
+        around = find_surroundings(colours, DARK, step)
+        if around is not None:
+            ends = (0, -1)
+            open_air = [not around.mask[row, column] for row in ends for column in ends]
+            corners = corners[torch.tensor(open_air)]
+        frame = frame_brightness(corners, middle) if len(corners) else 0.0
+        threshold = frame + DARK
         seen = coarse > threshold
+        if around is not None:
+            seen &= ~_grown(around.mask, 2)
         if seen[[0, 0, -1, -1], [0, -1, 0, -1]].all():
             return cls(None, None, step, threshold)
         region = _largest_region(seen)
-        return cls(~_grown(~region, 1), _grown(region, 1), step, threshold)
+        # Colours mix at the edge of a page
+        reach = 1 if around is None else 5
+        inner, outer = ~_grown(~region, 1), _grown(region, reach)
+        return cls(inner, outer, step, threshold, around)
 
-    def refine(self, brightness: Tensor, at: tuple[slice, slice]) -> Mask:
+    def refine(
+        self,
+        brightness: Tensor,
+        rgb: NDArray[np.float32],
+        at: tuple[slice, slice],
+    ) -> Mask:
         """Let the image's own pixels decide where the region ends.
 
-        Of a part of the image, the (h, w) brightness of the rows and columns ``at``.
+        Of a part of the image, the (h, w) brightness and the (h, w, 3) colours of the
+        rows and columns ``at``.
         """
         if self.inner is None or self.outer is None:
             return np.ones(tuple(brightness.shape), dtype=bool)
         rows, columns = (np.arange(part.start, part.stop) // self.step for part in at)
         fine = np.take(np.take(self.outer, rows, axis=0), columns, axis=1)
         fine &= (brightness > self.threshold).numpy()
-        fine |= np.take(np.take(self.inner, rows, axis=0), columns, axis=1)
+        sure = np.take(np.take(self.inner, rows, axis=0), columns, axis=1)
+        if self.around is not None:
+            unsure = np.nonzero(fine & ~sure)
+            blocks = rows[unsure[0]], columns[unsure[1]]
+            fine[unsure] = ~self.around.shows(rgb[unsure], blocks)
+        fine |= sure
         return np.asarray(fine)
 
 
@@ -148,6 +205,25 @@ def block_mean(brightness: Tensor, step: int) -> FloatImage:
     return np.asarray(pooled[0, 0].numpy())
 
 
+def mean_colours(rgb: FloatImage, step: int) -> FloatImage:
+    """Average (H, W, 3) colours over step×step blocks, or 3×3 neighbours for 1.
+
+    Of large blocks four pixels count: a tenth of the time, and enough for a page.
+    """
+    if step == 1:
+        padded = np.pad(rgb, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        rows = padded[:-2] + padded[1:-1] + padded[2:]
+        total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+        return np.asarray(total / np.float32(9))
+    offsets = step // 4, step - 1 - step // 4
+    down, across = (
+        [np.minimum(np.arange(0, side, step) + at, side - 1) for at in offsets]
+        for side in rgb.shape[:2]
+    )
+    total = sum(rgb[np.ix_(rows, columns)] for rows in down for columns in across)
+    return np.asarray(total / np.float32(4))
+
+
 def _sum_around(x: Tensor) -> Tensor:
     """Sum (H, W) values over 3×3 neighbours; by slices, much faster than pooling."""
     padded = F.pad(x, (1, 1, 1, 1))
@@ -158,7 +234,8 @@ def _sum_around(x: Tensor) -> Tensor:
 def frame_brightness(corners: Tensor, middle: Callable[[], float]) -> float:
     """Brightness of the frame where its black is lifted: flat, equal, dark corners.
 
-    Of (4, side, side) corners; ``middle`` returns the median of the image's middle.
+    Of up to four (side, side) corners; ``middle`` returns the median of the image's
+    middle.
     """
     corners = corners.flatten(1)
     levels = corners.median(dim=1).values

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path
 
+from .dicom import SUFFIXES as DICOM_SUFFIXES
+from .dicom import dicom_placement, is_dicom, read_dicom
 from .pages import chosen_page
 from .roles import Roles, sort_roles
 from .upright import Stored
@@ -18,7 +20,7 @@ from .upright import Stored
 IMAGE_SUFFIXES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"),
-        *(".webp", ".zarr"),
+        *(".webp", ".zarr", *DICOM_SUFFIXES),
     )
 )
 """Files of a folder that are taken for images."""
@@ -36,7 +38,8 @@ def read_image(path: str | Path, page: int | None = None) -> NDArray[Any]:
     Parameters
     ----------
     path : str or Path
-        Anything that Pillow or tifffile can read, or an OME-Zarr image.
+        Anything that Pillow or tifffile can read, an OME-Zarr image, or DICOM (with
+        the extra ``[dicom]``).
     page : int, optional
         Which picture of a stack, an animation or a file of several pages, from 0.
 
@@ -77,6 +80,8 @@ def _read(path: Path, page: int | None) -> NDArray[Any]:
 
     if path.suffix.lower() in _TIFF_SUFFIXES or is_tiff(path):
         return read_tiff(path, page)
+    if is_dicom(path):
+        return read_dicom(path, page)
     return read_picture(path, page)
 
 
@@ -94,6 +99,20 @@ def how_stored(path: str | Path) -> Stored:
     # Readers raise what they like for what is no picture; opening it says what is wrong
     except Exception:
         return Stored()
+
+
+def read_placement(path: str | Path) -> dict[str, Any]:
+    """Return ``scale`` and ``units`` of rows and columns, where an image says them.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    """
+    path = given_path(path)
+    if is_zarr(path):
+        return open_large(path)[1]
+    return dicom_placement(path) if is_dicom(path) else {}
 
 
 def find_images(
@@ -193,14 +212,27 @@ def matching(pattern: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return a folder's image files, sorted by name, hidden ones left out."""
+    """Return a folder's image files, sorted by name, hidden ones left out.
+
+    DICOM files often have no ending: they are known by their first bytes.
+    """
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and (path.is_file() or path.suffix.lower() == ".zarr")
+        if not path.name.startswith(".")
+        and (
+            (path.suffix.lower() in IMAGE_SUFFIXES or _is_nameless_dicom(path))
+            and (path.is_file() or path.suffix.lower() == ".zarr")
+        )
     )
+
+
+def _is_nameless_dicom(path: Path) -> bool:
+    is_index = path.name.upper() == "DICOMDIR"
+    try:
+        return not path.suffix and not is_index and is_dicom(path)
+    except OSError:
+        return False
 
 
 LARGE_PIXELS = 1 << 26

@@ -50,6 +50,9 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
         at = chosen_page(path, frames, page, "frames" if frames > 1 else "")
         if frames > 1:
             file.seek(at)
+        deep = _deep_netpbm(path, file)
+        if deep is not None:
+            return deep
         file.load()
         orientation = _orientation(file)
         if frames == 1 and _has_deep_colour(path, file):
@@ -117,6 +120,26 @@ def _has_deep_colour(path: Path, image: "Image.Image") -> bool:
     with path.open("rb") as stream:
         head = stream.read(26)
     return head[24] == _COLOUR_PNG_BITS and head[25] in _COLOUR_PNG_KINDS
+
+
+def _deep_netpbm(path: Path, image: "Image.Image") -> NDArray[Any] | None:
+    """Read a binary PGM or PPM of more than 8 bits, which Pillow scales or cuts."""
+    tiles: Any = getattr(image, "tile", None)
+    if image.format != "PPM" or not tiles:
+        return None
+    decoder, _, start, how = tiles[0]
+    how = how if isinstance(how, tuple) else (how,)
+    is_deep = (
+        how[0] == "I;16B" if decoder == "raw" else decoder == "ppm" and how[1] > 255
+    )
+    if not is_deep:
+        return None
+    shape = (*image.size[::-1], len(image.getbands()))
+    count = shape[0] * shape[1] * shape[2]
+    if path.stat().st_size - start < 2 * count:  # cut off, which Pillow says
+        return None
+    stored = np.fromfile(path, ">u2", count, offset=start).astype(np.uint16)
+    return stored.reshape(shape if shape[2] > 1 else shape[:2])
 
 
 def _deep_png(path: Path) -> NDArray[Any]:

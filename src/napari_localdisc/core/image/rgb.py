@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_localdisc.core.errors import ImageError
 
 from .grid import SMALLEST_SIDE, FloatImage
 
 _BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 32, 48, 64)
+
+
+NOT_FINITE = (
+    "The image holds NaN or infinite values inside the picture: replace them by "
+    "numbers first."
+)
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,7 @@ class ValueScale:
             return cls(0, 255)
         if dtype.kind == "f":
             if not (np.isfinite(low) and np.isfinite(high)):
-                raise ImageError(
-                    "The image holds NaN or infinite values: replace them by numbers "
-                    "first."
-                )
+                raise ImageError(NOT_FINITE)
             if is_alpha and high > 1:
                 return cls(0, float(high))
             if low >= 0 and high <= 1:
@@ -87,6 +91,8 @@ class ColourScale:
         scaled = self.colour.apply(colour)
         if opacity.size:
             scaled *= self.opacity.apply(opacity)
+        if block.dtype.kind == "f":  # what is missing is black
+            np.nan_to_num(scaled, copy=False, nan=0.0)
         if scaled.shape[2] == 1:
             scaled = np.repeat(scaled, 3, axis=2)
         return np.ascontiguousarray(scaled)
@@ -117,6 +123,8 @@ class RangeSearch:
             If the values are not finite.
         """
         colour, opacity = self._ranges
+        if colour.is_empty and self.is_needed:
+            raise ImageError(NOT_FINITE)
         return ColourScale(
             ValueScale.of(self._dtype, colour, is_alpha=False),
             ValueScale.of(self._dtype, opacity, is_alpha=True),
@@ -132,10 +140,14 @@ class _Range:
     is_empty: bool = True
 
     def add(self, values: NDArray[Any]) -> None:
+        if values.dtype.kind == "f":
+            values = values[~np.isnan(values)]
+            if not values.size:
+                return
         low, high = values.min(), values.max()
         if values.dtype.kind in "ui" and self.times_257 and 0 <= low <= high < 1 << 14:
             self.times_257 = not (values % 257).any()
-        if not self.is_empty:  # NaN stays
+        if not self.is_empty:
             low, high = np.minimum(low, self.low), np.maximum(high, self.high)
         self.low, self.high, self.is_empty = low, high, False
 
@@ -144,6 +156,38 @@ def _split(block: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Colours and opacities of (h, w[, C]) pixels; the latter may be empty."""
     planes = block[:, :, None] if block.ndim == 2 else block
     return planes[:, :, :3], planes[:, :, 3:]
+
+
+def missing(array: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return where an image has no values because the picture ends before: NaN there.
+
+    Parameters
+    ----------
+    array : ndarray
+        (H, W[, C]).
+
+    Returns
+    -------
+    ndarray or None
+        (H, W) bool; None if nothing is missing.
+
+    Raises
+    ------
+    ImageError
+        If values are missing that do not adjoin the border.
+    """
+    if array.dtype.kind != "f":
+        return None
+    gone = np.isnan(array) if array.ndim == 2 else np.isnan(array).any(axis=2)
+    if not gone.any():
+        return None
+    names, count = ndimage.label(gone)
+    outside = np.zeros(count + 1, bool)
+    for side in (names[0], names[-1], names[:, 0], names[:, -1]):
+        outside[side] = True
+    if gone.all() or not outside[1:].all():
+        raise ImageError(NOT_FINITE)
+    return np.asarray(gone)
 
 
 def check_layout(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import NOTE_KEY, NOTE_NAMESPACE, plain_name, stem_of
 
+from .dicom import SUFFIXES as DICOM_SUFFIXES
+from .dicom import is_dicom, is_segmentation
+
 Pixels = Callable[[Path], NDArray[Any]]
 """Reads enough of a file to tell a picture from a mask."""
 
@@ -161,8 +164,12 @@ def check_no_result(path: Path) -> None:
         )
 
 
+_SEGMENTED = {"classes": {}, "made_by": {"made": "segmentation"}}
+"""What DICOM SEG says, in the words of our notes."""
+
+
 def _may_hold_note(path: Path) -> bool:
-    return path.suffix.lower() in (".png", ".tif", ".tiff", ".zarr")
+    return path.suffix.lower() in (".png", ".tif", ".tiff", ".zarr", *DICOM_SUFFIXES)
 
 
 def note_in(path: Path) -> dict[str, Any] | None:
@@ -173,6 +180,8 @@ def note_in(path: Path) -> dict[str, Any] | None:
     try:
         if path.is_dir():
             return _zarr_note(path)
+        if is_dicom(path):
+            return _SEGMENTED if is_segmentation(path) else None
         with path.open("rb") as stream:
             head = stream.read(8)
         if head == b"\x89PNG\r\n\x1a\n":

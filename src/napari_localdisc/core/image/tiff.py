@@ -280,7 +280,7 @@ class _Stack:
             steps.append(lambda x: _inverted(x, int(np.max(page.bitspersample))))
         elif self.has_table:
             table = _table(page)
-            steps.append(lambda x: table[x])
+            steps.append(lambda x: table[x.view(np.uint8) if x.dtype == bool else x])
         elif page.photometric == PHOTOMETRIC.SEPARATED and colours == 4:
             steps.append(_from_inks)
         elif page.photometric in _LIGHTNESS_A_B and colours == _COLOURS:

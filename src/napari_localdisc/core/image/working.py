@@ -14,7 +14,7 @@ from napari_localdisc.core.names import Modality
 
 from .field_of_view import find_field_of_view
 from .grid import FloatImage, Mask, WorkingGrid, as_tensor, resize
-from .rgb import RangeSearch, check_layout
+from .rgb import RangeSearch, check_layout, missing
 
 _FEW_TONES = 0.3
 """Share of the range of tones; an image that uses less is spread over all of it."""
@@ -60,6 +60,9 @@ def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
     """
     rgb = as_rgb(image)
     field_of_view = find_field_of_view(rgb, modality)
+    gone = missing(np.asarray(image))
+    if gone is not None:
+        field_of_view &= ~gone
     grid = WorkingGrid.around(field_of_view, working_diameter)
     colour, inside = working_image(rgb, field_of_view, grid)
     if modality == "frame":
@@ -78,7 +81,7 @@ def as_rgb(image: ArrayLike) -> FloatImage:
         ``uint8``, else the fewest of 8, 10, 12, 14, 16, … bits that hold the image's
         maximum.  Floats within [0, 1] stay; other floats, and integers with negative
         values, are stretched from their minimum to their maximum.  Transparent pixels
-        are laid over black.
+        are laid over black, and NaN is black where it surrounds the picture.
 
     Returns
     -------
@@ -88,7 +91,8 @@ def as_rgb(image: ArrayLike) -> FloatImage:
     Raises
     ------
     ImageError
-        If it is no such image, is smaller than 16×16, or holds NaN or infinity.
+        If it is no such image, is smaller than 16×16, or holds infinity, or NaN that
+        does not adjoin the border.
     """
     try:
         array = np.asarray(image)
@@ -97,6 +101,7 @@ def as_rgb(image: ArrayLike) -> FloatImage:
             "An image must hold real numbers in rows of equal length."
         ) from error
     check_layout(array.shape, array.dtype)
+    missing(array)
     search = RangeSearch(array.dtype)
     search.see(array)
     return search.scale().rgb(array)

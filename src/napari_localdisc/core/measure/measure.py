@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,18 +20,15 @@ from .lesions import measure_each_lesion, measure_lesions
 from .quantities import Quantity, known
 from .regions import Pieces, measure_class, measure_pieces, measure_shape
 from .structures import Role, role_of
+from .subject import VESSELS, Labels, Subject
 from .table import Row, Table
-from .tree import trace_vessels
+from .tree import VesselTree, trace_vessels
 from .units import Units
 from .vessels import Vessels, measure_segments, measure_vessels
 
 Kind = Literal["fundus", "chest", "any"]
 KINDS: tuple[Kind, ...] = ("fundus", "chest", "any")
 Mask = NDArray[np.bool_]
-Labels = ArrayLike | Mapping[str, ArrayLike]
-
-_VESSELS: tuple[Role, ...] = ("vessel", "artery", "vein")
-_LEAST_AREA = 0.5
 
 
 def measure(
@@ -114,57 +109,18 @@ def measure(
     """
     if kind not in KINDS:
         raise PromptError(f"There is no kind {kind!r}; there are {', '.join(KINDS)}.")
-    masks, shape = _masks(labels, names)
-    picture = _picture(image, shape)
-    view, view_name = _view(field_of_view, picture, kind, shape)
-    masks = {called: mask & view for called, mask in masks.items()}
-    subject = Subject(masks, view, picture, _probabilities(probability, masks, shape))
-    landmarks = _landmarks(subject, kind, view_name, scale, disc_mm, disc, fovea, eye)
+    subject = Subject.checked(
+        labels, names, image, probability, field_of_view, kind == "fundus"
+    )
+    landmarks = _landmarks(subject, kind, scale, disc_mm, disc, fovea, eye)
     asked = _grids(regions, landmarks, kind)
     places = [
-        region for grid in asked for region in grid_regions(grid, view, landmarks)
+        region
+        for grid in asked
+        for region in grid_regions(grid, subject.view, landmarks)
     ]
     rows = _rows(subject, kind, landmarks, places, pieces)
     return Table(_written(rows, landmarks.units, name))
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """What is measured, checked and within what can be seen.
-
-    Attributes
-    ----------
-    masks : dict
-        (H, W) bool by structure.
-    view : ndarray
-        (H, W) bool.
-    picture : ndarray or None
-        (H, W) or (H, W, 3) with its own values.
-    probabilities : dict
-        (H, W) by structure, of those that have one.
-    """
-
-    masks: dict[str, Mask]
-    view: Mask
-    picture: NDArray[Any] | None = None
-    probabilities: dict[str, NDArray[np.floating]] = field(default_factory=dict)
-
-    def of(self, *roles: Role) -> dict[str, Mask]:
-        """Return the structures that are one of these to the measures."""
-        return {name: m for name, m in self.masks.items() if role_of(name) in roles}
-
-    def union(self, *roles: Role) -> Mask | None:
-        """Return where one of the structures of these roles is; None: there is none."""
-        found = list(self.of(*roles).values())
-        return np.logical_or.reduce(found) if found else None
-
-    @cached_property
-    def brightness(self) -> NDArray[np.float32] | None:
-        """(H, W) the channel in which a retina shows most: the green one."""
-        if self.picture is None:
-            return None
-        one = self.picture if self.picture.ndim == 2 else self.picture[..., 1]
-        return np.ascontiguousarray(one, np.float32)
 
 
 Found = tuple[str, Region, Quantity]
@@ -178,60 +134,70 @@ def _rows(
     pieces: bool,
 ) -> Iterator[Found]:
     whole = Region(landmarks.view_name, subject.view)
-    yield from _of_landmarks(landmarks, whole)
-    masks = dict(subject.masks)
     if kind == "fundus":
-        arteries, veins = subject.of("artery"), subject.of("vein")
-        if arteries and veins and not subject.of("vessel"):
-            both = subject.union("artery", "vein")
-            assert both is not None
-            masks["vessel"] = both
+        yield from _of_landmarks(landmarks, whole)
+        yield from _of_vessels(subject, landmarks, places, whole, pieces)
     completed = _completed(subject)
-    trees: dict[Role, Vessels] = {}
-    for name, mask in masks.items():
-        role = role_of(name) if kind != "any" else "other"
-        if kind == "fundus" and role in _VESSELS:
-            probability = subject.probabilities.get(name)
-            tree = trace_vessels(mask, probability, subject.brightness)
-            vessels = trees[role] = Vessels(mask, tree)
-            for place in places:
-                for quantity in place.tell(measure_vessels(vessels, place)):
-                    yield name, place, quantity
-            if pieces:
-                for quantity in measure_segments(vessels):
-                    yield name, whole, quantity
+    for name, mask in subject.masks.items():
+        role = role_of(name) if kind == "fundus" else "other"
+        if role in VESSELS:
             continue
-        if kind == "fundus" and role in ("disc", "cup"):
-            mask = completed[role]
-        parts = Pieces(mask)
-        is_lesion = kind == "fundus" and role == "lesion"
+        parts = Pieces(completed.get(role, mask))
         for place in places:
             found = list(measure_class(parts, place, subject.picture))
-            if is_lesion:
+            if role == "lesion":
                 found += measure_lesions(parts, place, landmarks)
             for quantity in place.tell(found):
                 yield name, place, quantity
         own = list(measure_shape(parts))
-        if kind == "fundus" and role == "disc":
+        if role == "disc":
             cup = completed.get("cup")
-            own += measure_disc(mask, cup, subject.view, landmarks.eye)
-        if pieces and (is_lesion or parts.count > 1):
+            own += measure_disc(parts.mask, cup, subject.view, landmarks.eye)
+        if pieces and (role == "lesion" or parts.count > 1):
             own += measure_pieces(parts, subject.picture)
-            if is_lesion:
-                own += measure_each_lesion(parts, landmarks)
+        if pieces and role == "lesion":
+            own += measure_each_lesion(parts, landmarks)
         for quantity in own:
             yield name, whole, quantity
-    if kind == "fundus":
-        for quantity in _equivalents(trees, landmarks):
-            yield "vessel", whole, quantity
     if kind == "chest":
         for name, quantity in _chest(subject):
             yield name, whole, quantity
 
 
+def _of_vessels(
+    subject: Subject,
+    landmarks: Landmarks,
+    places: Sequence[Region],
+    whole: Region,
+    pieces: bool,
+) -> Iterator[Found]:
+    """Measure vessels of each kind; arteries and veins together are vessels as well."""
+    masks = subject.of(*VESSELS)
+    both = subject.union("artery", "vein")
+    kinds = {role_of(name) for name in masks}
+    if both is not None and kinds == {"artery", "vein"}:
+        masks["vessel"] = both
+    trees: dict[Role, VesselTree] = {}
+    for name, mask in masks.items():
+        probability = subject.probabilities.get(name)
+        tree = trace_vessels(mask, probability, subject.brightness)
+        trees[role_of(name)] = tree
+        vessels = Vessels(mask, tree)
+        for place in places:
+            for quantity in place.tell(measure_vessels(vessels, place)):
+                yield name, place, quantity
+        for quantity in measure_segments(vessels) if pieces else ():
+            yield name, whole, quantity
+    if "artery" in trees and "vein" in trees:
+        zones = grid_regions(ZONES, subject.view, landmarks)
+        (zone,) = (region for region in zones if region.name == "zone B")
+        for quantity in zone.tell(_equivalents(trees, landmarks)):
+            yield "vessel", zone, quantity
+
+
 def _completed(subject: Subject) -> dict[Role, Mask]:
     """Return disc and cup with what lies over them, of those that are labelled."""
-    vessels, cup = subject.union(*_VESSELS), subject.union("cup")
+    vessels, cup = subject.union(*VESSELS), subject.union("cup")
     found: dict[Role, Mask] = {}
     if cup is not None:
         cup = found["cup"] = whole_disc(cup, None, vessels)
@@ -257,17 +223,18 @@ def _of_landmarks(landmarks: Landmarks, whole: Region) -> Iterator[Found]:
 
 
 def _equivalents(
-    trees: Mapping[Role, Vessels], landmarks: Landmarks
+    trees: Mapping[Role, VesselTree], landmarks: Landmarks
 ) -> Iterator[Quantity]:
-    if "artery" not in trees or "vein" not in trees:
-        return
     values, reasons = {}, {}
     method = "Knudtson 2003, six widest vessels in zone B"
-    for name, role, coefficient in (("CRAE", "artery", ARTERY), ("CRVE", "vein", VEIN)):
+    kinds: tuple[tuple[str, Role, float], ...] = (
+        ("CRAE", "artery", ARTERY),
+        ("CRVE", "vein", VEIN),
+    )
+    for name, role, coefficient in kinds:
         value, reason = float("nan"), landmarks.no_disc
         if landmarks.disc is not None:
-            tree = trees[role].tree  # type: ignore[index]
-            value, reason = zone_equivalent(tree, landmarks.disc, coefficient)
+            value, reason = zone_equivalent(trees[role], landmarks.disc, coefficient)
         values[name], reasons[name] = value, reason
         yield known(name, value, reason, power=1, method=method)
     reason = reasons["CRAE"] or reasons["CRVE"]
@@ -310,111 +277,9 @@ def _written(found: Iterable[Found], units: Units, image: str) -> Iterator[Row]:
             )
 
 
-def _masks(
-    labels: Labels, names: Mapping[int, str] | str | None
-) -> tuple[dict[str, Mask], tuple[int, int]]:
-    """Return a mask a structure, by name in the order of values, and their shape."""
-    if isinstance(labels, Mapping):
-        masks = {name: np.asarray(mask) != 0 for name, mask in labels.items()}
-        shapes = {_plane_of(mask) for mask in masks.values()}
-        if len(shapes) != 1:
-            raise PromptError(
-                "The masks differ in shape." if shapes else "There is no mask."
-            )
-        return masks, shapes.pop()
-    array = np.asarray(labels)
-    shape = _plane_of(array)
-    if array.dtype.kind not in "bui":
-        raise PromptError(
-            f"Labels are whole numbers, not values of type {array.dtype}: cut a "
-            "probability first."
-        )
-    if isinstance(names, str):
-        return {names: array != 0}, shape
-    called = dict(names or {})
-    if array.dtype == np.bool_:
-        return {called.get(1, "label 1"): array}, shape
-    if array.min() >= 0 and array.max() < 1 << 16:
-        values = np.flatnonzero(np.bincount(array.ravel()))
-    else:
-        values = np.unique(array)
-    masks = {}
-    for value in sorted({*values.tolist(), *called} - {0}):
-        name = called.get(value) or f"label {value}"
-        mask = array == value
-        masks[name] = masks[name] | mask if name in masks else mask
-    return masks, shape
-
-
-def _plane_of(array: NDArray[Any]) -> tuple[int, int]:
-    if array.ndim != 2 or not array.size:
-        shape = "×".join(map(str, array.shape))
-        raise PromptError(f"Labels are one plane of pixels, not an array of {shape}.")
-    return int(array.shape[0]), int(array.shape[1])
-
-
-def _picture(image: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    if image is None:
-        return None
-    picture = np.asarray(image)
-    if picture.shape[:2] != shape or picture.ndim not in (2, 3):
-        raise PromptError("The picture has another size than the labels.")
-    if picture.ndim == 3:
-        picture = picture[..., :3] if picture.shape[2] >= 3 else picture[..., 0]
-    return picture
-
-
-def _view(
-    given: ArrayLike | None,
-    picture: NDArray[Any] | None,
-    kind: Kind,
-    shape: tuple[int, ...],
-) -> tuple[Mask, str]:
-    """Return what can be seen and what it is called."""
-    if given is not None:
-        view = np.asarray(given) != 0
-        if view.shape != shape:
-            raise PromptError("The field of view has another size than the labels.")
-        return view, "field of view"
-    if picture is not None and kind == "fundus":
-        # They need torch, which labels alone do not
-        from napari_localdisc.core.image.field_of_view import find_field_of_view
-        from napari_localdisc.core.image.working import as_rgb
-
-        return find_field_of_view(as_rgb(picture), "fundus"), "field of view"
-    return np.ones(shape, bool), "image"
-
-
-def _probabilities(
-    given: Mapping[str, ArrayLike] | ArrayLike | None,
-    masks: Mapping[str, Mask],
-    shape: tuple[int, ...],
-) -> dict[str, NDArray[np.floating]]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        own = [name for name in masks if role_of(name) in _VESSELS]
-        if len(own) != 1:
-            raise PromptError(
-                "One probability is of one kind of vessels; give a mapping of names to "
-                "probabilities."
-            )
-        given = {own[0]: given}
-    found = {name: np.asarray(values) for name, values in given.items()}
-    for name, values in found.items():
-        if values.shape != shape:
-            raise PromptError(f"The probability of {name} has another size.")
-        if values.dtype.kind != "f" or not (
-            np.nanmin(values) >= 0 and np.nanmax(values) <= 1
-        ):
-            raise PromptError(f"The probability of {name} is not between 0 and 1.")
-    return found
-
-
 def _landmarks(
     subject: Subject,
     kind: Kind,
-    view_name: str,
     scale: float | Sequence[float] | None,
     disc_mm: float | None,
     disc: tuple[float, float, float] | None,
@@ -427,7 +292,7 @@ def _landmarks(
     if eye not in (None, "left", "right"):
         raise PromptError(f"An eye is left or right, not {eye!r}.")
     if kind != "fundus":
-        return Landmarks(Units.of(mm), view_name)
+        return Landmarks(Units.of(mm), subject.view_name)
     found: Disc | None = None
     if disc is not None:
         row, column, diameter = map(float, disc)
@@ -446,7 +311,7 @@ def _landmarks(
         fovea = float(fovea[0]), float(fovea[1])
     if eye is None and found is not None and fovea is not None:
         eye = eye_of(found.centre, fovea)
-    return Landmarks(units, view_name, found, fovea, eye, source)
+    return Landmarks(units, subject.view_name, found, fovea, eye, source)
 
 
 def _square(scale: float | Sequence[float] | None) -> float | None:

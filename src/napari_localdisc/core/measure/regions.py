@@ -73,14 +73,35 @@ class Pieces:
     @cached_property
     def shapes(self) -> Shapes:
         """Size and shape of each piece."""
-        pixels = np.argwhere(self.mask)
-        return find_shapes(pixels, self.names[self.mask] - 1, self.count)
+        runs = self._runs
+        return find_shapes(runs, self.names[runs.row, runs.first] - 1, self.count)
 
     @cached_property
     def whole(self) -> Shapes:
         """Size and shape of all of them together."""
-        pixels = np.argwhere(self.mask)
-        return find_shapes(pixels, np.zeros(len(pixels), np.intp), 1)
+        runs = self._runs
+        return find_shapes(runs, np.zeros(len(runs.row), np.intp), 1)
+
+    @cached_property
+    def _runs(self) -> Runs:
+        padded = np.pad(self.mask, ((0, 0), (1, 1)))
+        begins = np.nonzero(padded[:, 1:-1] & ~padded[:, :-2])
+        ends = np.nonzero(padded[:, 1:-1] & ~padded[:, 2:])
+        return Runs(begins[0], begins[1], ends[1])
+
+
+class Runs(NamedTuple):
+    """Pixels next to each other in a row.
+
+    Attributes
+    ----------
+    row, first, last : ndarray
+        (R,) int: row, and columns of the outermost pixels.
+    """
+
+    row: NDArray[np.intp]
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
 
 
 class Shapes(NamedTuple):
@@ -105,19 +126,17 @@ class Shapes(NamedTuple):
     solidity: Floats
 
 
-def find_shapes(
-    pixels: NDArray[np.intp], owner: NDArray[np.integer], count: int
-) -> Shapes:
+def find_shapes(runs: Runs, owner: NDArray[np.integer], count: int) -> Shapes:
     """Measure sets of pixels.
 
     As scikit-image's ``regionprops``, but all at once.
 
     Parameters
     ----------
-    pixels : ndarray
-        (N, 2) int (row, column), row by row.
+    runs : Runs
+        Of all pixels.
     owner : ndarray
-        (N,) int, 0 to ``count`` − 1: the set that each belongs to; none is empty.
+        (R,) int, 0 to ``count`` − 1: the set that each belongs to; none is empty.
     count : int
         Sets.
 
@@ -125,30 +144,31 @@ def find_shapes(
     -------
     Shapes
     """
-    area = np.bincount(owner, minlength=count).astype(float)
-    centre = np.stack(
-        [np.bincount(owner, axis, count) / area for axis in pixels.T.astype(float)], 1
-    )
-    down, right = (pixels - centre[owner]).T
-    tall, wide, both = (
-        np.bincount(owner, product, count) / area
-        for product in (down * down, right * right, down * right)
-    )
+
+    def summed(values: Floats) -> Floats:
+        return np.bincount(owner, values, count).astype(float)
+
+    long = (runs.last - runs.first + 1).astype(float)
+    area = summed(long)
+    rows = summed(long * runs.row) / area
+    columns = summed(long * (runs.first + runs.last) / 2) / area
+    down, right = runs.row - rows[owner], runs.first - columns[owner]
+    steps = long * (long - 1) / 2  # 0 + 1 + … + (long − 1)
+    tall = summed(long * down**2) / area
+    wide = right**2 * long + 2 * right * steps + steps * (2 * long - 1) / 3
+    wide = summed(wide) / area
+    both = summed(down * (long * right + steps)) / area
     half = np.hypot((tall - wide) / 2, both)
     large, small = (tall + wide) / 2 + half, (tall + wide) / 2 - half
     ratio = np.divide(small, large, out=np.ones(count), where=large > 0)
     eccentricity = np.sqrt(np.clip(1 - ratio, 0, 1))
     order = np.argsort(owner, kind="stable")
-    mine, ordered = owner[order], pixels[order]
-    # Of each row the first and the last pixel: the others are not on the hull
-    new = np.ones(len(mine) + 1, bool)
-    new[1:-1] = (np.diff(mine) != 0) | (np.diff(ordered[:, 0]) != 0)
-    ends = np.flatnonzero(new[:-1] | new[1:])
-    parts = np.searchsorted(mine[ends], np.arange(1, count))
+    parts = np.searchsorted(owner[order], np.arange(1, count))
+    ends = np.stack([runs.row, runs.first, runs.row, runs.last], 1)[order]
     groups = np.split(ends, parts) if count else []
-    hulls = [_hull_area(ordered[group]) for group in groups]
-    solidity = np.minimum(area / np.array(hulls), 1)
-    return Shapes(area, centre, eccentricity, solidity)
+    hulls = np.array([_hull_area(group.reshape(-1, 2)) for group in groups])
+    solidity = np.minimum(area / hulls, 1)
+    return Shapes(area, np.stack([rows, columns], 1), eccentricity, solidity)
 
 
 def _hull_area(pixels: NDArray[np.intp]) -> float:

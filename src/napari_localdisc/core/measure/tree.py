@@ -24,7 +24,7 @@ FIRST_WINDOW, FIRST_DEGREE = 15, 2
 WINDOW, DEGREE = 31, 4
 """Points and degree of the curve that length, direction and curvature are read from."""
 
-MASK_BLUR = 0.7
+MASK_BLUR = 0.5
 """Standard deviation in pixels by which a mask's stairs are made smooth."""
 
 _ALIKE = 11

@@ -12,7 +12,7 @@ from napari_localdisc.core.files import IsOurs, check_replaceable, given_path
 from napari_localdisc.core.image.files import expanded
 from napari_localdisc.core.image.roles import note_in
 
-from . import coco, masks, ome_zarr, png, tiff
+from . import coco, dicom_seg, masks, ome_zarr, png, tiff
 
 if TYPE_CHECKING:
     from .label_map import LabelMap
@@ -96,6 +96,7 @@ FORMATS: dict[str, Format] = {
             read=png.read,
             targets=masks.targets,
         ),
+        _format("dicom-seg", "DICOM SEG", dicom_seg),
     )
 }
 """By key."""

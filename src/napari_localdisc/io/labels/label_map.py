@@ -50,6 +50,8 @@ class LabelMap:
         File name of the image that they belong to.
     made_by : dict
         How they were made; JSON.
+    source : str
+        Path of the image, where it is at hand; no file says it.
     """
 
     labels: Any
@@ -60,6 +62,7 @@ class LabelMap:
     name: str = ""
     image: str = ""
     made_by: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.labels.dtype).kind

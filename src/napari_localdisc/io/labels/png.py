@@ -10,6 +10,8 @@ import numpy as np
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
+from napari_localdisc.core.image.pillow import picture_stored
+from napari_localdisc.core.image.upright import turned
 
 from .label_map import (
     KEY,
@@ -122,4 +124,6 @@ def read(path: Path) -> list[LabelMap]:
         array = array.astype(np.uint8)
     elif array.dtype == np.int32:
         array = array.astype(np.uint16)
+    if note is None:  # another program's, as it is meant
+        array = np.asarray(turned(array, picture_stored(path).orientation))
     return [noted(path, array, note, fields)]

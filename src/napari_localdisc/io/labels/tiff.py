@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.roles import note_in
+from napari_localdisc.core.image.tiff import tiff_stored
+from napari_localdisc.core.image.upright import turned
 from napari_localdisc.core.names import NOTE_NAMESPACE
 
 from .label_map import (
@@ -218,7 +220,8 @@ def write_tiff(
     made_by : mapping, optional
         What made the file, kept as JSON in its metadata.
     **about
-        ``names``, ``colours`` and ``image`` of `LabelMap`, where there are labels.
+        ``names``, ``colours`` and ``image`` of `LabelMap`, where there are labels, and
+        ``placement``.
 
     Raises
     ------
@@ -226,7 +229,7 @@ def write_tiff(
         If the file cannot be written there.
     """
     if np.dtype(array.dtype).kind == "f":
-        write_map(path, array, made_by=made_by)
+        write_map(path, array, about.get("placement"), made_by)
         return
     labels = LabelMap(array, name=path.stem, made_by=dict(made_by or {}), **about)
     check(labels)
@@ -244,6 +247,11 @@ def read(path: Path) -> list[LabelMap]:
         note, placement = _said(file, array.ndim)
     if array.dtype.kind not in "bui":
         raise FileError(f"{path} holds {array.dtype} values, which are no labels.")
+    if note is None and array.ndim == 2:  # another program's, as it is meant
+        how = tiff_stored(path)
+        array = np.asarray(turned(array, how.orientation))
+        if how.is_inverted and array.dtype == np.bool_:
+            array = ~array
     return [noted(path, array, note, {"placement": placement})]
 
 

@@ -15,6 +15,7 @@ from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
+    SavedLabels,
     Session,
     read_session,
     write_session,
@@ -81,7 +82,7 @@ class Sessions:
             structures=self._controller.clusters.number,
             chosen=images.index(chosen) if chosen is not None else None,
             images=tuple(self._describe(image, labels) for image in images),
-            labels=tuple(layers.describe_labels(layer) for layer in labels),
+            labels=tuple(self._describe_labels(layer) for layer in labels),
             saved_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
 
@@ -114,6 +115,12 @@ class Sessions:
             labels=index,
             strokes=strokes,
         )
+
+    def _describe_labels(self, layer: Labels) -> SavedLabels:
+        """Describe labels; those of another image are seen again with it."""
+        saved = layers.describe_labels(layer)
+        is_seen = self._controller.one_image.is_meant_to_show(layer)
+        return replace(saved, looks={**saved.looks, "visible": is_seen})
 
     def save(self, path: str | Path) -> None:
         """Save everything to a file; `saved` is emitted when it is there.
