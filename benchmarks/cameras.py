@@ -28,7 +28,7 @@ from skimage.morphology import skeletonize
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.evaluation.agreement import area_under_curve, dice
-from napari_localdisc.core.image.surround import surrounded
+from napari_localdisc.core.image.mirrored import surrounded
 from napari_localdisc.core.model.model import Model, load_model
 from napari_localdisc.io.labelled import labelled_images
 

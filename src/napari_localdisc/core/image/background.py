@@ -15,7 +15,7 @@ from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from .contrast import gaussian_blur
-from .surround import surrounded
+from .mirrored import surrounded
 
 _RIDGE_SCALES = (1.0, 1.8, 3.0)
 _DARK_SCALES = (1.0, 1.8, 3.0, 4.5)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .grid import FloatImage, Mask
-from .surround import surrounded
+from .mirrored import surrounded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from napari_localdisc.core.image.contrast import network_input
-from napari_localdisc.core.image.surround import surrounded
+from napari_localdisc.core.image.mirrored import surrounded
 
 SIDE = 90
 
