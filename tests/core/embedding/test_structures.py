@@ -1,7 +1,5 @@
 """Named structures: both read-outs of the paper, inside the margin."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -15,7 +13,6 @@ from napari_localdisc.core.embedding.clusters import (
 )
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import ModelError
-from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.model import Model
 
 
@@ -123,18 +120,13 @@ def test_of_what_an_image_shows_once_the_largest_round_piece_is_found():
     presence = torch.full((40, 50), 0.1)
     presence[5:20, 5:20], presence[30:34, 30:34] = 0.7, 0.99
     presence[35:, :] = 0.9  # larger, and not round
-    card = ModelCard("eye", structures={"vessel": 0, "optic disc": 1})
-    single = dataclasses.replace(card, single=["optic disc"])
-    maps = {"vessel": presence, "optic disc": presence}
-    kept = in_one_piece(single, maps)
-    assert kept["vessel"] is presence
-    disc = kept["optic disc"]
-    assert (disc >= 0.5).sum() == 15 * 15
-    torch.testing.assert_close(disc[:25], presence[:25])
-    assert disc[31, 31] > disc[25, 25]  # still likelier than where nothing is
-    assert in_one_piece(card, maps)["optic disc"] is presence
-    assert "single" in str(single)
-    assert "single" not in str(card)
+    kept = in_one_piece(presence)
+    assert (kept >= 0.5).sum() == 15 * 15
+    torch.testing.assert_close(kept[5:20, 5:20], presence[5:20, 5:20])
+    assert kept[20, 10] == presence[20, 10]  # its rim
+    assert not kept[28:].any()
+    nothing = torch.full((40, 50), 0.3)
+    assert in_one_piece(nothing) is nothing
 
 
 def test_lines_go_on_to_the_edge_from_a_little_inside():

@@ -347,7 +347,13 @@ class ClusterMaps:
     def _present(self, name: str) -> Tensor:
         """(h, w) what the network says of a structure that the card names."""
         channel = structure_channel(self.card, name)
-        return self.presence.get(name, self.cluster_probability[channel])
+        if name not in self.presence:
+            return self.cluster_probability[channel]
+        if name not in self.card.single:
+            return self.presence[name]
+        if name not in self._found:
+            self._found = {**self._found, name: in_one_piece(self.presence[name])}
+        return self._found[name]
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
         """Bring an (h, w) map in [0, 1] to the image's pixels; 0 where not inside."""
@@ -478,13 +484,21 @@ def beside_the_roundest(presence: Tensor) -> Mask:
     return np.asarray(found & (names != best))
 
 
-def in_one_piece(card: ModelCard, presence: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Halve what is found of single structures beside their largest round piece."""
-    kept = dict(presence)
-    for name in card.single:
-        others = torch.from_numpy(beside_the_roundest(kept[name]))
-        kept[name] = kept[name].where(~others.to(kept[name].device), kept[name] / 2.01)
-    return kept
+_RIM = 1 / 72
+"""Width of the rim in which a structure's presence falls, in sides of the grid."""
+
+
+def in_one_piece(presence: Tensor) -> Tensor:
+    """Leave of an (h, w) map of a single structure its largest round piece and rim."""
+    found = (presence >= 0.5).cpu().numpy()
+    if not found.any():
+        return presence
+    kept = torch.from_numpy(found).to(presence.device) & ~torch.from_numpy(
+        beside_the_roundest(presence)
+    ).to(presence.device)
+    reach = 2 * round(_RIM * max(presence.shape)) + 1
+    near = F.max_pool2d(kept[None].float(), reach, 1, reach // 2)[0]
+    return presence * near
 
 
 def deep_inside(inside: Mask) -> Tensor:

@@ -14,7 +14,7 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
-from .clusters import ClusterMaps, in_one_piece, kept_colour
+from .clusters import ClusterMaps, kept_colour
 from .embedding import Embedding
 
 _AS_USUAL = Inference()
@@ -102,7 +102,7 @@ def _look_steps(
         seen.grid,
         card,
         model.centres,
-        in_one_piece(card, dict(zip(card.structures, presence, strict=True))),
+        dict(zip(card.structures, presence, strict=True)),
         kept_colour(seen.colour, probability.device),
     )
     return vectors, maps

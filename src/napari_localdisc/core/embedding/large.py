@@ -51,7 +51,6 @@ from .clusters import (
     argmax_channel,
     beside_the_roundest,
     deep_inside,
-    in_one_piece,
     kept_colour,
     merge_table,
     nearest_deep,
@@ -189,14 +188,13 @@ class _LargeImage:
         steps = run_tiles(colour, inside, model, how, embeds=False)
         _, probability, presence = run(steps)
         height, width = shape = inside.shape
-        named = dict(zip(model.card.structures, presence, strict=True))
         return ClusterMaps(
             probability,
             inside,
             WorkingGrid(shape, 0, 0, height, width, shape),
             model.card,
             model.centres,
-            in_one_piece(model.card, named),
+            dict(zip(model.card.structures, presence, strict=True)),
             kept_colour(colour, probability.device),
         )
 
