@@ -191,7 +191,8 @@ def _strengths(
     places = (rows * shape[1] + columns).to(nearness[0].device)
     before = mixed.reshape(-1)[places].clamp(_FLOOR, 1 - _FLOOR)
     now = torch.logit(before).cpu().numpy()
-    missing = clicks.signs * np.maximum(0, _MARGIN - clicks.signs * now)
+    signs = clicks.signs
+    missing = signs * np.maximum(0, _MARGIN - signs * now)
     if not missing.any():
         return np.zeros(len(missing))
     near = torch.stack([values[places] for values in nearness]).cpu().numpy()
