@@ -50,6 +50,9 @@ _BORDER = 0.75
 no reason to mean something else; and lesions and thin structures one anywhere, as
 some of them are missed."""
 
+_TAKEN = 0.95
+"""Unless another structure is as present at two of them: that one was missed."""
+
 _THIN = 4
 """Pixels of the working grid; see `Extent.thickness`."""
 
@@ -207,7 +210,14 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
         if len(clicks.pixels) > 1:
             near = _at_border(each.presence, each.extent, clicks)
             if each.is_lesion or each.extent.thickness < _THIN:
-                near = np.maximum(near, _BORDER)
+                others = [
+                    agreement[k, 1:]
+                    for k, other in enumerate(candidates)
+                    if each.is_lesion and not other.is_lesion
+                ]
+                taken = np.max([*others, np.zeros(len(near))], 0) > _TAKEN
+                taken = (taken & wanted[1:]).cumsum() * (taken & wanted[1:]) > 1
+                near = np.where(taken, near, np.maximum(near, _BORDER))
             agreement[number, 1:] = np.maximum(agreement[number, 1:], near)
         if each.is_single:
             doubt[number, wanted & (agreement[number] < 0.5)] = _OUTSIDE_DOUBT
