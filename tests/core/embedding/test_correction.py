@@ -151,6 +151,21 @@ def clicks_at(*places, positives=None, spots=()):
     return Clicks(vectors, np.array(places), positives or len(places), spots)
 
 
+def test_lesions_do_not_explain_what_was_missed_of_something_else():
+    line, spot = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
+    line[30:33], spot[10:13, 10:13] = True, True
+    (vessel,) = candidates(torch.from_numpy(line.astype(np.float32)))
+    (lesion,) = candidates(torch.from_numpy(spot.astype(np.float32)), is_lesion=True)
+    on_spot, on_line = (11, 11), [(31, column) for column in range(4, 60, 5)]
+    chosen = [
+        choose([vessel, lesion], clicks_at(on_spot, *on_line[:later]))
+        for later in range(12)
+    ]
+    assert chosen[:2] == [1, 1]  # one may be a lesion that was missed
+    assert chosen[-1] == 0
+    assert chosen == sorted(chosen, reverse=True)
+
+
 def test_one_thing_is_meant():
     maps = candidates(presence(TREE), presence(DISC))
     assert choose(maps, clicks_at((12, 20), (50, 50), positives=1)) == 1
