@@ -9,6 +9,7 @@ import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -169,8 +170,12 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(f".localdisc-{process}-{path.name}"[:200])
 
 
+@cache
 def _clean(folder: Path) -> None:
-    """Remove what processes of this computer that are no more did not finish."""
+    """Remove what processes of this computer that are no more did not finish.
+
+    Once in a process: a folder may hold a study's files by the thousand.
+    """
     for left in folder.glob(".localdisc-*"):
         name = _UNFINISHED.fullmatch(left.name)
         if name is None or _is_alive(int(name["process"]), name["run"]):

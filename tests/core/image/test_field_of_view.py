@@ -8,8 +8,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
 from napari_localdisc.core.errors import ImageError
-from napari_localdisc.core.image.field_of_view import _grown, find_field_of_view
+from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.grid import WorkingGrid
+from napari_localdisc.core.image.surroundings import grown
 from napari_localdisc.core.image.working import as_rgb
 
 SHAPE = (300, 400)
@@ -133,4 +134,4 @@ def test_regions_grow_as_in_scipy(region, by, beyond):
     expected = ndimage.binary_dilation(
         region, square, iterations=by, border_value=beyond
     )
-    np.testing.assert_array_equal(_grown(region, by, beyond=beyond), expected)
+    np.testing.assert_array_equal(grown(region, by, beyond=beyond), expected)

@@ -16,7 +16,7 @@ from napari_localdisc.core.errors import ImageError
 from napari_localdisc.core.names import Modality
 
 from .grid import FloatImage, Mask, as_tensor
-from .surroundings import Surroundings, find_surroundings
+from .surroundings import Surroundings, find_surroundings, grown
 
 DARK = 20 / 255
 """Brightness that separates a fundus image from its dark frame (released code)."""
@@ -158,13 +158,13 @@ class CoarseRegion:
         threshold = frame + DARK
         seen = coarse > threshold
         if around is not None:
-            seen &= ~_grown(around.mask, 2)
+            seen &= ~grown(around.mask, 2)
         if seen[[0, 0, -1, -1], [0, -1, 0, -1]].all():
             return cls(None, None, step, threshold)
         region = _largest_region(seen)
         # Colours mix at the edge of a page
         reach = 1 if around is None else 5
-        inner, outer = ~_grown(~region, 1), _grown(region, reach)
+        inner, outer = ~grown(~region, 1), grown(region, reach)
         return cls(inner, outer, step, threshold, around)
 
     def refine(
@@ -248,24 +248,9 @@ def frame_brightness(corners: Tensor, middle: Callable[[], float]) -> float:
     return frame if middle() > frame + 2 * DARK else 0.0
 
 
-def _grown(region: Mask, by: int, *, beyond: bool = False) -> Mask:
-    """Dilate by a square of ``2 by + 1`` pixels; ``beyond``: what the border adjoins.
-
-    One axis after the other by shifts: ten times as fast as scipy's.
-    """
-    grown = np.pad(region, by, constant_values=beyond)
-    for _ in range(2):
-        length = grown.shape[0] - 2 * by
-        rows = grown[:length].copy()
-        for shift in range(1, 2 * by + 1):
-            rows |= grown[shift : shift + length]
-        grown = rows.T
-    return np.ascontiguousarray(grown)
-
-
 def _largest_region(seen: Mask) -> Mask:
     """Return the largest connected region, holes filled, bridges cut."""
-    opened = _grown(~_grown(~seen, 2, beyond=True), 2)
+    opened = grown(~grown(~seen, 2, beyond=True), 2)
     names, count = ndimage.label(opened if opened.any() else seen)
     if count == 0:
         raise ImageError(
