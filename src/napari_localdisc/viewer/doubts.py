@@ -17,6 +17,7 @@ from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
 from napari_localdisc.core.errors import ImageError
+from napari_localdisc.core.image.upright import Stored
 from napari_localdisc.layers.as_meant import show_as_meant, stored
 from napari_localdisc.layers.as_shown import (
     as_shown,
@@ -73,6 +74,7 @@ class Doubts:
         self._settled: weakref.WeakKeyDictionary[Image, set[str]]
         self._settled = weakref.WeakKeyDictionary()
         self._followed: weakref.ref[Image] | None = None
+        self._how: Stored | None = None
         self.current: Doubt | None = None
         workspace.image_changed.connect(self._on_image)
         workspace.replaced.connect(self._on_replaced)
@@ -101,6 +103,9 @@ class Doubts:
 
     def _look(self, event: Any = None) -> None:
         layer = self._workspace.images.current
+        if event is None and layer is not None:
+            # Colours and limits change many times a second, the file does not
+            self._how = stored(layer)
         doubt = None if layer is None else self._doubt(layer)
         if doubt is not None or self.current is not None:
             self.current = doubt
@@ -108,7 +113,7 @@ class Doubts:
 
     def _doubt(self, layer: Image) -> Doubt | None:
         settled = self._settled.get(layer, set())
-        how = stored(layer) if "stored" not in settled else None
+        how = self._how if "stored" not in settled else None
         if how:
             title = "Turn upright" if how.orientation > 1 else "Show as meant"
             return Doubt(
