@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6"}
-ROWS = [f"{which}-{binding}" for which in ("lowest", "newest") for binding in BINDINGS]
+RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+ROWS = [f"{versions}-{binding}" for versions in RESOLUTIONS for binding in BINDINGS]
 SINGLE = "torch"
 """Of this one version is tested."""
 EXTRAS = "cluster,coco,dicom,ome-zarr"
@@ -45,14 +46,13 @@ def commands(row: str) -> list[list[str]]:
     The one version comes first, by pip, which knows where its build is.
     """
     versions, _, binding = row.partition("-")
-    package = ["-e", f"{ROOT}[{EXTRAS}]", single()]
-    if versions == "lowest":
-        uv = ["uv", "pip", "install", "-q", "--resolution", "lowest-direct", *package]
-        install = [["pip", "install", "-q", "uv"], uv]
-    else:
-        install = [["pip", "install", "-q", *package]]
-    tools = ["pip", "install", "-q", *testing_tools(), BINDINGS[binding]]
-    return [["pip", "install", "-q", single()], *install, tools]
+    pip, uv = ["pip", "install", "-q"], ["uv", "pip", "install", "-q"]
+    resolution = ["--resolution", RESOLUTIONS[versions]]
+    return [
+        [*pip, single(), "uv"],
+        [*uv, *resolution, "-e", f"{ROOT}[{EXTRAS}]", single()],
+        [*uv, *testing_tools(), BINDINGS[binding]],
+    ]
 
 
 def prepare(row: str, folder: Path) -> Path:
