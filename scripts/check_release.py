@@ -30,7 +30,9 @@ def main(folder: Path) -> int:
         ours, theirs = contents(wheel), contents(again)
     faults = []
     differ = sorted(
-        path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path)
+        path
+        for path in ours.keys() | theirs.keys()
+        if ours.get(path) != theirs.get(path)
     )
     if differ:
         faults.append(f"the source distribution builds another wheel: {differ}")

@@ -54,3 +54,27 @@ def test_workflows_run_commands_that_there_are(name):
         assert set(matrix["strategy"]["matrix"]["qt"]) <= set(extras)
         wanted = {"3.11", "3.12", "3.13"}
         assert set(matrix["strategy"]["matrix"]["python"]) == wanted
+
+
+def test_what_the_readme_points_at_is_there():
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", readme)
+    assert all(
+        target.startswith("https://") for target in targets
+    )  # the hub has no files
+    pictures = [
+        re.search(r"/main/(.+)", t)[1] for t in targets if "/raw" in t or "raw." in t
+    ]
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).is_file()
+    pages = {
+        found[1]
+        for target in targets
+        if (found := re.search(r"github\.io/napari-localdisc/(.+)\.html", target))
+    }
+    assert pages
+    for page in pages:
+        assert (ROOT / "docs" / f"{page}.md").is_file()
+    for command in re.findall(r"^localdisc (\S+)", readme, re.MULTILINE):
+        assert (ROOT / "src/napari_localdisc/cli/commands" / f"{command}.py").is_file()
