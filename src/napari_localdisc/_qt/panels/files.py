@@ -151,8 +151,8 @@ class ConceptSection(Section):
             menu.aboutToShow.connect(self._show_kinds)
             opener.setMenu(menu)
         self.add(self.save_button, self.apply_button)
-        self.save_prompts.triggered.connect(lambda: self._save(concepts.save_prompts))
-        self.save_classes.triggered.connect(lambda: self._save(concepts.save_classes))
+        self.save_prompts.triggered.connect(lambda: self._save_prompts())
+        self.save_classes.triggered.connect(lambda: self._save_classes())
         self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
         self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -167,10 +167,17 @@ class ConceptSection(Section):
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
 
-    def _save(self, save: Callable[[str, str], object]) -> None:
-        """Ask for a file, whose name is the concept's."""
+    def _save_prompts(self) -> None:
+        self._save(self._concepts.save_prompts, self._concepts.prompts_name)
+
+    def _save_classes(self) -> None:
         chosen = self._controller.classes.chosen
-        name = "concept" if chosen is None else chosen.name
+        name = "" if chosen is None else chosen.name
+        self._save(self._concepts.save_classes, name)
+
+    def _save(self, save: Callable[[str, str], object], name: str) -> None:
+        """Ask for a file, whose name is the concept's."""
+        name = name or "concept"
 
         def write(path: str) -> None:
             given = Path(path).name.removesuffix(CONCEPT_SUFFIX)
