@@ -31,8 +31,7 @@ THEMES = "dark", "light"
 SIZES = (1280, 720), (1600, 1000)
 WAIT = 300.0
 VESSEL, DISC, NOT_DISC = (420.0, 300.0), (640.0, 216.0), (704.0, 707.0)
-MODEL = "small"
-"""A small network of random weights, adapted in no time."""
+MODEL = "fundus"
 
 
 class Album:
@@ -57,7 +56,7 @@ class Album:
         from napari.settings import get_settings
 
         get_settings().appearance.theme = theme
-        self.folder, self.suffix = folder, suffix
+        self.folder, self.suffix, self.size = folder, suffix, size
         self.cut: list[str] = []
         self.viewer = napari.Viewer(title=PLUGIN)
         self.viewer.window.set_geometry(0, 0, *size)
@@ -99,6 +98,8 @@ class Album:
         path = self.folder / f"{name}_{self.suffix}.png"
         if not window.grab().save(str(path)):
             raise OSError(f"{path} was not written.")
+        if widget is None and (window.width(), window.height()) != self.size:
+            self.cut.append(f"{path.name}: {window.width()}×{window.height()} pixels")
         for text in sorted(set(cut_texts(window))):
             self.cut.append(f"{path.name}: {text}")
 
@@ -150,6 +151,8 @@ def cut_texts(window: QWidget) -> Iterator[str]:
 
 def visit(album: Album, images: Path) -> None:
     """Go through all panels and their states."""
+    import numpy as np
+
     main, viewer = album.main, album.viewer
     controller = main.controller
     work = controller.workspace.work
@@ -217,11 +220,12 @@ def visit(album: Album, images: Path) -> None:
     album.tabs("done", TABS[2:])
 
     # What cannot be done
-    viewer.dims.ndisplay = 2
-    main.export_section.control.save(controller.labels_layer, "/nowhere/at all/l.png")
+    taken = images / "a file.png"
+    taken.write_bytes(b"no folder")
+    main.export_section.control.save(controller.labels_layer, taken / "labels.png")
     album.settle()
     album.tabs("failed", TABS[-1:])
-    viewer.add_image(zeros(), name="black")
+    viewer.add_image(np.zeros((64, 64), np.uint8), name="black")
     album.settle()
     main.cluster_panel.button.click()
     album.settle(lambda: not work.is_busy)
@@ -231,12 +235,6 @@ def visit(album: Album, images: Path) -> None:
     visit_training(album, training)
     visit_folder(album, folder, images)
     viewer.close()
-
-
-def zeros() -> Any:
-    import numpy as np
-
-    return np.zeros((64, 64), np.uint8)
 
 
 def show(widget: QWidget) -> None:
@@ -251,11 +249,11 @@ def show(widget: QWidget) -> None:
 
 
 def visit_training(album: Album, training: Any) -> None:
-    """Adapt a small model: working, done, and what fails."""
+    """Adapt a model: working, done, and what fails."""
     show(training)
     training.show_adapting(MODEL)
     form = training.adapt_form
-    form.minutes.value = 0.2
+    form.minutes.value = 0.5
     album.settle()
     album.take("adapt_ready")
     stepped: list[object] = []
@@ -311,18 +309,6 @@ def make_images(folder: Path) -> None:
     (folder / "patient 10.png").write_bytes(b"no picture")
 
 
-def make_model(folder: Path) -> None:
-    """Save a small network of random weights."""
-    from napari_localdisc.core.model.model import Model, save_model
-
-    save_model(
-        Model.random(
-            name=MODEL, working_diameter=144, width=4, structures={"vessel": 0}
-        ),
-        folder / MODEL,
-    )
-
-
 def main() -> int:
     """Take all pictures, each kind of window in a process of its own."""
     from napari_localdisc.cli.screen import has_screen, on_virtual_screen
@@ -343,7 +329,6 @@ def main() -> int:
         theme, size, _ = kinds[asked.only]
         with tempfile.TemporaryDirectory() as images:
             make_images(Path(images))
-            make_model(Path(os.environ["LOCALDISC_MODELS"]))
             album = Album(folder, theme, size, asked.only)
             visit(album, Path(images))
         print(*album.cut, sep="\n")
