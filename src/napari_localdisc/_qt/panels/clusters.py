@@ -18,7 +18,7 @@ class ClusterPanel(Section):
     """Labels the structures of the image; the slider follows at once."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__("Structures")
+        super().__init__("")
         self._controller = controller
         self.button = button(
             "Cluster structures",
@@ -40,8 +40,9 @@ class ClusterPanel(Section):
             "while you point here.",
             self._add,
         )
-        self.add(self.button)
-        self.add(QLabel("How many"), self.slider)
+        how_many = QLabel("How many")
+        how_many.setBuddy(self.slider)
+        self.add(self.button, how_many, self.slider)
         self.add(self.legend)
         self.add(self.add_button)
         self.slider.valueChanged.connect(controller.clusters.set_number)
