@@ -16,7 +16,7 @@ from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
-    *("demo", "cluster", "segment", "similar", "measure"),
+    *("demo", "cluster", "segment", "similar", "measure", "study", "compare"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )
