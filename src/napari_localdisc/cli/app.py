@@ -27,6 +27,7 @@ from .output import WrongUse, complain
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
+    *("index", "find"),
     *("train", "adapt", "finetune", "evaluate"),
     *("export", "models", "cache"),
 )
