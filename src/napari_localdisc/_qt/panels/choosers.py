@@ -1,10 +1,9 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
 from magicgui.widgets import CheckBox
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_localdisc._qt.parts import Choice, button, follow, row
+from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
@@ -68,29 +67,6 @@ def model_choice(controller: Controller) -> Choice:
         controller.workspace.models.listed,
     )
     return choice
-
-
-_LINES = 2
-"""Of text that there is always room for, so that nothing moves when it comes."""
-
-BAR = 6
-"""Pixels of the height of a bar without text."""
-
-
-class StatusLine(QLabel):
-    """What was done and what to do next; what went wrong stands out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setWordWrap(True)
-        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing() + 2)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-
-    def tell(self, text: str, is_error: bool = False) -> None:
-        """Show a text; of an error with a sign, not only in another colour."""
-        self.setText(f"⚠ {text}" if is_error else text)
-        self.setStyleSheet("QLabel { color: #e8743b; }" if is_error else "")
 
 
 class ProgressRow(QWidget):
