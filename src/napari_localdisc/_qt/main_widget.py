@@ -10,6 +10,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
+from napari_localdisc.viewer.tour import Tour
 
 from .help import HelpButton
 from .panels.choosers import (
@@ -21,6 +22,7 @@ from .panels.choosers import (
 )
 from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
+from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
 from .panels.models import TrainingSection
 from .panels.similar import SimilarPanel
@@ -81,10 +83,14 @@ class MainWidget(Docked):
         self.tabs.currentChanged.connect(
             lambda at: self.help_button.show_for(self.tabs.tabText(at))
         )
+        self.empty_notice = EmptyNotice(controller)
+        self.tour_notice = TourNotice(Tour(), controller, self._show_tab)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addWidget(self.crash_notice)
+        layout.addWidget(self.empty_notice)
+        layout.addWidget(self.tour_notice)
         layout.addWidget(form(self.images, self.alone, self.models).native)
         layout.addWidget(self.doubt_notice)
         layout.addWidget(self.tabs)
@@ -96,6 +102,11 @@ class MainWidget(Docked):
         self.destroyed.connect(self.autosaver.close)
         self.destroyed.connect(controller.close)
         warm_up_soon(self)
+
+    def _show_tab(self, title: str) -> None:
+        titles = [self.tabs.tabText(at) for at in range(self.tabs.count())]
+        if title in titles:
+            self.tabs.setCurrentIndex(titles.index(title))
 
     def _show_finding(self, finding: bool) -> None:
         """Bring the prompts' panel up when their mode is entered by its key."""
