@@ -30,6 +30,8 @@ TABS = "Structures", "Find similar", "Strokes", "Models", "Files"
 THEMES = "dark", "light"
 SIZES = (1280, 720), (1600, 1000)
 WAIT = 300.0
+NAPARIS = 76
+"""Pixels of a window's height that its menu, status and the docks' tabs take."""
 VESSEL, DISC, NOT_DISC = (420.0, 300.0), (640.0, 216.0), (704.0, 707.0)
 MODEL = "fundus"
 
@@ -98,8 +100,8 @@ class Album:
         path = self.folder / f"{name}_{self.suffix}.png"
         if not window.grab().save(str(path)):
             raise OSError(f"{path} was not written.")
-        if widget is None and (window.width(), window.height()) != self.size:
-            self.cut.append(f"{path.name}: {window.width()}×{window.height()} pixels")
+        if widget is None:
+            self.cut += [f"{path.name}: {fault}" for fault in too_high(window)]
         for text in sorted(set(cut_texts(window))):
             self.cut.append(f"{path.name}: {text}")
 
@@ -112,6 +114,17 @@ class Album:
             self.settle()
             self.take(f"main_{name.lower().replace(' ', '_')}_{state}")
         tabs.setCurrentIndex(0)
+
+
+def too_high(window: Any) -> Iterator[str]:
+    """Yield what of ours would make a window of 720 pixels higher."""
+    from napari_localdisc._qt.parts import Docked, dock_of
+
+    for widget in window.findChildren(Docked):
+        dock = dock_of(widget)
+        needed = 0 if dock is None else dock.minimumSizeHint().height()
+        if needed > SIZES[0][1] - NAPARIS:
+            yield f"{type(widget).__name__} needs {needed} pixels"
 
 
 def cut_texts(window: QWidget) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import napari.viewer
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
@@ -16,6 +16,7 @@ from .panels.choosers import (
     AloneChoice,
     DoubtNotice,
     ProgressRow,
+    ViewChoice,
     image_choice,
     model_choice,
 )
@@ -25,7 +26,7 @@ from .panels.labels import LabelsPanel
 from .panels.models import TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
-from .parts import Docked, Scrolling, form, viewer_of
+from .parts import Docked, Scrolling, viewer_of
 from .threads import QtPacer, QtRunner, report, warm_up_soon
 
 
@@ -55,6 +56,7 @@ class MainWidget(Docked):
         self.images = image_choice(controller)
         self.alone = AloneChoice(controller)
         self.models = model_choice(controller)
+        self.views = ViewChoice(controller)
         self.doubt_notice = DoubtNotice(controller.doubts)
         self.cluster_panel = ClusterPanel(controller)
         self.similar_panel = SimilarPanel(controller)
@@ -85,7 +87,7 @@ class MainWidget(Docked):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addWidget(self.crash_notice)
-        layout.addWidget(form(self.images, self.alone, self.models).native)
+        layout.addLayout(self._chosen())
         layout.addWidget(self.doubt_notice)
         layout.addWidget(self.tabs)
         layout.addWidget(self.labels_panel)
@@ -96,6 +98,21 @@ class MainWidget(Docked):
         self.destroyed.connect(self.autosaver.close)
         self.destroyed.connect(controller.close)
         warm_up_soon(self)
+
+    def _chosen(self) -> QGridLayout:
+        """Lay out what is worked on, with what, and how it is seen."""
+        grid = QGridLayout()
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(1, 1)
+        for line, choice in enumerate((self.images, self.models)):
+            label = QLabel(choice.label)
+            label.setBuddy(choice.native)
+            choice.native.setAccessibleName(choice.label)
+            grid.addWidget(label, line, 0)
+            grid.addWidget(choice.native, line, 1)
+        grid.addWidget(self.views, 0, 2)
+        grid.addWidget(self.alone.native, 1, 2)
+        return grid
 
     def _show_finding(self, finding: bool) -> None:
         """Bring the prompts' panel up when their mode is entered by its key."""

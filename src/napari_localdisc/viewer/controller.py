@@ -80,6 +80,8 @@ class Controller:
         self.strokes = Strokes(workspace, self.classes, self.writing)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
+        workspace.annotations.changed.connect(workspace.overlays.wake)
+        self.clusters.changed.connect(workspace.overlays.wake)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(
@@ -88,6 +90,7 @@ class Controller:
             "add to labels": self.prompts.add_mask,
             "next class": self.classes.choose_next,
             "where next": self.strokes.where_next,
+            "outline, fill, off": workspace.overlays.choose_next,
             "undo": self.undo,
             "redo": self.redo,
             "lower threshold": lambda: self.prompts.move_threshold(-1),
@@ -106,6 +109,7 @@ class Controller:
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
         for part in (
+            self.clusters,
             self.strokes,
             self.prompts,
             self.writing,
@@ -115,7 +119,7 @@ class Controller:
             self.workspace,
         ):
             part.close()
-        disconnect_all(self, self.mask, self.clusters)
+        disconnect_all(self, self.mask)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""
