@@ -23,7 +23,7 @@ from .panels.choosers import (
 from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
 from .panels.labels import LabelsPanel
-from .panels.models import TrainingSection
+from .panels.models import ModelSection, TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
 from .parts import Docked, Scrolling, viewer_of
@@ -62,6 +62,7 @@ class MainWidget(Docked):
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
         self.strokes_panel = StrokesPanel(controller)
+        self.model_section = ModelSection(controller)
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(self.sessions, self.scripts)
         self.concept_section = ConceptSection(controller, self.concepts)
@@ -76,7 +77,7 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
-        self.tabs.addTab(page(self.training_section), "Models")
+        self.tabs.addTab(page(self.model_section, self.training_section), "Models")
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))
         self.tabs.setCornerWidget(self.help_button)

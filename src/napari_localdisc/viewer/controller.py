@@ -16,6 +16,7 @@ from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
 from .keys import KeyBindings
+from .models import ModelFiles
 from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
@@ -45,6 +46,8 @@ class Controller:
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
         Clusters, structures and predictions into labels.
+    model_files : ModelFiles
+        The models there are, and new ones from labels.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -74,6 +77,7 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
         self.prompts = Prompts(workspace, self.classes, self.writing, self.mask)
@@ -110,6 +114,7 @@ class Controller:
         model_wanted.disconnect(self._on_model_wanted)
         for part in (
             self.clusters,
+            self.model_files,
             self.strokes,
             self.prompts,
             self.writing,
