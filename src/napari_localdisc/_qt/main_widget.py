@@ -3,7 +3,7 @@
 import napari.viewer
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
@@ -17,6 +17,7 @@ from .panels.choosers import (
     AloneChoice,
     DoubtNotice,
     ProgressRow,
+    ViewChoice,
     image_choice,
     model_choice,
 )
@@ -24,10 +25,10 @@ from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
 from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
-from .panels.models import TrainingSection
+from .panels.models import ModelSection, TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
-from .parts import Docked, Scrolling, form, viewer_of
+from .parts import Docked, Scrolling, viewer_of
 from .threads import QtPacer, QtRunner, report, warm_up_soon
 
 
@@ -57,11 +58,13 @@ class MainWidget(Docked):
         self.images = image_choice(controller)
         self.alone = AloneChoice(controller)
         self.models = model_choice(controller)
+        self.views = ViewChoice(controller)
         self.doubt_notice = DoubtNotice(controller.doubts)
         self.cluster_panel = ClusterPanel(controller)
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
         self.strokes_panel = StrokesPanel(controller)
+        self.model_section = ModelSection(controller)
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(self.sessions, self.scripts)
         self.concept_section = ConceptSection(controller, self.concepts)
@@ -76,7 +79,7 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
-        self.tabs.addTab(page(self.training_section), "Models")
+        self.tabs.addTab(page(self.model_section, self.training_section), "Models")
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))
         self.tabs.setCornerWidget(self.help_button)
@@ -91,7 +94,7 @@ class MainWidget(Docked):
         layout.addWidget(self.crash_notice)
         layout.addWidget(self.empty_notice)
         layout.addWidget(self.tour_notice)
-        layout.addWidget(form(self.images, self.alone, self.models).native)
+        layout.addLayout(self._chosen())
         layout.addWidget(self.doubt_notice)
         layout.addWidget(self.tabs)
         layout.addWidget(self.labels_panel)
@@ -107,6 +110,21 @@ class MainWidget(Docked):
         titles = [self.tabs.tabText(at) for at in range(self.tabs.count())]
         if title in titles:
             self.tabs.setCurrentIndex(titles.index(title))
+
+    def _chosen(self) -> QGridLayout:
+        """Lay out what is worked on, with what, and how it is seen."""
+        grid = QGridLayout()
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(1, 1)
+        for line, choice in enumerate((self.images, self.models)):
+            label = QLabel(choice.label)
+            label.setBuddy(choice.native)
+            choice.native.setAccessibleName(choice.label)
+            grid.addWidget(label, line, 0)
+            grid.addWidget(choice.native, line, 1)
+        grid.addWidget(self.views, 0, 2)
+        grid.addWidget(self.alone.native, 1, 2)
+        return grid
 
     def _show_finding(self, finding: bool) -> None:
         """Bring the prompts' panel up when their mode is entered by its key."""

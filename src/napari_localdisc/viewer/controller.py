@@ -16,6 +16,7 @@ from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
 from .keys import KeyBindings
+from .models import ModelFiles
 from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
@@ -45,6 +46,8 @@ class Controller:
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
         Clusters, structures and predictions into labels.
+    model_files : ModelFiles
+        The models there are, and new ones from labels.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -74,12 +77,15 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
         self.prompts = Prompts(workspace, self.classes, self.writing, self.mask)
         self.strokes = Strokes(workspace, self.classes, self.writing)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
+        workspace.annotations.changed.connect(workspace.overlays.wake)
+        self.clusters.changed.connect(workspace.overlays.wake)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(
@@ -88,6 +94,7 @@ class Controller:
             "add to labels": self.prompts.add_mask,
             "next class": self.classes.choose_next,
             "where next": self.strokes.where_next,
+            "outline, fill, off": workspace.overlays.choose_next,
             "undo": self.undo,
             "redo": self.redo,
             "lower threshold": lambda: self.prompts.move_threshold(-1),
@@ -106,6 +113,8 @@ class Controller:
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
         for part in (
+            self.clusters,
+            self.model_files,
             self.strokes,
             self.prompts,
             self.writing,
@@ -115,7 +124,7 @@ class Controller:
             self.workspace,
         ):
             part.close()
-        disconnect_all(self, self.mask, self.clusters)
+        disconnect_all(self, self.mask)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""
