@@ -17,7 +17,7 @@ from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
-    *("index", "find"),
+    *("study", "compare", "index", "find"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )
