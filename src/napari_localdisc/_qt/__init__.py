@@ -1,7 +1,8 @@
 """The dock widgets: one panel a file, each a thin skin on the controller."""
 
+from .collection_widget import CollectionWidget
 from .folder_widget import FolderWidget
 from .main_widget import MainWidget
 from .train_widget import TrainWidget
 
-__all__ = ["FolderWidget", "MainWidget", "TrainWidget"]
+__all__ = ["CollectionWidget", "FolderWidget", "MainWidget", "TrainWidget"]

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
+from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
@@ -119,13 +120,15 @@ class ProgressRow(QWidget):
 
     Parameters
     ----------
-    doing : Workspace or FolderControl
+    doing : Workspace, FolderControl or CollectionControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
-    def __init__(self, doing: Workspace | FolderControl, tooltip: str) -> None:
+    def __init__(
+        self, doing: Workspace | FolderControl | CollectionControl, tooltip: str
+    ) -> None:
         super().__init__()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)

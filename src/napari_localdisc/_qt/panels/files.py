@@ -105,9 +105,15 @@ class ExportSection(Section):
             "Clusters or a structure of every image of a folder, with a table of areas",
             lambda: open_widget(viewer, "Work on a folder"),
         )
+        self.collection_button = button(
+            "Search a collection",
+            "Find what you clicked in all images of a folder",
+            lambda: open_widget(viewer, "Search a collection"),
+        )
         self.add(self.layers)
         self.add(self.formats, self.save_button)
         self.add(self.open_button, self.zarr_button, self.folder_button)
+        self.add(self.collection_button)
         follow(self.layers.reset_choices, control.layers_changed)
         follow(self._show_enabled, control.layers_changed, control.busy_changed)
         control.saved.connect(self._tell)
