@@ -2,6 +2,7 @@
 
 from .folder_widget import FolderWidget
 from .main_widget import MainWidget
+from .study_widget import StudyWidget
 from .train_widget import TrainWidget
 
-__all__ = ["FolderWidget", "MainWidget", "TrainWidget"]
+__all__ = ["FolderWidget", "MainWidget", "StudyWidget", "TrainWidget"]

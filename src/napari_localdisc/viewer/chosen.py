@@ -122,6 +122,9 @@ models_changed = SignalInstance(())
 model_wanted = SignalInstance((object, str))
 """Who uses this viewer wants to go on with the model of this name."""
 
+labels_wanted = SignalInstance((object, object, object))
+"""Who uses this viewer wants to annotate this image in this Labels layer."""
+
 DEFAULT_MODEL = "fundus"
 
 
@@ -162,6 +165,11 @@ class ModelChoice:
     def structures(self) -> tuple[str, ...]:
         """Structures that the model's card names, and those that follow from them."""
         return every_structure(self._card.structures) if self._card is not None else ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Structures that the model's card names."""
+        return tuple(self._card.structures) if self._card is not None else ()
 
     def cluster_names(self, n: int) -> dict[int, str]:
         """Those of n clusters that have a name."""

@@ -7,6 +7,7 @@ from napari_localdisc._qt.parts import Choice, button, follow, row
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.study import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
 
@@ -74,13 +75,15 @@ class ProgressRow(QWidget):
 
     Parameters
     ----------
-    doing : Workspace or FolderControl
+    doing : Workspace, FolderControl or StudyControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
-    def __init__(self, doing: Workspace | FolderControl, tooltip: str) -> None:
+    def __init__(
+        self, doing: Workspace | FolderControl | StudyControl, tooltip: str
+    ) -> None:
         super().__init__()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
