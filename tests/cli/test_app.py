@@ -16,7 +16,8 @@ from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
-    *("demo", "cluster", "segment", "similar", "measure", "study", "compare"),
+    *("demo", "cluster", "segment", "similar", "measure"),
+    *("study", "compare", "index", "find"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from napari_localdisc.batch.recipes import ClusterRecipe, Recipe, StructureRecipe
 from napari_localdisc.viewer.folder import FolderControl, Row, read_concept
 
+from .help import HelpButton
 from .panels.choosers import ProgressRow
 from .parts import (
     Choice,
@@ -26,6 +27,7 @@ from .parts import (
     form,
     path_field,
     path_text,
+    row,
     viewer_of,
 )
 from .threads import QtRunner, report
@@ -84,9 +86,14 @@ class FolderWidget(Docked):
         self.table = OutcomeTable(control)
         where, how = (self.source, self.output), (self.scheduler, self.overwrite)
         fields = form(*where, self.models, find, self.concept, *how)
+        self.help_button = HelpButton("Work on a folder")
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
         layout.addWidget(fields.native)
-        layout.addWidget(self.start_button)
+        actions = row(self.start_button, self.help_button)
+        actions.setStretch(0, 1)
+        layout.addLayout(actions)
         layout.addWidget(self.progress_row)
         layout.addWidget(self.table, stretch=1)
         self.models.changed.connect(control.set_model)
@@ -153,16 +160,16 @@ class OutcomeTable(QTableWidget):
         self.setHorizontalHeaderLabels(["Image", ""])
         self._labels.clear()
 
-    def _add(self, row: Row) -> None:
+    def _add(self, result: Row) -> None:
         line = self.rowCount()
         self.insertRow(line)
-        source, state = row.outcome.task.source, row.outcome.state
-        told = ((source.name, str(source)), (state, row.outcome.reason))
+        source, state = result.outcome.task.source, result.outcome.state
+        told = ((source.name, str(source)), (state, result.outcome.reason))
         for column, (text, tooltip) in enumerate(told):
             cell = QTableWidgetItem(text)
             cell.setToolTip(tooltip)
             self.setItem(line, column, cell)
-        for area in row.areas:
+        for area in result.areas:
             if area.label not in self._labels:
                 self._labels.append(area.label)
                 column = 1 + len(self._labels)

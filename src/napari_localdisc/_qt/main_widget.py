@@ -11,6 +11,7 @@ from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
 
+from .help import HelpButton
 from .panels.choosers import (
     AloneChoice,
     DoubtNotice,
@@ -62,7 +63,7 @@ class MainWidget(Docked):
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(self.sessions, self.scripts)
         self.concept_section = ConceptSection(controller, self.concepts)
-        self.export_section = ExportSection(viewer)
+        self.export_section = ExportSection(controller)
         self.labels_panel = LabelsPanel(controller, self.export_section.control)
         self.progress_row = ProgressRow(
             controller.workspace, "Stop; everything stays as it was before"
@@ -75,7 +76,14 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
         self.tabs.addTab(page(self.training_section), "Models")
         self.tabs.addTab(files, "Files")
+        self.help_button = HelpButton(self.tabs.tabText(0))
+        self.tabs.setCornerWidget(self.help_button)
+        self.tabs.currentChanged.connect(
+            lambda at: self.help_button.show_for(self.tabs.tabText(at))
+        )
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
         layout.addWidget(self.crash_notice)
         layout.addWidget(form(self.images, self.alone, self.models).native)
         layout.addWidget(self.doubt_notice)
@@ -106,7 +114,8 @@ def page(*panels: QWidget) -> QWidget:
     """Put panels below each other on a page of the tabs."""
     widget = QWidget()
     layout = QVBoxLayout(widget)
-    layout.setContentsMargins(4, 6, 4, 4)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(2)
     for panel in panels:
         layout.addWidget(panel)
     layout.addStretch()

@@ -26,7 +26,8 @@ from . import commands
 from .output import WrongUse, complain
 
 COMMANDS = (
-    *("demo", "cluster", "segment", "similar", "measure", "study", "compare"),
+    *("demo", "cluster", "segment", "similar", "measure"),
+    *("study", "compare", "index", "find"),
     *("train", "adapt", "finetune", "evaluate"),
     *("export", "models", "cache"),
 )

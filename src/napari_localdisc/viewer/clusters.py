@@ -14,7 +14,7 @@ from .embeddings import Embedded, Then
 from .large import is_large
 from .shown import Place
 from .workspace import Workspace
-from .writing import LabelWriting
+from .writing import LabelWriting, class_of_clusters
 
 DEFAULT_NUMBER = 8
 
@@ -126,6 +126,10 @@ class Clusters:
         """Write clusters that are shown, merged, into the labels as a class."""
         make = self._writing.clusters(clusters, self.number)
         self._writing.add("add clusters", make)
+
+    def class_name(self, clusters: Sequence[int]) -> str:
+        """Name the class that `add` writes."""
+        return class_of_clusters(clusters, self.names)
 
     def preview(self, clusters: Sequence[int]) -> None:
         """Show what `add` would do, until ``writing.preview.hide``."""

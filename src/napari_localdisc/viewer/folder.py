@@ -72,8 +72,8 @@ class FolderControl:
         report: Callable[[Exception], None] = raise_error,
     ) -> None:
         self.viewer = viewer
-        self._report = report
-        self.work = Slot(runner or Runner(), report)
+        self._tell = report
+        self.work = Slot(runner or Runner(), self._report)
         self.status = Status()
         self.status.say("Choose a folder of images.")
         self.models = ModelChoice()
@@ -187,6 +187,10 @@ class FolderControl:
         disconnect_all(self, self.work, self.status)
         self.cancel()
 
+    def _report(self, error: Exception) -> None:
+        self.status.fail(error)
+        self._tell(error)
+
     def _on_progress(self, done: int, total: int) -> None:
         self._collect()
         if total:
@@ -200,7 +204,6 @@ class FolderControl:
 
     def _on_error(self, error: Exception) -> None:
         self._save_table()
-        self.status.say("Stopped by an error.")
         self._report(error)
 
     def _on_cancelled(self) -> None:

@@ -2,9 +2,14 @@
 
 from psygnal import Signal
 
+from napari_localdisc.core.errors import LocalDiscError
+
 
 class Status:
-    """A line of text; what is said aside gives way to what is said."""
+    """A line of text; what is said aside gives way to what is said.
+
+    An error is said like anything else, and stays until something else is said.
+    """
 
     changed = Signal(str)
     """Another text is shown."""
@@ -12,15 +17,30 @@ class Status:
     def __init__(self) -> None:
         self._said = ""
         self._aside: str | None = None
+        self._is_error = False
 
     @property
     def text(self) -> str:
         """What is shown."""
         return self._aside or self._said
 
+    @property
+    def is_error(self) -> bool:
+        """Whether what is shown is what went wrong."""
+        return self._is_error and not self._aside
+
     def say(self, text: str) -> None:
         """Show a text; nothing more is said aside until `begin_aside`."""
+        self._is_error = False
         self._show(text, None)
+
+    def fail(self, error: Exception) -> None:
+        """Show what went wrong, in place of what went well before."""
+        was, self._is_error = self._is_error, True
+        before = self.text
+        self._show(_sentence(error), None)
+        if not was and self.text == before:
+            self.changed.emit(self.text)
 
     def begin_aside(self) -> None:
         """Let `say_aside` speak."""
@@ -40,6 +60,14 @@ class Status:
         self._said, self._aside = said, aside
         if self.text != before:
             self.changed.emit(self.text)
+
+
+def _sentence(error: Exception) -> str:
+    """Say an error: a sentence of ours, or what kind of surprise it was."""
+    if isinstance(error, LocalDiscError):
+        return str(error)
+    kind = type(error).__name__
+    return f"That failed by a mistake in the program ({kind}: {error})."
 
 
 def looking(tiles: int, total: int) -> str:

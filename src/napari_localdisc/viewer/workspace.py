@@ -85,16 +85,16 @@ class Workspace:
         self.viewer = viewer
         self.runner = runner or Runner()
         self.pacer = pacer or Pacer()
-        self.report = report
-        self.reporting = partial(reporting, report)
-        self.annotations = Annotations()
         self.status = status.Status()
+        self._tell = report
+        self.reporting = partial(reporting, self.report)
+        self.annotations = Annotations()
         self.is_closed = False
         self.models = ModelChoice()
         self.images = ImageChoice(viewer)
-        self.work = Slot(self.runner, report)
+        self.work = Slot(self.runner, self.report)
         self.embeddings = Embeddings(
-            viewer, self.models, self.work, self.runner, report, preferred_cache
+            viewer, self.models, self.work, self.runner, self.report, preferred_cache
         )
         self.large = LargeImages(viewer, self.work)
         self._shown: weakref.WeakKeyDictionary[Image, dict[PlaneKey, Shown]]
@@ -132,6 +132,11 @@ class Workspace:
         with self.reporting():
             self.models.choose(name)
         self.model_changed.emit()
+
+    def report(self, error: Exception) -> None:
+        """Say what went wrong where it was said what went well, and report it."""
+        self.status.fail(error)
+        self._tell(error)
 
     # Where
 

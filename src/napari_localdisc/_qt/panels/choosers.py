@@ -3,7 +3,7 @@
 from magicgui.widgets import CheckBox
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_localdisc._qt.parts import Choice, button, follow, row
+from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
@@ -71,7 +71,7 @@ def model_choice(controller: Controller) -> Choice:
 
 
 class ProgressRow(QWidget):
-    """Progress bar and Cancel, seen only while there is work, below the status.
+    """Status, progress bar and Cancel, which are seen only while there is work.
 
     Parameters
     ----------
@@ -87,14 +87,22 @@ class ProgressRow(QWidget):
         super().__init__()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(BAR)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(policy)
         self.cancel_button = button("Cancel", tooltip, doing.cancel)
-        self.status = QLabel(doing.status.text)
-        self.status.setWordWrap(True)
+        self.status = StatusLine()
         self.status.setToolTip("What was done, and what can be done next")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(self.status)
-        layout.addLayout(row(self.bar, self.cancel_button))
+        layout.setContentsMargins(2, 0, 2, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.bar)
+        line = row(self.status, self.cancel_button)
+        line.setStretch(0, 1)
+        layout.addLayout(line)
+        self._doing = doing
+        self._show_status()
         doing.work.busy_changed.connect(self._show_busy)
         doing.work.progressed.connect(self._show_progress)
         doing.status.changed.connect(self._show_status)
@@ -105,8 +113,9 @@ class ProgressRow(QWidget):
         self.bar.setVisible(busy)
         self.cancel_button.setVisible(busy)
 
-    def _show_status(self, text: str) -> None:
-        self.status.setText(text)
+    def _show_status(self) -> None:
+        status = self._doing.status
+        self.status.tell(status.text, status.is_error)
 
     def _show_progress(self, done: int, total: int) -> None:
         self.bar.setRange(0, total)

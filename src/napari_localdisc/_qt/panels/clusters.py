@@ -18,7 +18,7 @@ class ClusterPanel(Section):
     """Labels the structures of the image; the slider follows at once."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__("Structures")
+        super().__init__("")
         self._controller = controller
         self.button = button(
             "Cluster structures",
@@ -40,8 +40,9 @@ class ClusterPanel(Section):
             "while you point here.",
             self._add,
         )
-        self.add(self.button)
-        self.add(QLabel("How many"), self.slider)
+        how_many = QLabel("How many")
+        how_many.setBuddy(self.slider)
+        self.add(self.button, how_many, self.slider)
         self.add(self.legend)
         self.add(self.add_button)
         self.slider.valueChanged.connect(controller.clusters.set_number)
@@ -66,7 +67,10 @@ class ClusterPanel(Section):
         self._controller.clusters.preview(sorted(self.legend.chosen))
 
     def _show_chosen(self) -> None:
-        self.add_button.setEnabled(bool(self.legend.chosen))
+        chosen = sorted(self.legend.chosen)
+        self.add_button.setEnabled(bool(chosen))
+        name = self._controller.clusters.class_name(chosen) if chosen else ""
+        self.add_button.setText(f"Add to “{name}”" if name else "Add chosen to labels")
 
     def _show_number(self) -> None:
         with signals_blocked(self.slider):
@@ -111,7 +115,7 @@ class StructurePanel(Section):
                 partial(self._controller.clusters.show_structure, name),
             )
             add = button(
-                "Add to labels",
+                f"Add to “{name}”",
                 f"Write what is probably {name} into the labels, as the class "
                 f"“{name}”.\nWhat other classes have of it shows in pink while you "
                 "point here.",

@@ -98,6 +98,8 @@ class TrainingControl:
         self.viewer = viewer
         self.keeps_preview = False
         self.status = "Choose images and what to look for in them."
+        self.has_failed = False
+        """Whether the status is what went wrong."""
         self._report = report
         self._is_closed = self._is_stopping = False
         self._job: TrainingJob | None = None
@@ -155,7 +157,7 @@ class TrainingControl:
             request.check()
             planes = [] if request.folder else self._planes(request, layers)
         except LocalDiscError as error:
-            self._report(error)
+            self.fail(error)
             return
         current = self._current(layers)
         self._preview = TrainingPreview(self.viewer, *current) if current else None
@@ -258,8 +260,7 @@ class TrainingControl:
         elif isinstance(message, Stopped):
             self._say("Stopped before the first step: there is no model yet.")
         elif isinstance(message, Failed):
-            self._say("The training failed.")
-            self._report(TrainingError(message.reason))
+            self.fail(TrainingError(message.reason))
 
     def _comparison(self, job: TrainingJob) -> Comparison | None:
         compared, request = self._compared, job.request
@@ -277,9 +278,14 @@ class TrainingControl:
             self._preview.finish(self.keeps_preview)
         self._preview = None
 
-    def _say(self, text: str) -> None:
-        if text != self.status:
-            self.status = text
+    def fail(self, error: LocalDiscError) -> None:
+        """Say what went wrong, in place of what went well before; report it."""
+        self._say(str(error), failed=True)
+        self._report(error)
+
+    def _say(self, text: str, failed: bool = False) -> None:
+        if (text, failed) != (self.status, self.has_failed):
+            self.status, self.has_failed = text, failed
             self.status_changed.emit(text)
 
 
