@@ -18,6 +18,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.overlays import View
+from napari_localdisc.viewer.study import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
 
@@ -120,14 +121,16 @@ class ProgressRow(QWidget):
 
     Parameters
     ----------
-    doing : Workspace, FolderControl or CollectionControl
+    doing : Workspace, FolderControl, CollectionControl or StudyControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
     def __init__(
-        self, doing: Workspace | FolderControl | CollectionControl, tooltip: str
+        self,
+        doing: Workspace | FolderControl | CollectionControl | StudyControl,
+        tooltip: str,
     ) -> None:
         super().__init__()
         self.bar = QProgressBar()
