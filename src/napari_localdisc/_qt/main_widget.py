@@ -7,6 +7,9 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.measure import Measuring
+from napari_localdisc.viewer.measure_files import MeasureFiles
+from napari_localdisc.viewer.measure_shown import MeasureShown
 from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
@@ -25,6 +28,7 @@ from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
 from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
+from .panels.measure import MeasurePanel
 from .panels.models import ModelSection, TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
@@ -50,6 +54,8 @@ class MainWidget(Docked):
         self.sessions = Sessions(controller)
         self.concepts = Concepts(controller, self.sessions)
         self.scripts = Scripts(controller, self.sessions)
+        self.measuring = Measuring(controller.workspace)
+        self.measure_shown = MeasureShown(viewer, self.measuring)
         self.autosaver = Autosaver(controller, self.sessions)
         self._minutes = QTimer(self)
         self._minutes.timeout.connect(self.autosaver.save)
@@ -64,6 +70,10 @@ class MainWidget(Docked):
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
         self.strokes_panel = StrokesPanel(controller)
+        numbers = MeasureFiles(controller.workspace, self.measure_shown)
+        self.measure_panel = MeasurePanel(
+            controller.workspace, self.measure_shown, numbers
+        )
         self.model_section = ModelSection(controller)
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(self.sessions, self.scripts)
@@ -79,6 +89,8 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
+        self.measure_page = page(self.measure_panel)
+        self.tabs.addTab(self.measure_page, "Measure")
         self.tabs.addTab(page(self.model_section, self.training_section), "Models")
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))
@@ -86,6 +98,7 @@ class MainWidget(Docked):
         self.tabs.currentChanged.connect(
             lambda at: self.help_button.show_for(self.tabs.tabText(at))
         )
+        self.tabs.currentChanged.connect(self._show_page)
         self.empty_notice = EmptyNotice(controller)
         self.tour_notice = TourNotice(Tour(), controller, self._show_tab)
         layout = QVBoxLayout(self)
@@ -103,6 +116,7 @@ class MainWidget(Docked):
         controller.prompts.finding_changed.connect(self._show_finding)
         # The window may be destroyed without this widget being told first
         self.destroyed.connect(self.autosaver.close)
+        self.destroyed.connect(self.measuring.close)
         self.destroyed.connect(controller.close)
         warm_up_soon(self)
 
@@ -131,10 +145,18 @@ class MainWidget(Docked):
         if finding:
             self.tabs.setCurrentWidget(self.similar_page)
 
+    def _show_page(self) -> None:
+        """Give a table of numbers the room of the table of classes."""
+        is_measured = self.tabs.currentWidget() is self.measure_page
+        self.labels_panel.setVisible(not is_measured)
+
     def leave(self) -> None:
         """Stop all work; layers stay."""
         self._minutes.stop()
         self.autosaver.close()
+        self.measure_panel.plots.leave()
+        self.measure_shown.close()
+        self.measuring.close()
         self.controller.close()
         self.export_section.control.close()
 
