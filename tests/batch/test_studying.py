@@ -89,9 +89,9 @@ def test_stopped_proposals_go_on(study, localdisc, folder, monkeypatch):
     before = sum(bool(study.proposed_by(n)) for n in (1, 2, 3))
     assert before < 3
     made = []
-    whole = studying.make_proposal
+    whole = studying.look_at
     monkeypatch.setattr(
-        studying, "make_proposal", lambda *given: made.append(1) or whole(*given)
+        studying, "look_at", lambda *given: made.append(1) or whole(*given)
     )
     localdisc("study", "propose", folder)
     assert len(made) == 3 - before

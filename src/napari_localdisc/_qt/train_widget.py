@@ -23,8 +23,7 @@ from napari_localdisc.viewer.training.request import (
 )
 
 from .help import HelpButton
-from .panels.choosers import BAR, StatusLine
-from .parts import Docked, Scrolling, button, form, row, viewer_of
+from .parts import BAR, Docked, Scrolling, StatusLine, button, form, row, viewer_of
 from .threads import report
 from .training.forms import AdaptForm, ImagePicker, TrainForm
 
@@ -197,9 +196,14 @@ class TrainWidget(Docked):
             from .training.plots import LossPlot
 
             self.plot = LossPlot(*self._colours())
+            self.control.viewer.events.theme.connect(self._on_theme)
             self._layout.insertWidget(0, self.plot)
         elif clear:
             self.plot.clear()
+
+    def _on_theme(self, event: object = None) -> None:
+        if self.plot is not None:
+            self.plot.dress(*self._colours())
 
     def _colours(self) -> tuple[str, str]:
         theme = get_theme(self.control.viewer.theme)
@@ -212,12 +216,12 @@ class TrainWidget(Docked):
         self.stop_button.setEnabled(running)
         self.bar.setVisible(running)
         self.bar.setRange(0, 0)
-        if running:
+        if running or self.control.is_saving:
             self._timer.start()
         else:
             self._timer.stop()
-            if self.plot is not None:
-                self.plot.refresh()
+        if not running and self.plot is not None:
+            self.plot.refresh()
         self._show_idle()
 
     def _show_idle(self) -> None:
@@ -261,6 +265,8 @@ class TrainWidget(Docked):
     def leave(self) -> None:
         """Stop, which keeps the best."""
         self._timer.stop()
+        if self.plot is not None:
+            self.control.viewer.events.theme.disconnect(self._on_theme)
         self.control.close()
 
 

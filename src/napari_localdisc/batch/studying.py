@@ -6,8 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +23,14 @@ from napari_localdisc.core.version import __version__
 from napari_localdisc.io.study import THUMBNAIL, Masks, Study, StudyImage
 
 from .recipes import Progress
-from .tasks import FileRecipe, Outcome, Task, check_image, plan_tasks
+from .tasks import FileRecipe, Task, check_image, plan_tasks
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.clusters import ClusterMaps
+    from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.model.model import Model
     from napari_localdisc.core.study.bank import Bank
+    from napari_localdisc.io.cache import EmbeddingCache
 
 STUDY_COLUMNS = ("patient", "eye", "visit", "grader", "state", "note", "seconds")
 """What a study's table says of an image before what was measured."""
@@ -59,11 +60,15 @@ class ProposeRecipe(FileRecipe):
         Mirrored copies that are averaged.
     grader : str
         Whose accepted images sharpen the proposals; empty: nobody's.
+    cache : EmbeddingCache, optional
+        Where embeddings are kept for who works with them next; by default images are
+        not embedded unless something was taught.
     """
 
     study: Study
     flips: int = 1
     grader: str = ""
+    cache: EmbeddingCache | None = None
 
     @cached_property
     def banks(self) -> dict[str, Bank]:
@@ -107,9 +112,8 @@ class ProposeRecipe(FileRecipe):
         assert isinstance(task, StudyTask)
         assert model is not None
         picture = read_picture(task.source)
-        proposal = make_proposal(
-            picture, model, self.study, self.banks, self.flips, progress
-        )
+        maps = look_at(picture, model, self.banks, self.cache, self.flips, progress)
+        proposal = propose_from(maps, self.study.about.structures)
         self.study.propose(
             task.image.id,
             proposal.masks,
@@ -143,27 +147,77 @@ def read_picture(path: Path) -> NDArray[Any]:
     return read_image(path)
 
 
-def make_proposal(
+def look_at(
     picture: NDArray[Any],
     model: Model,
-    study: Study,
     banks: Mapping[str, Bank],
+    cache: EmbeddingCache | None = None,
     flips: int = 1,
     progress: Progress | None = None,
-) -> Proposal:
-    """Find a study's structures in a picture; see `propose_from`.
+) -> ClusterMaps:
+    """Look for structures in a picture, as banks say where there are some.
 
     Only what was taught needs the embedding, which takes longer and more memory.
     """
     from napari_localdisc.core.embedding.embed import embed, map_clusters
 
-    if banks:
-        from napari_localdisc.core.study.bank import sharpened
-
+    if cache is None and not banks:
+        return map_clusters(picture, model, flips=flips, progress=progress)
+    if cache is None:
         known = embed(picture, model, flips=flips, progress=progress)
-        return propose_from(sharpened(known, banks), study.about.structures)
-    maps = map_clusters(picture, model, flips=flips, progress=progress)
-    return propose_from(maps, study.about.structures)
+    else:
+        known = _embedded(picture, model, cache, flips=flips, progress=progress)
+    if not banks:
+        return known
+    from napari_localdisc.core.study.bank import sharpened
+
+    return sharpened(known, banks)
+
+
+def _embedded(
+    picture: NDArray[Any], model: Model, cache: EmbeddingCache | None, **how: Any
+) -> Embedding:
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.io.cache import cached_embed
+
+    if cache is None:
+        return embed(picture, model, **how)
+    # A cache that cannot be written to is no reason to stop
+    return cached_embed(picture, model, cache, lambda error: None, **how)
+
+
+def teach(
+    study: Study,
+    number: int,
+    grader: str,
+    accepted: bool,
+    model: Model,
+    cache: EmbeddingCache | None = None,
+) -> None:
+    """Let an image of a study teach what its grader accepted in it.
+
+    Parameters
+    ----------
+    study : Study
+        Where lessons are kept.
+    number, grader
+        Which image, as who has it.
+    accepted : bool
+        False: the image teaches nothing any more.
+    model : Model
+        The study's.
+    cache : EmbeddingCache, optional
+        Where its embedding may be.
+    """
+    if not accepted:
+        study.put_lesson(number, grader, {})
+        return
+    from napari_localdisc.core.study.bank import take_lesson
+
+    picture = read_picture(study.image(number, grader).path)
+    known = _embedded(picture, model, cache)
+    masks = study.masks(number, grader)
+    study.put_lesson(number, grader, take_lesson(known, masks, study.about.structures))
 
 
 def propose_from(maps: ClusterMaps, structures: Sequence[str]) -> Proposal:
@@ -193,12 +247,8 @@ def thumbnail(picture: NDArray[Any]) -> bytes:
     """Return a small PNG of a picture, as it is shown: from its least to its most."""
     from PIL import Image
 
-    small = np.asarray(picture)[
-        tuple(
-            slice(None, None, max(1, side // (2 * THUMBNAIL)))
-            for side in picture.shape[:2]
-        )
-    ]
+    step = max(1, max(picture.shape[:2]) // (2 * THUMBNAIL))
+    small = np.asarray(picture)[::step, ::step]
     if small.ndim == 3 and small.shape[2] < 3:
         small = small[..., 0]
     small = small[..., :3] if small.ndim == 3 else small
@@ -416,18 +466,6 @@ def is_study_table(path: Path) -> bool:
             return next(csv.reader(file), []) == [*STUDY_COLUMNS, *COLUMNS]
     except (OSError, ValueError):
         return False
-
-
-def measured(
-    recipe: MeasureStudyRecipe, images: Sequence[StudyImage]
-) -> Iterator[Outcome]:
-    """Measure those images whose table is not kept yet, one after the other."""
-    from .run import run_tasks
-    from .tasks import Job
-
-    job = Job(recipe, None, "")
-    with closing(run_tasks(plan_study(recipe.study, images), job)) as work:
-        yield from filter(None, work)
 
 
 def _digest(made_by: Mapping[str, object]) -> str:

@@ -18,6 +18,7 @@ from . import status
 from .chosen import ImageChoice, ModelChoice
 from .embeddings import Embedded, Embeddings, Then
 from .large import LargeImages, is_large
+from .overlays import Overlays
 from .preferences import ClearTick, preferred_cache
 from .shown import Place, Shown
 from .work import (
@@ -57,6 +58,8 @@ class Workspace:
         The long work: whether there is any, and how far it is.
     status : Status
         What was done and what to do next.
+    overlays : Overlays
+        How what we lay over the image is seen.
     embeddings : Embeddings
         Of what was looked at.
     large : LargeImages
@@ -90,6 +93,7 @@ class Workspace:
         self.reporting = partial(reporting, self.report)
         self.annotations = Annotations()
         self.is_closed = False
+        self.overlays = Overlays(viewer)
         self.models = ModelChoice()
         self.images = ImageChoice(viewer)
         self.work = Slot(self.runner, self.report)
@@ -116,9 +120,16 @@ class Workspace:
     def close(self) -> None:
         """Stop all work and follow the viewer no longer; layers stay."""
         self.is_closed = True
+        self.overlays.close()
         self.pacer.stop()
         disconnect_all(
-            self, self.annotations, self.embeddings, self.large, self.status, self.work
+            self,
+            self.annotations,
+            self.embeddings,
+            self.large,
+            self.overlays,
+            self.status,
+            self.work,
         )
         self._clear_tick.close()
         self.work.cancel()
@@ -170,7 +181,7 @@ class Workspace:
         document, state = self.annotations.on(layer, plane.index)
         shown = self.shown_of(layer)
         if plane.index not in shown:
-            shown[plane.index] = Shown(self.viewer)
+            shown[plane.index] = Shown(self.viewer, self.overlays.dress)
         return Place(layer, plane, document, state, shown[plane.index])
 
     def shown_of(self, layer: Image) -> dict[PlaneKey, Shown]:
@@ -242,6 +253,7 @@ class Workspace:
 
     def _on_chosen(self) -> None:
         self.work.cancel()
+        self.overlays.wake()
         place = self.place_or_none()
         self._key = place.plane.index if place is not None else None
         self.image_changed.emit()

@@ -1,14 +1,24 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
-from magicgui.widgets import CheckBox
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from functools import partial
 
-from napari_localdisc._qt.parts import Choice, button, follow, row
+from magicgui.widgets import CheckBox
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
 from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.overlays import View
+from napari_localdisc.viewer.study import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
 
@@ -52,6 +62,41 @@ class AloneChoice(CheckBox):
         self.visible = len(self._images.images) > 1
 
 
+class ViewChoice(QWidget):
+    """Three buttons, one of them down: how our layers are seen."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._overlays = controller.workspace.overlays
+        layout = row()
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        group = QButtonGroup(self)
+        self.buttons = {}
+        for view, about in _VIEWS.items():
+            made = button(
+                view.capitalize(),
+                about + controller.keys.hint("outline, fill, off"),
+                partial(self._overlays.choose, view),
+            )
+            made.setCheckable(True)
+            group.addButton(made)
+            layout.addWidget(made)
+            self.buttons[view] = made
+        self.setLayout(layout)
+        follow(self._show, self._overlays.changed)
+
+    def _show(self) -> None:
+        self.buttons[self._overlays.view].setChecked(True)
+
+
+_VIEWS: dict[View, str] = {
+    "outline": "Outlines only of masks, clusters and labels: the picture is seen",
+    "fill": "Masks, clusters and labels in full",
+    "off": "The picture alone; what is found next shows again",
+}
+
+
 def model_choice(controller: Controller) -> Choice:
     """Return the models that there are."""
     choice = Choice(
@@ -71,42 +116,21 @@ def model_choice(controller: Controller) -> Choice:
     return choice
 
 
-_LINES = 2
-"""Of text that there is always room for, so that nothing moves when it comes."""
-
-BAR = 6
-"""Pixels of the height of a bar without text."""
-
-
-class StatusLine(QLabel):
-    """What was done and what to do next; what went wrong stands out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setWordWrap(True)
-        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing() + 2)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-
-    def tell(self, text: str, is_error: bool = False) -> None:
-        """Show a text; of an error with a sign, not only in another colour."""
-        self.setText(f"⚠ {text}" if is_error else text)
-        self.setStyleSheet("QLabel { color: #e8743b; }" if is_error else "")
-
-
 class ProgressRow(QWidget):
     """Status, progress bar and Cancel, which are seen only while there is work.
 
     Parameters
     ----------
-    doing : Workspace, FolderControl or CollectionControl
+    doing : Workspace, FolderControl, CollectionControl or StudyControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
     def __init__(
-        self, doing: Workspace | FolderControl | CollectionControl, tooltip: str
+        self,
+        doing: Workspace | FolderControl | CollectionControl | StudyControl,
+        tooltip: str,
     ) -> None:
         super().__init__()
         self.bar = QProgressBar()

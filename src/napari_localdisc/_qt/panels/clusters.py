@@ -11,6 +11,7 @@ from napari_localdisc._qt.parts import Pointing, Section, button, follow
 from napari_localdisc.core.model.card import FEWEST
 from napari_localdisc.viewer.controller import Controller
 
+from .class_table import SWATCH, swatch
 from .legend import Legend
 
 
@@ -95,8 +96,8 @@ class StructurePanel(Section):
         self.map_buttons: dict[str, QPushButton] = {}
         self.add_buttons: dict[str, QPushButton] = {}
         self._grid = QGridLayout()
-        self._grid.setColumnStretch(0, 1)
-        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
         follow(self._show_structures, controller.workspace.model_changed)
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -107,8 +108,9 @@ class StructurePanel(Section):
             if widget is not None:
                 widget.deleteLater()
         self.map_buttons, self.add_buttons = {}, {}
-        writing = self._controller.writing
-        for line, name in enumerate(self._controller.workspace.models.structures):
+        writing, models = self._controller.writing, self._controller.workspace.models
+        colours = models.colours
+        for line, name in enumerate(models.structures):
             show = button(
                 "Map",
                 f"Lay the probability of {name} over the image",
@@ -124,7 +126,10 @@ class StructurePanel(Section):
             Pointing(
                 add, partial(writing.preview_structure, name), writing.preview.hide
             )
-            for column, widget in enumerate((QLabel(name), show, add)):
+            colour = QLabel()
+            colour.setPixmap(swatch(colours[name]).pixmap(SWATCH, SWATCH))
+            colour.setToolTip(f"The colour of {name} wherever it is shown")
+            for column, widget in enumerate((colour, QLabel(name), show, add)):
                 self._grid.addWidget(widget, line, column)
             self.map_buttons[name], self.add_buttons[name] = show, add
         self.setVisible(bool(self.map_buttons))

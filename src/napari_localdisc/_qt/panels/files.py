@@ -50,6 +50,16 @@ def _save(
         save(path)
 
 
+def _grey_out(formats: ComboBox) -> None:
+    """Let no format be chosen whose library is missing; say what brings it."""
+    items = formats.native.model()
+    for at, form in enumerate(FORMATS.values()):
+        if form.missing:
+            item = items.item(at)
+            item.setEnabled(False)
+            item.setToolTip(f"Not installed; to bring it: {form.missing}")
+
+
 def _open(
     parent: QWidget, title: str, kinds: str, read: Callable[[str], object]
 ) -> None:
@@ -78,6 +88,7 @@ class ExportSection(Section):
             "where the format has a place for them",
         )
         narrow(self.formats)
+        _grey_out(self.formats)
         self.save_button = button("Export…", "Write these labels to a file", self._save)
         self.open_button = button(
             "Open labels…",

@@ -94,9 +94,7 @@ class LabelsPanel(Section):
         if labels is None:
             return
         start = str(Path.home() / f"{labels.name}.png")
-        files = ";;".join(
-            [*(each.filter for each in FORMATS.values()), "All files (*)"]
-        )
+        files = ";;".join(each.filter for each in FORMATS.values() if not each.missing)
         path, _ = QFileDialog.getSaveFileName(self, "Save labels", start, files)
         if path:
             self._export.save(labels, path)
