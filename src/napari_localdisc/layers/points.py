@@ -58,7 +58,7 @@ class PromptPoints(Ours):
             symbol=SYMBOLS[True],
             face_color=COLOURS[True],
             border_color=EDGE,
-            border_width=0.15,
+            border_width=0.05,  # as thick in a small canvas, where points are small
             canvas_size_limits=(16, 30),
             metadata={METADATA_KEY: {"prompts": True}},
             **placement,

@@ -65,7 +65,7 @@ class Marker(Ours):
             size=size,
             face_color=MARKER_COLOUR,
             border_color="#101010",
-            border_width=0.08,
+            border_width=0.02,
             canvas_size_limits=(18, 40),
             metadata={METADATA_KEY: {"marker": True}},
             **placement,

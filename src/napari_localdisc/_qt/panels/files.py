@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from magicgui.widgets import ComboBox
-from napari.components import ViewerModel
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
@@ -26,7 +25,7 @@ from napari_localdisc._qt.parts import (
     open_widget,
     row,
 )
-from napari_localdisc._qt.threads import QtRunner, report
+from napari_localdisc._qt.threads import QtRunner
 from napari_localdisc.io.labels import FORMATS
 from napari_localdisc.io.session import SUFFIX, Crashed, remove_autosave
 from napari_localdisc.viewer.concepts import Concepts
@@ -51,6 +50,16 @@ def _save(
         save(path)
 
 
+def _grey_out(formats: ComboBox) -> None:
+    """Let no format be chosen whose library is missing; say what brings it."""
+    items = formats.native.model()
+    for at, form in enumerate(FORMATS.values()):
+        if form.missing:
+            item = items.item(at)
+            item.setEnabled(False)
+            item.setToolTip(f"Not installed; to bring it: {form.missing}")
+
+
 def _open(
     parent: QWidget, title: str, kinds: str, read: Callable[[str], object]
 ) -> None:
@@ -63,9 +72,11 @@ def _open(
 class ExportSection(Section):
     """Writes a Labels layer in another program's format; opens such files."""
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__("Files")
-        control = self.control = ExportControl(viewer, QtRunner(), report)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__("Labels as files")
+        workspace, self._status = controller.workspace, controller.workspace.status
+        viewer = workspace.viewer
+        control = self.control = ExportControl(viewer, QtRunner(), workspace.report)
         self.layers = Choice(
             lambda: control.layers,
             placeholder="no labels yet",
@@ -77,6 +88,7 @@ class ExportSection(Section):
             "where the format has a place for them",
         )
         narrow(self.formats)
+        _grey_out(self.formats)
         self.save_button = button("Export…", "Write these labels to a file", self._save)
         self.open_button = button(
             "Open labels…",
@@ -93,10 +105,15 @@ class ExportSection(Section):
             "Clusters or a structure of every image of a folder, with a table of areas",
             lambda: open_widget(viewer, "Work on a folder"),
         )
+        self.collection_button = button(
+            "Search a collection",
+            "Find what you clicked in all images of a folder",
+            lambda: open_widget(viewer, "Search a collection"),
+        )
         self.add(self.layers)
         self.add(self.formats, self.save_button)
-        self.add(self.open_button, self.zarr_button)
-        self.add(self.folder_button)
+        self.add(self.open_button, self.zarr_button, self.folder_button)
+        self.add(self.collection_button)
         follow(self.layers.reset_choices, control.layers_changed)
         follow(self._show_enabled, control.layers_changed, control.busy_changed)
         control.saved.connect(self._tell)
@@ -117,7 +134,9 @@ class ExportSection(Section):
             self.control.open(path)
 
     def _tell(self, files: list[Path]) -> None:
-        show_info(f"Written: {', '.join(str(file) for file in files)}")
+        text = f"Written: {', '.join(str(file) for file in files)}"
+        self._status.say(text)
+        show_info(text)
 
 
 class ConceptSection(Section):
@@ -151,8 +170,8 @@ class ConceptSection(Section):
             menu.aboutToShow.connect(self._show_kinds)
             opener.setMenu(menu)
         self.add(self.save_button, self.apply_button)
-        self.save_prompts.triggered.connect(lambda: self._save(concepts.save_prompts))
-        self.save_classes.triggered.connect(lambda: self._save(concepts.save_classes))
+        self.save_prompts.triggered.connect(lambda: self._save_prompts())
+        self.save_classes.triggered.connect(lambda: self._save_classes())
         self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
         self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -167,10 +186,17 @@ class ConceptSection(Section):
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
 
-    def _save(self, save: Callable[[str, str], object]) -> None:
-        """Ask for a file, whose name is the concept's."""
+    def _save_prompts(self) -> None:
+        self._save(self._concepts.save_prompts, self._concepts.prompts_name)
+
+    def _save_classes(self) -> None:
         chosen = self._controller.classes.chosen
-        name = "concept" if chosen is None else chosen.name
+        name = "" if chosen is None else chosen.name
+        self._save(self._concepts.save_classes, name)
+
+    def _save(self, save: Callable[[str, str], object], name: str) -> None:
+        """Ask for a file, whose name is the concept's."""
+        name = name or "concept"
 
         def write(path: str) -> None:
             given = Path(path).name.removesuffix(CONCEPT_SUFFIX)
@@ -205,8 +231,7 @@ class SessionSection(Section):
             "labels",
             scripts.write,
         )
-        self.add(self.save_button, self.open_button)
-        self.add(self.copy_button)
+        self.add(self.save_button, self.open_button, self.copy_button)
         sessions.opened.connect(self._on_opened)
         scripts.written.connect(self._on_script)
 

@@ -200,10 +200,11 @@ def write_rows(file: TextIO, rows: Iterable[Row], *, heading: bool = True) -> No
     if heading:
         writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_cell(value) for value in astuple(row)])
+        writer.writerow([cell(value) for value in astuple(row)])
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as tables have it: ten digits, nothing where it is missing."""
     if value is None:
         return ""
     return f"{value:.10g}" if isinstance(value, float) else str(value)
