@@ -21,7 +21,13 @@ from .panels.choosers import (
     model_choice,
 )
 from .panels.clusters import ClusterPanel, StructurePanel
-from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
+from .panels.files import (
+    CacheSection,
+    ConceptSection,
+    CrashNotice,
+    ExportSection,
+    SessionSection,
+)
 from .panels.labels import LabelsPanel
 from .panels.models import ModelSection, TrainingSection
 from .panels.similar import SimilarPanel
@@ -64,7 +70,9 @@ class MainWidget(Docked):
         self.strokes_panel = StrokesPanel(controller)
         self.model_section = ModelSection(controller)
         self.training_section = TrainingSection(controller)
-        self.session_section = SessionSection(self.sessions, self.scripts)
+        self.session_section = SessionSection(
+            controller.workspace, self.sessions, self.scripts
+        )
         self.concept_section = ConceptSection(controller, self.concepts)
         self.export_section = ExportSection(controller)
         self.labels_panel = LabelsPanel(controller, self.export_section.control)
@@ -72,7 +80,13 @@ class MainWidget(Docked):
             controller.workspace, "Stop; everything stays as it was before"
         )
         self.similar_page = page(self.similar_panel)
-        files = page(self.session_section, self.concept_section, self.export_section)
+        self.cache_section = CacheSection(controller.workspace)
+        files = page(
+            self.export_section,
+            self.session_section,
+            self.concept_section,
+            self.cache_section,
+        )
         self.tabs = QTabWidget()
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
