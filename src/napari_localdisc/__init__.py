@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .core.version import __version__
 
 if TYPE_CHECKING:
+    from .batch.collecting import find, index
     from .core.embedding.embed import embed
     from .core.embedding.embedding import Embedding
     from .core.errors import LocalDiscError
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from .core.training.finetune import finetune
     from .core.training.train import train
     from .io.cache import content_hash
+    from .io.collection import Collection, open_collection
 
 __all__ = [
     "Classifier",
+    "Collection",
     "Concept",
     "Embedding",
     "LocalDiscError",
@@ -34,18 +37,22 @@ __all__ = [
     "adapt",
     "content_hash",
     "embed",
+    "find",
     "finetune",
+    "index",
     "learn",
     "list_models",
     "load_concept",
     "load_model",
     "measure",
+    "open_collection",
     "read_image",
     "train",
 ]
 
 _MODULES = {
     "Classifier": ".core.learning.classifier",
+    "Collection": ".io.collection",
     "Concept": ".core.learning.concept",
     "Embedding": ".core.embedding.embedding",
     "LocalDiscError": ".core.errors",
@@ -53,12 +60,15 @@ _MODULES = {
     "adapt": ".core.training.adapt",
     "content_hash": ".io.cache",
     "embed": ".core.embedding.embed",
+    "find": ".batch.collecting",
     "finetune": ".core.training.finetune",
+    "index": ".batch.collecting",
     "learn": ".core.learning.classifier",
     "list_models": ".core.model.card",
     "load_concept": ".core.learning.concept",
     "load_model": ".core.model.model",
     "measure": ".core.measure.measure",
+    "open_collection": ".io.collection",
     "read_image": ".core.image.files",
     "train": ".core.training.train",
 }

@@ -37,7 +37,7 @@ def form(viewer, settings):
             ObjectSchemaWidget,
         )
 
-        (found,) = page.widget().findChildren(ObjectSchemaWidget)
+        found, _ = page.widget().findChildren(ObjectSchemaWidget)  # cache, tour
         return [found.widgets[name] for name in names]
 
     yield boxes()

@@ -17,6 +17,7 @@ from napari_localdisc.cli.app import build_app
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
+    *("study", "compare", "index", "find"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )

@@ -7,9 +7,13 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.viewer.concepts import Concepts
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.measure import Measuring
+from napari_localdisc.viewer.measure_files import MeasureFiles
+from napari_localdisc.viewer.measure_shown import MeasureShown
 from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.autosave import INTERVAL, Autosaver
 from napari_localdisc.viewer.session.session import Sessions
+from napari_localdisc.viewer.tour import Tour
 
 from .help import HelpButton
 from .panels.choosers import (
@@ -28,7 +32,9 @@ from .panels.files import (
     ExportSection,
     SessionSection,
 )
+from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
+from .panels.measure import MeasurePanel
 from .panels.models import ModelSection, TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
@@ -54,6 +60,8 @@ class MainWidget(Docked):
         self.sessions = Sessions(controller)
         self.concepts = Concepts(controller, self.sessions)
         self.scripts = Scripts(controller, self.sessions)
+        self.measuring = Measuring(controller.workspace)
+        self.measure_shown = MeasureShown(viewer, self.measuring)
         self.autosaver = Autosaver(controller, self.sessions)
         self._minutes = QTimer(self)
         self._minutes.timeout.connect(self.autosaver.save)
@@ -68,6 +76,10 @@ class MainWidget(Docked):
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
         self.strokes_panel = StrokesPanel(controller)
+        numbers = MeasureFiles(controller.workspace, self.measure_shown)
+        self.measure_panel = MeasurePanel(
+            controller.workspace, self.measure_shown, numbers
+        )
         self.model_section = ModelSection(controller)
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(
@@ -91,6 +103,8 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
+        self.measure_page = page(self.measure_panel)
+        self.tabs.addTab(self.measure_page, "Measure")
         self.tabs.addTab(page(self.model_section, self.training_section), "Models")
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))
@@ -98,10 +112,15 @@ class MainWidget(Docked):
         self.tabs.currentChanged.connect(
             lambda at: self.help_button.show_for(self.tabs.tabText(at))
         )
+        self.tabs.currentChanged.connect(self._show_page)
+        self.empty_notice = EmptyNotice(controller)
+        self.tour_notice = TourNotice(Tour(), controller, self._show_tab)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addWidget(self.crash_notice)
+        layout.addWidget(self.empty_notice)
+        layout.addWidget(self.tour_notice)
         layout.addLayout(self._chosen())
         layout.addWidget(self.doubt_notice)
         layout.addWidget(self.tabs)
@@ -111,8 +130,14 @@ class MainWidget(Docked):
         controller.prompts.finding_changed.connect(self._show_finding)
         # The window may be destroyed without this widget being told first
         self.destroyed.connect(self.autosaver.close)
+        self.destroyed.connect(self.measuring.close)
         self.destroyed.connect(controller.close)
         warm_up_soon(self)
+
+    def _show_tab(self, title: str) -> None:
+        titles = [self.tabs.tabText(at) for at in range(self.tabs.count())]
+        if title in titles:
+            self.tabs.setCurrentIndex(titles.index(title))
 
     def _chosen(self) -> QGridLayout:
         """Lay out what is worked on, with what, and how it is seen."""
@@ -134,10 +159,18 @@ class MainWidget(Docked):
         if finding:
             self.tabs.setCurrentWidget(self.similar_page)
 
+    def _show_page(self) -> None:
+        """Give a table of numbers the room of the table of classes."""
+        is_measured = self.tabs.currentWidget() is self.measure_page
+        self.labels_panel.setVisible(not is_measured)
+
     def leave(self) -> None:
         """Stop all work; layers stay."""
         self._minutes.stop()
         self.autosaver.close()
+        self.measure_panel.plots.leave()
+        self.measure_shown.close()
+        self.measuring.close()
         self.controller.close()
         self.export_section.control.close()
 

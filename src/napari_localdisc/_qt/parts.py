@@ -335,3 +335,26 @@ class Scrolling(QScrollArea):
                 asking.updateGeometry()  # tabs do not pass it on by themselves
                 asking = asking.parentWidget()
         return bool(super().eventFilter(watched, event))
+
+
+_LINES = 2
+"""Of text that there is always room for, so that nothing moves when it comes."""
+
+BAR = 6
+"""Pixels of the height of a bar without text."""
+
+
+class StatusLine(QLabel):
+    """What was done and what to do next; what went wrong stands out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing() + 2)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def tell(self, text: str, is_error: bool = False) -> None:
+        """Show a text; of an error with a sign, not only in another colour."""
+        self.setText(f"⚠ {text}" if is_error else text)
+        self.setStyleSheet("QLabel { color: #e8743b; }" if is_error else "")

@@ -23,8 +23,7 @@ from napari_localdisc.viewer.training.request import (
 )
 
 from .help import HelpButton
-from .panels.choosers import BAR, StatusLine
-from .parts import Docked, Scrolling, button, form, row, viewer_of
+from .parts import BAR, Docked, Scrolling, StatusLine, button, form, row, viewer_of
 from .threads import report
 from .training.forms import AdaptForm, ImagePicker, TrainForm
 

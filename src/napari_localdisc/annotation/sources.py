@@ -213,14 +213,26 @@ def source_from_json(values: Mapping[str, Any]) -> Source:
 
 def prompts_written(log: Sequence[Operation], plane: PlaneKey) -> Prompts | None:
     """Return the prompts whose mask was written to a plane last."""
-    made_from = (
-        entry.parameters["source"]
-        for entry in reversed(log)
-        if entry.kind == "write" and entry.plane == plane
-    )
-    last = next((each for each in made_from if each["kind"] == Prompts.kind), None)
-    source = None if last is None else source_from_json(last)
+    last = _mask_written(log, plane)
+    source = None if last is None else source_from_json(last.parameters["source"])
     return source if isinstance(source, Prompts) else None
+
+
+def class_written(log: Sequence[Operation], plane: PlaneKey) -> int | None:
+    """Return the value of the class that these became."""
+    last = _mask_written(log, plane)
+    return None if last is None else last.parameters["value"]
+
+
+def _mask_written(log: Sequence[Operation], plane: PlaneKey) -> Operation | None:
+    written = (
+        entry
+        for entry in reversed(log)
+        if entry.kind == "write"
+        and entry.plane == plane
+        and entry.parameters["source"]["kind"] == Prompts.kind
+    )
+    return next(written, None)
 
 
 # Python in lines of a script's width

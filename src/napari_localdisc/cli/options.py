@@ -79,6 +79,13 @@ Workers = Annotated[
     int | None,
     option("N", "Images at once on this machine; by default one a core.", min=1),
 ]
+NoCache = Annotated[
+    bool,
+    flag(
+        "--no-cache",
+        "Neither look for the image's embedding on disk nor keep it there.",
+    ),
+]
 AsJson = Annotated[bool, flag("--json", "Print JSON instead of text and tables.")]
 NewModel = Annotated[
     Path,

@@ -122,6 +122,9 @@ models_changed = SignalInstance(())
 model_wanted = SignalInstance((object, str))
 """Who uses this viewer wants to go on with the model of this name."""
 
+labels_wanted = SignalInstance((object, object, object))
+"""Who uses this viewer wants to annotate this image in this Labels layer."""
+
 DEFAULT_MODEL = "fundus"
 
 
@@ -167,6 +170,11 @@ class ModelChoice:
     def colours(self) -> dict[str, str]:
         """Structure → the colour that it has wherever it is shown."""
         return card_colours(self._card) if self._card is not None else {}
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Structures that the model's card names."""
+        return tuple(self._card.structures) if self._card is not None else ()
 
     def cluster_names(self, n: int) -> dict[int, str]:
         """Those of n clusters that have a name."""

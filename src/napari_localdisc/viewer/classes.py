@@ -18,6 +18,7 @@ from napari_localdisc.annotation.state import (
 )
 from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.core.names import find_name
 from napari_localdisc.io.areas import ClassArea
 from napari_localdisc.layers.files import CLASSES, source_of
 from napari_localdisc.layers.labels import (
@@ -34,7 +35,7 @@ from napari_localdisc.layers.labels import (
 )
 from napari_localdisc.layers.plane import METADATA_KEY, Plane, show_point
 
-from .shown import Place
+from .shown import Destination, Place
 from .work import disconnect_all
 from .workspace import Workspace
 
@@ -129,14 +130,66 @@ class Classes:
                 return entry
         raise PromptError(f"There is no class {value}: choose one of the table.")
 
+    def destination(
+        self,
+        place: Place,
+        meaning: str = "",
+        pixels: NDArray[np.integer] | None = None,
+    ) -> Destination:
+        """Say which class the mask of a place's prompts becomes.
+
+        The class that was chosen while the prompts were there.  Else, in this order:
+        the selected class if it is new, that is, of no known structure's name and empty
+        so far; the class that the same meaning was written to last; the one of its
+        name; a new one of that name.  Prompts that mean no structure go to the
+        selected class.
+
+        Parameters
+        ----------
+        place : Place
+            Where the prompts are.
+        meaning : str
+            The structure that they mean; empty: what looks like them.
+        pixels : ndarray, optional
+            (H, W) labels of the plane; None: there are none.
+        """
+        document, into = place.document, place.state.annotation.into
+        table = {e.value: e for e in document.classes if not e.background}
+        selected = _chosen(document)
+        if into in table:
+            return _into(table[into])
+        if not meaning:
+            return Destination() if selected is None else _into(selected)
+        if selected is not None and selected.value in table:
+            known = find_name(self._workspace.models.structures, selected.name)
+            if known is None and (
+                pixels is None or not (pixels == selected.value).any()
+            ):
+                return _into(selected)
+        written = (
+            operation.parameters["value"]
+            for operation in reversed(document.history.log)
+            if operation.parameters.get("meaning") == meaning
+        )
+        value = next((value for value in written if value in table), None)
+        if value is not None:
+            return _into(table[value])
+        name = find_name((entry.name for entry in table.values()), meaning)
+        named = (entry for entry in table.values() if entry.name == name)
+        return Destination(next(named, None), meaning)
+
     def choose(self, value: int | None) -> None:
-        """Choose the class that masks become, and what brushes paint."""
+        """Choose what brushes paint, and what a mask becomes whose prompts are there.
+
+        None: no class, and a mask becomes what it means.
+        """
         document = self.document
         if document is None:
             return
         if value is not None:
             self.find(value)
         document.set_classes(document.classes, value)
+        self._let_into(value)
         labels = self.labels_layer
         if labels is not None and value is not None:
             labels.selected_label = value
@@ -178,7 +231,14 @@ class Classes:
         """
         entry = self.new(name, colour, background)
         self._do(f"add class “{entry.name}”", (*self.entries, entry), entry.value)
+        if not background:
+            self._let_into(entry.value)
         return entry.value
+
+    def _let_into(self, value: int | None) -> None:
+        place = self._workspace.place_or_none()
+        if place is not None and place.state.annotation.prompts:
+            place.document.choose_into(place.plane.index, value)
 
     def rename(self, value: int, name: str) -> None:
         """Give a class another name."""
@@ -412,6 +472,10 @@ class Classes:
             return
         self._workspace.pacer.soon("painted classes", 300, self._on_painted)
         self.areas_changed.emit()
+
+
+def _into(entry: AnnotationClass) -> Destination:
+    return Destination(entry, entry.name)
 
 
 def _chosen(document: Document) -> AnnotationClass | None:

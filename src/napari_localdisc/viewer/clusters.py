@@ -18,7 +18,7 @@ from .large import is_large
 from .shown import Place
 from .work import disconnect_all
 from .workspace import Workspace
-from .writing import LabelWriting
+from .writing import LabelWriting, class_of_clusters
 
 DEFAULT_NUMBER = 8
 
@@ -164,6 +164,10 @@ class Clusters:
         """Write clusters that are shown, merged, into the labels as a class."""
         make = self._writing.clusters(clusters, self.number)
         self._writing.add("add clusters", make)
+
+    def class_name(self, clusters: Sequence[int]) -> str:
+        """Name the class that `add` writes."""
+        return class_of_clusters(clusters, self.names)
 
     def preview(self, clusters: Sequence[int]) -> None:
         """Show what `add` would do, until ``writing.preview.hide``."""

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
-from .chosen import model_wanted, models_changed
+from .chosen import labels_wanted, model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
@@ -103,6 +103,7 @@ class Controller:
         self.keys = KeyBindings(viewer, actions)
         models_changed.connect(self.refresh_models)
         model_wanted.connect(self._on_model_wanted)
+        labels_wanted.connect(self._on_labels_wanted)
         self.prompts.invite()
 
     def close(self) -> None:
@@ -112,6 +113,7 @@ class Controller:
         self.keys.unbind()
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
+        labels_wanted.disconnect(self._on_labels_wanted)
         for part in (
             self.clusters,
             self.model_files,
@@ -151,6 +153,15 @@ class Controller:
     def _on_model_wanted(self, viewer: ViewerModel, name: str) -> None:
         if viewer is self.workspace.viewer:
             self.set_model(name)
+
+    def _on_labels_wanted(
+        self, viewer: ViewerModel, image: Image, labels: Labels
+    ) -> None:
+        if viewer is self.workspace.viewer:
+            self.workspace.images.choose(image)
+            with self.reporting():
+                self.classes.use_labels(labels)
+                self.classes.choose(int(labels.selected_label))
 
     # What was done on the image
 

@@ -17,6 +17,10 @@ KEYS = {
     "redo": "Shift-U",
     "lower threshold": ",",
     "higher threshold": ".",
+    "next image": "PageDown",
+    "previous image": "PageUp",
+    "accept image": "Shift-Y",
+    "reject image": "Shift-X",
 }
 """What each key does; none of them is napari's."""
 

@@ -16,16 +16,29 @@ PLUGIN = "napari-localdisc"
 GIGABYTE = 1 << 30
 
 
-def _page() -> Any | None:
-    """Return napari's model of the plugin's cache settings, or None without one."""
+def _page(name: str = "cache") -> Any | None:
+    """Return napari's model of one group of settings, or None without one."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:  # before napari 0.9
         return None
     try:
-        return get_plugin_settings(PLUGIN).cache
+        return getattr(get_plugin_settings(PLUGIN), name)
     except KeyError:  # the plugin is disabled, or not installed but only imported
         return None
+
+
+def shows_tour() -> bool:
+    """Tell whether a newcomer's tour is wanted; not where no answer can be kept."""
+    page = _page("tour")
+    return page is not None and bool(page.show)
+
+
+def end_tour() -> None:
+    """Keep that the tour is wanted no more."""
+    page = _page("tour")
+    if page is not None:
+        page.show = False
 
 
 def preferred_cache() -> EmbeddingCache | None:

@@ -3,7 +3,6 @@
 from functools import partial
 
 from magicgui.widgets import CheckBox
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QLabel,
@@ -13,11 +12,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_localdisc._qt.parts import Choice, button, follow, row
+from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
+from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.overlays import View
+from napari_localdisc.viewer.study import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
 
@@ -115,41 +116,22 @@ def model_choice(controller: Controller) -> Choice:
     return choice
 
 
-_LINES = 2
-"""Of text that there is always room for, so that nothing moves when it comes."""
-
-BAR = 6
-"""Pixels of the height of a bar without text."""
-
-
-class StatusLine(QLabel):
-    """What was done and what to do next; what went wrong stands out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setWordWrap(True)
-        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing() + 2)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-
-    def tell(self, text: str, is_error: bool = False) -> None:
-        """Show a text; of an error with a sign, not only in another colour."""
-        self.setText(f"⚠ {text}" if is_error else text)
-        self.setStyleSheet("QLabel { color: #e8743b; }" if is_error else "")
-
-
 class ProgressRow(QWidget):
     """Status, progress bar and Cancel, which are seen only while there is work.
 
     Parameters
     ----------
-    doing : Workspace or FolderControl
+    doing : Workspace, FolderControl, CollectionControl or StudyControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
-    def __init__(self, doing: Workspace | FolderControl, tooltip: str) -> None:
+    def __init__(
+        self,
+        doing: Workspace | FolderControl | CollectionControl | StudyControl,
+        tooltip: str,
+    ) -> None:
         super().__init__()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)

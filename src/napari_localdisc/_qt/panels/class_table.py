@@ -62,6 +62,8 @@ class ClassTable(QTableWidget):
             "a name or a colour to change it; untick a class to hide it."
         )
         self.itemSelectionChanged.connect(self._on_selected)
+        # Also of the class that is selected already: it is chosen for the prompts
+        self.cellClicked.connect(self._on_selected)
         self.itemChanged.connect(self._on_item)
         self.cellDoubleClicked.connect(self._on_double_click)
         controller.classes.areas_changed.connect(self._soon)
@@ -144,7 +146,7 @@ class ClassTable(QTableWidget):
                     text = "only strokes" if entry.background else areas[entry.value]
                     shown[entry.value][AREA].setText(str(text))
 
-    def _on_selected(self) -> None:
+    def _on_selected(self, *cell: int) -> None:
         value = self.selected_value
         if value is not None:
             self._controller.classes.choose(value)

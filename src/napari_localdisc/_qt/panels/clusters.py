@@ -68,7 +68,10 @@ class ClusterPanel(Section):
         self._controller.clusters.preview(sorted(self.legend.chosen))
 
     def _show_chosen(self) -> None:
-        self.add_button.setEnabled(bool(self.legend.chosen))
+        chosen = sorted(self.legend.chosen)
+        self.add_button.setEnabled(bool(chosen))
+        name = self._controller.clusters.class_name(chosen) if chosen else ""
+        self.add_button.setText(f"Add to “{name}”" if name else "Add chosen to labels")
 
     def _show_number(self) -> None:
         with signals_blocked(self.slider):
@@ -114,7 +117,7 @@ class StructurePanel(Section):
                 partial(self._controller.clusters.show_structure, name),
             )
             add = button(
-                "Add to labels",
+                f"Add to “{name}”",
                 f"Write what is probably {name} into the labels, as the class "
                 f"“{name}”.\nWhat other classes have of it shows in pink while you "
                 "point here.",

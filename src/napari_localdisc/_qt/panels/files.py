@@ -123,9 +123,15 @@ class ExportSection(Section):
             "Clusters or a structure of every image of a folder, with a table of areas",
             lambda: open_widget(viewer, "Work on a folder"),
         )
+        self.collection_button = button(
+            "Search a collection",
+            "Find what you clicked in all images of a folder",
+            lambda: open_widget(viewer, "Search a collection"),
+        )
         self.add(self.layers)
         self.add(self.formats, self.save_button)
         self.add(self.open_button, self.zarr_button, self.folder_button)
+        self.add(self.collection_button)
         follow(self.layers.reset_choices, control.layers_changed)
         follow(self._show_enabled, control.layers_changed, control.busy_changed)
         control.saved.connect(self._tell)
@@ -185,8 +191,8 @@ class ConceptSection(Section):
             menu.aboutToShow.connect(self._show_kinds)
             opener.setMenu(menu)
         self.add(self.save_button, self.apply_button)
-        self.save_prompts.triggered.connect(lambda: self._save(concepts.save_prompts))
-        self.save_classes.triggered.connect(lambda: self._save(concepts.save_classes))
+        self.save_prompts.triggered.connect(lambda: self._save_prompts())
+        self.save_classes.triggered.connect(lambda: self._save_classes())
         self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
         self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -201,10 +207,17 @@ class ConceptSection(Section):
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
 
-    def _save(self, save: Callable[[str, str], object]) -> None:
-        """Ask for a file, whose name is the concept's."""
+    def _save_prompts(self) -> None:
+        self._save(self._concepts.save_prompts, self._concepts.prompts_name)
+
+    def _save_classes(self) -> None:
         chosen = self._controller.classes.chosen
-        name = "concept" if chosen is None else chosen.name
+        name = "" if chosen is None else chosen.name
+        self._save(self._concepts.save_classes, name)
+
+    def _save(self, save: Callable[[str, str], object], name: str) -> None:
+        """Ask for a file, whose name is the concept's."""
+        name = name or "concept"
 
         def write(path: str) -> None:
             given = Path(path).name.removesuffix(CONCEPT_SUFFIX)

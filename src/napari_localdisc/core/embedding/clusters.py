@@ -347,13 +347,14 @@ class ClusterMaps:
 
     def _present(self, name: str) -> Tensor:
         """(h, w) what the network says of a structure that the card names."""
+        if name in self._found:
+            return self._found[name]
         channel = structure_channel(self.card, name)
         if name not in self.presence:
             return self.cluster_probability[channel]
         if name not in self.card.single:
             return self.presence[name]
-        if name not in self._found:
-            self._found = {**self._found, name: in_one_piece(self.presence[name])}
+        self._found = {**self._found, name: in_one_piece(self.presence[name])}
         return self._found[name]
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:
