@@ -25,7 +25,13 @@ from .panels.choosers import (
     model_choice,
 )
 from .panels.clusters import ClusterPanel, StructurePanel
-from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
+from .panels.files import (
+    CacheSection,
+    ConceptSection,
+    CrashNotice,
+    ExportSection,
+    SessionSection,
+)
 from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
 from .panels.measure import MeasurePanel
@@ -76,7 +82,9 @@ class MainWidget(Docked):
         )
         self.model_section = ModelSection(controller)
         self.training_section = TrainingSection(controller)
-        self.session_section = SessionSection(self.sessions, self.scripts)
+        self.session_section = SessionSection(
+            controller.workspace, self.sessions, self.scripts
+        )
         self.concept_section = ConceptSection(controller, self.concepts)
         self.export_section = ExportSection(controller)
         self.labels_panel = LabelsPanel(controller, self.export_section.control)
@@ -84,7 +92,13 @@ class MainWidget(Docked):
             controller.workspace, "Stop; everything stays as it was before"
         )
         self.similar_page = page(self.similar_panel)
-        files = page(self.session_section, self.concept_section, self.export_section)
+        self.cache_section = CacheSection(controller.workspace)
+        files = page(
+            self.export_section,
+            self.session_section,
+            self.concept_section,
+            self.cache_section,
+        )
         self.tabs = QTabWidget()
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
