@@ -21,7 +21,7 @@ from .panels.choosers import (
 from .panels.clusters import ClusterPanel, StructurePanel
 from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
 from .panels.labels import LabelsPanel
-from .panels.models import TrainingSection
+from .panels.models import SizeSection, TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
 from .parts import Docked, Scrolling, form, viewer_of
@@ -59,6 +59,7 @@ class MainWidget(Docked):
         self.similar_panel = SimilarPanel(controller)
         self.structure_panel = StructurePanel(controller)
         self.strokes_panel = StrokesPanel(controller)
+        self.size_section = SizeSection(controller)
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(self.sessions, self.scripts)
         self.concept_section = ConceptSection(controller, self.concepts)
@@ -73,7 +74,7 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
-        self.tabs.addTab(page(self.training_section), "Models")
+        self.tabs.addTab(page(self.size_section, self.training_section), "Models")
         self.tabs.addTab(files, "Files")
         layout = QVBoxLayout(self)
         layout.addWidget(self.crash_notice)

@@ -23,7 +23,8 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   prompts    ``prompts``: all prompts of the plane afterwards
   options    ``options``: the plane's mask options afterwards
   classes    ``classes``: all classes afterwards
-  write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``
+  write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``, and
+             ``magnification`` where the user chose one
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
 

@@ -133,6 +133,12 @@ class Workspace:
             self.models.choose(name)
         self.model_changed.emit()
 
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen; None: as vessels tell."""
+        self.work.cancel()
+        self.models.magnification = magnification
+        self.model_changed.emit()
+
     # Where
 
     def place(self) -> Place:

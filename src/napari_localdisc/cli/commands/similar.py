@@ -67,6 +67,7 @@ def similar(
     ] = 0,
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     no_cache: Annotated[
         bool,
@@ -98,13 +99,16 @@ def similar(
         raise FileError(f"{output} cannot hold the similarity and the mask.")
     pixels = _read(image)
     if not dry_run:
-        embedding = _embed(pixels, model, flips, device, no_cache)
+        embedding = _embed(
+            pixels, model, device, no_cache, flips=flips, magnification=magnification
+        )
         reading = embedding.read(prompts, shape)
         made_by = {
             "made": "similarity",
             "at": prompts.positive,
             "not": prompts.negative,
             "flips": flips,
+            "magnification": embedding.magnification,
             "model": embedding.card.name,
             "model_hash": embedding.model_hash,
         }
@@ -138,9 +142,9 @@ def _read(image: Path) -> "NDArray[Any]":
 def _embed(
     pixels: "NDArray[Any]",
     model_name: str,
-    flips: int,
     device: str | None,
     no_cache: bool,
+    **how: Any,
 ) -> "Embedding":
     from napari_localdisc.core.embedding.embed import embed
     from napari_localdisc.core.model.model import load_model
@@ -148,10 +152,8 @@ def _embed(
 
     model = load_model(model_name, device)
     if no_cache:
-        return embed(pixels, model, flips=flips)
-    return cached_embed(
-        pixels, model, report=lambda error: complain(str(error)), flips=flips
-    )
+        return embed(pixels, model, **how)
+    return cached_embed(pixels, model, report=lambda error: complain(str(error)), **how)
 
 
 def _points(given: list[str], option: str) -> list[tuple[float, float]]:
