@@ -124,6 +124,8 @@ class Session:
         Name of the model.
     model_hash : str or None
         Of its weights, where they were used.
+    magnification : float or None
+        How much larger than usual images are seen; None: as vessels tell.
     structures : int
         In how many structures images are shown.
     chosen : int or None
@@ -140,6 +142,7 @@ class Session:
 
     model: str | None = None
     model_hash: str | None = None
+    magnification: float | None = None
     structures: int = 8
     chosen: int | None = None
     images: tuple[SavedImage, ...] = ()

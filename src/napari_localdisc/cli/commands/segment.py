@@ -1,7 +1,7 @@
 """`localdisc segment`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,6 +61,7 @@ def segment(
         ),
     ] = None,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
@@ -85,19 +86,19 @@ def segment(
     from napari_localdisc.batch.recipes import ConceptRecipe, Recipe, StructureRecipe
 
     recipe: Recipe
+    how: dict[str, Any] = {"flips": flips, "magnification": magnification}
     if structure is not None and concept is None:
         model = model or "fundus"
         name = _name_in_card(model, structure)
-        recipe = StructureRecipe(
-            name, 0.5 if threshold is None else threshold, flips=flips
-        )
+        cut = 0.5 if threshold is None else threshold
+        recipe = StructureRecipe(name, cut, **how)
     elif concept is not None and structure is None:
         from napari_localdisc.core.learning.concept import load_concept
 
         learned = load_concept(concept)
         if threshold is not None:
             learned = learned.with_threshold(threshold)
-        recipe = ConceptRecipe(learned, flips=flips)
+        recipe = ConceptRecipe(learned, **how)
         model = model or learned.model_name
     else:
         raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")

@@ -263,6 +263,11 @@ class ClusterMaps:
     _found: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
+    def magnification(self) -> float:
+        """How much larger than usual the network saw the image."""
+        return round(max(self.grid.shape) / self.card.working_diameter, 2)
+
+    @property
     def probability(self) -> FloatImage:
         """(M, h, w) float32 cluster probabilities on the working grid."""
         return np.asarray(self.cluster_probability.cpu().numpy())

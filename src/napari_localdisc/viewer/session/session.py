@@ -10,8 +10,9 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
-from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.errors import LocalDiscError, ModelError
 from napari_localdisc.core.files import given_path
+from napari_localdisc.core.model.card import check_magnification
 from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
@@ -79,6 +80,7 @@ class Sessions:
         return Session(
             model=workspace.models.name,
             model_hash=None if known is None else known.model.hash,
+            magnification=workspace.models.magnification,
             structures=self._controller.clusters.number,
             chosen=images.index(chosen) if chosen is not None else None,
             images=tuple(self._describe(image, labels) for image in images),
@@ -242,6 +244,10 @@ class Sessions:
             ]
         controller.set_model(session.model)
         try:
+            controller.set_magnification(_magnification(session.magnification))
+        except (TypeError, ValueError, LocalDiscError) as error:
+            return [f"The magnification is left out: {error}."]
+        try:
             controller.clusters.set_number(session.structures)
         except (TypeError, ValueError) as error:
             return [f"The number of structures is left out: {error}."]
@@ -301,6 +307,14 @@ class Sessions:
                 )
 
         workspace.do("session", check)
+
+
+def _magnification(saved: Any) -> float | None:
+    """Read a magnification of a file that may be damaged."""
+    if saved is None:
+        return None
+    check_magnification(float(saved))
+    return float(saved)
 
 
 def annotation_of(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
