@@ -18,6 +18,7 @@ from napari_localdisc.core.embedding.tuning import StructureOptions, structure_m
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
+    *("study", "compare", "index", "find"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )

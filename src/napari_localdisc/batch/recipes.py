@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from napari_localdisc.core.colours import STRUCTURE_RGB, from_hex
+from napari_localdisc.core.colours import from_hex
 from napari_localdisc.core.embedding.tuning import StructureOptions
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import plain_name
@@ -203,7 +203,10 @@ class StructureRecipe(Recipe):
 
     def looks(self, model: Model) -> dict[str, Any]:
         """Return the structure's name; it is label 1."""
-        return {"names": {1: self.structure}, "colours": {1: (*STRUCTURE_RGB, 1.0)}}
+        from napari_localdisc.core.embedding.named import card_colours
+
+        rgb = from_hex(card_colours(model.card)[self.structure])
+        return {"names": {1: self.structure}, "colours": {1: (*rgb, 1.0)}}
 
 
 @dataclass(frozen=True)

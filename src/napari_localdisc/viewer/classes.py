@@ -16,6 +16,7 @@ from napari_localdisc.annotation.state import (
     AnnotationClass,
     changed_class,
 )
+from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.names import find_name
 from napari_localdisc.io.areas import ClassArea
@@ -212,7 +213,11 @@ class Classes:
             used.update(values_in(labels))
         value = next(value for value in range(1, LARGEST_CLASS) if value not in used)
         free = [c for c in COLOURS if c not in {e.colour for e in entries}]
-        colour = colour or (free or COLOURS)[0 if free else value % len(COLOURS)]
+        colour = (
+            colour
+            or known_colour(name)
+            or (free or COLOURS)[0 if free else value % len(COLOURS)]
+        )
         return AnnotationClass(
             value, name.strip() or f"class {value}", colour, background=background
         )

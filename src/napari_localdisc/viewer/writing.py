@@ -98,7 +98,7 @@ class LabelWriting:
             source = sources.Clusters(min(number, most), tuple(chosen))
             names = cluster_names(known.model.card, source.number)
             name = class_of_clusters(chosen, names)
-            colour = cluster_colours(known.model, most)[chosen[0]]
+            colour = to_hex(cluster_colours(known.model, most)[chosen[0]])
             entry = self._named(name, colour)
             return of_source(known, source, f"add {name}", entry)
 
@@ -114,7 +114,8 @@ class LabelWriting:
 
     def _structure(self, name: str) -> Make:
         def make(place: Place, known: Embedded) -> Writing:
-            source, entry = sources.Structure(name), self._named(name)
+            colour = self._workspace.models.colours.get(name, "")
+            source, entry = sources.Structure(name), self._named(name, colour)
             return of_source(known, source, f"add {name}", entry)
 
         return make
@@ -127,11 +128,11 @@ class LabelWriting:
 
         self._workspace.do(purpose, write)
 
-    def _named(self, name: str, colour: Any = None) -> AnnotationClass:
+    def _named(self, name: str, colour: str = "") -> AnnotationClass:
         for entry in self._classes.entries:
             if entry.name == name and not entry.background:
                 return entry
-        return self._classes.new(name, "" if colour is None else to_hex(colour))
+        return self._classes.new(name, colour)
 
     def write(
         self,

@@ -489,7 +489,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.io import session
 from napari_localdisc.viewer.session.session import Sessions
 
-preferences._page = lambda: Mock(enabled=False, clear=False)
+preferences._page = lambda name="cache": Mock(enabled=False, clear=False, show=False)
 
 PluginManager.instance().discover()
 file, folder, kept = map(Path, sys.argv[1:])

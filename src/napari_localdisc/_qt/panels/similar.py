@@ -36,7 +36,7 @@ class SimilarPanel(Section):
     """Switches the mode, counts the prompts, and says what the mask would do."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__("Similarity")
+        super().__init__("")
         self._controller = controller
         self.button = button(
             "Find similar",

@@ -32,7 +32,7 @@ from napari_localdisc.core.priors.derived import (
 )
 
 from . import tuning
-from .named import cluster_names, region_leaves
+from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
 from .tuning import STRUCTURE_THRESHOLD, StructureOptions
 
@@ -140,8 +140,8 @@ def _cut(children: Sequence[Sequence[int]], count: int, n: int) -> list[list[int
 def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """Colours of the labels that ``Embedding.clusters(n)`` gives.
 
-    Label k has the same colour in every image and at every ``n``; structures have the
-    brightest ones, in the order of the model's card.
+    Label k has the same colour in every image and at every ``n``; structures have
+    their own, see `structure_colours`.
 
     Parameters
     ----------
@@ -163,7 +163,8 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """
     number = check_number(n, len(model.centres))
     names = cluster_names(model.card, min(MOST, len(model.centres)))
-    own = dict(zip(names, PALETTE, strict=False))
+    by_name = card_colours(model.card)
+    own = {label: by_name[name] for label, name in names.items()}
     quiet = QUIET if names else ()
     left = (c for c in dict.fromkeys((*quiet, *PALETTE)) if c not in own.values())
     colours = {k: own.get(k) or next(left) for k in range(1, MOST + 1)}
@@ -388,13 +389,14 @@ class ClusterMaps:
 
     def _present(self, name: str) -> Tensor:
         """(h, w) what the network says of a structure that the card names."""
+        if name in self._found:
+            return self._found[name]
         channel = structure_channel(self.card, name)
         if name not in self.presence:
             return self.cluster_probability[channel]
         if name not in self.card.single:
             return self.presence[name]
-        if name not in self._found:
-            self._found = {**self._found, name: in_one_piece(self.presence[name])}
+        self._found = {**self._found, name: in_one_piece(self.presence[name])}
         return self._found[name]
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.names import Modality
@@ -159,7 +159,10 @@ class ModelCard:
             If the text is no model card.
         """
         try:
-            return _validator().validate_json(text, strict=True)
+            card = _validator().validate_json(text, strict=True)
+            if card.details.get("typical") is not None:
+                _looks().validate_python(card.details["typical"])
+            return card
         except ValidationError as error:
             raise ModelError(
                 f"The model card cannot be read: {first_fault(error)}."
@@ -187,6 +190,11 @@ class ModelCard:
 @cache
 def _validator() -> TypeAdapter[ModelCard]:
     return TypeAdapter(ModelCard)
+
+
+@cache
+def _looks() -> TypeAdapter[dict[str, tuple[float, float]]]:
+    return TypeAdapter(dict[str, tuple[FiniteFloat, FiniteFloat]])
 
 
 def read_card(path: Path) -> ModelCard:

@@ -18,12 +18,12 @@ from torch.utils.data import Dataset
 from napari_localdisc.core.image.contrast import colour_statistics, network_input
 
 from .augment import crop_maps, second_view_maps, uniform, view_jitter, warp
-from .photographs import DOUBTFUL, FITTED, INSIDE, PHOTOGRAPH, Photographs
+from .photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
 from .rendering import Renderer
 from .settings import TrainingSettings
 
 _THUMBNAIL_STEP = 12
-_CENTRED_SHARE = 0.35
+_CENTRED_SHARE = 0.5
 """Share of crops that are centred on a fitted structure."""
 _WHOLE_SHARE = 0.75
 """Crops from this share of a photograph's side hold its structures wherever they are.
@@ -220,13 +220,12 @@ def make_batch(
     if renderer is not None and settings.rendered_per_step:
         ground = pixels[pairs:].float() / 255
         ground[:, INSIDE] *= 255
-        rendered_crops = warp(
-            ground[:, INSIDE.start : DOUBTFUL + 1], windows.maps[pairs:], size
-        )
+        rendered_crops = warp(ground[:, INSIDE.start :], windows.maps[pairs:], size)
         ground_inside = (rendered_crops[:, :1] > 0.99).float()
         image, drawn = renderer(rendered_crops[:, 1:4], ground_inside, generator)
-        doubtful = rendered_crops[:, 4:] > 0.3
-        known_drawn = renderer.known(drawn, doubtful) * ground_inside
+        doubtful = rendered_crops[:, 4:5] > 0.3
+        was_there = rendered_crops[:, 5:]
+        known_drawn = renderer.known(drawn, doubtful, was_there) * ground_inside
         jitter = view_jitter(len(image), settings.augmentation, generator)
         image = jitter.optics(jitter.colours(image)) * ground_inside
         images.append(image)

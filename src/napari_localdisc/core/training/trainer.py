@@ -91,7 +91,7 @@ class Trainer:
         self.training, self.held_out = photographs.split(settings.held_out)
         is_drawn = [isinstance(p, DrawnPrior) for p in priors]
         self.drawn = [k for k, drawn in enumerate(is_drawn) if drawn]
-        self.fitted = [k for k, drawn in enumerate(is_drawn) if not drawn]
+        self.fitted = [k for k, p in enumerate(priors) if p.fit is not None]
         self.lines = tuple(p.is_line for p in priors if isinstance(p, DrawnPrior))
         self.renderer = self._renderer()
         self.structures = {p.structure: k for k, p in enumerate(priors)}
@@ -132,7 +132,8 @@ class Trainer:
         stocks = [
             Drawings(p, s.drawings, side, s.working_diameter, s.seed) for p in drawn
         ]
-        return Renderer(drawn, stocks, s.augmentation)
+        own = [self.fitted.index(k) if k in self.fitted else None for k in self.drawn]
+        return Renderer(drawn, stocks, s.augmentation, own)
 
     def _card(self, name: str) -> ModelCard:
         s = self.settings
@@ -180,6 +181,7 @@ class Trainer:
             If ``cancel`` says so; the state is that after the last whole step.
         """
         agreed = self.fabric.broadcast
+        is_first = True
         for windows in self._windows():
             if agreed(cancel is not None and cancel()):
                 raise Cancelled
@@ -189,7 +191,10 @@ class Trainer:
             self.scheduler.step()
             due = self.step % self.settings.validate_every == 0
             validation = self.validate() if due else None
-            self.seconds = agreed(self.seconds + time.monotonic() - started)
+            # The first step sets everything up: it says nothing of the others
+            spent = 0.0 if is_first else time.monotonic() - started
+            is_first = False
+            self.seconds = agreed(self.seconds + spent)
             yield Progress(
                 self.step,
                 self.settings.steps,

@@ -196,7 +196,7 @@ class Sessions:
             What is not as it was, in sentences.  Labels are restored in any case.
         """
         workspace = self._controller.workspace
-        troubles: list[str] = []
+        troubles = list(session.faults)
         # First what was made by hand; strokes go again, once they lie on their images
         added = self._restore_labels(session, troubles)
         troubles += self._restore_model(session)
@@ -270,7 +270,7 @@ class Sessions:
     ) -> None:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
-        annotation = _annotation(saved, troubles)
+        annotation = annotation_of(saved, troubles)
         controller.restore_annotation(annotation, added.get(saved.labels))
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
@@ -303,7 +303,7 @@ class Sessions:
         workspace.do("session", check)
 
 
-def _annotation(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
+def annotation_of(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
     """Read what was done on an image; each part that is damaged costs that part."""
     try:
         return ImageAnnotation.from_json(saved.annotation)
