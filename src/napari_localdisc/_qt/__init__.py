@@ -6,4 +6,10 @@ from .main_widget import MainWidget
 from .study_widget import StudyWidget
 from .train_widget import TrainWidget
 
-__all__ = ["CollectionWidget", "FolderWidget", "MainWidget", "StudyWidget", "TrainWidget"]
+__all__ = [
+    "CollectionWidget",
+    "FolderWidget",
+    "MainWidget",
+    "StudyWidget",
+    "TrainWidget",
+]
