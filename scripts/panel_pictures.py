@@ -316,7 +316,7 @@ def visit_training(album: Album, training: Any) -> None:
     album.settle(lambda: not training.control.is_running)
     album.take("adapt_done")
     album.take("adapt_compared", training.dialog)
-    training.dialog.keep_new_button.click()
+    training.dialog.keep_old_button.click()
     album.settle()
     album.take("adapt_kept")
     training.picker.source.value = "A folder"

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
+    QWidget,
 )
 
 from napari_localdisc.batch.recipes import ClusterRecipe, Recipe, StructureRecipe
@@ -26,6 +27,7 @@ from .panels.choosers import ProgressRow
 from .parts import (
     Choice,
     Docked,
+    Scrolling,
     button,
     follow,
     form,
@@ -115,9 +117,14 @@ class FolderWidget(Docked):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
-        layout.addWidget(fields.native)
-        layout.addWidget(small_print("Find in every image:"))
-        layout.addWidget(find)
+        content = QWidget()
+        inside = QVBoxLayout(content)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(2)
+        inside.addWidget(fields.native)
+        inside.addWidget(small_print("Find in every image:"))
+        inside.addWidget(find)
+        layout.addWidget(Scrolling(content))
         actions = row(self.start_button, self.clear_button, self.help_button)
         actions.setStretch(0, 1)
         layout.addLayout(actions)

@@ -25,11 +25,17 @@ from .panels.choosers import (
     model_choice,
 )
 from .panels.clusters import ClusterPanel, StructurePanel
-from .panels.files import ConceptSection, CrashNotice, ExportSection, SessionSection
+from .panels.files import (
+    CacheSection,
+    ConceptSection,
+    CrashNotice,
+    ExportSection,
+    SessionSection,
+)
 from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
 from .panels.measure import MeasurePanel
-from .panels.models import ModelSection, TrainingSection
+from .panels.models import ModelSection, SizeSection, TrainingSection
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
 from .parts import Docked, Scrolling, viewer_of
@@ -75,8 +81,11 @@ class MainWidget(Docked):
             controller.workspace, self.measure_shown, numbers
         )
         self.model_section = ModelSection(controller)
+        self.size_section = SizeSection(controller)
         self.training_section = TrainingSection(controller)
-        self.session_section = SessionSection(self.sessions, self.scripts)
+        self.session_section = SessionSection(
+            controller.workspace, self.sessions, self.scripts
+        )
         self.concept_section = ConceptSection(controller, self.concepts)
         self.export_section = ExportSection(controller)
         self.labels_panel = LabelsPanel(controller, self.export_section.control)
@@ -84,14 +93,22 @@ class MainWidget(Docked):
             controller.workspace, "Stop; everything stays as it was before"
         )
         self.similar_page = page(self.similar_panel)
-        files = page(self.session_section, self.concept_section, self.export_section)
+        self.cache_section = CacheSection(controller.workspace)
+        files = page(
+            self.export_section,
+            self.session_section,
+            self.concept_section,
+            self.cache_section,
+        )
         self.tabs = QTabWidget()
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
         self.measure_page = page(self.measure_panel)
         self.tabs.addTab(self.measure_page, "Measure")
-        self.tabs.addTab(page(self.model_section, self.training_section), "Models")
+        self.tabs.addTab(
+            page(self.model_section, self.size_section, self.training_section), "Models"
+        )
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))
         self.tabs.setCornerWidget(self.help_button)

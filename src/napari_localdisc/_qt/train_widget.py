@@ -81,6 +81,9 @@ class TrainWidget(Docked):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(BAR)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(policy)
         self.status = StatusLine()
         self.status.tell(control.status)
         self.keep_preview = CheckBox(

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -19,7 +20,7 @@ from .chosen import ImageChoice, ModelChoice
 from .embeddings import Embedded, Embeddings, Then
 from .large import LargeImages, is_large
 from .overlays import Overlays
-from .preferences import ClearTick, preferred_cache
+from .preferences import preferred_cache
 from .shown import Place, Shown
 from .work import (
     Pacer,
@@ -93,6 +94,7 @@ class Workspace:
         self.reporting = partial(reporting, self.report)
         self.annotations = Annotations()
         self.is_closed = False
+        self._folder = Path.home()
         self.overlays = Overlays(viewer)
         self.models = ModelChoice()
         self.images = ImageChoice(viewer)
@@ -111,7 +113,6 @@ class Workspace:
         self.images.touched.connect(self.embeddings.store.suspect)
         for event in self._dims_events():
             event.connect(self._on_dims)
-        self._clear_tick = ClearTick(self._clear_disk)
 
     def _dims_events(self) -> list[Any]:
         events = self.viewer.dims.events
@@ -131,7 +132,6 @@ class Workspace:
             self.status,
             self.work,
         )
-        self._clear_tick.close()
         self.work.cancel()
         self.images.close()
         for event in self._dims_events():
@@ -148,6 +148,12 @@ class Workspace:
         """Say what went wrong where it was said what went well, and report it."""
         self.status.fail(error)
         self._tell(error)
+
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen; None: as vessels tell."""
+        self.work.cancel()
+        self.models.magnification = magnification
+        self.model_changed.emit()
 
     # Where
 
@@ -192,6 +198,19 @@ class Workspace:
         """Return our layer that shows something of the plane, if in the viewer."""
         place = self.place_or_none()
         return place.shown.layer(what) if place is not None else None
+
+    @property
+    def folder(self) -> Path:
+        """Where files are looked for: beside the image, else where they were last."""
+        layer = self.images.current
+        path = None if layer is None else layer.source.path
+        if path is not None and Path(path).parent.is_dir():
+            return Path(path).parent
+        return self._folder
+
+    def remember(self, path: str | Path) -> None:
+        """Look there next, where an image does not say where it is."""
+        self._folder = Path(path).parent
 
     # Work
 
@@ -241,7 +260,8 @@ class Workspace:
         if self.work.cancel():
             self.status.say("Cancelled: everything is as it was before.")
 
-    def _clear_disk(self) -> None:
+    def clear_disk(self) -> None:
+        """Remove the embeddings that are kept on the disk."""
         from napari_localdisc.io.cache import EmbeddingCache
 
         def say(freed: int) -> None:
