@@ -237,7 +237,8 @@ def finetune_steps(
     from napari_localdisc.core.training.finetune import FinetuneSettings, finetune
 
     model = load_model(start, "cpu")
-    at, result, stop = [0], [], threading.Event()
+    result: list[Model | Exception] = []
+    at, stop = [0], threading.Event()
 
     def train() -> None:
         try:
