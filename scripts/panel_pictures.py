@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PLUGIN, SAMPLE = "napari-localdisc", "retina"
 MAIN, TRAINING, FOLDER = "Local discrimination", "Train a model", "Work on a folder"
+STUDY, COLLECTION = "Study", "Search a collection"
 TABS = "Structures", "Find similar", "Strokes", "Measure", "Models", "Files"
 DOCS = {
     "main_structures_labels": "panel_structures",
@@ -223,6 +224,10 @@ def visit(album: Album, images: Path) -> None:
     folder = album.open(FOLDER)
     album.settle()
     album.take("folder_empty")
+    for name, title in (("study", STUDY), ("collection", COLLECTION)):
+        album.open(title)
+        album.settle()
+        album.take(f"{name}_empty")
 
     viewer.open_sample(PLUGIN, SAMPLE)
     show(main)
