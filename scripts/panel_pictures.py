@@ -174,7 +174,14 @@ def seen(widget: QWidget) -> Any:
 def cut_texts(window: QWidget) -> Iterator[str]:
     """Yield the texts of our docks, or of a dialog, that are not shown whole."""
     from qtpy.QtCore import QRect, Qt
-    from qtpy.QtWidgets import QAbstractButton, QComboBox, QDialog, QLabel, QScrollArea
+    from qtpy.QtWidgets import (
+        QAbstractButton,
+        QComboBox,
+        QDialog,
+        QLabel,
+        QScrollArea,
+        QToolButton,
+    )
 
     from napari_localdisc._qt.parts import Docked
 
@@ -185,7 +192,10 @@ def cut_texts(window: QWidget) -> Iterator[str]:
                 if seen(widget).isEmpty():
                     continue
                 text = widget.currentText() if kind is QComboBox else widget.text()
-                if not text or (kind is QComboBox and not widget.isVisible()):
+                icon = (
+                    isinstance(widget, QAbstractButton) and not widget.icon().isNull()
+                )
+                if not text or (icon and isinstance(widget, QToolButton)):
                     continue
                 needed = widget.fontMetrics().horizontalAdvance(text)
                 if kind is QLabel:

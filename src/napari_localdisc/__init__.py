@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .core.training.adapt import adapt
     from .core.training.finetune import finetune
     from .core.training.train import train
+    from .io.bioimageio import export_bioimageio, import_bioimageio
     from .io.cache import content_hash
     from .io.collection import Collection, open_collection
 
@@ -37,8 +38,10 @@ __all__ = [
     "adapt",
     "content_hash",
     "embed",
+    "export_bioimageio",
     "find",
     "finetune",
+    "import_bioimageio",
     "index",
     "learn",
     "list_models",
@@ -60,8 +63,10 @@ _MODULES = {
     "adapt": ".core.training.adapt",
     "content_hash": ".io.cache",
     "embed": ".core.embedding.embed",
+    "export_bioimageio": ".io.bioimageio",
     "find": ".batch.collecting",
     "finetune": ".core.training.finetune",
+    "import_bioimageio": ".io.bioimageio",
     "index": ".batch.collecting",
     "learn": ".core.learning.classifier",
     "list_models": ".core.model.card",

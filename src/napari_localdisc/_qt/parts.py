@@ -84,10 +84,10 @@ def row(*parts: QWidget | Widget | None) -> QHBoxLayout:
 
 
 def small_print(text: str) -> QLabel:
-    """Return a dimmed label that wraps its lines."""
+    """Return a label in italics that wraps its lines."""
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setStyleSheet("color: palette(mid);")
+    label.setStyleSheet("font-style: italic;")  # dimmed, a light theme hides it
     return label
 
 
@@ -361,4 +361,4 @@ class StatusLine(QLabel):
     def tell(self, text: str, is_error: bool = False) -> None:
         """Show a text; of an error with a sign, not only in another colour."""
         self.setText(f"⚠ {text}" if is_error else text)
-        self.setStyleSheet("QLabel { color: #e8743b; }" if is_error else "")
+        self.setStyleSheet("QLabel { color: #d9541e; }" if is_error else "")

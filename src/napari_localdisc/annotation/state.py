@@ -24,7 +24,8 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   options    ``options``: the plane's mask options afterwards
   classes    ``classes``: all classes afterwards
   write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``, and
-             ``meaning``: the structure that prompts were taken to mean, if any
+             ``meaning``: the structure that prompts were taken to mean, if any;
+             ``magnification`` where the user chose one
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
 

@@ -23,6 +23,8 @@ from .tasks import Job, Outcome, Outcomes, Task, run_task
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
 
+    from .dask_cluster import Scheduler
+
 _POLL_SECONDS = 0.2
 _LEFTOVER_SECONDS = 5.0
 
@@ -32,7 +34,7 @@ def run_tasks(
     job: Job,
     *,
     model: Model | None = None,
-    scheduler: str | None = None,
+    scheduler: str | Scheduler | None = None,
     workers: int | None = None,
     spare_cores: int = 0,
     on_tile: Callable[[Task, int, int], None] | None = None,
@@ -50,7 +52,7 @@ def run_tasks(
         What to make of each.
     model : Model, optional
         The job's, where it is loaded already; a cluster's workers load their own.
-    scheduler : str, optional
+    scheduler : str or Scheduler, optional
         Address (``tcp://…``) or scheduler file of a running dask.distributed cluster;
         by default this machine's cores.
     workers : int, optional

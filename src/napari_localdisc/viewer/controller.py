@@ -138,6 +138,20 @@ class Controller:
             return
         self.prompts.hover.hide(self.workspace.place_or_none())
         self.workspace.set_model(name)
+        self._look_again()
+
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen, likewise.
+
+        None: as large as vessels tell.
+        """
+        if magnification == self.workspace.models.magnification:
+            return
+        self.prompts.hover.hide(self.workspace.place_or_none())
+        self.workspace.set_magnification(magnification)
+        self._look_again()
+
+    def _look_again(self) -> None:
         self.prompts.invite()
         if self.prompts.points:
             with self.reporting():

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.core.errors import ImageError, LocalDiscError, PromptError
+from napari_localdisc.core.measure.structures import role_of, split_name
 from napari_localdisc.core.work import Steps, without_collections
-from napari_localdisc.io.measured import split_name
 from napari_localdisc.layers.files import class_names
 from napari_localdisc.layers.labels import MOST_CLASSES, colour_of, why_no_target
 from napari_localdisc.layers.plane import Plane, displayed_plane, fingerprint
@@ -425,8 +425,6 @@ def _values(labels: NDArray[np.integer]) -> list[int]:
 
 def kind_of(names: Mapping[int, str]) -> Kind:
     """Tell what a picture is of by the names of its classes."""
-    from napari_localdisc.core.measure.structures import role_of
-
     roles = {role_of(name) for name in names.values()}
     if roles & {"lungs", "right lung", "left lung", "heart"}:
         return "chest"

@@ -237,8 +237,8 @@ def finetune_steps(
     from napari_localdisc.core.training.finetune import FinetuneSettings, finetune
 
     model = load_model(start, "cpu")
-    result: list[Model | Exception] = []
     at, stop = [0], threading.Event()
+    result: list[Model | Exception] = []
 
     def train() -> None:
         try:

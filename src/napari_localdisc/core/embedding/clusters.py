@@ -31,8 +31,10 @@ from napari_localdisc.core.priors.derived import (
     every_structure,
 )
 
+from . import tuning
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
+from .tuning import STRUCTURE_THRESHOLD, StructureOptions
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -263,6 +265,11 @@ class ClusterMaps:
     _found: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
+    def magnification(self) -> float:
+        """How much larger than usual the network saw the image."""
+        return round(max(self.grid.shape) / self.card.working_diameter, 2)
+
+    @property
     def probability(self) -> FloatImage:
         """(M, h, w) float32 cluster probabilities on the working grid."""
         return np.asarray(self.cluster_probability.cpu().numpy())
@@ -305,6 +312,46 @@ class ClusterMaps:
             return self.of_structure(self.shown(name))
         channel = structure_channel(self.card, name)
         return self.of_structure(self.cluster_probability[channel])
+
+    def structure_mask(
+        self,
+        name: str,
+        threshold: float = STRUCTURE_THRESHOLD,
+        bridge_gaps: int = 0,
+        fill_holes: bool = False,
+        minimum_size: int = 0,
+        largest_only: bool = False,
+    ) -> Mask:
+        """Segment a structure that the model's card names.
+
+        Parameters
+        ----------
+        name : str
+            As for `structure`.
+        threshold, bridge_gaps, fill_holes, minimum_size, largest_only
+            As of `StructureOptions`.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        ModelError
+            As `structure`.
+        PromptError
+            If an option is impossible.
+        """
+        options = StructureOptions(
+            threshold, bridge_gaps, fill_holes, minimum_size, largest_only
+        )
+        return self.tuned(self.structure(name), options)
+
+    def tuned(self, probability: FloatImage, options: StructureOptions) -> Mask:
+        """Return the mask that options make of (H, W) probability, where one sees."""
+        mask = tuning.structure_mask(probability, options)
+        return mask & self.field_of_view if options.bridge_gaps else mask
 
     def of_structure(self, on_grid: Tensor) -> FloatImage:
         """Bring an (h, w) map of a structure to the image's pixels, up to the edge."""
