@@ -29,7 +29,7 @@ from napari_localdisc.batch.tasks import Job, run_task
 from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.core.files import check_replaceable, given_path
 from napari_localdisc.core.model.card import ModelFile
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.work import Steps, torch_threads
 from napari_localdisc.io.study import (
     About,
     Masks,
