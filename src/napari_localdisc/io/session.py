@@ -123,8 +123,6 @@ class Session:
         Name of the model.
     model_hash : str or None
         Of its weights, where they were used.
-    magnification : float or None
-        How much larger than usual images are seen; None: as vessels tell.
     structures : int
         In how many structures images are shown.
     chosen : int or None
@@ -135,16 +133,18 @@ class Session:
         All labels layers of the viewer.
     saved_at : str
         When, ISO 8601 with time zone.
+    magnification : float or None
+        How much larger than usual images are seen; None: as vessels tell.
     """
 
     model: str | None = None
     model_hash: str | None = None
-    magnification: float | None = None
     structures: int = 8
     chosen: int | None = None
     images: tuple[SavedImage, ...] = ()
     labels: tuple[SavedLabels, ...] = ()
     saved_at: str = ""
+    magnification: float | None = None
 
 
 _ARRAYS = {"images": ("pixels", SavedImage), "labels": ("data", SavedLabels)}
