@@ -44,7 +44,7 @@ _REMEMBERED = 64
 _PIECE = 2.0
 """Deviations of noise that pieces of `Contrast.bright_pieces` are brighter."""
 
-_BRIGHT_WHOLE, _DARK_WHOLE = (2.0, 0.1, 8), (1.0, 0.05, 4)
+_BRIGHT_WHOLE, _DARK_WHOLE = (2.0, 0.05, 8), (1.0, 0.03, 4)
 """Of lesions that are shown as whole pieces of the picture: deviations of noise that
 they stand out by, the presence that confirms one, and pixels from there."""
 
@@ -159,6 +159,8 @@ class Contrast:
         """
         piece, least, near = _BRIGHT_WHOLE if is_bright else _DARK_WHOLE
         stands_out = (self.raw if is_bright else -self.smooth) > piece
+        if not is_bright:  # what is thin is a vessel
+            stands_out = ndimage.binary_opening(stands_out)
         found = _confirmed(stands_out, presence, least, near) & self.inside
         return np.where(found, 0.5 + presence / 2, presence).astype(np.float32)
 
