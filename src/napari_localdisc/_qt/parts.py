@@ -243,7 +243,7 @@ class Docked(QWidget):
         elif kind == QEvent.Type.ParentChange:
             # Once napari has put the dock into its place, and before the window is
             # made higher for docks that lie below each other
-            first = Qt.EventPriority.HighEventPriority.value
+            first: Any = Qt.EventPriority.HighEventPriority.value
             QApplication.postEvent(self, QEvent(_PLACED), first)
         elif kind == _PLACED:
             self._join()
