@@ -13,6 +13,7 @@ from napari_localdisc.viewer.controller import Controller
 
 from .class_table import SWATCH, swatch
 from .legend import Legend
+from .tuning import TuningForm
 
 
 class ClusterPanel(Section):
@@ -94,11 +95,15 @@ class StructurePanel(Section):
         super().__init__("Known structures")
         self._controller = controller
         self.map_buttons: dict[str, QPushButton] = {}
+        self.tune_buttons: dict[str, QPushButton] = {}
         self.add_buttons: dict[str, QPushButton] = {}
         self._grid = QGridLayout()
         self._grid.setColumnStretch(1, 1)
         self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
+        self.tuning_form = TuningForm(controller)
+        self.add(self.tuning_form)
+        controller.tuning.changed.connect(self._show_tuned)
         follow(self._show_structures, controller.workspace.model_changed)
         follow(self._show_enabled, controller.workspace.image_changed)
 
@@ -107,7 +112,7 @@ class StructurePanel(Section):
             widget = item.widget()
             if widget is not None:
                 widget.deleteLater()
-        self.map_buttons, self.add_buttons = {}, {}
+        self.map_buttons, self.tune_buttons, self.add_buttons = {}, {}, {}
         writing, models = self._controller.writing, self._controller.workspace.models
         colours = models.colours
         for line, name in enumerate(models.structures):
@@ -116,6 +121,13 @@ class StructurePanel(Section):
                 f"Lay the probability of {name} over the image",
                 partial(self._controller.clusters.show_structure, name),
             )
+            tune = button(
+                "Tune",
+                f"Change how {name} is cut out, with a live outline: threshold, gaps, "
+                "holes, pieces",
+                partial(self._tune, name),
+            )
+            tune.setCheckable(True)
             add = button(
                 f"Add to “{name}”",
                 f"Write what is probably {name} into the labels, as the class "
@@ -129,13 +141,25 @@ class StructurePanel(Section):
             colour = QLabel()
             colour.setPixmap(swatch(colours[name]).pixmap(SWATCH, SWATCH))
             colour.setToolTip(f"The colour of {name} wherever it is shown")
-            for column, widget in enumerate((colour, QLabel(name), show, add)):
+            for column, widget in enumerate((colour, QLabel(name), show, tune, add)):
                 self._grid.addWidget(widget, line, column)
             self.map_buttons[name], self.add_buttons[name] = show, add
+            self.tune_buttons[name] = tune
+        self._show_tuned()
         self.setVisible(bool(self.map_buttons))
         self._show_enabled()
 
+    def _tune(self, name: str) -> None:
+        tuned = self._controller.tuning.name
+        self._controller.tuning.tune("" if tuned == name else name)
+        self._show_tuned()
+
+    def _show_tuned(self) -> None:
+        for name, made in self.tune_buttons.items():
+            made.setChecked(name == self._controller.tuning.name)
+
     def _show_enabled(self) -> None:
         has_image = self._controller.workspace.images.current is not None
-        for made in (*self.map_buttons.values(), *self.add_buttons.values()):
-            made.setEnabled(has_image)
+        for buttons in (self.map_buttons, self.tune_buttons, self.add_buttons):
+            for made in buttons.values():
+                made.setEnabled(has_image)

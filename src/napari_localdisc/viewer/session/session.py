@@ -24,6 +24,7 @@ from napari_localdisc.layers.plane import show_point
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.embeddings import Embedded
 from napari_localdisc.viewer.shown import Place
+from napari_localdisc.viewer.tuning import LAYER as TUNED
 from napari_localdisc.viewer.work import reporting, run_beside
 
 from . import layers
@@ -92,7 +93,7 @@ class Sessions:
             shown.layer(what)
             for image in images
             for shown in self._controller.workspace.shown_of(image).values()
-            for what in ("mask", "prediction")
+            for what in ("mask", "prediction", TUNED)
         ]
         made.append(self._controller.writing.preview.layer)
         return {layer for layer in made if layer is not None}
