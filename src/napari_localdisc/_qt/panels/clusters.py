@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -88,6 +88,10 @@ class ClusterPanel(Section):
         )
 
 
+COLUMNS = 5
+"""Of a structure's row."""
+
+
 class StructurePanel(Section):
     """One row a structure; hidden while the model's card names none."""
 
@@ -102,7 +106,8 @@ class StructurePanel(Section):
         self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
         self.tuning_form = TuningForm(controller)
-        self.add(self.tuning_form)
+        self.tuning_form.setParent(self)
+        self._tuned_line: int | None = None
         controller.tuning.changed.connect(self._show_tuned)
         follow(self._show_structures, controller.workspace.model_changed)
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -110,9 +115,10 @@ class StructurePanel(Section):
     def _show_structures(self) -> None:
         while (item := self._grid.takeAt(0)) is not None:
             widget = item.widget()
-            if widget is not None:
+            if widget is not None and widget is not self.tuning_form:
                 widget.deleteLater()
         self.map_buttons, self.tune_buttons, self.add_buttons = {}, {}, {}
+        self._tuned_line = None
         writing, models = self._controller.writing, self._controller.workspace.models
         colours = models.colours
         for line, name in enumerate(models.structures):
@@ -142,7 +148,7 @@ class StructurePanel(Section):
             colour.setPixmap(swatch(colours[name]).pixmap(SWATCH, SWATCH))
             colour.setToolTip(f"The colour of {name} wherever it is shown")
             for column, widget in enumerate((colour, QLabel(name), show, tune, add)):
-                self._grid.addWidget(widget, line, column)
+                self._grid.addWidget(widget, 2 * line, column)
             self.map_buttons[name], self.add_buttons[name] = show, add
             self.tune_buttons[name] = tune
         self._show_tuned()
@@ -155,8 +161,21 @@ class StructurePanel(Section):
         self._show_tuned()
 
     def _show_tuned(self) -> None:
-        for name, made in self.tune_buttons.items():
-            made.setChecked(name == self._controller.tuning.name)
+        for line, (name, made) in enumerate(self.tune_buttons.items()):
+            tuned = name == self._controller.tuning.name
+            if tuned and line != self._tuned_line:
+                # Under its row, and in sight once there is room for it
+                self._tuned_line = line
+                self._grid.addWidget(self.tuning_form, 2 * line + 1, 0, 1, COLUMNS)
+                QTimer.singleShot(50, self._bring_into_sight)
+            made.setChecked(tuned)
+
+    def _bring_into_sight(self) -> None:
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        if around is not None and self.tuning_form.isVisible():
+            around.ensureWidgetVisible(self.tuning_form)
 
     def _show_enabled(self) -> None:
         has_image = self._controller.workspace.images.current is not None

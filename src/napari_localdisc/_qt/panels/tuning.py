@@ -9,6 +9,8 @@ from superqt.utils import signals_blocked
 from napari_localdisc._qt.parts import button, follow, form, row
 from napari_localdisc.viewer.controller import Controller
 
+from .class_table import SWATCH
+
 LARGEST, WIDEST = 10_000_000, 100
 """Pixels that the smallest piece may have to have, and that a gap may be wide."""
 
@@ -21,7 +23,6 @@ class TuningForm(QWidget):
     def __init__(self, controller: Controller) -> None:
         super().__init__()
         self._tuning = controller.tuning
-        self.title = QLabel()
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0, 1)
         self.threshold.setDecimals(DECIMALS)
@@ -52,8 +53,7 @@ class TuningForm(QWidget):
             "As by default", "Cut it at 0.5, and leave it as it is", self._tuning.reset
         )
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.addWidget(self.title)
+        layout.setContentsMargins(SWATCH + 6, 0, 0, 6)
         layout.addLayout(row(QLabel("Threshold"), self.threshold))
         layout.addWidget(self.numbers.native)
         layout.addLayout(row(self.boxes, None, self.reset_button))
@@ -94,7 +94,6 @@ class TuningForm(QWidget):
     def _show(self) -> None:
         name, options = self._tuning.name, self._tuning.options
         self.setVisible(bool(name))
-        self.title.setText(f"<b>{name}</b>")
         if not self.threshold.isSliderDown():
             with signals_blocked(self.threshold):
                 self.threshold.setValue(options.threshold)
