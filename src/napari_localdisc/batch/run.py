@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from napari_localdisc.core.errors import Cancelled
-from napari_localdisc.core.work import reused_memory
+from napari_localdisc.core.work import reused_memory, torch_threads
 
 from .tasks import Job, Outcome, Outcomes, Task, run_task
 
@@ -123,22 +122,6 @@ def _outcomes_here(
                 yield future.result()
     finally:
         stop.set()
-
-
-@contextmanager
-def torch_threads(count: int, cores_each: int = 1) -> Iterator[ThreadPoolExecutor]:
-    """Give threads that compute side by side instead of all together on one image."""
-    import torch
-
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        count, "localdisc", torch.set_num_threads, (max(1, cores_each),)
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
 
 
 def remove_leftovers(tasks: Sequence[Task]) -> None:

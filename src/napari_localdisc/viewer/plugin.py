@@ -61,6 +61,13 @@ def _widget() -> Any | None:
     return window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
 
 
+def open_measures() -> None:
+    """Show the widget's page of measures: the command in Layers > Measure."""
+    widget = _widget()
+    if widget is not None:
+        widget.tabs.setCurrentWidget(widget.measure_page)
+
+
 def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
     widget = _widget()
     if widget is not None:
