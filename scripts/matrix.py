@@ -22,6 +22,14 @@ ROOT = Path(__file__).resolve().parents[1]
 BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6"}
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 ROWS = [f"{versions}-{binding}" for versions in RESOLUTIONS for binding in BINDINGS]
+WARNINGS = {
+    "lowest": [
+        *("-W", "default::DeprecationWarning"),
+        *("-W", "default::FutureWarning"),
+    ],
+    "newest": [],
+}
+"""For pytest: old libraries use what newer ones under them warn of."""
 SINGLE = "torch"
 """Of this one version is tested."""
 EXTRAS = "cluster,coco,dicom,ome-zarr"
@@ -90,9 +98,9 @@ def main() -> int:
         except subprocess.CalledProcessError:
             failed.append(row)
             continue
-        binding = row.partition("-")[2]
+        versions, _, binding = row.partition("-")
         api = os.environ | {"QT_API": binding, "PYTEST_QT_API": binding}
-        command = [python, "-m", "pytest", *(tests or ["-q"])]
+        command = [python, "-m", "pytest", *WARNINGS[versions], *(tests or ["-q"])]
         if subprocess.run(command, cwd=ROOT, env=api, check=False).returncode:
             failed.append(row)
     print(f"Failed: {', '.join(failed)}" if failed else "All rows passed.")
