@@ -124,8 +124,6 @@ class Session:
         Name of the model.
     model_hash : str or None
         Of its weights, where they were used.
-    magnification : float or None
-        How much larger than usual images are seen; None: as vessels tell.
     structures : int
         In how many structures images are shown.
     chosen : int or None
@@ -138,17 +136,19 @@ class Session:
         When, ISO 8601 with time zone.
     faults : tuple of str
         What was damaged in the file that it was read from: sentences.
+    magnification : float or None
+        How much larger than usual images are seen; None: as vessels tell.
     """
 
     model: str | None = None
     model_hash: str | None = None
-    magnification: float | None = None
     structures: int = 8
     chosen: int | None = None
     images: tuple[SavedImage, ...] = ()
     labels: tuple[SavedLabels, ...] = ()
     saved_at: str = ""
     faults: tuple[str, ...] = ()
+    magnification: float | None = None
 
 
 _ARRAYS = {"images": "pixels", "labels": "data"}

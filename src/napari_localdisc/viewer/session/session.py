@@ -10,9 +10,8 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
-from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import given_path
-from napari_localdisc.core.model.card import check_magnification
 from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
@@ -243,10 +242,7 @@ class Sessions:
                 "they were, but what prompts show comes from another model."
             ]
         controller.set_model(session.model)
-        try:
-            controller.set_magnification(_magnification(session.magnification))
-        except (TypeError, ValueError, LocalDiscError) as error:
-            return [f"The magnification is left out: {error}."]
+        controller.set_magnification(session.magnification)
         try:
             controller.clusters.set_number(session.structures)
         except (TypeError, ValueError) as error:
@@ -307,14 +303,6 @@ class Sessions:
                 )
 
         workspace.do("session", check)
-
-
-def _magnification(saved: Any) -> float | None:
-    """Read a magnification of a file that may be damaged."""
-    if saved is None:
-        return None
-    check_magnification(float(saved))
-    return float(saved)
 
 
 def annotation_of(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
