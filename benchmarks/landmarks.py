@@ -52,10 +52,7 @@ def run(data: str) -> str:
             unit = diameter_of(disc) / embedding.grid.scale[0]
             foveas.append((embedding, (float(mark["y"]), float(mark["x"])), unit))
     discs: list[Marked] = []
-    images = sorted(
-        path for path in Path(data).glob("*.jpg") if "_fov" not in path.stem
-    )
-    for path in images[::2]:
+    for path in sorted(Path(data).glob("*.jpg"))[::2]:
         file = path.with_name(f"{path.stem}_optic_disc.png")
         if file.exists():
             mask = np.asarray(ld.read_image(file)) > 0
@@ -64,8 +61,8 @@ def run(data: str) -> str:
             unit = float(np.sqrt(4 * mask.sum() / np.pi))
             discs.append((embedded(path), (row, column), unit))
     return table(
-        "point | photographs | median | 90 % within | within ½ | within 1 | marks, best "
-        "to worst | claim | holds",
+        "point | photographs | median | 90 % within | within ½ | within 1 | marks, "
+        "best to worst | claim | holds",
         [measured("fovea", foveas), measured("disc centre", discs)],
     )
 
