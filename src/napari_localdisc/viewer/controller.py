@@ -21,6 +21,7 @@ from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
 from .strokes import Strokes
+from .tuning import Tuning
 from .work import Pacer, Runner, disconnect_all, raise_error
 from .workspace import Workspace
 from .writing import LabelWriting
@@ -48,6 +49,8 @@ class Controller:
         Clusters, structures and predictions into labels.
     model_files : ModelFiles
         The models there are, and new ones from labels.
+    tuning : Tuning
+        Named structures, tuned by hand.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -77,6 +80,7 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.tuning = Tuning(workspace)
         self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
@@ -122,6 +126,7 @@ class Controller:
             self.model_files,
             self.strokes,
             self.prompts,
+            self.tuning,
             self.writing,
             self.classes,
             self.doubts,
@@ -228,6 +233,7 @@ class Controller:
             place = workspace.place_of(layer, operation.plane)
             show_point(workspace.viewer, layer, place.plane)
             self.prompts.refresh(place)
+            self.tuning.refresh(place)
         workspace.status.say(f"{said}: {operation.text}.")
 
     def annotation(self) -> ImageAnnotation:
