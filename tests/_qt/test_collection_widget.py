@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 import napari_localdisc as ld
 from napari_localdisc._qt import CollectionWidget, MainWidget
 from napari_localdisc._qt.collection_widget import SIDE, thumbnail
+from napari_localdisc._qt.help import page_of
 from napari_localdisc.io.collection import Found
 
 
@@ -37,6 +38,7 @@ def test_a_click_on_a_thumbnail_opens_the_image_there(
         "napari-localdisc", "Search a collection"
     )
     assert isinstance(widget, CollectionWidget)
+    assert page_of(widget.help_button.what).endswith("docs/collection.md")
     assert not widget.find_button.isEnabled()
     widget.folder.value = folder
     assert widget.find_button.isEnabled()

@@ -20,6 +20,7 @@ PAGES = {
     "Files": "panels.md#files",
     "Train a model": "panels.md#train-a-model",
     "Work on a folder": "panels.md#work-on-a-folder",
+    "Search a collection": "collection.md",
 }
 """What is explained → file of docs/ and its heading."""
 
