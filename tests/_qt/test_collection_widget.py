@@ -43,16 +43,20 @@ def test_a_click_on_a_thumbnail_opens_the_image_there(
     widget.folder.value = folder
     assert widget.find_button.isEnabled()
     main.controller.prompts.add((10, 20))
-    qtbot.waitUntil(lambda: main.controller.prompts.similarity_layer is not None)
+    qtbot.waitUntil(
+        lambda: main.controller.prompts.similarity_layer is not None, timeout=30_000
+    )
     widget.find_button.click()
-    qtbot.waitUntil(lambda: widget.results.count() > 0)
+    qtbot.waitUntil(lambda: widget.results.count() > 0, timeout=30_000)
     assert widget.results.count() == len(widget.control.found) == 6
     item = widget.results.item(0)
     assert not item.icon().isNull()
     place = widget.results.visualItemRect(item).center()
     qtbot.mouseClick(widget.results.viewport(), Qt.MouseButton.LeftButton, pos=place)
     found = widget.control.found[0]
-    qtbot.waitUntil(lambda: main.controller.workspace.images.current.name != "mine")
+    qtbot.waitUntil(
+        lambda: main.controller.workspace.images.current.name != "mine", timeout=30_000
+    )
     (prompt,) = main.controller.prompts.points
     assert (prompt.row, prompt.column) == found.point
     widget.leave()
