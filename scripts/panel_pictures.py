@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PLUGIN, SAMPLE = "napari-localdisc", "retina"
 MAIN, TRAINING, FOLDER = "Local discrimination", "Train a model", "Work on a folder"
-TABS = "Structures", "Find similar", "Strokes", "Models", "Files"
+TABS = "Structures", "Find similar", "Strokes", "Measure", "Models", "Files"
 THEMES = "dark", "light"
 SIZES = (1280, 720), (1600, 1000)
 WAIT = 300.0
