@@ -203,7 +203,7 @@ class ImagesPage(QWidget):
         )
         self.clicks_button.setCheckable(True)
         self.clicks_button.toggled.connect(control.correcting.set_on)
-        control.correcting.changed.connect(self.clicks_button.setChecked)
+        control.correcting.changed.connect(self._show_correcting)
         self.reopen_button = button(
             "Reopen", "Take Accept or Reject back", control.reopen
         )
@@ -258,6 +258,9 @@ class ImagesPage(QWidget):
         current = self._control.current
         if current is not None and image.id == current.id:
             self.reopen_button.setVisible(image.state in ("accepted", "rejected"))
+
+    def _show_correcting(self, on: bool) -> None:
+        self.clicks_button.setChecked(on)
 
     def _write_note(self) -> None:
         self._control.set_note(self.note.text().strip())
