@@ -14,8 +14,9 @@ import napari_localdisc as ld
 from napari_localdisc.batch import measuring
 from napari_localdisc.cli.app import build_app
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.measure.structures import split_name
 from napari_localdisc.io.labels import LabelMap, write_labels, write_map
-from napari_localdisc.io.measured import find_measured, split_name
+from napari_localdisc.io.measured import find_measured
 
 SHAPE = (120, 150)
 

@@ -33,6 +33,7 @@ from .panels.choosers import ProgressRow
 from .parts import (
     Choice,
     Docked,
+    Scrolling,
     Section,
     button,
     follow,
@@ -87,8 +88,8 @@ class StudyWidget(Docked):
             control, theme.background.as_hex(), theme.text.as_hex()
         )
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.images_page, "Images")
-        self.tabs.addTab(self.agreement, "Agreement")
+        self.tabs.addTab(Scrolling(self.images_page), "Images")
+        self.tabs.addTab(Scrolling(self.agreement), "Agreement")
         self.progress_row = ProgressRow(control, "Stop; what was saved stays")
         layout = QVBoxLayout(self)
         layout.addWidget(self.header)

@@ -81,6 +81,9 @@ class TrainWidget(Docked):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(BAR)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(policy)
         self.status = StatusLine()
         self.status.tell(control.status)
         self.keep_preview = CheckBox(
@@ -196,9 +199,14 @@ class TrainWidget(Docked):
             from .training.plots import LossPlot
 
             self.plot = LossPlot(*self._colours())
+            self.control.viewer.events.theme.connect(self._on_theme)
             self._layout.insertWidget(0, self.plot)
         elif clear:
             self.plot.clear()
+
+    def _on_theme(self, event: object = None) -> None:
+        if self.plot is not None:
+            self.plot.dress(*self._colours())
 
     def _colours(self) -> tuple[str, str]:
         theme = get_theme(self.control.viewer.theme)
@@ -211,12 +219,12 @@ class TrainWidget(Docked):
         self.stop_button.setEnabled(running)
         self.bar.setVisible(running)
         self.bar.setRange(0, 0)
-        if running:
+        if running or self.control.is_saving:
             self._timer.start()
         else:
             self._timer.stop()
-            if self.plot is not None:
-                self.plot.refresh()
+        if not running and self.plot is not None:
+            self.plot.refresh()
         self._show_idle()
 
     def _show_idle(self) -> None:
@@ -260,6 +268,8 @@ class TrainWidget(Docked):
     def leave(self) -> None:
         """Stop, which keeps the best."""
         self._timer.stop()
+        if self.plot is not None:
+            self.control.viewer.events.theme.disconnect(self._on_theme)
         self.control.close()
 
 

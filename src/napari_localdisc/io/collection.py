@@ -21,11 +21,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import given_path, new_file
-from napari_localdisc.core.image.grid import FloatImage
 from napari_localdisc.core.validation import first_fault
+from napari_localdisc.core.work import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from napari_localdisc.core.image.grid import FloatImage
 
 SUFFIX = ".collection.safetensors"
 NAME = f"localdisc{SUFFIX}"
@@ -34,7 +36,7 @@ NAME = f"localdisc{SUFFIX}"
 KEY = "localdisc_collection"
 FORMAT_VERSION = 1
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 13
 """Regions that are compared at once: their vectors stay in the processor's cache."""
 
 _TYPES = {"vectors": "F16", "points": "F32", "pictures": "U8"}
@@ -256,12 +258,21 @@ class Collection:
         vectors = self._arrays["vectors"]
         queries = torch.from_numpy(np.concatenate([likes, dislikes])).T / SPREAD
         scores = torch.empty(len(vectors))
-        with torch.no_grad():
-            for start in range(0, len(vectors), _BLOCK):
-                part = vectors[start : start + _BLOCK].float()
-                near = (part @ queries).sub_(1 / SPREAD).exp_().unbind(1)
-                likeness = Likeness(near[: len(likes)], near[len(likes) :])
-                scores[start : start + _BLOCK] = likeness.at()
+
+        @torch.no_grad()
+        def compare(start: int, stop: int) -> None:
+            for begin in range(start, stop, _BLOCK):
+                some = slice(begin, min(begin + _BLOCK, stop))
+                near = (vectors[some].float() @ queries).sub_(1 / SPREAD).exp_()
+                likes, dislikes = near.unbind(1)[:positives], near.unbind(1)[positives:]
+                scores[some] = Likeness(likes, dislikes).at()
+
+        positives, cores = len(likes), os.cpu_count() or 1
+        ends = np.linspace(0, len(vectors), cores + 1).astype(int).tolist()
+        # Threads that each go their way: those of torch wait for each other at each
+        # step, which takes 100 times as long where the processor does other work too
+        with torch_threads(cores) as pool:
+            list(pool.map(compare, ends[:-1], ends[1:]))
         return scores
 
     def _best(

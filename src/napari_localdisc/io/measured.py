@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image, read_placement
 from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
-from napari_localdisc.core.measure.structures import KNOWN
+from napari_localdisc.core.measure.structures import split_name
 from napari_localdisc.core.names import plain_name, stem_of
 
 from .labelled import FIELD_OF_VIEW
@@ -250,20 +250,6 @@ def told_apart(measured: Iterable[Measured]) -> list[Measured]:
     return [
         replace(files, name=name) for files, name in zip(found, called, strict=True)
     ]
-
-
-def split_name(path: Path) -> tuple[str, str | None]:
-    """Return the image that a mask belongs to by its name, and its structure.
-
-    The longest ending that is a structure's name counts; of any other file its own
-    name and None.
-    """
-    stem = stem_of(path)
-    places = (place for place, letter in enumerate(stem) if letter == "_" and place)
-    for place in places:
-        if plain_name(stem[place + 1 :]) in KNOWN:
-            return stem[:place], plain_name(stem[place + 1 :])
-    return stem, None
 
 
 def _listing(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from napari_localdisc.annotation.state import (
     AnnotationClass,
     changed_class,
 )
+from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.names import find_name
 from napari_localdisc.io.areas import ClassArea
@@ -160,10 +161,9 @@ class Classes:
         if not meaning:
             return Destination() if selected is None else _into(selected)
         if selected is not None and selected.value in table:
-            known = find_name(self._workspace.models.structures, selected.name)
-            if known is None and (
-                pixels is None or not (pixels == selected.value).any()
-            ):
+            named = find_name(self._workspace.models.structures, selected.name)
+            has_pixels = pixels is not None and (pixels == selected.value).any()
+            if named is None and not has_pixels:
                 return _into(selected)
         written = (
             operation.parameters["value"]
@@ -174,14 +174,12 @@ class Classes:
         if value is not None:
             return _into(table[value])
         name = find_name((entry.name for entry in table.values()), meaning)
-        named = (entry for entry in table.values() if entry.name == name)
-        return Destination(next(named, None), meaning)
+        same = (entry for entry in table.values() if entry.name == name)
+        found = next(same, None)
+        return Destination(None, meaning) if found is None else _into(found)
 
     def choose(self, value: int | None) -> None:
-        """Choose what brushes paint, and what a mask becomes whose prompts are there.
-
-        None: no class, and a mask becomes what it means.
-        """
+        """Choose what brushes paint, and what a mask that is there becomes."""
         document = self.document
         if document is None:
             return
@@ -192,6 +190,10 @@ class Classes:
         labels = self.labels_layer
         if labels is not None and value is not None:
             labels.selected_label = value
+
+    def choose_meant(self) -> None:
+        """Let the mask become what its prompts mean, whatever was chosen since."""
+        self._let_into(None)
 
     def choose_next(self) -> None:
         """Choose the class that follows in the table."""
@@ -211,7 +213,11 @@ class Classes:
             used.update(values_in(labels))
         value = next(value for value in range(1, LARGEST_CLASS) if value not in used)
         free = [c for c in COLOURS if c not in {e.colour for e in entries}]
-        colour = colour or (free or COLOURS)[0 if free else value % len(COLOURS)]
+        colour = (
+            colour
+            or known_colour(name)
+            or (free or COLOURS)[0 if free else value % len(COLOURS)]
+        )
         return AnnotationClass(
             value, name.strip() or f"class {value}", colour, background=background
         )

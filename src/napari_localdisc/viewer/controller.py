@@ -16,10 +16,12 @@ from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
 from .keys import KeyBindings
+from .models import ModelFiles
 from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
 from .strokes import Strokes
+from .tuning import Tuning
 from .work import Pacer, Runner, disconnect_all, raise_error
 from .workspace import Workspace
 from .writing import LabelWriting
@@ -45,6 +47,10 @@ class Controller:
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
         Clusters, structures and predictions into labels.
+    model_files : ModelFiles
+        The models there are, and new ones from labels.
+    tuning : Tuning
+        Named structures, tuned by hand.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -74,12 +80,16 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.tuning = Tuning(workspace)
+        self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
         self.prompts = Prompts(workspace, self.classes, self.writing, self.mask)
         self.strokes = Strokes(workspace, self.classes, self.writing)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
+        workspace.annotations.changed.connect(workspace.overlays.wake)
+        self.clusters.changed.connect(workspace.overlays.wake)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(
@@ -88,6 +98,7 @@ class Controller:
             "add to labels": self.prompts.add_mask,
             "next class": self.classes.choose_next,
             "where next": self.strokes.where_next,
+            "outline, fill, off": workspace.overlays.choose_next,
             "undo": self.undo,
             "redo": self.redo,
             "lower threshold": lambda: self.prompts.move_threshold(-1),
@@ -111,8 +122,11 @@ class Controller:
         labels_wanted.disconnect(self._on_labels_wanted)
         clicks_wanted.disconnect(self._on_clicks_wanted)
         for part in (
+            self.clusters,
+            self.model_files,
             self.strokes,
             self.prompts,
+            self.tuning,
             self.writing,
             self.classes,
             self.doubts,
@@ -120,7 +134,7 @@ class Controller:
             self.workspace,
         ):
             part.close()
-        disconnect_all(self, self.mask, self.clusters)
+        disconnect_all(self, self.mask)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""
@@ -132,6 +146,20 @@ class Controller:
             return
         self.prompts.hover.hide(self.workspace.place_or_none())
         self.workspace.set_model(name)
+        self._look_again()
+
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen, likewise.
+
+        None: as large as vessels tell.
+        """
+        if magnification == self.workspace.models.magnification:
+            return
+        self.prompts.hover.hide(self.workspace.place_or_none())
+        self.workspace.set_magnification(magnification)
+        self._look_again()
+
+    def _look_again(self) -> None:
         self.prompts.invite()
         if self.prompts.points:
             with self.reporting():
@@ -205,6 +233,7 @@ class Controller:
             place = workspace.place_of(layer, operation.plane)
             show_point(workspace.viewer, layer, place.plane)
             self.prompts.refresh(place)
+            self.tuning.refresh(place)
         workspace.status.say(f"{said}: {operation.text}.")
 
     def annotation(self) -> ImageAnnotation:

@@ -12,6 +12,7 @@ KEYS = {
     "add to labels": "K",
     "next class": "N",
     "where next": "W",
+    "outline, fill, off": "H",
     "undo": "U",
     "redo": "Shift-U",
     "lower threshold": ",",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_localdisc.annotation.document import Document, PlaneState
@@ -108,8 +109,12 @@ class Shown(OurLayers):
         What was learned last from the strokes.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__(viewer)
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        dress: Callable[[Layer], None] = lambda layer: None,
+    ) -> None:
+        super().__init__(viewer, dress)
         self.prompts: tuple[Prompt, ...] = ()
         self.mask: ShownMask | None = None
         self.learned: Learned | None = None

@@ -89,12 +89,18 @@ def reading_images(done: int, total: int) -> str:
     return f"Reading images: {done} of {total}."
 
 
-def training(step: int, loss: float, seconds: float, share: float) -> str:
+def training(step: int, steps: int, loss: float, seconds: float, share: float) -> str:
     """Say how far a training is, and how long the rest takes.
 
-    So many steps were done, the last with this loss, a share of the whole in some
-    seconds.
+    So many steps were done of those planned, the last with this loss, a share of the
+    whole in some seconds.  The clock counts from the end of the first step, which says
+    how long one takes.
     """
+    done = f"{step} {'step' if step == 1 else 'steps'}"
+    if seconds <= 0:
+        return f"{done} done, loss {loss:.3f}; how long one takes shows with the next."
+    by_time = share > step / steps + 1e-9
+    planned = f"about {_round(step / max(share, 1e-6)):,}" if by_time else f"{steps:,}"
     left = seconds * (1 / max(share, 1e-6) - 1)
     if left < 90:
         rest = f"{max(1, round(left))} seconds"
@@ -102,7 +108,12 @@ def training(step: int, loss: float, seconds: float, share: float) -> str:
         rest = f"{round(left / 60)} minutes"
     else:
         rest = f"{left / 3600:.1f} hours"
-    return f"Step {step}, loss {loss:.3f}; {rest} left."
+    return f"{step:,} of {planned} steps, loss {loss:.3f}; about {rest} left."
+
+
+def _round(number: float) -> int:
+    """Return a number of two significant digits: what an estimate is worth."""
+    return int(float(f"{number:.2g}"))
 
 
 def working_on_folder(done: int, total: int) -> str:

@@ -1,12 +1,23 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
+from functools import partial
+
 from magicgui.widgets import CheckBox
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
+from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.overlays import View
 from napari_localdisc.viewer.study.control import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
@@ -51,6 +62,41 @@ class AloneChoice(CheckBox):
         self.visible = len(self._images.images) > 1
 
 
+class ViewChoice(QWidget):
+    """Three buttons, one of them down: how our layers are seen."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._overlays = controller.workspace.overlays
+        layout = row()
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        group = QButtonGroup(self)
+        self.buttons = {}
+        for view, about in _VIEWS.items():
+            made = button(
+                view.capitalize(),
+                about + controller.keys.hint("outline, fill, off"),
+                partial(self._overlays.choose, view),
+            )
+            made.setCheckable(True)
+            group.addButton(made)
+            layout.addWidget(made)
+            self.buttons[view] = made
+        self.setLayout(layout)
+        follow(self._show, self._overlays.changed)
+
+    def _show(self) -> None:
+        self.buttons[self._overlays.view].setChecked(True)
+
+
+_VIEWS: dict[View, str] = {
+    "outline": "Outlines only of masks, clusters and labels: the picture is seen",
+    "fill": "Masks, clusters and labels in full",
+    "off": "The picture alone; what is found next shows again",
+}
+
+
 def model_choice(controller: Controller) -> Choice:
     """Return the models that there are."""
     choice = Choice(
@@ -75,14 +121,16 @@ class ProgressRow(QWidget):
 
     Parameters
     ----------
-    doing : Workspace, FolderControl or StudyControl
+    doing : Workspace, FolderControl, CollectionControl or StudyControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
     def __init__(
-        self, doing: Workspace | FolderControl | StudyControl, tooltip: str
+        self,
+        doing: Workspace | FolderControl | CollectionControl | StudyControl,
+        tooltip: str,
     ) -> None:
         super().__init__()
         self.bar = QProgressBar()

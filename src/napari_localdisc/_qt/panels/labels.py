@@ -1,7 +1,5 @@
 """The labels: which layer, which classes, undo and redo, and saving."""
 
-from pathlib import Path
-
 from magicgui.widgets import CheckBox
 from napari.layers import Labels
 from qtpy.QtWidgets import QFileDialog, QLabel
@@ -93,12 +91,12 @@ class LabelsPanel(Section):
         labels = self._controller.labels_layer
         if labels is None:
             return
-        start = str(Path.home() / f"{labels.name}.png")
-        files = ";;".join(
-            [*(each.filter for each in FORMATS.values()), "All files (*)"]
-        )
+        workspace = self._controller.workspace
+        start = str(workspace.folder / f"{labels.name}.png")
+        files = ";;".join(each.filter for each in FORMATS.values() if not each.missing)
         path, _ = QFileDialog.getSaveFileName(self, "Save labels", start, files)
         if path:
+            workspace.remember(path)
             self._export.save(labels, path)
 
     # What is shown

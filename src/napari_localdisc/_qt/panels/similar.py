@@ -153,7 +153,7 @@ class IntoButton(QPushButton):
             self._offer(f"New class “{meaning}”", partial(classes.add, meaning))
         self._offer("New class", classes.add)
         if self._controller.prompts.annotation.into is not None:
-            self._offer("What the clicks mean", partial(classes.choose, None))
+            self._offer("What the clicks mean", classes.choose_meant)
 
     def _offer(self, text: str, choose: Callable[[], object]) -> QAction:
         def chosen() -> None:

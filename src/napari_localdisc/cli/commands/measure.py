@@ -95,9 +95,13 @@ def measure(
         ),
     ] = True,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    tls_ca: options.TlsCa = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -164,11 +168,19 @@ def measure(
         disc_mm,
         pieces,
         flips=flips,
+        magnification=magnification,
     )
     # What waits of stopped work is checked file by file: overwriting means the table
     job = Job(recipe, model, loaded.hash if loaded else "", device, False, dry_run)
     tasks = plan_measures(sources, output)
-    given = SimpleNamespace(workers=workers, scheduler=scheduler, as_json=as_json)
+    given = SimpleNamespace(
+        workers=workers,
+        scheduler=scheduler,
+        tls_ca=tls_ca,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        as_json=as_json,
+    )
     outcomes = work_through(tasks, job, loaded, given, output)
     done = [
         task

@@ -24,7 +24,7 @@ from .clusters import ClusterMaps
 from .meaning import DARK_CUT, STRUCTURE_CUT, Candidate, Clicks, Extent, choose
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
-from .spots import Contrast, Spot
+from .spots import Spot
 
 _AS_IT_IS = MaskOptions()
 
@@ -147,7 +147,8 @@ class Embedding(ClusterMaps):
             fovea from optic disc and vessels: see `derived_from`.
         readout : {"presence", "probability", "embedding"}
             ``"presence"``: the sigmoid of the structure's channel in the clustering
-            branch, so that a vessel may lie on an optic disc.  The paper's two (IPMI
+            branch, so that a vessel may lie on an optic disc; lesions are completed by
+            the picture, see `Contrast.whole`.  The paper's two (IPMI
             2021, section 2.3): ``"probability"``, the same normalised over the
             clusters, and ``"embedding"``, the softmax over cosines / 0.2 between each
             pixel's vector and the region embeddings.
@@ -450,13 +451,6 @@ class Embedding(ClusterMaps):
     @cached_property
     def _nearness(self) -> RememberedNearness:
         return RememberedNearness(self.matrix)
-
-    @cached_property
-    def _contrast(self) -> Contrast | None:
-        """Where the picture is brighter or darker than its background; None: none."""
-        if self.colour is None:
-            return None
-        return Contrast(self.colour[1].float().cpu().numpy(), self.inside)
 
     def _spots(self, pixels: NDArray[np.intp]) -> tuple[Spot | None, ...]:
         """Find the object about each of (k, 2) pixels of the working grid."""

@@ -16,8 +16,8 @@ from napari_localdisc.core.image.grid import FloatImage
 
 from .embedding import Embedding
 
-CELL = 30
-"""Pixels of the working grid along a cell's side: some 250 cells an image."""
+CELL = 36
+"""Pixels of the working grid along a cell's side: some 400 regions an image."""
 
 _TWO_THINGS = 0.8
 """Two parts of a cell whose mean vectors have a larger cosine are one thing."""

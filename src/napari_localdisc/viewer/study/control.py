@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.batch.comparing import Comparison, StudySide, compare_steps
-from napari_localdisc.batch.run import torch_threads
 from napari_localdisc.batch.studying import (
     MeasureStudyRecipe,
     ProposeRecipe,
@@ -30,7 +29,7 @@ from napari_localdisc.batch.tasks import Job, run_task
 from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.core.files import check_replaceable, given_path
 from napari_localdisc.core.model.card import ModelFile
-from napari_localdisc.core.work import Steps
+from napari_localdisc.core.work import Steps, torch_threads
 from napari_localdisc.io.study import (
     About,
     ConflictError,
