@@ -408,7 +408,10 @@ class AgreementPage(QWidget):
             ["Structure", "Images", "Dice", "Outlines apart"]
         )
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setMaximumHeight(150)
+        self.table.setMaximumHeight(125)
+        header = self.table.verticalHeader()
+        if header is not None:
+            header.hide()
         self.measures = Choice(
             lambda: [each.title for each in self._drawn],
             label="Measure",
