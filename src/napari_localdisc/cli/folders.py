@@ -91,9 +91,17 @@ def work_through(
     return outcomes
 
 
+def on_this_machine(workers: int | None, as_json: bool) -> SimpleNamespace:
+    """Return what `work_through` is given by commands that know no cluster."""
+    return SimpleNamespace(workers=workers, scheduler=None, as_json=as_json)
+
+
 def _scheduler(given: SimpleNamespace) -> "Scheduler | None":
     if given.scheduler is None:
-        if given.tls_ca or given.tls_certificate or given.tls_key:
+        if any(
+            getattr(given, option, None)
+            for option in ("tls_ca", "tls_certificate", "tls_key")
+        ):
             raise WrongUse("Certificates are for a cluster: give --scheduler as well.")
         return None
     from napari_localdisc.batch.dask_cluster import Scheduler
