@@ -69,6 +69,10 @@ class Overlays:
         if self._view == "off":
             self.choose(self._last)
 
+    def is_meant_to_show(self, layer: Layer) -> bool:
+        """Whether a layer is only out of sight while all of ours are."""
+        return layer in self._hidden
+
     def dress(self, layer: Layer) -> None:
         """Give a layer of ours that is new its outlines."""
         if isinstance(layer, Labels) and not layer.multiscale and _is_mask(layer):
