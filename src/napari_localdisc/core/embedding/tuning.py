@@ -10,8 +10,6 @@ from scipy import ndimage
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
-from .masks import without_small
-
 STRUCTURE_THRESHOLD = 0.5
 """A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
 
@@ -74,6 +72,8 @@ def structure_mask(probability: FloatImage, options: StructureOptions) -> Mask:
     PromptError
         If the options are impossible.
     """
+    from .masks import without_small  # brings torch
+
     options.check()
     mask = np.asarray(probability >= options.threshold)
     if options.bridge_gaps:
@@ -131,11 +131,14 @@ def _nearest_ends(
     rows = np.concatenate(found).astype(np.int64)
     apart = np.hypot(rows[:, 2] - rows[:, 4], rows[:, 3] - rows[:, 5])
     rows, apart = rows[apart <= gap + 1], apart[apart <= gap + 1]
-    _, pair = np.unique(rows[:, :2], axis=0, return_inverse=True)
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    rows, apart = rows[order], apart[order]
+    starts = np.flatnonzero(np.diff(rows[:, :2], axis=0, prepend=-1).any(1))
     chosen = []
-    for number in range(int(pair.max(initial=-1)) + 1):
-        mine = pair.ravel() == number
-        ends = rows[mine][apart[mine] < apart[mine].min() + 0.5, 2:]
+    for pair in np.split(np.arange(len(rows)), starts[1:]):
+        if not len(pair):
+            continue  # there is no pair at all
+        ends = rows[pair][apart[pair] < apart[pair].min() + 0.5, 2:]
         # Where two sides run along each other, in the middle
         middle = np.square(ends - ends.mean(0)).sum(1).argmin()
         a, b, c, d = ends[middle].tolist()
