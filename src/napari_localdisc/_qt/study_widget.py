@@ -204,7 +204,9 @@ class ImagesPage(QWidget):
         )
         self.clicks_button.setCheckable(True)
         self.clicks_button.toggled.connect(control.correcting.set_on)
-        control.correcting.changed.connect(self.clicks_button.setChecked)
+        control.correcting.changed.connect(
+            self.clicks_button.setChecked, check_nargs=False
+        )
         self.reopen_button = button(
             "Reopen", "Take Accept or Reject back", control.reopen
         )

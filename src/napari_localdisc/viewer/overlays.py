@@ -31,6 +31,8 @@ class Overlays:
 
     changed = Signal()
     """Another view is chosen."""
+    stirred = Signal()
+    """There is something new to see; heard only while all is out of sight."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -55,6 +57,9 @@ class Overlays:
             return
         if view == "off":
             self._last = self._view
+            self.stirred.connect(self.wake)
+        else:
+            self.stirred.disconnect(self.wake)
         self._view = view
         for layer in self._ours():
             self._show(layer)
