@@ -91,6 +91,11 @@ def work_through(
     return outcomes
 
 
+def on_this_machine(workers: int | None, as_json: bool) -> SimpleNamespace:
+    """Return what `work_through` is given by commands that know no cluster."""
+    return SimpleNamespace(workers=workers, scheduler=None, as_json=as_json)
+
+
 def _scheduler(given: SimpleNamespace) -> "Scheduler | None":
     options = vars(given)
     certificates = [options.get(f"tls_{kind}") for kind in ("ca", "certificate", "key")]
