@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation.sources import Prompts, Structure, source_from_json
+from napari_localdisc.annotation.state import Point
 from napari_localdisc.core.embedding.pieces import Piece, cut_in_two, find_pieces, join
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.core.image.grid import FloatImage
@@ -60,6 +61,7 @@ class Pieces:
         self._is_active = False
         self._numbers: NDArray[np.int32] = np.zeros((0, 0), np.int32)
         self._map: tuple[Any, FloatImage | None] | None = None
+        self._accepted: tuple[tuple[int, Point], ...] = ()
         self.found: tuple[Piece, ...] = ()
         """The largest first."""
         self.chosen: tuple[int, ...] = ()
@@ -217,8 +219,10 @@ class Pieces:
     # What is found
 
     def _on_annotations(self) -> None:
-        if self._is_active:
-            self.changed.emit()  # others may be accepted
+        place = self._workspace.place_or_none() if self._is_active else None
+        if place is not None and place.state.annotation.accepted != self._accepted:
+            self._accepted = place.state.annotation.accepted
+            self.changed.emit()
 
     def _soon(self) -> None:
         if self._is_active:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_localdisc._qt.parts import Section, button, follow
+from napari_localdisc._qt.parts import Section, bring_into_sight, button, follow
 from napari_localdisc.viewer.controller import Controller
 
 COLUMNS = "", "Size", "Row, column", "Similarity"
@@ -56,7 +56,6 @@ class PiecesPanel(Section):
             pieces.merge,
         )
         self.add(self.summary)
-        self.add(self.table)
         self.add(
             self.accept_button,
             self.drop_button,
@@ -64,6 +63,7 @@ class PiecesPanel(Section):
             self.split_button,
             self.merge_button,
         )
+        self.add(self.table)
         follow(self._show, pieces.changed, controller.classes.changed)
 
     def showEvent(self, event: Any) -> None:
@@ -106,6 +106,7 @@ class PiecesTable(QTableWidget):
     def __init__(self, controller: Controller) -> None:
         super().__init__(0, len(COLUMNS))
         self._pieces = controller.pieces
+        self._seen: tuple[int, ...] = ()
         self.setHorizontalHeaderLabels(COLUMNS)
         self.setShowGrid(False)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -159,8 +160,12 @@ class PiecesTable(QTableWidget):
             if number <= self.rowCount():
                 index = model.index(number - 1, 0)
                 selection.select(index, flags.Select | flags.Rows)
-        if self._pieces.chosen and self._pieces.chosen[-1] <= self.rowCount():
-            self.scrollToItem(self.item(self._pieces.chosen[-1] - 1, 0))
+        chosen = self._pieces.chosen
+        if chosen and chosen[-1] <= self.rowCount():
+            self.scrollToItem(self.item(chosen[-1] - 1, 0))
+            if chosen != self._seen:
+                bring_into_sight(self)
+        self._seen = chosen
 
     def _on_selected(self) -> None:
         selection = self.selectionModel()
