@@ -29,7 +29,7 @@ PRIORS = (
     "cotton-wool-spot",
     "microaneurysm",
 )
-WEIGHTS = LossWeights(drawn=10.0, fitted=5.0, self_training=2.0)
+WEIGHTS = LossWeights(drawn=10.0, fitted=7.5, self_training=2.0)
 """Means over five structures each, of which vessels and the disc are to count as much
 as among the three and the one that they were before."""
 

@@ -35,7 +35,7 @@ from .panels.files import (
 from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
 from .panels.measure import MeasurePanel
-from .panels.models import ModelSection, TrainingSection
+from .panels.models import ModelSection, SizeSection, TrainingSection
 from .panels.pieces import PiecesPanel
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
@@ -82,6 +82,7 @@ class MainWidget(Docked):
             controller.workspace, self.measure_shown, numbers
         )
         self.model_section = ModelSection(controller)
+        self.size_section = SizeSection(controller)
         self.training_section = TrainingSection(controller)
         self.session_section = SessionSection(
             controller.workspace, self.sessions, self.scripts
@@ -107,7 +108,9 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
         self.measure_page = page(self.measure_panel)
         self.tabs.addTab(self.measure_page, "Measure")
-        self.tabs.addTab(page(self.model_section, self.training_section), "Models")
+        self.tabs.addTab(
+            page(self.model_section, self.size_section, self.training_section), "Models"
+        )
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))
         self.tabs.setCornerWidget(self.help_button)

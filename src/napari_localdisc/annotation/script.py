@@ -22,8 +22,8 @@ from .state import Operation, PlaneKey, Run, anew, merge_classes, runs
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
 
-ModelKey = tuple[str, str]
-"""A model's name and hash."""
+ModelKey = tuple[str, str, float | None]
+"""A model's name and hash, and the magnification where the user chose one."""
 
 SAMPLE = "ld.read_image(samples.sample_path())"
 """Reads the sample photograph."""
@@ -225,7 +225,14 @@ def _relevant(log: Iterable[Operation], plane: PlaneKey) -> list[Operation]:
 
 
 def _model_of(entry: Operation) -> ModelKey:
-    return str(entry.parameters["model"]), str(entry.parameters["model_hash"])
+    return model_key(entry.parameters)
+
+
+def model_key(made: Mapping[str, Any]) -> ModelKey:
+    """Read by what something was made, as `Embedded.provenance` says it."""
+    chosen = made.get("magnification")
+    key = str(made["model"]), str(made["model_hash"])
+    return *key, None if chosen is None else float(chosen)
 
 
 # The same as text
@@ -244,14 +251,15 @@ def _read(picture: Picture) -> str:
 
 
 def _load(key: ModelKey, embedding: str) -> str:
-    name, model_hash = key
+    name, model_hash, magnification = key
+    chosen = "" if magnification is None else f", magnification={magnification}"
     model = embedding.replace("embedding", "model")
     other = f"This is another model than the one that was used ({model_hash})."
     return (
         f"\n{model} = ld.load_model({name!r})\n"
         f"if {model}.hash != {model_hash!r}:\n"
         f"    sys.exit({json.dumps(other, ensure_ascii=False)})\n"
-        f"{embedding} = ld.embed(image, {model})\n"
+        f"{embedding} = ld.embed(image, {model}{chosen})\n"
     )
 
 

@@ -26,6 +26,7 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   classes    ``classes``: all classes afterwards
   write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``, and
              ``meaning``: the structure that prompts were taken to mean, if any;
+             ``magnification`` where the user chose one;
              ``instead``: the source of the structure that it replaces, if any
   correct    ``what``: drop, split or merge pieces; ``value``, ``pixels``: how many.
              Which they are is left between what is repeated and the labels

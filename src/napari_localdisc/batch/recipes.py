@@ -30,12 +30,20 @@ class Recipe(ABC):
     ----------
     flips : {1, 2, 4}
         Mirrored copies that are averaged.
+    magnification : float, optional
+        As of `Inference`.
     """
 
     made: ClassVar[str]
     """What it makes, as files say it."""
 
     flips: int = field(default=1, kw_only=True)
+    magnification: float | None = field(default=None, kw_only=True)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How the network sees images."""
+        return {"flips": self.flips, "magnification": self.magnification}
 
     @property
     @abstractmethod
@@ -103,7 +111,7 @@ class ClusterRecipe(Recipe):
         """Return (H, W) uint8 labels."""
         from napari_localdisc.core.embedding.embed import map_clusters
 
-        maps = map_clusters(image, model, flips=self.flips, progress=progress)
+        maps = map_clusters(image, model, **self.how, progress=progress)
         return (maps.clusters(self.clusters),)
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
@@ -185,7 +193,7 @@ class StructureRecipe(Recipe):
         """Return the (H, W) bool mask and the (H, W) float32 probability."""
         from napari_localdisc.core.embedding.embed import map_clusters
 
-        maps = map_clusters(image, model, flips=self.flips, progress=progress)
+        maps = map_clusters(image, model, **self.how, progress=progress)
         probability = maps.structure(self.structure)
         return maps.tuned(probability, self.options), probability
 
@@ -229,7 +237,7 @@ class ConceptRecipe(Recipe):
             "made": self.made,
             "concept": self.concept.name,
             "concept_hash": self.concept.hash,
-            "flips": self.flips,
+            **self.how,
         }
 
     def check(self, model: Model) -> None:
@@ -242,7 +250,7 @@ class ConceptRecipe(Recipe):
         """Return (H, W) labels."""
         from napari_localdisc.core.embedding.embed import embed
 
-        embedding = embed(image, model, flips=self.flips, progress=progress)
+        embedding = embed(image, model, **self.how, progress=progress)
         return (self.concept.labels(embedding),)
 
     def looks(self, model: Model) -> dict[str, Any]:

@@ -63,6 +63,16 @@ Flips = Annotated[
         "1|2|4", "Mirrored copies to average: better and slower.", callback=_check_flips
     ),
 ]
+Magnification = Annotated[
+    float | None,
+    option(
+        "N",
+        "How much larger than usual the network sees an image, 0.25 to 4; by default "
+        "1, or 1.33 where vessels are as narrow as a wide angle shows them.",
+        min=0.25,
+        max=4,
+    ),
+]
 Overwrite = Annotated[
     bool, flag("--overwrite", "Replace results that are there already.")
 ]

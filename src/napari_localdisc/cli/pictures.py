@@ -27,17 +27,20 @@ def read_picture(image: Path) -> "NDArray[Any]":
 
 
 def embed_picture(
-    pixels: "NDArray[Any]", model: "Model", flips: int = 1, no_cache: bool = False
+    pixels: "NDArray[Any]",
+    model: "Model",
+    flips: int = 1,
+    no_cache: bool = False,
+    magnification: float | None = None,
 ) -> "Embedding":
     """Embed an image, or take its embedding from the cache."""
     from napari_localdisc.core.embedding.embed import embed
     from napari_localdisc.io.cache import cached_embed
 
+    how: dict[str, Any] = {"flips": flips, "magnification": magnification}
     if no_cache:
-        return embed(pixels, model, flips=flips)
-    return cached_embed(
-        pixels, model, report=lambda error: complain(str(error)), flips=flips
-    )
+        return embed(pixels, model, **how)
+    return cached_embed(pixels, model, report=lambda error: complain(str(error)), **how)
 
 
 def points(given: Sequence[str], option: str) -> list[tuple[float, float]]:

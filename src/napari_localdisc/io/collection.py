@@ -21,12 +21,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import given_path, new_file
-from napari_localdisc.core.image.grid import FloatImage
 from napari_localdisc.core.validation import first_fault
 from napari_localdisc.core.work import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from napari_localdisc.core.image.grid import FloatImage
 
 SUFFIX = ".collection.safetensors"
 NAME = f"localdisc{SUFFIX}"

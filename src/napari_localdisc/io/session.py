@@ -139,6 +139,8 @@ class Session:
         When, ISO 8601 with time zone.
     faults : tuple of str
         What was damaged in the file that it was read from: sentences.
+    magnification : float or None
+        How much larger than usual images are seen; None: as vessels tell.
     order : list
         ``["images" or "labels", index]`` of each of these layers, undermost first.
     """
@@ -151,6 +153,7 @@ class Session:
     labels: tuple[SavedLabels, ...] = ()
     saved_at: str = ""
     faults: tuple[str, ...] = ()
+    magnification: float | None = None
     order: Sequence[Json] = ()
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, ValidationError
 
+from napari_localdisc.core.model.card import LARGEST, SMALLEST
+
 _Text = Annotated[str, Field(max_length=10_000)]
 _Count = Annotated[int, Field(ge=0)]
 _Details = dict[str, JsonValue]
@@ -32,6 +34,7 @@ class About(_Entry):
         default_factory=list
     )
     saved_at: _Text = ""
+    magnification: Annotated[float, Field(ge=SMALLEST, le=LARGEST)] | None = None
 
 
 class Labels(_Entry):

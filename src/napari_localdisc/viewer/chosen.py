@@ -125,16 +125,28 @@ model_wanted = SignalInstance((object, str))
 labels_wanted = SignalInstance((object, object, object))
 """Who uses this viewer wants to annotate this image in this Labels layer."""
 
+clicks_wanted = SignalInstance((object, object))
+"""In this viewer this object takes clicks in the canvas now, and nobody else."""
+
 DEFAULT_MODEL = "fundus"
 
 
 class ModelChoice:
-    """A model's name and what its card says; the first readable model is chosen."""
+    """A model's name and what its card says; the first readable model is chosen.
+
+    Attributes
+    ----------
+    name : str or None
+        The model.
+    magnification : float or None
+        How much larger than usual it is to see images; None: as vessels tell.
+    """
 
     listed = Signal()
     """There may be other models than before."""
 
     def __init__(self) -> None:
+        self.magnification: float | None = None
         self.name: str | None = None
         self._card: ModelCard | None = None
         names = sorted(self.names, key=lambda name: name != DEFAULT_MODEL)

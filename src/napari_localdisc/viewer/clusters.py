@@ -23,6 +23,15 @@ from .writing import LabelWriting, class_of_clusters
 DEFAULT_NUMBER = 8
 
 
+def seen_at(magnification: float, is_chosen: bool) -> str:
+    """Say how much larger than usual the network saw an image, and why."""
+    why = "as you chose" if is_chosen else "as its vessels are narrow: a wide angle"
+    return (
+        f"The image was seen at {magnification:g} times the usual size, {why}; change "
+        "that under “Models”."
+    )
+
+
 class Clusters:
     """Labels what looks alike, and maps what the model's card names.
 
@@ -151,6 +160,9 @@ class Clusters:
                 f"{self.number} structures. Move the slider for more or fewer; a "
                 "colour means the same in every image."
             )
+        larger = known.embedding.magnification
+        if larger != 1:
+            text += f" {seen_at(larger, known.magnification is not None)}"
         self._workspace.status.say(text)
 
     def _on_large(self, labels: Labels) -> None:

@@ -11,7 +11,7 @@ from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
-from .chosen import labels_wanted, model_wanted, models_changed
+from .chosen import clicks_wanted, labels_wanted, model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
@@ -112,6 +112,8 @@ class Controller:
         models_changed.connect(self.refresh_models)
         model_wanted.connect(self._on_model_wanted)
         labels_wanted.connect(self._on_labels_wanted)
+        clicks_wanted.connect(self._on_clicks_wanted)
+        self.prompts.finding_changed.connect(self._on_finding)
         self.prompts.invite()
 
     def close(self) -> None:
@@ -122,6 +124,7 @@ class Controller:
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
         labels_wanted.disconnect(self._on_labels_wanted)
+        clicks_wanted.disconnect(self._on_clicks_wanted)
         for part in (
             self.clusters,
             self.model_files,
@@ -148,6 +151,20 @@ class Controller:
             return
         self.prompts.hover.hide(self.workspace.place_or_none())
         self.workspace.set_model(name)
+        self._look_again()
+
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen, likewise.
+
+        None: as large as vessels tell.
+        """
+        if magnification == self.workspace.models.magnification:
+            return
+        self.prompts.hover.hide(self.workspace.place_or_none())
+        self.workspace.set_magnification(magnification)
+        self._look_again()
+
+    def _look_again(self) -> None:
         self.prompts.invite()
         if self.prompts.points:
             with self.reporting():
@@ -172,6 +189,14 @@ class Controller:
             with self.reporting():
                 self.classes.use_labels(labels)
                 self.classes.choose(int(labels.selected_label))
+
+    def _on_finding(self, finding: bool) -> None:
+        if finding:
+            clicks_wanted.emit(self.workspace.viewer, self)
+
+    def _on_clicks_wanted(self, viewer: ViewerModel, who: object) -> None:
+        if viewer is self.workspace.viewer and who is not self:
+            self.prompts.set_finding(False)
 
     # What was done on the image
 

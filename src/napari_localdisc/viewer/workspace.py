@@ -149,6 +149,12 @@ class Workspace:
         self.status.fail(error)
         self._tell(error)
 
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen; None: as vessels tell."""
+        self.work.cancel()
+        self.models.magnification = magnification
+        self.model_changed.emit()
+
     # Where
 
     def place(self) -> Place:

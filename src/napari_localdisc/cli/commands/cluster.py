@@ -25,6 +25,7 @@ def cluster(
         int, typer.Option("-n", "--clusters", help="Number of structures, 2 to 16.")
     ] = 8,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     detail: Annotated[
         float,
         options.option(
@@ -54,4 +55,7 @@ def cluster(
     """
     from napari_localdisc.batch.recipes import ClusterRecipe
 
-    make_files(ctx, ClusterRecipe(clusters, flips=flips, detail=detail), model)
+    recipe = ClusterRecipe(
+        clusters, flips=flips, magnification=magnification, detail=detail
+    )
+    make_files(ctx, recipe, model)

@@ -95,6 +95,7 @@ def measure(
         ),
     ] = True,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
@@ -167,6 +168,7 @@ def measure(
         disc_mm,
         pieces,
         flips=flips,
+        magnification=magnification,
     )
     # What waits of stopped work is checked file by file: overwriting means the table
     job = Job(recipe, model, loaded.hash if loaded else "", device, False, dry_run)

@@ -1,7 +1,7 @@
 """`localdisc segment`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,6 +82,7 @@ def segment(
         options.flag("--largest-only", "Only the largest piece of the structure."),
     ] = False,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
@@ -106,6 +107,7 @@ def segment(
     from napari_localdisc.batch.recipes import ConceptRecipe, Recipe, StructureRecipe
 
     recipe: Recipe
+    how: dict[str, Any] = {"flips": flips, "magnification": magnification}
     shapes = bridge_gaps or fill_holes or minimum_size or largest_only
     if structure is None and shapes:
         raise WrongUse("What shapes the mask is for structures: --structure NAME.")
@@ -119,7 +121,7 @@ def segment(
             fill_holes,
             minimum_size,
             largest_only,
-            flips=flips,
+            **how,
         )
     elif concept is not None and structure is None:
         from napari_localdisc.core.learning.concept import load_concept
@@ -127,7 +129,7 @@ def segment(
         learned = load_concept(concept)
         if threshold is not None:
             learned = learned.with_threshold(threshold)
-        recipe = ConceptRecipe(learned, flips=flips)
+        recipe = ConceptRecipe(learned, **how)
         model = model or learned.model_name
     else:
         raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")

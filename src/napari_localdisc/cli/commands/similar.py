@@ -63,6 +63,7 @@ def similar(
     ] = 0,
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     no_cache: options.NoCache = False,
     overwrite: options.Overwrite = False,
@@ -90,13 +91,14 @@ def similar(
     pixels = read_picture(image)
     if not dry_run:
         loaded = load_model(model, device)
-        embedding = embed_picture(pixels, loaded, flips, no_cache)
+        embedding = embed_picture(pixels, loaded, flips, no_cache, magnification)
         reading = embedding.read(prompts, shape)
         made_by = {
             "made": "similarity",
             "at": prompts.positive,
             "not": prompts.negative,
             "flips": flips,
+            "magnification": embedding.magnification,
             "model": embedding.card.name,
             "model_hash": embedding.model_hash,
         }

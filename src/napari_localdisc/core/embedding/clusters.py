@@ -26,6 +26,7 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
+from napari_localdisc.core.names import brightness
 from napari_localdisc.core.priors.derived import (
     derived_from,
     every_structure,
@@ -34,6 +35,7 @@ from napari_localdisc.core.priors.derived import (
 from . import tuning
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
+from .spots import Contrast
 from .tuning import STRUCTURE_THRESHOLD, StructureOptions
 
 _CHUNK_PIXELS = 1 << 16
@@ -228,6 +230,10 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
     return (bits - (coded.amax(0) & bits)).to(torch.uint8)
 
 
+ON_DISC = 0.3
+"""Presence of the optic disc from which pieces of the picture are no lesions."""
+
+
 @dataclass(eq=False, repr=False)
 class ClusterMaps:
     """M cluster probabilities per pixel of the working grid, and what follows of them.
@@ -263,6 +269,11 @@ class ClusterMaps:
     presence: Mapping[str, Tensor]
     colour: Tensor | None = None
     _found: dict[str, Tensor] = field(default_factory=dict, init=False)
+
+    @property
+    def magnification(self) -> float:
+        """How much larger than usual the network saw the image."""
+        return round(max(self.grid.shape) / self.card.working_diameter, 2)
 
     @property
     def probability(self) -> FloatImage:
@@ -301,6 +312,8 @@ class ClusterMaps:
         self, name: str, readout: Literal["presence", "probability"] = "presence"
     ) -> FloatImage:
         """How likely each pixel is of a structure; see `Embedding.structure`."""
+        if readout == "presence" and brightness(name) is not None:
+            return self.of_structure(self._whole(name))
         if name in derived_from(self.card.structures):
             return self.on_image(self.shown(name), self.interior)
         if readout == "presence":
@@ -363,6 +376,25 @@ class ClusterMaps:
         rows, columns = nearest_deep(np.pad(self.inside, 1), margin)[:, 1:-1, 1:-1] - 1
         flat = torch.from_numpy((rows * self.inside.shape[1] + columns).ravel())
         return flat.to(self.cluster_probability.device)
+
+    def _whole(self, name: str) -> Tensor:
+        """(h, w) map of lesions, completed by the picture; none lies on the disc."""
+        presence = self.shown(name)
+        if self._contrast is None:
+            return presence
+        seen = presence.cpu().numpy()
+        whole = self._contrast.whole(seen, bool(brightness(name)))
+        found = torch.from_numpy(whole).to(presence)
+        if "optic disc" not in self.card.structures:
+            return found
+        return torch.where(self.shown("optic disc") > ON_DISC, presence, found)
+
+    @cached_property
+    def _contrast(self) -> Contrast | None:
+        """Where the picture is brighter or darker than its background; None: none."""
+        if self.colour is None:
+            return None
+        return Contrast(self.colour[1].float().cpu().numpy(), self.inside)
 
     def shown(self, name: str) -> Tensor:
         """(h, w) float32 map of a structure, with what others say of it.

@@ -24,9 +24,12 @@ from .clusters import ClusterMaps
 from .meaning import DARK_CUT, STRUCTURE_CUT, Candidate, Clicks, Extent, choose
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
-from .spots import Contrast, Spot
+from .spots import Spot
 
 _AS_IT_IS = MaskOptions()
+
+_DENIED = 0.02
+"""Of the grid's longer side: how far around a negative point nothing is sure."""
 
 
 class Embedding(ClusterMaps):
@@ -144,7 +147,8 @@ class Embedding(ClusterMaps):
             fovea from optic disc and vessels: see `derived_from`.
         readout : {"presence", "probability", "embedding"}
             ``"presence"``: the sigmoid of the structure's channel in the clustering
-            branch, so that a vessel may lie on an optic disc.  The paper's two (IPMI
+            branch, so that a vessel may lie on an optic disc; lesions are completed by
+            the picture, see `Contrast.whole`.  The paper's two (IPMI
             2021, section 2.3): ``"probability"``, the same normalised over the
             clusters, and ``"embedding"``, the softmax over cosines / 0.2 between each
             pixel's vector and the region embeddings.
@@ -335,6 +339,71 @@ class Embedding(ClusterMaps):
         options = MaskOptions(threshold, connected, smooth, minimum_size)
         return self.read(Prompts(positive, negative), options).mask
 
+    def corrected(
+        self, name: str, positive: ArrayLike = (), negative: ArrayLike = ()
+    ) -> Mask:
+        """Cut a structure's map at one half, corrected by points that mean it.
+
+        The map is moved around points that disagree with it, as far as pixels there
+        are like them; of lesions, single ones come and go.
+
+        Parameters
+        ----------
+        name : str
+            As of `structure`, or one that `with_presence` was given.
+        positive, negative : array_like
+            (k, 2) points (row, column) in the image's pixels; there may be none.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        PromptError
+            If a point lies outside the image or its field of view.
+        """
+        kinds = [
+            self.grid.points_to_working(
+                similarity.check_points(points, self.field_of_view)
+            )
+            if len(np.asarray(points))
+            else np.zeros((0, 2))
+            for points in (positive, negative)
+        ]
+        shown = self.shown(name)
+        if any(map(len, kinds)):
+            # What is surest, and not denied, stands for the map beside the points
+            sure = np.where(self.inside, shown.cpu().numpy(), -1)
+            reach = max(1, round(_DENIED * max(self.grid.shape)))
+            for row, column in self.grid.nearest(kinds[1]).tolist():
+                rows, columns = (
+                    slice(max(at - reach, 0), at + reach + 1) for at in (row, column)
+                )
+                sure[rows, columns] = -1
+            seed = np.array(np.unravel_index(sure.argmax(), sure.shape), float)
+            points = np.concatenate([seed[None], *kinds])
+            pixels = self.grid.nearest(points)
+            count = 1 + len(kinds[0])
+            kind: correction.Kind | None = None
+            spots: tuple[Spot | None, ...] = ()
+            if is_lesion(name):
+                kind = correction.Kind(brightness(name))
+                spots = (None, *self._spots(pixels[1:count]))
+            clicks = Clicks(self._vectors(points), pixels, count, spots)
+            every = self._nearness(clicks.vectors)
+            shown = correction.mix(
+                Likeness(every[:count], every[count:]),
+                correction.CUT,
+                [shown.reshape(-1)],
+                np.array([1.0, 0.0]),
+                self.grid.shape,
+                clicks,
+                kind,
+            )
+        return np.asarray(self.of_structure(shown) >= correction.CUT)
+
     def vectors_at(self, points: ArrayLike) -> FloatImage:
         """Return the unit vectors at points of the image.
 
@@ -382,13 +451,6 @@ class Embedding(ClusterMaps):
     @cached_property
     def _nearness(self) -> RememberedNearness:
         return RememberedNearness(self.matrix)
-
-    @cached_property
-    def _contrast(self) -> Contrast | None:
-        """Where the picture is brighter or darker than its background; None: none."""
-        if self.colour is None:
-            return None
-        return Contrast(self.colour[1].float().cpu().numpy(), self.inside)
 
     def _spots(self, pixels: NDArray[np.intp]) -> tuple[Spot | None, ...]:
         """Find the object about each of (k, 2) pixels of the working grid."""

@@ -10,8 +10,6 @@ from scipy import ndimage
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
-from .masks import without_small
-
 STRUCTURE_THRESHOLD = 0.5
 """A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
 
@@ -74,6 +72,8 @@ def structure_mask(probability: FloatImage, options: StructureOptions) -> Mask:
     PromptError
         If the options are impossible.
     """
+    from .masks import without_small  # brings torch
+
     options.check()
     mask = np.asarray(probability >= options.threshold)
     if options.bridge_gaps:

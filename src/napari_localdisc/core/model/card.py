@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.errors import LocalDiscError, ModelError
 from napari_localdisc.core.names import Modality
 from napari_localdisc.core.validation import first_fault
 
@@ -28,6 +28,9 @@ CARD_KEY = "localdisc_card"
 
 FEWEST, MOST = 2, 16
 """Range of the number of clusters that an image can be shown in."""
+
+SMALLEST, LARGEST = 0.25, 4.0
+"""Range of magnifications that an image can be seen at."""
 
 
 def user_model_folder() -> Path:
@@ -185,6 +188,15 @@ class ModelCard:
             else:
                 lines.append(f"- {title}: {value}")
         return "\n".join(lines)
+
+
+def check_magnification(magnification: float | None) -> None:
+    """Raise a LocalDiscError where a magnification is out of range."""
+    if magnification is not None and not SMALLEST <= magnification <= LARGEST:
+        raise LocalDiscError(
+            f"The magnification must be between {SMALLEST:g} and {LARGEST:g}, not "
+            f"{magnification:g}."
+        )
 
 
 @cache

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from napari_localdisc.core.model.network import (
     region_embedding,
 )
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
+from napari_localdisc.core.priors.derived import DERIVED
 
 from .adversary import Adversary
 from .augment import undo_turn
@@ -103,6 +104,7 @@ class Trainer:
         network = start.card.network() if start else self._card("new").network()
         if start:
             network.load_state_dict(start.network.state_dict())
+            begin_from_unions(network, self.structures, start.card.structures)
         self._bare = network = channels_last(network)
         self.averaged = AveragedModel(
             network,
@@ -372,6 +374,29 @@ class Trainer:
             parts["discriminator"] = self.adversary.discriminator.module
             parts["discriminator_adam"] = self.adversary.optimizer
         return parts
+
+
+@torch.no_grad()
+def begin_from_unions(
+    network: LocalDiscriminationNet,
+    wanted: Mapping[str, int],
+    known: Mapping[str, int],
+) -> None:
+    """Let a structure that a network does not know begin as a union that it knows.
+
+    A haemorrhage begins as a dark lesion: ``wanted`` and ``known`` are structures and
+    their channels, after and before.
+    """
+    last = network.clustering_branch[-1]
+    assert isinstance(last, nn.Conv2d)
+    before = copy.deepcopy(last)
+    for name, channel in wanted.items():
+        unions = [row.name for row in DERIVED.values() if name in row.of]
+        union = next((known[each] for each in unions if each in known), None)
+        if name not in known and union is not None:
+            last.weight[channel] = before.weight[union]
+            if last.bias is not None and before.bias is not None:
+                last.bias[channel] = before.bias[union]
 
 
 @torch.no_grad()

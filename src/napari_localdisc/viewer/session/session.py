@@ -88,6 +88,7 @@ class Sessions:
         return Session(
             model=workspace.models.name,
             model_hash=None if known is None else known.model.hash,
+            magnification=workspace.models.magnification,
             structures=self._controller.clusters.number,
             chosen=images.index(chosen) if chosen is not None else None,
             images=tuple(self._describe(image, labels) for image in images),
@@ -262,6 +263,7 @@ class Sessions:
                 "they were, but what prompts show comes from another model."
             ]
         controller.set_model(session.model)
+        controller.set_magnification(session.magnification)
         try:
             controller.clusters.set_number(session.structures)
         except (TypeError, ValueError) as error:
