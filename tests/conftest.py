@@ -40,8 +40,8 @@ def no_cache_on_disk(
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("LOCALDISC_CACHE", str(base / "cache"))
     monkeypatch.setenv("LOCALDISC_SESSIONS", str(base / "sessions"))
-    off = Mock(enabled=False, clear=False)
-    monkeypatch.setattr(preferences, "_page", lambda: off)
+    off = Mock(enabled=False, clear=False, show=False)
+    monkeypatch.setattr(preferences, "_page", lambda name="cache": off)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def cache_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     folder = tmp_path / "embeddings"
     monkeypatch.setenv("LOCALDISC_CACHE", str(folder))
-    monkeypatch.setattr(preferences, "_page", lambda: None)
+    monkeypatch.setattr(preferences, "_page", lambda name="cache": None)
     return folder
 
 

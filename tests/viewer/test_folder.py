@@ -80,6 +80,46 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
     assert control.rows[0].areas == added[0].areas
 
 
+def test_several_are_found_in_one_run_and_runs_share_a_table(control, folder, tmp_path):
+    out, vessel = tmp_path / "out", partial(StructureRecipe, "vessel")
+    control.run(folder, out, [FOUR, vessel])
+    assert {row.made for row in control.rows} == {"tiny: 4 clusters", "tiny: vessel"}
+    assert len(control.rows) == 6
+    assert "4 written, 2 failed" in control.status.text
+    control.run(folder, out, partial(ClusterRecipe, 3), overwrite=True)
+    assert len(control.rows) == 9
+    control.run(folder, out, vessel)
+    assert len(control.rows) == 9  # what is made again takes the place
+    assert "2 skipped, 1 failed" in control.status.text
+    fresh = FolderControl(ViewerModel())
+    fresh.set_model("tiny")
+    fresh.run(folder, out, vessel)
+    with control.table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["made"] for row in rows} == {
+        "tiny: 4 clusters",
+        "tiny: 3 clusters",
+        "tiny: vessel",
+    }
+    of_view = [
+        float(row["percent of field of view"])
+        for row in rows
+        if (row["made"], row["image"]) == ("tiny: 3 clusters", "a.png")
+    ]
+    assert sum(of_view) == pytest.approx(100, abs=0.1)
+    control.clear()
+    assert control.rows == []
+
+
+def test_a_table_that_was_edited_is_not_lost(control, folder, tmp_path):
+    control.run(folder, tmp_path / "out", FOUR)
+    text = control.table.read_text().replace(",1,", ",one,")
+    control.table.write_text(text)
+    with pytest.raises(FileError, match="cannot be read"):
+        control.run(folder, tmp_path / "out", FOUR)
+    assert control.table.read_text() == text
+
+
 def test_a_structure_is_named_in_the_table(control, folder, tmp_path):
     control.run(folder, tmp_path / "out", partial(StructureRecipe, "vessel"))
     assert {area.name for row in control.rows for area in row.areas} == {"vessel"}

@@ -24,6 +24,7 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   options    ``options``: the plane's mask options afterwards
   classes    ``classes``: all classes afterwards
   write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``, and
+             ``meaning``: the structure that prompts were taken to mean, if any;
              ``magnification`` where the user chose one
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
@@ -111,10 +112,21 @@ class AnnotationClass:
 
 @dataclass(frozen=True, config=STRICT)
 class PlaneAnnotation:
-    """Prompts and mask options of one plane."""
+    """Prompts and mask options of one plane.
+
+    Attributes
+    ----------
+    prompts : tuple of Prompt
+        In the order they were made.
+    options : MaskOptions
+        How they become a mask.
+    into : int or None
+        Value of the class that the user chose for the mask; None: what it means.
+    """
 
     prompts: tuple[Prompt, ...] = ()
     options: MaskOptions = field(default_factory=MaskOptions)
+    into: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -183,7 +195,9 @@ class ImageAnnotation:
             If the values are not of that form.
         """
         planes = {
-            tuple(plane["plane"]): PlaneAnnotation(plane["prompts"], plane["options"])
+            tuple(plane["plane"]): PlaneAnnotation(
+                plane["prompts"], plane["options"], plane.get("into")
+            )
             for plane in values["planes"]
         }
         return cls(**{**values, "planes": planes})

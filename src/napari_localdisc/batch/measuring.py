@@ -208,9 +208,9 @@ def plan_measures(measured: Iterable[Measured], output: Path) -> list[MeasureTas
                 (name, path.resolve()) for name, path in files.probabilities
             ),
         )
-        # Files of one name may lie in several folders
-        mark = hashlib.sha256(str(absolute.labels).encode()).hexdigest()[:10]
-        part = folder / f"{files.name[:80]}-{mark}.json"
+        whose = str((files.name, absolute.labels))
+        mark = hashlib.sha256(whose.encode()).hexdigest()[:10]
+        part = folder / f"{files.name.replace('/', '-')[-80:]}-{mark}.json"
         tasks.append(MeasureTask(files.labels[0], (part,), absolute))
     return tasks
 

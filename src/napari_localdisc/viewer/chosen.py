@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal, SignalInstance
 
-from napari_localdisc.core.embedding.named import cluster_names
+from napari_localdisc.core.embedding.named import card_colours, cluster_names
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.model.card import (
     MOST,
@@ -122,6 +122,9 @@ models_changed = SignalInstance(())
 model_wanted = SignalInstance((object, str))
 """Who uses this viewer wants to go on with the model of this name."""
 
+labels_wanted = SignalInstance((object, object, object))
+"""Who uses this viewer wants to annotate this image in this Labels layer."""
+
 DEFAULT_MODEL = "fundus"
 
 
@@ -171,6 +174,16 @@ class ModelChoice:
     def structures(self) -> tuple[str, ...]:
         """Structures that the model's card names, and those that follow from them."""
         return every_structure(self._card.structures) if self._card is not None else ()
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Structure → the colour that it has wherever it is shown."""
+        return card_colours(self._card) if self._card is not None else {}
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Structures that the model's card names."""
+        return tuple(self._card.structures) if self._card is not None else ()
 
     def cluster_names(self, n: int) -> dict[int, str]:
         """Those of n clusters that have a name."""

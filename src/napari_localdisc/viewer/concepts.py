@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 from psygnal import Signal
 
-from napari_localdisc.annotation.sources import Prompts, prompts_written
+from napari_localdisc.annotation.sources import (
+    Prompts,
+    class_written,
+    prompts_written,
+)
+from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
@@ -61,6 +66,26 @@ class Concepts:
             kinds.append("classifier")
         return tuple(kinds)
 
+    @property
+    def prompts_class(self) -> AnnotationClass | None:
+        """The class of the prompts that `save_prompts` saves; None: a new one."""
+        place, entries = (
+            self._workspace.place_or_none(),
+            self._controller.classes.entries,
+        )
+        if place is None:
+            return None
+        if any(prompt.positive for prompt in place.state.annotation.prompts):
+            return self._controller.mask.destination.entry
+        value = class_written(place.document.history.log, place.plane.index)
+        return next((entry for entry in entries if entry.value == value), None)
+
+    @property
+    def prompts_name(self) -> str:
+        """What the prompts are: the name of their class; empty if it has none."""
+        entry = self.prompts_class
+        return self._controller.mask.destination.name if entry is None else entry.name
+
     def _source(self) -> Prompts | None:
         """Return the prompts of the plane; those added to the labels last."""
         place = self._workspace.place_or_none()
@@ -89,7 +114,7 @@ class Concepts:
         from napari_localdisc.core.learning.concept import Concept
 
         controller = self._controller
-        source, chosen = self._source(), controller.classes.chosen
+        source, chosen = self._source(), self.prompts_class
         with controller.reporting():
             if source is None:
                 raise PromptError(

@@ -4,18 +4,19 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
-from .chosen import model_wanted, models_changed
+from .chosen import labels_wanted, model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
 from .keys import KeyBindings
+from .models import ModelFiles
 from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
@@ -45,6 +46,8 @@ class Controller:
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
         Clusters, structures and predictions into labels.
+    model_files : ModelFiles
+        The models there are, and new ones from labels.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -74,12 +77,15 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
         self.prompts = Prompts(workspace, self.classes, self.writing, self.mask)
         self.strokes = Strokes(workspace, self.classes, self.writing)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
+        workspace.annotations.changed.connect(workspace.overlays.wake)
+        self.clusters.changed.connect(workspace.overlays.wake)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(
@@ -88,6 +94,7 @@ class Controller:
             "add to labels": self.prompts.add_mask,
             "next class": self.classes.choose_next,
             "where next": self.strokes.where_next,
+            "outline, fill, off": workspace.overlays.choose_next,
             "undo": self.undo,
             "redo": self.redo,
             "lower threshold": lambda: self.prompts.move_threshold(-1),
@@ -96,6 +103,7 @@ class Controller:
         self.keys = KeyBindings(viewer, actions)
         models_changed.connect(self.refresh_models)
         model_wanted.connect(self._on_model_wanted)
+        labels_wanted.connect(self._on_labels_wanted)
         self.prompts.invite()
 
     def close(self) -> None:
@@ -105,7 +113,10 @@ class Controller:
         self.keys.unbind()
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
+        labels_wanted.disconnect(self._on_labels_wanted)
         for part in (
+            self.clusters,
+            self.model_files,
             self.strokes,
             self.prompts,
             self.writing,
@@ -115,7 +126,7 @@ class Controller:
             self.workspace,
         ):
             part.close()
-        disconnect_all(self, self.mask, self.clusters)
+        disconnect_all(self, self.mask)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""
@@ -156,6 +167,15 @@ class Controller:
     def _on_model_wanted(self, viewer: ViewerModel, name: str) -> None:
         if viewer is self.workspace.viewer:
             self.set_model(name)
+
+    def _on_labels_wanted(
+        self, viewer: ViewerModel, image: Image, labels: Labels
+    ) -> None:
+        if viewer is self.workspace.viewer:
+            self.workspace.images.choose(image)
+            with self.reporting():
+                self.classes.use_labels(labels)
+                self.classes.choose(int(labels.selected_label))
 
     # What was done on the image
 

@@ -15,6 +15,7 @@ from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import ramp
+from napari_localdisc.layers.labels import read_plane
 from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
@@ -237,7 +238,8 @@ class Prompts:
             raise PromptError(
                 f"The point is outside “{place.layer.name}”: choose one on the image."
             )
-        wanted = replace(before, prompts=prompts)
+        into = before.into if prompts else None
+        wanted = replace(before, prompts=prompts, into=into)
         self.hover.hide(place)
         place.document.propose(place.plane.index, "prompts", text, wanted)
         self.refresh(place)
@@ -367,7 +369,7 @@ class Prompts:
     # Into the labels
 
     def add_mask(self) -> None:
-        """Write the mask of the prompts as the chosen class; the prompts are done."""
+        """Write the mask as the class of ``mask.destination``; the prompts are done."""
         self._workspace.do("add mask", self._add_mask)
 
     def _add_mask(self, place: Place, known: Embedded) -> None:
@@ -381,10 +383,14 @@ class Prompts:
             )
         reading = source.read(known.embedding)
         source = replace(source, threshold=reading.threshold)
-        entry, _ = self._classes.of(place.layer, place.document)
-        entry = entry or self._classes.new()
+        labels = self._classes.of(place.layer, place.document)[1]
+        pixels = None if labels is None else read_plane(labels, place.plane)
+        meaning = reading.meaning
+        into = self._classes.destination(place, meaning, pixels)
+        entry = into.entry or self._classes.new(into.name)
         done = PlaneAnnotation((), replace(annotation.options, threshold=None))
-        writing = of_source(known, source, "add the mask", entry, mask=reading.mask)
+        text = f"add the mask to “{entry.name}”"
+        writing = of_source(known, source, text, entry, reading.mask, meaning)
         written = self._writing.write(place, known, writing, done)
         self.refresh(place)
         self._workspace.status.say(written)

@@ -11,6 +11,7 @@ from napari_localdisc._qt.parts import Pointing, Section, button, follow
 from napari_localdisc.core.model.card import FEWEST
 from napari_localdisc.viewer.controller import Controller
 
+from .class_table import SWATCH, swatch
 from .legend import Legend
 
 
@@ -18,7 +19,7 @@ class ClusterPanel(Section):
     """Labels the structures of the image; the slider follows at once."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__("Structures")
+        super().__init__("")
         self._controller = controller
         self.button = button(
             "Cluster structures",
@@ -40,8 +41,9 @@ class ClusterPanel(Section):
             "while you point here.",
             self._add,
         )
-        self.add(self.button)
-        self.add(QLabel("How many"), self.slider)
+        how_many = QLabel("How many")
+        how_many.setBuddy(self.slider)
+        self.add(self.button, how_many, self.slider)
         self.add(self.legend)
         self.add(self.add_button)
         self.slider.valueChanged.connect(controller.clusters.set_number)
@@ -66,7 +68,10 @@ class ClusterPanel(Section):
         self._controller.clusters.preview(sorted(self.legend.chosen))
 
     def _show_chosen(self) -> None:
-        self.add_button.setEnabled(bool(self.legend.chosen))
+        chosen = sorted(self.legend.chosen)
+        self.add_button.setEnabled(bool(chosen))
+        name = self._controller.clusters.class_name(chosen) if chosen else ""
+        self.add_button.setText(f"Add to “{name}”" if name else "Add chosen to labels")
 
     def _show_number(self) -> None:
         with signals_blocked(self.slider):
@@ -91,8 +96,8 @@ class StructurePanel(Section):
         self.map_buttons: dict[str, QPushButton] = {}
         self.add_buttons: dict[str, QPushButton] = {}
         self._grid = QGridLayout()
-        self._grid.setColumnStretch(0, 1)
-        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
         follow(self._show_structures, controller.workspace.model_changed)
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -103,15 +108,16 @@ class StructurePanel(Section):
             if widget is not None:
                 widget.deleteLater()
         self.map_buttons, self.add_buttons = {}, {}
-        writing = self._controller.writing
-        for line, name in enumerate(self._controller.workspace.models.structures):
+        writing, models = self._controller.writing, self._controller.workspace.models
+        colours = models.colours
+        for line, name in enumerate(models.structures):
             show = button(
                 "Map",
                 f"Lay the probability of {name} over the image",
                 partial(self._controller.clusters.show_structure, name),
             )
             add = button(
-                "Add to labels",
+                f"Add to “{name}”",
                 f"Write what is probably {name} into the labels, as the class "
                 f"“{name}”.\nWhat other classes have of it shows in pink while you "
                 "point here.",
@@ -120,7 +126,10 @@ class StructurePanel(Section):
             Pointing(
                 add, partial(writing.preview_structure, name), writing.preview.hide
             )
-            for column, widget in enumerate((QLabel(name), show, add)):
+            colour = QLabel()
+            colour.setPixmap(swatch(colours[name]).pixmap(SWATCH, SWATCH))
+            colour.setToolTip(f"The colour of {name} wherever it is shown")
+            for column, widget in enumerate((colour, QLabel(name), show, add)):
                 self._grid.addWidget(widget, line, column)
             self.map_buttons[name], self.add_buttons[name] = show, add
         self.setVisible(bool(self.map_buttons))

@@ -32,9 +32,11 @@ from napari_localdisc.core.priors.derived import (
     every_structure,
 )
 
-from .named import cluster_names, region_leaves
+from . import tuning
+from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
 from .spots import Contrast
+from .tuning import STRUCTURE_THRESHOLD, StructureOptions
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -140,8 +142,8 @@ def _cut(children: Sequence[Sequence[int]], count: int, n: int) -> list[list[int
 def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """Colours of the labels that ``Embedding.clusters(n)`` gives.
 
-    Label k has the same colour in every image and at every ``n``; structures have the
-    brightest ones, in the order of the model's card.
+    Label k has the same colour in every image and at every ``n``; structures have
+    their own, see `structure_colours`.
 
     Parameters
     ----------
@@ -163,7 +165,8 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """
     number = check_number(n, len(model.centres))
     names = cluster_names(model.card, min(MOST, len(model.centres)))
-    own = dict(zip(names, PALETTE, strict=False))
+    by_name = card_colours(model.card)
+    own = {label: by_name[name] for label, name in names.items()}
     quiet = QUIET if names else ()
     left = (c for c in dict.fromkeys((*quiet, *PALETTE)) if c not in own.values())
     colours = {k: own.get(k) or next(left) for k in range(1, MOST + 1)}
@@ -318,6 +321,46 @@ class ClusterMaps:
         channel = structure_channel(self.card, name)
         return self.of_structure(self.cluster_probability[channel])
 
+    def structure_mask(
+        self,
+        name: str,
+        threshold: float = STRUCTURE_THRESHOLD,
+        bridge_gaps: int = 0,
+        fill_holes: bool = False,
+        minimum_size: int = 0,
+        largest_only: bool = False,
+    ) -> Mask:
+        """Segment a structure that the model's card names.
+
+        Parameters
+        ----------
+        name : str
+            As for `structure`.
+        threshold, bridge_gaps, fill_holes, minimum_size, largest_only
+            As of `StructureOptions`.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        ModelError
+            As `structure`.
+        PromptError
+            If an option is impossible.
+        """
+        options = StructureOptions(
+            threshold, bridge_gaps, fill_holes, minimum_size, largest_only
+        )
+        return self.tuned(self.structure(name), options)
+
+    def tuned(self, probability: FloatImage, options: StructureOptions) -> Mask:
+        """Return the mask that options make of (H, W) probability, where one sees."""
+        mask = tuning.structure_mask(probability, options)
+        return mask & self.field_of_view if options.bridge_gaps else mask
+
     def of_structure(self, on_grid: Tensor) -> FloatImage:
         """Bring an (h, w) map of a structure to the image's pixels, up to the edge."""
         if self._inward is not None:
@@ -378,13 +421,14 @@ class ClusterMaps:
 
     def _present(self, name: str) -> Tensor:
         """(h, w) what the network says of a structure that the card names."""
+        if name in self._found:
+            return self._found[name]
         channel = structure_channel(self.card, name)
         if name not in self.presence:
             return self.cluster_probability[channel]
         if name not in self.card.single:
             return self.presence[name]
-        if name not in self._found:
-            self._found = {**self._found, name: in_one_piece(self.presence[name])}
+        self._found = {**self._found, name: in_one_piece(self.presence[name])}
         return self._found[name]
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:

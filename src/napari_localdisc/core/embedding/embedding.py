@@ -88,6 +88,22 @@ class Embedding(ClusterMaps):
         vars(other).pop("_nearness", None)
         return other
 
+    def with_presence(self, maps: Mapping[str, Tensor]) -> Embedding:
+        """Return the same with other maps of structures, on the same memory.
+
+        Parameters
+        ----------
+        maps : mapping of str to Tensor
+            (h, w) float32 in [0, 1], to be cut at one half; of structures that the
+            model's card names, in place of its own, and of others.
+        """
+        other = self.fresh()
+        for made in ("_candidates", "_structures"):
+            vars(other).pop(made, None)
+        other.presence = {**self.presence, **maps}
+        other._found = dict(maps)
+        return other
+
     @property
     def vectors(self) -> FloatImage:
         """(h, w, D) float32 unit vectors on the working grid: a view, channel last."""

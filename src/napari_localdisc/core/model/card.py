@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from napari_localdisc.core.errors import LocalDiscError, ModelError
 from napari_localdisc.core.names import Modality
@@ -162,7 +162,10 @@ class ModelCard:
             If the text is no model card.
         """
         try:
-            return _validator().validate_json(text, strict=True)
+            card = _validator().validate_json(text, strict=True)
+            if card.details.get("typical") is not None:
+                _looks().validate_python(card.details["typical"])
+            return card
         except ValidationError as error:
             raise ModelError(
                 f"The model card cannot be read: {first_fault(error)}."
@@ -199,6 +202,11 @@ def check_magnification(magnification: float | None) -> None:
 @cache
 def _validator() -> TypeAdapter[ModelCard]:
     return TypeAdapter(ModelCard)
+
+
+@cache
+def _looks() -> TypeAdapter[dict[str, tuple[float, float]]]:
+    return TypeAdapter(dict[str, tuple[FiniteFloat, FiniteFloat]])
 
 
 def read_card(path: Path) -> ModelCard:

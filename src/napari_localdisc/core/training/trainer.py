@@ -183,6 +183,7 @@ class Trainer:
             If ``cancel`` says so; the state is that after the last whole step.
         """
         agreed = self.fabric.broadcast
+        is_first = True
         for windows in self._windows():
             if agreed(cancel is not None and cancel()):
                 raise Cancelled
@@ -192,7 +193,10 @@ class Trainer:
             self.scheduler.step()
             due = self.step % self.settings.validate_every == 0
             validation = self.validate() if due else None
-            self.seconds = agreed(self.seconds + time.monotonic() - started)
+            # The first step sets everything up: it says nothing of the others
+            spent = 0.0 if is_first else time.monotonic() - started
+            is_first = False
+            self.seconds = agreed(self.seconds + spent)
             yield Progress(
                 self.step,
                 self.settings.steps,

@@ -10,9 +10,8 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
-from napari_localdisc.core.errors import LocalDiscError, ModelError
+from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import given_path
-from napari_localdisc.core.model.card import check_magnification
 from napari_localdisc.core.work import T
 from napari_localdisc.io.session import (
     SavedImage,
@@ -198,7 +197,7 @@ class Sessions:
             What is not as it was, in sentences.  Labels are restored in any case.
         """
         workspace = self._controller.workspace
-        troubles: list[str] = []
+        troubles = list(session.faults)
         # First what was made by hand; strokes go again, once they lie on their images
         added = self._restore_labels(session, troubles)
         troubles += self._restore_model(session)
@@ -243,10 +242,7 @@ class Sessions:
                 "they were, but what prompts show comes from another model."
             ]
         controller.set_model(session.model)
-        try:
-            controller.set_magnification(_magnification(session.magnification))
-        except (TypeError, ValueError, LocalDiscError) as error:
-            return [f"The magnification is left out: {error}."]
+        controller.set_magnification(session.magnification)
         try:
             controller.clusters.set_number(session.structures)
         except (TypeError, ValueError) as error:
@@ -276,7 +272,7 @@ class Sessions:
     ) -> None:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
-        annotation = _annotation(saved, troubles)
+        annotation = annotation_of(saved, troubles)
         controller.restore_annotation(annotation, added.get(saved.labels))
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
@@ -309,15 +305,7 @@ class Sessions:
         workspace.do("session", check)
 
 
-def _magnification(saved: Any) -> float | None:
-    """Read a magnification of a file that may be damaged."""
-    if saved is None:
-        return None
-    check_magnification(float(saved))
-    return float(saved)
-
-
-def _annotation(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
+def annotation_of(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
     """Read what was done on an image; each part that is damaged costs that part."""
     try:
         return ImageAnnotation.from_json(saved.annotation)

@@ -1,0 +1,85 @@
+"""``python -m fuzzing readers|input``: see ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from .readers import READERS
+from .runs import Report, make_input, try_reader
+
+
+def main() -> int:
+    """Run what the arguments say; return 1 if there was a finding."""
+    parser = argparse.ArgumentParser(prog="python -m fuzzing", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    readers = commands.add_parser("readers", help="Damaged files for every reader.")
+    readers.add_argument("names", nargs="*", metavar="READER", help=", ".join(READERS))
+    readers.add_argument("--seed", type=int, default=0)
+    readers.add_argument("--first", type=int, default=0, help="Input to begin with.")
+    readers.add_argument(
+        "--inputs", type=int, help="Of each reader; by default as documented."
+    )
+    readers.set_defaults(run=_readers)
+
+    one = commands.add_parser("input", help="Write one input of a reader to a file.")
+    one.add_argument("name", metavar="READER", choices=READERS)
+    one.add_argument("index", type=int)
+    one.add_argument("folder", type=Path)
+    one.add_argument("--seed", type=int, default=0)
+    one.set_defaults(run=_input)
+
+    arguments = parser.parse_args()
+    return int(arguments.run(arguments))
+
+
+def _readers(arguments: argparse.Namespace) -> int:
+    unknown = set(arguments.names) - set(READERS)
+    if unknown:
+        raise SystemExit(f"There is no reader {', '.join(sorted(unknown))}.")
+    print(f"Seed {arguments.seed}\n\n{HEAD}", flush=True)
+    findings = []
+    for name in arguments.names or READERS:
+        count = arguments.inputs or READERS[name].inputs
+        report = try_reader(name, arguments.seed, count, arguments.first)
+        print(row(report), flush=True)
+        findings += report.findings
+    for finding in findings:
+        print(f"- {finding.reader} {finding.index}: {finding.kind}: {finding.said}")
+    return int(bool(findings))
+
+
+HEAD = (
+    "| reader | inputs | read | refused | errors | crashes | hangs | memory "
+    "| slowest input | peak | minutes |\n" + "| --- |" + " ---: |" * 10
+)
+
+
+def row(report: Report) -> str:
+    """Return a reader's row of the table."""
+    kinds = Counter(finding.kind for finding in report.findings)
+    cells = [
+        report.reader,
+        f"{report.inputs:,}",
+        f"{report.read:,}",
+        f"{report.refused:,}",
+        *(str(kinds[kind]) for kind in ("error", "crash", "hang", "memory")),
+        f"{report.slowest:.2f} s",
+        f"{report.peak / 2**20:.0f} MB",
+        f"{report.seconds / 60:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _input(arguments: argparse.Namespace) -> int:
+    content, seed_name = make_input(arguments.name, arguments.seed, arguments.index)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    print(READERS[arguments.name].put(content, seed_name, arguments.folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
