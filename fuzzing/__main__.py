@@ -1,4 +1,4 @@
-"""``python -m fuzzing readers|input``: see ``--help``."""
+"""``python -m fuzzing readers|input|killed|viewer``: see ``--help``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from .killed import SCENARIOS, kill
 from .readers import READERS
-from .runs import Report, make_input, try_reader
+from .runs import Report, make_input, try_readers
 
 
 def main() -> int:
@@ -32,6 +33,17 @@ def main() -> int:
     one.add_argument("--seed", type=int, default=0)
     one.set_defaults(run=_input)
 
+    killed = commands.add_parser("killed", help="Work that is killed with kill -9.")
+    killed.add_argument("names", nargs="*", metavar="WORK", help=", ".join(SCENARIOS))
+    killed.add_argument("--times", type=int, default=50)
+    killed.add_argument("--seed", type=int, default=0)
+    killed.set_defaults(run=_killed)
+
+    viewer = commands.add_parser("viewer", help="Random actions in a real viewer.")
+    viewer.add_argument("--seed", type=int, default=0)
+    viewer.add_argument("--actions", type=int, default=2000)
+    viewer.set_defaults(run=_viewer)
+
     arguments = parser.parse_args()
     return int(arguments.run(arguments))
 
@@ -44,7 +56,7 @@ def _readers(arguments: argparse.Namespace) -> int:
     findings = []
     for name in arguments.names or READERS:
         count = arguments.inputs or READERS[name].inputs
-        report = try_reader(name, arguments.seed, count, arguments.first)
+        (report,) = try_readers([name], arguments.seed, count, arguments.first)
         print(row(report), flush=True)
         findings += report.findings
     for finding in findings:
@@ -72,6 +84,42 @@ def row(report: Report) -> str:
         f"{report.seconds / 60:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _killed(arguments: argparse.Namespace) -> int:
+    unknown = set(arguments.names) - set(SCENARIOS)
+    if unknown:
+        raise SystemExit(f"There is no work {', '.join(sorted(unknown))}.")
+    print(
+        f"Seed {arguments.seed}\n\n| work | killed | ended before | faults | minutes |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: |", flush=True)
+    faults = []
+    for name in arguments.names or SCENARIOS:
+        report = kill(name, arguments.times, arguments.seed)
+        counts = f"{report.kills} | {report.ended} | {len(report.faults)}"
+        print(f"| {name} | {counts} | {report.seconds / 60:.1f} |", flush=True)
+        faults += [f"- {name}: {fault}" for fault in report.faults]
+    print("\n".join(faults))
+    return int(bool(faults))
+
+
+def _viewer(arguments: argparse.Namespace) -> int:
+    from . import driver
+
+    report = driver.main(arguments.actions, arguments.seed)
+    start, most, end = (size >> 20 for size in report.memory)
+    done = sum(report.actions.values())
+    print(f"Seed {arguments.seed}: {done} actions of {len(report.actions)} kinds")
+    print(f"{report.refused} refused in a sentence; {report.seconds / 60:.1f} minutes")
+    print(f"Memory: {start} MB at the start, {most} MB at most, {end} MB at the end")
+    print(f"GUI thread busy for over 0.2 s by us: {len(report.blocks)} times")
+    for seconds, where in sorted(report.blocks, reverse=True)[:20]:
+        print(f"- {seconds:.2f} s: {where}")
+    print(f"Findings: {len(report.findings)}")
+    for finding, times in Counter(report.findings).most_common():
+        print(f"- {finding} (×{times})")
+    return int(bool(report.findings or report.blocks))
 
 
 def _input(arguments: argparse.Namespace) -> int:

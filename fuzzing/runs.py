@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from .readers import READERS, seeds_of
 
 LONGEST = 2.0
 """Seconds of processor time from which an input hangs."""
-_LONGEST_WAIT = 20.0
-"""Seconds by the clock from which it does, whoever else has the processor."""
+_LONGEST_WAIT = 60.0
+"""Seconds by the clock from which it does if it sleeps; a busy machine may be slow."""
 MOST_MEMORY = 500 << 20
 """Bytes above the child's start that reading may take beside what was read."""
 _ROOM = 8 << 30
@@ -77,36 +78,66 @@ def make_input(name: str, seed: int, index: int) -> tuple[bytes, str]:
     return READERS[name].damage(source.read_bytes(), draw), source.name
 
 
-def try_reader(name: str, seed: int, count: int, first: int = 0) -> Report:
-    """Hand damaged files to a reader; a child that dies or hangs is replaced."""
-    report = Report(name)
-    started = time.monotonic()
+def try_readers(
+    names: Sequence[str], seed: int, count: int, first: int = 0
+) -> list[Report]:
+    """Hand damaged files to readers, ``count`` to each, in one process.
+
+    A child that dies or hangs is replaced.
+    """
+    reports = [Report(name) for name in names]
     context = multiprocessing.get_context("spawn")
-    end = first + count
-    while first < end:
-        state = context.Array("d", (-1, 0, 0, 0, 0), lock=False)
+    at, end = 0, count * len(names)
+    while at < end:
+        began = time.monotonic()
+        state = context.Array("d", [-1.0] + [0.0] * (_WIDTH * len(names)), lock=False)
         said = context.SimpleQueue()
+        inputs = _Inputs(tuple(names), seed, count, first)
         child = context.Process(
-            target=_child, args=(name, seed, first, end, state, said), daemon=True
+            target=_child, args=(inputs, at, state, said), daemon=True
         )
         child.start()
-        first = _watch(child, state, said, report, seed, end)
-        _, read, refused, slowest, peak = state
-        report.read += int(read)
-        report.refused += int(refused)
-        report.slowest = max(report.slowest, slowest)
-        report.peak = max(report.peak, int(peak))
-    report.seconds = time.monotonic() - started
-    return report
+        at = _watch(child, state, said, inputs, reports, end)
+        for number, report in enumerate(reports):
+            row = state[1 + _WIDTH * number : 1 + _WIDTH * (number + 1)]
+            report.read += int(row[_READ])
+            report.refused += int(row[_REFUSED])
+            report.slowest = max(report.slowest, row[_SLOWEST])
+            report.peak = max(report.peak, int(row[_PEAK]))
+            report.seconds += (time.monotonic() - began) / len(reports)
+    return reports
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The inputs of several readers, in the order in which they are tried."""
+
+    names: tuple[str, ...]
+    seed: int
+    count: int
+    first: int
+
+    def at(self, place: int) -> tuple[int, int]:
+        """Return which reader, by its number, and which of its inputs."""
+        number, index = divmod(place, self.count)
+        return number, self.first + index
 
 
 def _watch(
-    child: Any, state: Any, said: Any, report: Report, seed: int, end: int
+    child: Any,
+    state: Any,
+    said: Any,
+    inputs: _Inputs,
+    reports: list[Report],
+    end: int,
 ) -> int:
-    """Follow a child to its end; return the input to go on from."""
+    """Follow a child to its end; return the place to go on from."""
 
-    def found(index: int, kind: str, text: str) -> None:
-        report.findings.append(Finding(report.reader, seed, index, kind, text))
+    def found(place: int, kind: str, text: str) -> None:
+        number, index = inputs.at(place)
+        name = inputs.names[number]
+        finding = Finding(name, inputs.seed, index, kind, text)
+        reports[number].findings.append(finding)
 
     process = psutil.Process(child.pid)
     known, since, used = -1, time.monotonic(), 0.0
@@ -117,75 +148,78 @@ def _watch(
         if not alive:
             break
         try:
-            cpu = sum(process.cpu_times()[:2])
+            cpu, status = sum(process.cpu_times()[:2]), process.status()
         except psutil.NoSuchProcess:
             continue
-        if state[_INDEX] != known:
-            known, since, used = int(state[_INDEX]), time.monotonic(), cpu
+        if state[0] != known:
+            known, since, used = int(state[0]), time.monotonic(), cpu
         waited = time.monotonic() - since
-        if known >= 0 and (cpu - used > LONGEST + 1 or waited > _LONGEST_WAIT):
+        stuck = waited > _LONGEST_WAIT and status == psutil.STATUS_SLEEPING
+        if 0 <= known < end and (cpu - used > LONGEST + 1 or stuck):
             child.kill()
             child.join()
             found(known, "hang", f"did not end within {waited:.0f} s")
             return known + 1
         time.sleep(0.05)
     child.join()
-    at = int(state[_INDEX])
-    if at < 0:
-        raise RuntimeError(f"{report.reader}: the seeds cannot be read")
-    if at < end:
-        found(at, "crash", f"the process ended with code {child.exitcode}")
-    return at + 1
+    place = int(state[0])
+    if place < 0:
+        raise RuntimeError(f"the seeds of {', '.join(inputs.names)} cannot be read")
+    if place < end:
+        found(place, "crash", f"the process ended with code {child.exitcode}")
+    return place + 1
 
 
-_INDEX, _READ, _REFUSED, _SLOWEST, _PEAK = range(5)
-"""What a child and its parent share."""
+_WIDTH = 4
+_READ, _REFUSED, _SLOWEST, _PEAK = range(_WIDTH)
+"""What a child and its parent share of each reader, after the place it is at."""
 
 
-def _child(name: str, seed: int, first: int, end: int, state: Any, said: Any) -> None:
+def _child(inputs: _Inputs, at: int, state: Any, said: Any) -> None:
     warnings.simplefilter("ignore")
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)  # libtiff and others write to the terminal
     with tempfile.TemporaryDirectory(prefix="fuzzing-") as folder:
-        _try(name, seed, range(first, end), state, said, Path(folder))
-    state[_INDEX] = end
+        _try(inputs, at, state, said, Path(folder))
+    state[0] = inputs.count * len(inputs.names)
 
 
-def _try(
-    name: str, seed: int, inputs: range, state: Any, said: Any, folder: Path
-) -> None:
+def _try(inputs: _Inputs, at: int, state: Any, said: Any, folder: Path) -> None:
     import torch
 
     from napari_localdisc.core.errors import LocalDiscError
 
     torch.set_num_threads(1)
-    reader = READERS[name]
-    for source in seeds_of(name):  # what is imported is no fault of an input
-        with contextlib.suppress(LocalDiscError):  # animations, for one
-            reader.read(reader.put(source.read_bytes(), source.name, folder))
+    for name in inputs.names:  # what is imported is no fault of an input
+        for source in seeds_of(name):
+            with contextlib.suppress(LocalDiscError):  # animations, for one
+                reader = READERS[name]
+                reader.read(reader.put(source.read_bytes(), source.name, folder))
     _limit_addresses()
     start = _memory()
-    for index in inputs:
-        state[_INDEX] = index
-        content, seed_name = make_input(name, seed, index)
-        path = reader.put(content, seed_name, folder)
+    for place in range(at, inputs.count * len(inputs.names)):
+        state[0] = place
+        number, index = inputs.at(place)
+        name, row = inputs.names[number], 1 + _WIDTH * number
+        content, seed_name = make_input(name, inputs.seed, index)
+        path = READERS[name].put(content, seed_name, folder)
         _forget_peak()
         began, size = time.process_time(), 0
         try:
-            size = reader.read(path)
-            state[_READ] += 1
+            size = READERS[name].read(path)
+            state[row + _READ] += 1
         except LocalDiscError:
-            state[_REFUSED] += 1
+            state[row + _REFUSED] += 1
         except Exception as error:
-            said.put((index, "error", _where(error)))
+            said.put((place, "error", _where(error)))
         took = time.process_time() - began
         above = _memory(peak=True) - start - size
-        state[_SLOWEST] = max(state[_SLOWEST], took)
-        state[_PEAK] = max(state[_PEAK], above)
+        state[row + _SLOWEST] = max(state[row + _SLOWEST], took)
+        state[row + _PEAK] = max(state[row + _PEAK], above)
         if took > LONGEST:
-            said.put((index, "hang", f"{took:.1f} s"))
+            said.put((place, "hang", f"{took:.1f} s"))
         if above > MOST_MEMORY:
-            said.put((index, "memory", f"{above >> 20} MB above the start"))
+            said.put((place, "memory", f"{above >> 20} MB above the start"))
 
 
 def _where(error: Exception) -> str:

@@ -4,8 +4,8 @@ Run with the package installed: python scripts/panel_pictures.py FOLDER. A machi
 no screen gets a virtual one. The panels are gone through as a user does: empty, ready,
 working, done and failed, in both themes, in a small window and in a large one, and in
 a small one of a screen with 200 % scaling. What a panel cannot show whole in some
-state is printed, and makes the exit status 1. `--docs` takes one picture a panel for
-docs/images instead.
+state is printed, and makes the exit status 1. `--docs` takes small pictures of the
+panels alone, one of each, for docs/panels.md instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 
 PLUGIN, SAMPLE = "napari-localdisc", "retina"
 MAIN, TRAINING, FOLDER = "Local discrimination", "Train a model", "Work on a folder"
-TABS = "Structures", "Find similar", "Strokes", "Models", "Files"
+STUDY, COLLECTION = "Study", "Search a collection"
+TABS = "Structures", "Find similar", "Strokes", "Measure", "Models", "Files"
+DOCS = {
+    "main_structures_labels": "panel_structures",
+    "main_find_similar_done": "panel_find_similar",
+    "main_strokes_done": "panel_strokes",
+    "main_models_done": "panel_models",
+    "main_files_done": "panel_files",
+    "adapt_working": "panel_train",
+    "folder_done": "panel_folder",
+}
+"""Pictures that the documentation shows → file of docs/images."""
+
+DOCS_KIND, DOCS_COLOURS = "light_1280x720", 64
 THEMES = "dark", "light"
 SIZES = (1280, 720), (1600, 1000)
 WAIT = 300.0
@@ -49,17 +62,24 @@ class Album:
         Width and height of the window.
     suffix : str
         Of the pictures' names.
+    docs : bool
+        Whether to take the pictures of the documentation alone.
     """
 
     def __init__(
-        self, folder: Path, theme: str, size: tuple[int, int], suffix: str
+        self,
+        folder: Path,
+        theme: str,
+        size: tuple[int, int],
+        suffix: str,
+        docs: bool = False,
     ) -> None:
         import napari
         from napari.settings import get_settings
 
         get_settings().appearance.theme = theme
         self.folder, self.suffix, self.size = folder, suffix, size
-        self.cut: list[str] = []
+        self.docs, self.faults = docs, 0
         self.viewer = napari.Viewer(title=PLUGIN)
         self.viewer.window.set_geometry(0, 0, *size)
         self.main: Any = self.open(MAIN)
@@ -97,13 +117,32 @@ class Album:
             window: Any = self.viewer.window._qt_window
         else:
             window = widget
+        if self.docs:
+            self._take_docs(name, window)
+            return
         path = self.folder / f"{name}_{self.suffix}.png"
         if not window.grab().save(str(path)):
             raise OSError(f"{path} was not written.")
-        if widget is None:
-            self.cut += [f"{path.name}: {fault}" for fault in too_high(window)]
-        for text in sorted(set(cut_texts(window))):
-            self.cut.append(f"{path.name}: {text}")
+        faults = [] if widget is not None else list(too_high(window))
+        for fault in sorted({*faults, *cut_texts(window)}):
+            print(f"{path.name}: {fault}", flush=True)
+            self.faults += 1
+
+    def _take_docs(self, name: str, window: Any) -> None:
+        """Take a picture of the panel alone, in few colours."""
+        from PIL import Image
+
+        from napari_localdisc._qt.parts import Docked
+
+        shown = [w for w in window.findChildren(Docked) if not seen(w).isEmpty()]
+        if name not in DOCS or not shown:
+            return
+        path = self.folder / f"{DOCS[name]}.png"
+        shown[0].grab().save(str(path))
+        with Image.open(path) as picture:
+            few = picture.convert("RGB").quantize(DOCS_COLOURS)
+        few.save(path, optimize=True)
+        print(f"{path.name}: {path.stat().st_size // 1000} kB")
 
     def tabs(self, state: str, names: tuple[str, ...] = TABS) -> None:
         """Take each tab of the main widget."""
@@ -127,10 +166,22 @@ def too_high(window: Any) -> Iterator[str]:
             yield f"{type(widget).__name__} needs {needed} pixels"
 
 
+def seen(widget: QWidget) -> Any:
+    """Return what of a widget is not covered, such as by another tab."""
+    return widget.visibleRegion()
+
+
 def cut_texts(window: QWidget) -> Iterator[str]:
     """Yield the texts of our docks, or of a dialog, that are not shown whole."""
     from qtpy.QtCore import QRect, Qt
-    from qtpy.QtWidgets import QAbstractButton, QComboBox, QDialog, QLabel, QScrollArea
+    from qtpy.QtWidgets import (
+        QAbstractButton,
+        QComboBox,
+        QDialog,
+        QLabel,
+        QScrollArea,
+        QToolButton,
+    )
 
     from napari_localdisc._qt.parts import Docked
 
@@ -138,10 +189,13 @@ def cut_texts(window: QWidget) -> Iterator[str]:
     for dock in ours:
         for kind in (QAbstractButton, QLabel, QComboBox):
             for widget in dock.findChildren(kind):
-                if widget.visibleRegion().isEmpty():
+                if seen(widget).isEmpty():
                     continue
                 text = widget.currentText() if kind is QComboBox else widget.text()
-                if not text or (kind is QComboBox and not widget.isVisible()):
+                icon = (
+                    isinstance(widget, QAbstractButton) and not widget.icon().isNull()
+                )
+                if not text or (icon and isinstance(widget, QToolButton)):
                     continue
                 needed = widget.fontMetrics().horizontalAdvance(text)
                 if kind is QLabel:
@@ -155,9 +209,9 @@ def cut_texts(window: QWidget) -> Iterator[str]:
                 inner = widget.parentWidget()
                 while inner is not None and not isinstance(inner, QScrollArea):
                     inner = inner.parentWidget()
-                seen = widget.visibleRegion().boundingRect()
-                is_cut |= seen.width() < widget.width()
-                is_cut |= inner is None and seen.height() < widget.height()
+                there = seen(widget).boundingRect()
+                is_cut |= there.width() < widget.width()
+                is_cut |= inner is None and there.height() < widget.height()
                 if is_cut:
                     yield text.replace("\n", " ")
 
@@ -180,12 +234,17 @@ def visit(album: Album, images: Path) -> None:
     folder = album.open(FOLDER)
     album.settle()
     album.take("folder_empty")
+    for name, title in (("study", STUDY), ("collection", COLLECTION)):
+        album.open(title)
+        album.settle()
+        album.take(f"{name}_empty")
 
     viewer.open_sample(PLUGIN, SAMPLE)
     show(main)
     album.settle()
     viewer.reset_view()
     album.tabs("ready")
+    main.tour_notice.end_button.click()
     told = []
     controller.workspace.embeddings.progressed.connect(
         lambda done, total: told.append(done)
@@ -335,8 +394,8 @@ def visit_folder(album: Album, folder: Any, images: Path) -> None:
     album.take("folder_ready")
     rows: list[object] = []
     folder.control.row_added.connect(rows.append)
-    for box in folder.structures.values():
-        box.value = True
+    for name in ("vessel", "optic disc"):
+        folder.structures[name].value = True
     folder.start_button.click()
     album.until(lambda: len(rows) > 2)
     album.take("folder_working")
@@ -356,10 +415,10 @@ def make_images(folder: Path) -> None:
     from napari_localdisc.io.samples import open_retina
 
     pixels = np.asarray(open_retina()[0][0])
-    for number in range(9):
+    for number in range(3):
         turned = np.rot90(pixels[::4, ::4], number)
         Image.fromarray(turned).save(folder / f"patient {number + 1:02}.png")
-    (folder / "patient 10.png").write_bytes(b"no picture")
+    (folder / "patient 04.png").write_bytes(b"no picture")
 
 
 def main() -> int:
@@ -369,6 +428,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="one kind, such as dark_1280x720")
+    parser.add_argument("--docs", action="store_true", help="those of docs/panels.md")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     folder = asked.folder.absolute()
@@ -382,14 +442,15 @@ def main() -> int:
         theme, size, _ = kinds[asked.only]
         with tempfile.TemporaryDirectory() as images:
             make_images(Path(images))
-            album = Album(folder, theme, size, asked.only)
+            album = Album(folder, theme, size, asked.only, asked.docs)
             visit(album, Path(images))
-        print(*album.cut, sep="\n")
-        return int(bool(album.cut))
+        return int(album.faults > 0)
     status = 0
-    for name in [asked.only] if asked.only else kinds:
+    only = DOCS_KIND if asked.docs else asked.only
+    for name in [only] if only else kinds:
         _, (width, height), factor = kinds[name]
         command = [sys.executable, __file__, str(folder), "--only", name, "--inside"]
+        command += ["--docs"] if asked.docs else []
         if not has_screen():
             command = on_virtual_screen(command, width * factor, height * factor)
         with tempfile.TemporaryDirectory() as own:

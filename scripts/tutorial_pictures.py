@@ -214,7 +214,36 @@ def chest_film(desk: Desk) -> None:
     desk.picture("chest_film.jpg")
 
 
-TUTORIALS = (vessels_and_disc, lesions, chest_film)
+def measuring(desk: Desk) -> None:
+    """Do docs/measuring.md."""
+    desk.viewer.open_sample(PLUGIN, "retina")
+    widget = desk.open_widget()
+    widget.tour_notice.hide()
+    for name in ("vessel", "optic disc"):
+        widget.structure_panel.add_buttons[name].click()
+        desk.finish_work()
+    panel, numbers = widget.measure_panel, widget.measuring
+    show_tab(widget, "Measure")
+
+    def measured() -> bool:
+        result = numbers.result
+        return result is not None and result.asked.options == numbers.options
+
+    desk.settle(measured)
+    panel.disc.value = True
+    panel.regions.actions_by_value["zones"].trigger()
+    desk.settle(measured)
+    rows = [(row.measure, row.region) for row in panel.table.rows]
+    line = rows.index(("calibre median", "zone B"))
+    assert 0.03 < panel.table.rows[line].value < 0.15  # mm
+    panel.table.select(line)
+    panel.table.scrollTo(panel.table.model().index(line, 0))
+    camera = desk.viewer.scene.camera
+    camera.center, camera.zoom = (0, 640, 330), 1.9
+    desk.picture("measuring.jpg")
+
+
+TUTORIALS = (vessels_and_disc, lesions, chest_film, measuring)
 
 
 def main() -> int:

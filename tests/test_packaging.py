@@ -78,3 +78,20 @@ def test_what_the_readme_points_at_is_there():
         assert (ROOT / "docs" / f"{page}.md").is_file()
     for command in re.findall(r"^localdisc (\S+)", readme, re.MULTILINE):
         assert (ROOT / "src/napari_localdisc/cli/commands" / f"{command}.py").is_file()
+
+
+def test_every_public_name_is_in_the_documentation():
+    import napari_localdisc
+
+    api = (ROOT / "docs" / "api.md").read_text()
+    told = set(re.findall(r"^\.\. auto\w+:: (\w+)$", api, re.MULTILINE))
+    assert told == set(napari_localdisc.__all__) - {"__version__"}
+
+
+def test_every_page_is_in_the_table_of_contents():
+    index = (ROOT / "docs" / "index.md").read_text()
+    named = set(re.findall(r"^([\w/]+)$", index, re.MULTILINE))
+    docs = ROOT / "docs"
+    pages = [*docs.glob("*.md"), *docs.glob("notebooks/*.ipynb")]
+    there = {str(page.relative_to(docs).with_suffix("")) for page in pages}
+    assert there - {"index"} <= named

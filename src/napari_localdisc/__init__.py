@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.image.files import read_image
     from .core.learning.classifier import Classifier, learn
     from .core.learning.concept import Concept, load_concept
+    from .core.learning.landmark import Landmark, landmark
     from .core.measure.measure import measure
     from .core.model.card import list_models
     from .core.model.model import Model, load_model
@@ -32,6 +33,7 @@ __all__ = [
     "Collection",
     "Concept",
     "Embedding",
+    "Landmark",
     "LocalDiscError",
     "Model",
     "__version__",
@@ -43,6 +45,7 @@ __all__ = [
     "finetune",
     "import_bioimageio",
     "index",
+    "landmark",
     "learn",
     "list_models",
     "load_concept",
@@ -58,6 +61,7 @@ _MODULES = {
     "Collection": ".io.collection",
     "Concept": ".core.learning.concept",
     "Embedding": ".core.embedding.embedding",
+    "Landmark": ".core.learning.landmark",
     "LocalDiscError": ".core.errors",
     "Model": ".core.model.model",
     "adapt": ".core.training.adapt",
@@ -68,6 +72,7 @@ _MODULES = {
     "finetune": ".core.training.finetune",
     "import_bioimageio": ".io.bioimageio",
     "index": ".batch.collecting",
+    "landmark": ".core.learning.landmark",
     "learn": ".core.learning.classifier",
     "list_models": ".core.model.card",
     "load_concept": ".core.learning.concept",

@@ -18,7 +18,7 @@ CRASH = """
 import os, signal, sys
 import numpy as np
 from napari.components import ViewerModel
-from napari_localdisc.viewer.study import StudyControl
+from napari_localdisc.viewer.study.control import StudyControl
 
 control = StudyControl(ViewerModel())
 control.open(sys.argv[1], "anna")

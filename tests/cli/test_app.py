@@ -18,7 +18,7 @@ from napari_localdisc.core.embedding.tuning import StructureOptions, structure_m
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
-    *("study", "compare", "index", "find"),
+    *("study", "compare", "index", "find", "landmark"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )

@@ -8,9 +8,10 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit
 from magicgui.widgets.bases import ButtonWidget, Widget
 from psygnal import SignalInstance
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QComboBox,
     QDockWidget,
     QFrame,
@@ -83,10 +84,10 @@ def row(*parts: QWidget | Widget | None) -> QHBoxLayout:
 
 
 def small_print(text: str) -> QLabel:
-    """Return a dimmed label that wraps its lines."""
+    """Return a label in italics that wraps its lines."""
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setStyleSheet("color: palette(mid);")
+    label.setStyleSheet("font-style: italic;")  # dimmed, a light theme hides it
     return label
 
 
@@ -220,14 +221,12 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     return parent
 
 
+_PLACED = QEvent.Type.User
+"""Sent to a widget of ours when its dock has a place."""
+
+
 class Docked(QWidget):
     """A widget of napari's docks; `leave` is called when it is closed or taken out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._joining = QTimer(self)
-        self._joining.setSingleShot(True)
-        self._joining.timeout.connect(self._join)
 
     def leave(self) -> None:
         """End the work; may be called more than once."""
@@ -242,7 +241,12 @@ class Docked(QWidget):
             self.leave()
             self.setEnabled(False)
         elif kind == QEvent.Type.ParentChange:
-            self._joining.start(0)  # once napari has put the dock into its place
+            # Once napari has put the dock into its place, and before the window is
+            # made higher for docks that lie below each other
+            first: Any = Qt.EventPriority.HighEventPriority.value
+            QApplication.postEvent(self, QEvent(_PLACED), first)
+        elif kind == _PLACED:
+            self._join()
         return handled
 
     def _join(self) -> None:
@@ -357,4 +361,4 @@ class StatusLine(QLabel):
     def tell(self, text: str, is_error: bool = False) -> None:
         """Show a text; of an error with a sign, not only in another colour."""
         self.setText(f"⚠ {text}" if is_error else text)
-        self.setStyleSheet("QLabel { color: #e8743b; }" if is_error else "")
+        self.setStyleSheet("QLabel { color: #d9541e; }" if is_error else "")

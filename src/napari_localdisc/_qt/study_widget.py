@@ -27,12 +27,13 @@ from napari_localdisc.batch.comparing import Comparison, worth_drawing
 from napari_localdisc.core.study.graders import BlandAltman
 from napari_localdisc.core.study.plots import draw_bland_altman
 from napari_localdisc.io.study import STATES, State, StudyImage
-from napari_localdisc.viewer.study import EVERY, ORDERS, StudyControl
+from napari_localdisc.viewer.study.control import EVERY, ORDERS, StudyControl
 
 from .panels.choosers import ProgressRow
 from .parts import (
     Choice,
     Docked,
+    Scrolling,
     Section,
     button,
     follow,
@@ -87,8 +88,8 @@ class StudyWidget(Docked):
             control, theme.background.as_hex(), theme.text.as_hex()
         )
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.images_page, "Images")
-        self.tabs.addTab(self.agreement, "Agreement")
+        self.tabs.addTab(Scrolling(self.images_page), "Images")
+        self.tabs.addTab(Scrolling(self.agreement), "Agreement")
         self.progress_row = ProgressRow(control, "Stop; what was saved stays")
         layout = QVBoxLayout(self)
         layout.addWidget(self.header)
@@ -196,6 +197,14 @@ class ImagesPage(QWidget):
             f"Leave the image out of the study, and go on{keys.hint('reject image')}",
             control.reject,
         )
+        self.clicks_button = button(
+            "Correct by clicks",
+            "A click adds what was missed of the selected structure; with Shift it "
+            f"takes away what is too much{keys.hint('correct by clicks')}",
+        )
+        self.clicks_button.setCheckable(True)
+        self.clicks_button.toggled.connect(control.correcting.set_on)
+        control.correcting.changed.connect(self.clicks_button.setChecked)
         self.reopen_button = button(
             "Reopen", "Take Accept or Reject back", control.reopen
         )
@@ -219,6 +228,7 @@ class ImagesPage(QWidget):
         layout.addWidget(self.list, stretch=1)
         layout.addWidget(self.count)
         layout.addWidget(self.note)
+        layout.addWidget(self.clicks_button)
         layout.addLayout(row(self.accept_button, self.reject_button))
         layout.addLayout(row(self.previous_button, self.next_button))
         layout.addLayout(row(self.learns, None, self.reopen_button, self.table_button))
@@ -232,7 +242,7 @@ class ImagesPage(QWidget):
         image, study = control.current, control.study
         for part in (
             *(self.previous_button, self.next_button, self.accept_button),
-            *(self.reject_button, self.note, self.reopen_button),
+            *(self.reject_button, self.note, self.reopen_button, self.clicks_button),
         ):
             part.setEnabled(image is not None)
         self.table_button.setEnabled(study is not None)

@@ -155,6 +155,16 @@ class Structure(StructureOptions, _Named, Source):
             "mask", value, overwrite
         )
 
+    def code_anew(
+        self, embedding: str, value: int, overwrite: bool, earlier: Structure
+    ) -> str:
+        """Say that it is written instead of how it was tuned earlier."""
+        return (
+            f"earlier = {earlier.expression(embedding)}\n"
+            f"mask = {self.expression(embedding)}\n"
+            f"mask = anew(labels, mask, earlier, {value})\n"
+        ) + _write("mask", value, overwrite)
+
     def expression(self, embedding: str) -> str:
         """Return an expression of where it is."""
         if not self.given.keys() - {"threshold"}:
@@ -241,6 +251,22 @@ def class_written(log: Sequence[Operation], plane: PlaneKey) -> int | None:
     """Return the value of the class that these became."""
     last = _mask_written(log, plane)
     return None if last is None else last.parameters["value"]
+
+
+def structure_written(
+    log: Sequence[Operation], plane: PlaneKey, value: int, name: str, model_hash: str
+) -> Structure | None:
+    """Return how a structure was written to a plane last, as a class that is there."""
+    for entry in reversed(log):
+        given = entry.parameters
+        if entry.kind == "erase" and given["value"] == value:
+            return None
+        if (entry.kind, entry.plane, given.get("value")) != ("write", plane, value):
+            continue
+        source = source_from_json(given["source"])
+        if isinstance(source, Structure) and source.name == name:
+            return source if given["model_hash"] == model_hash else None
+    return None
 
 
 def _mask_written(log: Sequence[Operation], plane: PlaneKey) -> Operation | None:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,7 +113,7 @@ class ProposeRecipe(FileRecipe):
         assert model is not None
         picture = read_picture(task.source)
         maps = look_at(picture, model, self.banks, self.cache, self.flips, progress)
-        proposal = propose_from(maps, self.study.about.structures)
+        proposal = propose_from(maps, self.study.about.structures, self.banks)
         self.study.propose(
             task.image.id,
             proposal.masks,
@@ -159,31 +159,33 @@ def look_at(
 
     Only what was taught needs the embedding, which takes longer and more memory.
     """
-    from napari_localdisc.core.embedding.embed import embed, map_clusters
-
     if cache is None and not banks:
+        from napari_localdisc.core.embedding.embed import map_clusters
+
         return map_clusters(picture, model, flips=flips, progress=progress)
-    if cache is None:
-        known = embed(picture, model, flips=flips, progress=progress)
-    else:
-        known = _embedded(picture, model, cache, flips=flips, progress=progress)
-    if not banks:
-        return known
-    from napari_localdisc.core.study.bank import sharpened
-
-    return sharpened(known, banks)
+    return embedded(picture, model, banks, cache, flips=flips, progress=progress)
 
 
-def _embedded(
-    picture: NDArray[Any], model: Model, cache: EmbeddingCache | None, **how: Any
+def embedded(
+    picture: NDArray[Any],
+    model: Model,
+    banks: Mapping[str, Bank],
+    cache: EmbeddingCache | None = None,
+    **how: Any,
 ) -> Embedding:
+    """Embed a picture, with the maps of structures that banks say.
+
+    A cache that cannot be written to is no reason to stop.
+    """
     from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.study.bank import sharpened
     from napari_localdisc.io.cache import cached_embed
 
     if cache is None:
-        return embed(picture, model, **how)
-    # A cache that cannot be written to is no reason to stop
-    return cached_embed(picture, model, cache, lambda error: None, **how)
+        known = embed(picture, model, **how)
+    else:
+        known = cached_embed(picture, model, cache, lambda error: None, **how)
+    return sharpened(known, banks) if banks else known
 
 
 def teach(
@@ -215,13 +217,15 @@ def teach(
     from napari_localdisc.core.study.bank import take_lesson
 
     picture = read_picture(study.image(number, grader).path)
-    known = _embedded(picture, model, cache)
+    known = embedded(picture, model, {}, cache)
     masks = study.masks(number, grader)
     study.put_lesson(number, grader, take_lesson(known, masks, study.about.structures))
 
 
-def propose_from(maps: ClusterMaps, structures: Sequence[str]) -> Proposal:
-    """Cut what a model found as `localdisc measure` does.
+def propose_from(
+    maps: ClusterMaps, structures: Sequence[str], taught: Collection[str] = ()
+) -> Proposal:
+    """Cut what a model found as `localdisc measure` does, and what was taught at half.
 
     Parameters
     ----------
@@ -229,15 +233,19 @@ def propose_from(maps: ClusterMaps, structures: Sequence[str]) -> Proposal:
         Of an image; of an embedding too.
     structures : sequence of str
         Those that the model does not name are empty: an accepted image teaches them.
+    taught : collection of str
+        Those of whose maps banks say where to cut them.
     """
     from napari_localdisc.core.measure.found import found_masks
     from napari_localdisc.core.priors.derived import every_structure
+    from napari_localdisc.core.study.bank import CUT
     from napari_localdisc.core.study.certainty import certainty_of_all
 
     named = {*every_structure(maps.card.structures), *maps.presence}
     view = maps.field_of_view
     found = {name: maps.structure(name) for name in structures if name in named}
     masks = found_masks(found, view)
+    masks |= {name: found[name] >= CUT for name in taught if name in found}
     sure = certainty_of_all(found, masks, view)
     nothing = np.zeros(view.shape, bool)
     return Proposal({name: masks.get(name, nothing) for name in structures}, sure)

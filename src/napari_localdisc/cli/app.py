@@ -27,7 +27,7 @@ from .output import WrongUse, complain
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
-    *("study", "compare", "index", "find"),
+    *("study", "compare", "index", "find", "landmark"),
     *("train", "adapt", "finetune", "evaluate"),
     *("export", "models", "cache"),
 )

@@ -30,7 +30,7 @@ from .labels.label_map import plain
 from .session_entries import About, Image, Labels, validated
 
 SUFFIX = ".localdisc"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DOCUMENT = "session.json"
 
 Json = Any
@@ -97,6 +97,8 @@ class SavedImage:
         Which of the session's labels hold the classes of this image.
     strokes : list
         ``[plane, labels]`` for each plane that was painted on to learn from.
+    looks : dict
+        opacity, visible, blending, contrast_limits, gamma; empty: not known.
     """
 
     name: str
@@ -112,6 +114,7 @@ class SavedImage:
     annotation: Mapping[str, Json] = field(default_factory=dict)
     labels: int | None = None
     strokes: Sequence[Json] = ()
+    looks: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +137,12 @@ class Session:
         All labels layers of the viewer.
     saved_at : str
         When, ISO 8601 with time zone.
-    magnification : float or None
-        How much larger than usual images are seen; None: as vessels tell.
     faults : tuple of str
         What was damaged in the file that it was read from: sentences.
+    magnification : float or None
+        How much larger than usual images are seen; None: as vessels tell.
+    order : list
+        ``["images" or "labels", index]`` of each of these layers, undermost first.
     """
 
     model: str | None = None
@@ -147,8 +152,9 @@ class Session:
     images: tuple[SavedImage, ...] = ()
     labels: tuple[SavedLabels, ...] = ()
     saved_at: str = ""
-    magnification: float | None = None
     faults: tuple[str, ...] = ()
+    magnification: float | None = None
+    order: Sequence[Json] = ()
 
 
 _ARRAYS = {"images": "pixels", "labels": "data"}
@@ -287,6 +293,15 @@ def _session(document: dict[str, Json], archive: zipfile.ZipFile) -> Session:
         images.append(SavedImage(**{**said, "strokes": strokes}))
     if about["chosen"] is not None and about["chosen"] >= len(images):
         about["chosen"] = None
+    there: dict[str, dict[Any, int]] = {
+        "images": {number: number for number in range(len(images))},
+        "labels": dict(at),
+    }
+    about["order"] = [
+        [kind, there[kind][index]]
+        for kind, index in about["order"]
+        if index in there[kind]
+    ]
     return Session(
         **about, images=tuple(images), labels=tuple(labels), faults=tuple(faults)
     )

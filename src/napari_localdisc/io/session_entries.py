@@ -1,7 +1,7 @@
 """What a session's document says, validated: a bad detail costs that detail alone."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, ValidationError
 
@@ -12,6 +12,7 @@ _Count = Annotated[int, Field(ge=0)]
 _Details = dict[str, JsonValue]
 _Plane = Annotated[list[_Count | None], Field(max_length=64)]
 _Strokes = Annotated[tuple[_Plane, _Count], Strict(False)]  # of JSON, which has lists
+_Member = Annotated[tuple[Literal["images", "labels"], _Count], Strict(False)]
 
 
 def _nothing_done() -> _Details:
@@ -29,6 +30,9 @@ class About(_Entry):
     model_hash: _Text | None = None
     structures: Annotated[int, Field(ge=1, le=1000)] = 8
     chosen: _Count | None = None
+    order: Annotated[list[_Member], Field(max_length=100_000)] = Field(
+        default_factory=list
+    )
     saved_at: _Text = ""
     magnification: Annotated[float, Field(ge=SMALLEST, le=LARGEST)] | None = None
 
@@ -62,6 +66,7 @@ class Image(_Entry):
     strokes: Annotated[list[_Strokes], Field(max_length=100_000)] = Field(
         default_factory=list
     )
+    looks: _Details = Field(default_factory=dict)
 
 
 def validated(

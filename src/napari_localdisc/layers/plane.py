@@ -25,6 +25,10 @@ METADATA_KEY = "napari-localdisc"
 """Key in the metadata of the layers that we make."""
 
 
+OF_KEY = "napari-localdisc of"
+"""Key in the metadata of other layers: a weak reference to the image they are of."""
+
+
 @dataclass(frozen=True, eq=False)
 class Plane:
     """The 2-D picture that a viewer shows of an image layer.

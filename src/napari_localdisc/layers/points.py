@@ -56,7 +56,7 @@ class PromptPoints(Ours):
             size=max(plane.shape) / 45,
             symbol=SYMBOLS[True],
             face_color=COLOURS[True],
-            border_width=0,  # in a small canvas a border would cover all of it
+            border_color=COLOURS[True],  # in a small canvas it covers all of it
             canvas_size_limits=(16, 30),
             metadata={METADATA_KEY: {"prompts": True}},
             **placement,
@@ -83,7 +83,7 @@ class PromptPoints(Ours):
             layer.data = self._coordinates(prompts)
             layer.features = {_FEATURE: positive}
             layer.symbol = [SYMBOLS[side] for side in positive]
-            layer.face_color = [COLOURS[side] for side in positive]
+            layer.face_color = layer.border_color = [COLOURS[at] for at in positive]
             layer.feature_defaults = {_FEATURE: True}
         layer.refresh()
 

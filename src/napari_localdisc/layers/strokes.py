@@ -64,7 +64,7 @@ class Marker(Ours):
             symbol="star",
             size=size,
             face_color=MARKER_COLOUR,
-            border_width=0,
+            border_color=MARKER_COLOUR,  # in a small canvas it covers all of it
             canvas_size_limits=(18, 40),
             metadata={METADATA_KEY: {"marker": True}},
             **placement,

@@ -125,6 +125,9 @@ model_wanted = SignalInstance((object, str))
 labels_wanted = SignalInstance((object, object, object))
 """Who uses this viewer wants to annotate this image in this Labels layer."""
 
+clicks_wanted = SignalInstance((object, object))
+"""In this viewer this object takes clicks in the canvas now, and nobody else."""
+
 DEFAULT_MODEL = "fundus"
 
 

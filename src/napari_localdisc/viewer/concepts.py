@@ -137,6 +137,41 @@ class Concepts:
 
             self._workspace.do("concept", save)
 
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """The one click on the image, which may be kept as a landmark."""
+        place = self._workspace.place_or_none()
+        prompts = place.state.annotation.prompts if place is not None else ()
+        if len(prompts) != 1 or not prompts[0].positive:
+            return None
+        return prompts[0].row, prompts[0].column
+
+    def save_point(self, name: str, path: str | Path) -> None:
+        """Save where the one click on the image is, to find that place in others.
+
+        Parameters
+        ----------
+        name, path
+            As for `save_prompts`.
+        """
+        from napari_localdisc.core.learning.concept import Concept
+        from napari_localdisc.core.learning.landmark import landmark
+
+        controller, point, chosen = self._controller, self.point, self.prompts_class
+        with controller.reporting():
+            if point is None:
+                raise PromptError(
+                    "A landmark is one place: leave one click (+) on the image, then "
+                    "save it."
+                )
+            colour = {"colour": chosen.colour} if chosen is not None else {}
+
+            def save(place: Place, known: Embedded) -> None:
+                mark = landmark(known.embedding, point)
+                self._write(Concept.from_landmark(name, mark, **colour), path)
+
+            self._workspace.do("concept", save)
+
     def save_classes(self, name: str, path: str | Path) -> None:
         """Save the classes that were learned from strokes.
 

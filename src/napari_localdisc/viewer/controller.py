@@ -11,7 +11,7 @@ from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
-from .chosen import labels_wanted, model_wanted, models_changed
+from .chosen import clicks_wanted, labels_wanted, model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
@@ -21,6 +21,7 @@ from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
 from .strokes import Strokes
+from .tuning import Tuning
 from .work import Pacer, Runner, disconnect_all, raise_error
 from .workspace import Workspace
 from .writing import LabelWriting
@@ -48,6 +49,8 @@ class Controller:
         Clusters, structures and predictions into labels.
     model_files : ModelFiles
         The models there are, and new ones from labels.
+    tuning : Tuning
+        Named structures, tuned by hand.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -77,6 +80,7 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.tuning = Tuning(workspace)
         self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
@@ -104,6 +108,8 @@ class Controller:
         models_changed.connect(self.refresh_models)
         model_wanted.connect(self._on_model_wanted)
         labels_wanted.connect(self._on_labels_wanted)
+        clicks_wanted.connect(self._on_clicks_wanted)
+        self.prompts.finding_changed.connect(self._on_finding)
         self.prompts.invite()
 
     def close(self) -> None:
@@ -114,11 +120,13 @@ class Controller:
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
         labels_wanted.disconnect(self._on_labels_wanted)
+        clicks_wanted.disconnect(self._on_clicks_wanted)
         for part in (
             self.clusters,
             self.model_files,
             self.strokes,
             self.prompts,
+            self.tuning,
             self.writing,
             self.classes,
             self.doubts,
@@ -177,6 +185,14 @@ class Controller:
                 self.classes.use_labels(labels)
                 self.classes.choose(int(labels.selected_label))
 
+    def _on_finding(self, finding: bool) -> None:
+        if finding:
+            clicks_wanted.emit(self.workspace.viewer, self)
+
+    def _on_clicks_wanted(self, viewer: ViewerModel, who: object) -> None:
+        if viewer is self.workspace.viewer and who is not self:
+            self.prompts.set_finding(False)
+
     # What was done on the image
 
     @property
@@ -217,6 +233,7 @@ class Controller:
             place = workspace.place_of(layer, operation.plane)
             show_point(workspace.viewer, layer, place.plane)
             self.prompts.refresh(place)
+            self.tuning.refresh(place)
         workspace.status.say(f"{said}: {operation.text}.")
 
     def annotation(self) -> ImageAnnotation:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Layer
+from napari.layers._source import layer_source
 from psygnal import Signal
 
 from napari_localdisc.batch.recipes import (
@@ -276,9 +277,11 @@ class FolderControl:
     # Results
 
     def open_row(self, row: Row) -> list[Layer]:
-        """Show an image and its labels in the viewer; return their layers."""
-        from napari.layers import Image, Labels
+        """Show an image and its labels in the viewer; return their layers.
 
+        The image that is open already is shown, and so are labels that were shown
+        before, unless they were made anew since.
+        """
         from napari_localdisc.core.image.files import (
             is_large,
             open_large,
@@ -287,6 +290,7 @@ class FolderControl:
         )
         from napari_localdisc.io.labels import read_labels
         from napari_localdisc.layers.files import layer_data_of
+        from napari_localdisc.layers.results import lay_result, open_image
 
         task = row.outcome.task
         layers: list[Layer] = []
@@ -296,12 +300,15 @@ class FolderControl:
             is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
             found = read_labels(task.outputs[0]) if task.outputs[0].exists() else []
             about = read_placement(task.source)
-            layers.append(Image(pixels, name=task.source.stem, rgb=is_colour, **about))
+            image = open_image(self.viewer, task.source, pixels)
+            if image is None:
+                with layer_source(path=str(task.source)):
+                    image = Image(pixels, name=task.source.stem, rgb=is_colour, **about)
+                self.viewer.add_layer(image)
+            layers.append(image)
             for labels in found:
-                data, attributes, _ = layer_data_of(labels)
-                layers.append(Labels(data, **{**attributes, "opacity": 0.6}))
-            for layer in layers:
-                self.viewer.add_layer(layer)
+                layers.append(lay_result(self.viewer, image, layer_data_of(labels)))
+            self.viewer.layers.selection.active = image
             return layers
         return []
 

@@ -21,6 +21,7 @@ KEYS = {
     "previous image": "PageUp",
     "accept image": "Shift-Y",
     "reject image": "Shift-X",
+    "correct by clicks": "Shift-Q",
 }
 """What each key does; none of them is napari's."""
 

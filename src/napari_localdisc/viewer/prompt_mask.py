@@ -10,6 +10,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import LARGEST_CLASS
+from napari_localdisc.core.colours import known_colour
 from napari_localdisc.layers.colours import THRESHOLD_WIDTH, mask_colours
 from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_pixels
 from napari_localdisc.layers.ours import Look
@@ -157,7 +158,8 @@ class PromptMask:
             as_class = np.where(mask.wanted, value, 0)
             wanted[taken_pixels(before, as_class)] = 2
             mask.taken = overlap_by_class(before, as_class)
-        colours = mask_colours(chosen.colour if chosen else COLOURS[0])
+        new = known_colour(mask.destination.name) or COLOURS[0]
+        colours = mask_colours(chosen.colour if chosen else new)
         # Corrections belong on the labels
         look = Look(colours, OPACITY, below="prompts", editable=False)
         return place.show("mask", wanted, look, mask.made)

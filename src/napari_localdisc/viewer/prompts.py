@@ -388,7 +388,8 @@ class Prompts:
         meaning = reading.meaning
         into = self._classes.destination(place, meaning, pixels)
         entry = into.entry or self._classes.new(into.name)
-        done = PlaneAnnotation((), replace(annotation.options, threshold=None))
+        options = replace(annotation.options, threshold=None)
+        done = replace(annotation, prompts=(), options=options, into=None)
         text = f"add the mask to “{entry.name}”"
         writing = of_source(known, source, text, entry, reading.mask, meaning)
         written = self._writing.write(place, known, writing, done)

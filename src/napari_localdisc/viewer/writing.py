@@ -16,6 +16,7 @@ from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
+    anew,
     merge_classes,
 )
 from napari_localdisc.core.colours import to_hex
@@ -115,7 +116,10 @@ class LabelWriting:
     def _structure(self, name: str) -> Make:
         def make(place: Place, known: Embedded) -> Writing:
             colour = self._workspace.models.colours.get(name, "")
-            source, entry = sources.Structure(name), self._named(name, colour)
+            options = place.state.annotation.structures.get(name)
+            tuned = {} if options is None else options.given
+            source = sources.Structure(name=name, **tuned)
+            entry = self._named(name, colour)
             return of_source(known, source, f"add {name}", entry)
 
         return make
@@ -160,7 +164,14 @@ class LabelWriting:
             labels = self._classes.target(place)
             check_value(labels, int(writing.wanted.max()))
             before = np.array(read_plane(labels, place.plane))
-            after = merge_classes(before, writing.wanted, self.overwrite)
+            earlier = self._earlier(place, known, writing)
+            base, wanted = before, writing.wanted
+            if earlier is not None:
+                value = 0 if entry is None else entry.value
+                base, wanted = anew(
+                    before, wanted, earlier.labels(known.embedding, value)
+                )
+            after = merge_classes(base, wanted, self.overwrite)
             edit = LabelsEdit(labels, place.plane, before, after)
             edit.redo()
             changes: dict[str, Any] = {"edits": (edit,)}
@@ -175,11 +186,15 @@ class LabelWriting:
                 "value": entry.value if entry is not None else None,
                 "overwrite": self.overwrite,
                 **({"meaning": writing.meaning} if writing.meaning else {}),
+                **({} if earlier is None else {"instead": earlier.to_json()}),
                 **known.provenance(),
             }
             document.do(place.plane.index, "write", writing.text, parameters, **changes)
         what = f"“{entry.name}”" if entry is not None else "the prediction"
-        text = f"{edit.pixels:,} pixels written as {what} in “{labels.name}”"
+        gone = int(np.count_nonzero((after == 0) & (before != 0)))
+        text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
+        if gone:
+            text += f"; {gone:,} that it no longer has were taken away"
         taken = overlap_by_class(before, writing.wanted)
         if taken:
             fate = "overwriting" if self.overwrite else "left as they were"
@@ -187,6 +202,22 @@ class LabelWriting:
         text += "."
         self._workspace.status.say(text)
         return text
+
+    @staticmethod
+    def _earlier(
+        place: Place, known: Embedded, writing: Writing
+    ) -> sources.Structure | None:
+        """Return how a structure was tuned that is now to be written otherwise."""
+        source, entry = writing.source, writing.entry
+        if not isinstance(source, sources.Structure) or entry is None:
+            return None
+        return sources.structure_written(
+            place.document.history.log,
+            place.plane.index,
+            entry.value,
+            source.name,
+            known.model.hash,
+        )
 
 
 def class_of_clusters(clusters: Sequence[int], names: Mapping[int, str]) -> str:

@@ -1,43 +1,13 @@
 """What is added says where it goes; two images of other sizes and transforms."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
 LEFT, RIGHT = (30, 8), (30, 32)
 """(row, column) that means vessels, and that means what looks like it."""
-
-
-@pytest.fixture
-def meanings(monkeypatch):
-    """Let clicks on the left half mean vessels, and others what looks like them.
-
-    The small model has random weights, and finds a meaning nowhere.
-    """
-
-    def choose(candidates, clicks):
-        middle = candidates[0].presence.shape[1] / 2
-        return 0 if clicks.pixels[0, 1] < middle else len(candidates)
-
-    monkeypatch.setattr("napari_localdisc.core.embedding.embedding.choose", choose)
-
-
-@pytest.fixture
-def two(viewer, picture, open_widget, meanings):
-    """A widget; “large” is worked on, and “small” lies elsewhere, turned and scaled."""
-    viewer.add_image(picture[:40, ::-1], name="small", scale=(3, 2), rotate=33)
-    viewer.add_image(picture, name="large", translate=(-70, 110))
-    widget = open_widget(viewer)
-    # Mesa's software renderer ends the program where points were removed and another
-    # image is hidden then
-    widget.controller.one_image.set_alone(False)
-    return widget
-
-
-def choose_image(widget, wait, name):
-    layers = widget.controller.workspace.viewer.layers
-    layers.selection.active = layers[name]
-    wait(widget)
 
 
 def click(widget, wait, point, positive=True):
@@ -62,11 +32,11 @@ def offers(panel):
     return {action.text(): action for action in menu.actions() if action.text()}
 
 
-def test_each_mask_goes_where_the_button_says(two, wait, viewer, says):
+def test_each_mask_goes_where_the_button_says(two, wait, viewer, choose_image, says):
     panel, controller = two.similar_panel, two.controller
     masks = {}
     for name in ("large", "small"):
-        choose_image(two, wait, name)
+        choose_image(two, name)
         click(two, wait, LEFT)
         says(panel, "Add to new “vessel”")
         masks[name] = controller.mask.layer.data.copy()
@@ -155,7 +125,7 @@ def test_a_concept_is_named_by_the_class_of_its_prompts(two, wait, monkeypatch):
     asked = []
 
     def ask(parent, title, name, kinds):
-        asked.append(name)
+        asked.append(Path(name).name)
         return "", ""
 
     monkeypatch.setattr("qtpy.QtWidgets.QFileDialog.getSaveFileName", ask)

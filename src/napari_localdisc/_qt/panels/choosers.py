@@ -18,7 +18,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.overlays import View
-from napari_localdisc.viewer.study import StudyControl
+from napari_localdisc.viewer.study.control import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
 

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -13,6 +13,7 @@ from napari_localdisc.viewer.controller import Controller
 
 from .class_table import SWATCH, swatch
 from .legend import Legend
+from .tuning import TuningForm
 
 
 class ClusterPanel(Section):
@@ -87,6 +88,10 @@ class ClusterPanel(Section):
         )
 
 
+COLUMNS = 5
+"""Of a structure's row."""
+
+
 class StructurePanel(Section):
     """One row a structure; hidden while the model's card names none."""
 
@@ -94,20 +99,26 @@ class StructurePanel(Section):
         super().__init__("Known structures")
         self._controller = controller
         self.map_buttons: dict[str, QPushButton] = {}
+        self.tune_buttons: dict[str, QPushButton] = {}
         self.add_buttons: dict[str, QPushButton] = {}
         self._grid = QGridLayout()
         self._grid.setColumnStretch(1, 1)
         self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
+        self.tuning_form = TuningForm(controller)
+        self.tuning_form.setParent(self)
+        self._tuned_line: int | None = None
+        controller.tuning.changed.connect(self._show_tuned)
         follow(self._show_structures, controller.workspace.model_changed)
         follow(self._show_enabled, controller.workspace.image_changed)
 
     def _show_structures(self) -> None:
         while (item := self._grid.takeAt(0)) is not None:
             widget = item.widget()
-            if widget is not None:
+            if widget is not None and widget is not self.tuning_form:
                 widget.deleteLater()
-        self.map_buttons, self.add_buttons = {}, {}
+        self.map_buttons, self.tune_buttons, self.add_buttons = {}, {}, {}
+        self._tuned_line = None
         writing, models = self._controller.writing, self._controller.workspace.models
         colours = models.colours
         for line, name in enumerate(models.structures):
@@ -116,6 +127,13 @@ class StructurePanel(Section):
                 f"Lay the probability of {name} over the image",
                 partial(self._controller.clusters.show_structure, name),
             )
+            tune = button(
+                "Tune",
+                f"Change how {name} is cut out, with a live outline: threshold, gaps, "
+                "holes, pieces",
+                partial(self._tune, name),
+            )
+            tune.setCheckable(True)
             add = button(
                 f"Add to “{name}”",
                 f"Write what is probably {name} into the labels, as the class "
@@ -129,13 +147,38 @@ class StructurePanel(Section):
             colour = QLabel()
             colour.setPixmap(swatch(colours[name]).pixmap(SWATCH, SWATCH))
             colour.setToolTip(f"The colour of {name} wherever it is shown")
-            for column, widget in enumerate((colour, QLabel(name), show, add)):
-                self._grid.addWidget(widget, line, column)
+            for column, widget in enumerate((colour, QLabel(name), show, tune, add)):
+                self._grid.addWidget(widget, 2 * line, column)
             self.map_buttons[name], self.add_buttons[name] = show, add
+            self.tune_buttons[name] = tune
+        self._show_tuned()
         self.setVisible(bool(self.map_buttons))
         self._show_enabled()
 
+    def _tune(self, name: str) -> None:
+        tuned = self._controller.tuning.name
+        self._controller.tuning.tune("" if tuned == name else name)
+        self._show_tuned()
+
+    def _show_tuned(self) -> None:
+        for line, (name, made) in enumerate(self.tune_buttons.items()):
+            tuned = name == self._controller.tuning.name
+            if tuned and line != self._tuned_line:
+                # Under its row, and in sight once there is room for it
+                self._tuned_line = line
+                self._grid.addWidget(self.tuning_form, 2 * line + 1, 0, 1, COLUMNS)
+                QTimer.singleShot(50, self._bring_into_sight)
+            made.setChecked(tuned)
+
+    def _bring_into_sight(self) -> None:
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        if around is not None and self.tuning_form.isVisible():
+            around.ensureWidgetVisible(self.tuning_form)
+
     def _show_enabled(self) -> None:
         has_image = self._controller.workspace.images.current is not None
-        for made in (*self.map_buttons.values(), *self.add_buttons.values()):
-            made.setEnabled(has_image)
+        for buttons in (self.map_buttons, self.tune_buttons, self.add_buttons):
+            for made in buttons.values():
+                made.setEnabled(has_image)

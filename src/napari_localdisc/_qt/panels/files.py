@@ -171,6 +171,11 @@ class ConceptSection(Section):
         self.save_prompts.setToolTip(
             "What several clicks correct around themselves stays with this image"
         )
+        self.save_point = QAction("Where the click is, a landmark…", self)
+        self.save_point.setToolTip(
+            "In other images the place with the same surroundings is found, as with a "
+            "fovea"
+        )
         self.save_classes = QAction("What the strokes taught…", self)
         self.apply_here = QAction("To this image…", self)
         self.apply_to_all = QAction("To all open images…", self)
@@ -182,7 +187,10 @@ class ConceptSection(Section):
             "Apply concept", "Find what was saved; it becomes a labels layer"
         )
         for opener, actions in (
-            (self.save_button, [self.save_prompts, self.save_classes]),
+            (
+                self.save_button,
+                [self.save_prompts, self.save_point, self.save_classes],
+            ),
             (self.apply_button, [self.apply_here, self.apply_to_all]),
         ):
             menu = QMenu(self)
@@ -192,6 +200,7 @@ class ConceptSection(Section):
             opener.setMenu(menu)
         self.add(self.save_button, self.apply_button)
         self.save_prompts.triggered.connect(lambda: self._save_prompts())
+        self.save_point.triggered.connect(lambda: self._save_point())
         self.save_classes.triggered.connect(lambda: self._save_classes())
         self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
         self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
@@ -200,6 +209,7 @@ class ConceptSection(Section):
     def _show_kinds(self) -> None:
         kinds = self._concepts.kinds
         self.save_prompts.setEnabled("prompts" in kinds)
+        self.save_point.setEnabled(self._concepts.point is not None)
         self.save_classes.setEnabled("classifier" in kinds)
 
     def _show_enabled(self) -> None:
@@ -209,6 +219,9 @@ class ConceptSection(Section):
 
     def _save_prompts(self) -> None:
         self._save(self._concepts.save_prompts, self._concepts.prompts_name)
+
+    def _save_point(self) -> None:
+        self._save(self._concepts.save_point, self._concepts.prompts_name)
 
     def _save_classes(self) -> None:
         chosen = self._controller.classes.chosen

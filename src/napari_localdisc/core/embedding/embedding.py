@@ -28,6 +28,9 @@ from .spots import Spot
 
 _AS_IT_IS = MaskOptions()
 
+_DENIED = 0.02
+"""Of the grid's longer side: how far around a negative point nothing is sure."""
+
 
 class Embedding(ClusterMaps):
     """One unit vector per pixel of the working grid, beside its `ClusterMaps`.
@@ -335,6 +338,71 @@ class Embedding(ClusterMaps):
         """
         options = MaskOptions(threshold, connected, smooth, minimum_size)
         return self.read(Prompts(positive, negative), options).mask
+
+    def corrected(
+        self, name: str, positive: ArrayLike = (), negative: ArrayLike = ()
+    ) -> Mask:
+        """Cut a structure's map at one half, corrected by points that mean it.
+
+        The map is moved around points that disagree with it, as far as pixels there
+        are like them; of lesions, single ones come and go.
+
+        Parameters
+        ----------
+        name : str
+            As of `structure`, or one that `with_presence` was given.
+        positive, negative : array_like
+            (k, 2) points (row, column) in the image's pixels; there may be none.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        PromptError
+            If a point lies outside the image or its field of view.
+        """
+        kinds = [
+            self.grid.points_to_working(
+                similarity.check_points(points, self.field_of_view)
+            )
+            if len(np.asarray(points))
+            else np.zeros((0, 2))
+            for points in (positive, negative)
+        ]
+        shown = self.shown(name)
+        if any(map(len, kinds)):
+            # What is surest, and not denied, stands for the map beside the points
+            sure = np.where(self.inside, shown.cpu().numpy(), -1)
+            reach = max(1, round(_DENIED * max(self.grid.shape)))
+            for row, column in self.grid.nearest(kinds[1]).tolist():
+                rows, columns = (
+                    slice(max(at - reach, 0), at + reach + 1) for at in (row, column)
+                )
+                sure[rows, columns] = -1
+            seed = np.array(np.unravel_index(sure.argmax(), sure.shape), float)
+            points = np.concatenate([seed[None], *kinds])
+            pixels = self.grid.nearest(points)
+            count = 1 + len(kinds[0])
+            kind: correction.Kind | None = None
+            spots: tuple[Spot | None, ...] = ()
+            if is_lesion(name):
+                kind = correction.Kind(brightness(name))
+                spots = (None, *self._spots(pixels[1:count]))
+            clicks = Clicks(self._vectors(points), pixels, count, spots)
+            every = self._nearness(clicks.vectors)
+            shown = correction.mix(
+                Likeness(every[:count], every[count:]),
+                correction.CUT,
+                [shown.reshape(-1)],
+                np.array([1.0, 0.0]),
+                self.grid.shape,
+                clicks,
+                kind,
+            )
+        return np.asarray(self.of_structure(shown) >= correction.CUT)
 
     def vectors_at(self, points: ArrayLike) -> FloatImage:
         """Return the unit vectors at points of the image.

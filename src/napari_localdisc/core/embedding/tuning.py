@@ -131,11 +131,14 @@ def _nearest_ends(
     rows = np.concatenate(found).astype(np.int64)
     apart = np.hypot(rows[:, 2] - rows[:, 4], rows[:, 3] - rows[:, 5])
     rows, apart = rows[apart <= gap + 1], apart[apart <= gap + 1]
-    _, pair = np.unique(rows[:, :2], axis=0, return_inverse=True)
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    rows, apart = rows[order], apart[order]
+    starts = np.flatnonzero(np.diff(rows[:, :2], axis=0, prepend=-1).any(1))
     chosen = []
-    for number in range(int(pair.max(initial=-1)) + 1):
-        mine = pair.ravel() == number
-        ends = rows[mine][apart[mine] < apart[mine].min() + 0.5, 2:]
+    for pair in np.split(np.arange(len(rows)), starts[1:]):
+        if not len(pair):
+            continue  # there is no pair at all
+        ends = rows[pair][apart[pair] < apart[pair].min() + 0.5, 2:]
         # Where two sides run along each other, in the middle
         middle = np.square(ends - ends.mean(0)).sum(1).argmin()
         a, b, c, d = ends[middle].tolist()

@@ -37,6 +37,9 @@ _LEAST = 8
 """Pixels of a structure below which an image says only what it is not."""
 
 INVERSE_REGULARISATION = 0.1
+CUT = 0.5
+"""Of maps that a bank makes."""
+
 _CUTS = np.linspace(0.05, 0.95, 37)
 
 

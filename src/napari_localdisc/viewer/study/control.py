@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
@@ -18,6 +18,7 @@ from napari_localdisc.batch.comparing import Comparison, StudySide, compare_step
 from napari_localdisc.batch.studying import (
     MeasureStudyRecipe,
     ProposeRecipe,
+    embedded,
     is_study_table,
     join_study,
     plan_study,
@@ -27,6 +28,7 @@ from napari_localdisc.batch.studying import (
 from napari_localdisc.batch.tasks import Job, run_task
 from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.core.files import check_replaceable, given_path
+from napari_localdisc.core.model.card import ModelFile
 from napari_localdisc.core.work import Steps, torch_threads
 from napari_localdisc.io.study import (
     About,
@@ -45,13 +47,24 @@ from napari_localdisc.layers.structures import (
     structure_values,
     structures_in,
 )
+from napari_localdisc.viewer.chosen import ModelChoice, labels_wanted
+from napari_localdisc.viewer.embeddings import ModelShelf
+from napari_localdisc.viewer.keys import KeyBindings
+from napari_localdisc.viewer.preferences import preferred_cache
+from napari_localdisc.viewer.status import Status
+from napari_localdisc.viewer.work import (
+    Pacer,
+    Runner,
+    Slot,
+    disconnect_all,
+    raise_error,
+    reporting,
+)
 
-from .chosen import ModelChoice, labels_wanted
-from .embeddings import ModelShelf
-from .keys import KeyBindings
-from .preferences import preferred_cache
-from .status import Status
-from .work import Pacer, Runner, Slot, disconnect_all, raise_error, reporting
+from .correcting import Correcting
+
+if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.embedding import Embedding
 
 AHEAD, BEHIND = 2, 1
 """Images that are made ready before they are asked for, and kept after."""
@@ -152,6 +165,8 @@ class StudyControl:
         The image that is shown.
     layers : dict
         Its Labels layers, by structure.
+    correcting : Correcting
+        Clicks that correct what is proposed.
     """
 
     opened = Signal()
@@ -197,9 +212,11 @@ class StudyControl:
         self._to_teach: list[tuple[int, bool]] = []
         self._watch = Stopwatch()
         self._is_closed = False
+        self.correcting = Correcting(viewer, runner, report, self)
         self.keys = KeyBindings(
             viewer,
             {
+                "correct by clicks": self.correcting.toggle,
                 "next image": self.next,
                 "previous image": self.previous,
                 "accept image": self.accept,
@@ -216,6 +233,7 @@ class StudyControl:
         with self.reporting():
             self.save()
         self._is_closed = True
+        self.correcting.close()
         self.keys.unbind()
         self._pacer.stop()
         if self._on_mouse in self.viewer.mouse_move_callbacks:
@@ -225,6 +243,29 @@ class StudyControl:
         disconnect_all(self, self.work, self.ahead, self._teaching, self.status)
         for slot in (self.work, self.ahead, self._teaching):
             slot.cancel()
+
+    @property
+    def image(self) -> Image | None:
+        """The layer of the image that is shown."""
+        return self._image
+
+    @property
+    def structure(self) -> str | None:
+        """The structure that is worked on: the selected layer's, else the first."""
+        active = self.viewer.layers.selection.active
+        for name, layer in self.layers.items():
+            if layer is active:
+                return name
+        return next(iter(self.layers), None)
+
+    def look(self, number: int) -> Embedding:
+        """Return an image's embedding with what was taught; takes long, in a worker."""
+        assert self.study is not None
+        study = self.study
+        recipe = self._recipe_of(study)
+        model = self._shelf.load(ModelFile.of(study.about.model))
+        picture = read_picture(study.image(number, self.grader).path)
+        return embedded(picture, model, recipe.banks, preferred_cache())
 
     def reporting(self) -> Any:
         """Report what the user can put right; let everything else through."""
@@ -486,6 +527,7 @@ class StudyControl:
         is_colour = picture.ndim == 3 and picture.shape[-1] in (3, 4)
         before = None if shown is None else shown.data.shape[:2]
         self.current = None  # nothing is saved in between
+        self.correcting.forget()
         if shown is not None and shown.rgb == is_colour and self._fits(shown, labels):
             self._remove(self._made_of_it())
             show_instead(shown, self.layers, picture, labels, ready.placement)
@@ -685,8 +727,6 @@ class StudyControl:
         return Ready(picture, read_placement(image.path), masks, _labels_of(masks))
 
     def _propose(self, study: Study, image: StudyImage) -> Steps[None]:
-        from napari_localdisc.core.model.card import ModelFile
-
         model = self._shelf.load(ModelFile.of(study.about.model))
         yield 0, 0
         recipe = self._recipe_of(study)
@@ -714,8 +754,6 @@ class StudyControl:
 
         def work() -> Steps[None]:
             yield 0, 0
-            from napari_localdisc.core.model.card import ModelFile
-
             model = self._shelf.load(ModelFile.of(study.about.model))
             teach(study, number, grader, accepted, model, preferred_cache())
 
