@@ -143,7 +143,7 @@ class StudyHeader(QWidget):
         )
         self.models.reset_choices()
         self.models.changed.connect(self._choose_model)
-        self.path.changed.connect(self._show_what_is_asked)
+        self.path.line_edit.native.textChanged.connect(self._show_what_is_asked)
         self.open_button = button(
             "Open", "Open the study, or begin one of the folder's images", self._open
         )
