@@ -22,6 +22,7 @@ PAGES = {
     "Images": "studies.md",
     "Agreement": "studies.md#two-people",
     "Work on a folder": "panels.md#work-on-a-folder",
+    "Search a collection": "collection.md",
 }
 """What is explained → file of docs/ and its heading."""
 
