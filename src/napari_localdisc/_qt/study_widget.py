@@ -434,7 +434,7 @@ class AgreementPage(QWidget):
             ["Structure", "Images", "Dice", "Outlines apart"]
         )
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setMaximumHeight(125)
+        self.table.setFixedHeight(122)
         header = self.table.verticalHeader()
         if header is not None:
             header.hide()
