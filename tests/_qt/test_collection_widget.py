@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 import napari_localdisc as ld
 from napari_localdisc._qt import CollectionWidget, MainWidget
 from napari_localdisc._qt.collection_widget import SIDE, thumbnail
+from napari_localdisc._qt.help import page_of
 from napari_localdisc.io.collection import Found
 
 
@@ -37,20 +38,25 @@ def test_a_click_on_a_thumbnail_opens_the_image_there(
         "napari-localdisc", "Search a collection"
     )
     assert isinstance(widget, CollectionWidget)
+    assert page_of(widget.help_button.what).endswith("docs/collection.md")
     assert not widget.find_button.isEnabled()
     widget.folder.value = folder
     assert widget.find_button.isEnabled()
     main.controller.prompts.add((10, 20))
-    qtbot.waitUntil(lambda: main.controller.prompts.similarity_layer is not None)
+    qtbot.waitUntil(
+        lambda: main.controller.prompts.similarity_layer is not None, timeout=30_000
+    )
     widget.find_button.click()
-    qtbot.waitUntil(lambda: widget.results.count() > 0)
+    qtbot.waitUntil(lambda: widget.results.count() > 0, timeout=30_000)
     assert widget.results.count() == len(widget.control.found) == 6
     item = widget.results.item(0)
     assert not item.icon().isNull()
     place = widget.results.visualItemRect(item).center()
     qtbot.mouseClick(widget.results.viewport(), Qt.MouseButton.LeftButton, pos=place)
     found = widget.control.found[0]
-    qtbot.waitUntil(lambda: main.controller.workspace.images.current.name != "mine")
+    qtbot.waitUntil(
+        lambda: main.controller.workspace.images.current.name != "mine", timeout=30_000
+    )
     (prompt,) = main.controller.prompts.points
     assert (prompt.row, prompt.column) == found.point
     widget.leave()

@@ -14,6 +14,7 @@ from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.plugin import PLUGIN, WIDGET
 
+from .help import HelpButton
 from .panels.choosers import ProgressRow
 from .parts import Docked, button, form, path_field, path_text, row, viewer_of
 from .threads import QtRunner, report
@@ -67,12 +68,13 @@ class CollectionWidget(Docked):
             tooltip="Leave out the image that is clicked on",
             value=control.others,
         )
+        self.help_button = HelpButton("Search a collection")
         self.results = FoundList(control)
         self.progress_row = ProgressRow(control, "Stop; it goes on from there")
         layout = QVBoxLayout(self)
         layout.addWidget(form(self.folder).native)
         layout.addWidget(self.index_button)
-        layout.addLayout(row(self.find_button, self.others))
+        layout.addLayout(row(self.find_button, self.others, self.help_button))
         layout.addWidget(self.progress_row)
         layout.addWidget(self.results, stretch=1)
         self.folder.changed.connect(self._choose)

@@ -19,7 +19,10 @@ PAGES = {
     "Models": "panels.md#models",
     "Files": "panels.md#files",
     "Train a model": "panels.md#train-a-model",
+    "Images": "studies.md",
+    "Agreement": "studies.md#two-people",
     "Work on a folder": "panels.md#work-on-a-folder",
+    "Search a collection": "collection.md",
 }
 """What is explained → file of docs/ and its heading."""
 
