@@ -166,3 +166,22 @@ def test_closing_the_dock_saves_and_gives_keys_back(
     viewer.window.remove_dock_widget(widget)
     assert Study(folder).masks(1, "anna")["drusen"].sum() == 9
     assert "PageDown" not in set(map(str, viewer.keymap))
+
+
+def test_a_study_begins_with_the_model_and_structures_that_are_asked_for(
+    qtbot, folder, widget, open_study
+):
+    header = widget.header
+    header.path.line_edit.value = str(folder)
+    assert not header.models.visible  # a study is there
+    (folder / "study.sqlite").unlink()
+    header.path.line_edit.value = str(folder / ".")
+    header.path.line_edit.value = str(folder)
+    assert header.models.visible
+    header.models.value = "tiny"
+    assert header.structures.native.placeholderText() == "vessel"
+    header.structures.value = "vessel, drusen"
+    open_study(folder, "p1_OD")
+    about = Study(folder).about
+    assert (about.model, about.structures) == ("tiny", ("vessel", "drusen"))
+    assert not header.structures.visible

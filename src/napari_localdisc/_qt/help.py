@@ -19,6 +19,8 @@ PAGES = {
     "Models": "panels.md#models",
     "Files": "panels.md#files",
     "Train a model": "panels.md#train-a-model",
+    "Images": "studies.md",
+    "Agreement": "studies.md#two-people",
     "Work on a folder": "panels.md#work-on-a-folder",
     "Search a collection": "collection.md",
 }

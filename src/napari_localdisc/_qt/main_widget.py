@@ -107,7 +107,7 @@ class MainWidget(Docked):
         self.measure_page = page(self.measure_panel)
         self.tabs.addTab(self.measure_page, "Measure")
         self.tabs.addTab(
-            page(self.model_section, self.size_section, self.training_section), "Models"
+            page(self.training_section, self.model_section, self.size_section), "Models"
         )
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))

@@ -221,6 +221,9 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     return parent
 
 
+_FIRST = 1
+"""Qt's high priority of an event, as a number, which bindings agree on."""
+
 _PLACED = QEvent.Type.User
 """Sent to a widget of ours when its dock has a place."""
 
@@ -243,8 +246,7 @@ class Docked(QWidget):
         elif kind == QEvent.Type.ParentChange:
             # Once napari has put the dock into its place, and before the window is
             # made higher for docks that lie below each other
-            first: Any = Qt.EventPriority.HighEventPriority.value
-            QApplication.postEvent(self, QEvent(_PLACED), first)
+            QApplication.postEvent(self, QEvent(_PLACED), _FIRST)
         elif kind == _PLACED:
             self._join()
         return handled

@@ -26,9 +26,10 @@ from qtpy.QtWidgets import (
 from napari_localdisc.batch.comparing import Comparison, worth_drawing
 from napari_localdisc.core.study.graders import BlandAltman
 from napari_localdisc.core.study.plots import draw_bland_altman
-from napari_localdisc.io.study import STATES, State, StudyImage
+from napari_localdisc.io.study import STATES, State, StudyImage, is_study
 from napari_localdisc.viewer.study.control import EVERY, ORDERS, StudyControl
 
+from .help import HelpButton
 from .panels.choosers import ProgressRow
 from .parts import (
     Choice,
@@ -90,6 +91,11 @@ class StudyWidget(Docked):
         self.tabs = QTabWidget()
         self.tabs.addTab(Scrolling(self.images_page), "Images")
         self.tabs.addTab(Scrolling(self.agreement), "Agreement")
+        self.help_button = HelpButton(self.tabs.tabText(0))
+        self.tabs.setCornerWidget(self.help_button)
+        self.tabs.currentChanged.connect(
+            lambda at: self.help_button.show_for(self.tabs.tabText(at))
+        )
         self.progress_row = ProgressRow(control, "Stop; what was saved stays")
         layout = QVBoxLayout(self)
         layout.addWidget(self.header)
@@ -129,13 +135,21 @@ class StudyHeader(QWidget):
             "What the model does not know begins empty, and is learned from what you "
             "accept.",
         )
-        self.structures.native.setPlaceholderText(", ".join(control.models.named))
+        self.models = Choice(
+            lambda: control.models.names,
+            lambda: control.models.name,
+            label="Model",
+            tooltip="Of a new study: what proposes",
+        )
+        self.models.reset_choices()
+        self.models.changed.connect(self._choose_model)
+        self.path.changed.connect(self._show_what_is_asked)
         self.open_button = button(
             "Open", "Open the study, or begin one of the folder's images", self._open
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.fields = form(self.path, self.grader, self.structures)
+        self.fields = form(self.path, self.grader, self.models, self.structures)
         layout.addWidget(self.fields.native)
         layout.addWidget(self.open_button)
         follow(self._show, control.opened)
@@ -146,9 +160,21 @@ class StudyHeader(QWidget):
             path_text(self.path), [name for name in names if name], self.grader.value
         )
 
+    def _choose_model(self, name: str) -> None:
+        with self._control.reporting():
+            self._control.models.choose(name)
+        self._show_what_is_asked()
+
+    def _show_what_is_asked(self) -> None:
+        """Ask for model and structures only where a study would begin."""
+        begins = not is_study(path_text(self.path))
+        self.models.visible = self.structures.visible = begins
+        named = ", ".join(self._control.models.named)
+        self.structures.native.setPlaceholderText(named)
+
     def _show(self) -> None:
         study = self._control.study
-        self.structures.visible = study is None
+        self._show_what_is_asked()
         if study is not None:
             self.path.line_edit.value = str(study.path)
             self.grader.value = self._control.grader
@@ -204,7 +230,7 @@ class ImagesPage(QWidget):
         )
         self.clicks_button.setCheckable(True)
         self.clicks_button.toggled.connect(control.correcting.set_on)
-        control.correcting.changed.connect(self.clicks_button.setChecked)
+        control.correcting.changed.connect(self._show_correcting)
         self.reopen_button = button(
             "Reopen", "Take Accept or Reject back", control.reopen
         )
@@ -259,6 +285,9 @@ class ImagesPage(QWidget):
         current = self._control.current
         if current is not None and image.id == current.id:
             self.reopen_button.setVisible(image.state in ("accepted", "rejected"))
+
+    def _show_correcting(self, on: bool) -> None:
+        self.clicks_button.setChecked(on)
 
     def _write_note(self) -> None:
         self._control.set_note(self.note.text().strip())
@@ -405,7 +434,10 @@ class AgreementPage(QWidget):
             ["Structure", "Images", "Dice", "Outlines apart"]
         )
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setMaximumHeight(150)
+        self.table.setMaximumHeight(125)
+        header = self.table.verticalHeader()
+        if header is not None:
+            header.hide()
         self.measures = Choice(
             lambda: [each.title for each in self._drawn],
             label="Measure",

@@ -83,6 +83,10 @@ PROPOSED = ""
 """The grader that proposals belong to: nobody."""
 
 
+class ConflictError(FileError):
+    """Another window of the same grader has saved something else meanwhile."""
+
+
 class About(BaseModel):
     """What a study is about.
 
@@ -447,8 +451,10 @@ class Study:
 
         Raises
         ------
-        FileError
+        ConflictError
             If another window has saved something about the image meanwhile.
+        FileError
+            If the file cannot be written.
         """
         if not grader:
             raise FileError("Say first who works on the study: a grader has a name.")
@@ -458,10 +464,10 @@ class Study:
                 (image.id, grader),
             ).fetchone()
             if (row[0] if row else 0) != image.revision:
-                raise FileError(
+                raise ConflictError(
                     f"{image.name} was changed in another window of {grader!r} since "
-                    "it was opened here, and is not saved: go to another image and "
-                    "back."
+                    "it was opened here; what is drawn here is not saved. Go to "
+                    "another image and back to see what was saved."
                 )
             if masks is not None:
                 _put_masks(db, image.id, grader, masks)

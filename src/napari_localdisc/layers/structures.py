@@ -7,19 +7,17 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from napari_localdisc.core.colours import PALETTE, from_hex
+from napari_localdisc.core.colours import from_hex, structure_colours
 from napari_localdisc.core.names import find_name
 
 from .colours import PAINTED, LabelColours
 from .files import CLASSES
 from .labels import image_shape
 from .ours import LABELS_OPACITY
+from .outline import draw_outlines, thickness
 from .plane import METADATA_KEY
 
 Mask = NDArray[np.bool_]
-
-OUTLINE = 2
-"""Width, in pixels, of the outlines that structures are shown by."""
 
 
 def structure_values(structures: Sequence[str]) -> dict[str, int]:
@@ -46,8 +44,9 @@ def structure_layers(
         From `structure_values`.
     """
     table: dict[int | None, Any] = {None: PAINTED, 0: (0.0, 0.0, 0.0, 0.0)}
-    for value in values.values():
-        table[value] = (*from_hex(PALETTE[(value - 1) % len(PALETTE)]), 1.0)
+    colours = structure_colours(values)
+    for name, value in values.items():
+        table[value] = (*from_hex(colours[name]), 1.0)
     made = {}
     for name, data in labels.items():
         layer = Labels(
@@ -66,7 +65,8 @@ def structure_layers(
                 METADATA_KEY: {"image": image.name, CLASSES: {values[name]: name}}
             },
         )
-        layer.contour = OUTLINE
+        draw_outlines(layer)
+        layer.contour = thickness(layer)
         layer.selected_label = values[name]
         made[name] = layer
     return made

@@ -88,8 +88,8 @@ class Controller:
         self.strokes = Strokes(workspace, self.classes, self.writing)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
-        workspace.annotations.changed.connect(workspace.overlays.wake)
-        self.clusters.changed.connect(workspace.overlays.wake)
+        workspace.annotations.changed.connect(workspace.overlays.stirred.emit)
+        self.clusters.changed.connect(workspace.overlays.stirred.emit)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(

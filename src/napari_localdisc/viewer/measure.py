@@ -163,24 +163,14 @@ class Measuring:
         self.options = MeasureOptions()
         self.result: Measured | None = None
         self.sentence = ""
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered):
-            event.connect(self._on_layers)
-        workspace.image_changed.connect(self._on_layers)
-        workspace.plane_changed.connect(self._on_plane)
-        workspace.annotations.changed.connect(self._soon)
         self._slot.busy_changed.connect(self.busy_changed.emit)
-        self._on_layers()
 
     def close(self) -> None:
         """Follow nothing any longer; the table of the last result stays readable."""
         if self._is_closed:
             return
-        self._is_closed, self._watched = True, False
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered):
-            event.disconnect(self._on_layers)
-        self._follow(None)
+        self.watch(False)
+        self._is_closed = True
         self._slot.cancel()
         disconnect_all(self, self._slot)
 
@@ -210,7 +200,8 @@ class Measuring:
     def choose(self, labels: Labels | None) -> None:
         """Measure another layer; None: that of the classes."""
         self._chosen = None if labels is None else weakref.ref(labels)
-        self._on_layers()
+        if self._watched:
+            self._on_layers()
 
     def set_options(self, **changes: Any) -> None:
         """Ask for something else; keywords of `MeasureOptions`."""
@@ -228,9 +219,25 @@ class Measuring:
         return self.options.kind or kind_of(names)
 
     def watch(self, watched: bool) -> None:
-        """Measure from now on, or no more."""
-        self._watched = watched and not self._is_closed
-        self._soon()
+        """Measure from now on, or no more: then nothing is followed either."""
+        if watched == self._watched or self._is_closed:
+            return
+        self._watched = watched
+        workspace, events = self._workspace, self._viewer.layers.events
+        for event, hear in (
+            (events.inserted, self._on_layers),
+            (events.removed, self._on_layers),
+            (events.reordered, self._on_layers),
+            (workspace.image_changed, self._on_layers),
+            (workspace.plane_changed, self._on_plane),
+            (workspace.annotations.changed, self._soon),
+        ):
+            (event.connect if watched else event.disconnect)(hear)
+        if watched:
+            self._mark = None  # whatever happened meanwhile
+            self._on_layers()
+        else:
+            self._follow(None)
 
     @property
     def is_busy(self) -> bool:

@@ -124,7 +124,7 @@ class MeasureFiles:
             "millimetres": _millimetres(result),
         }
         if asked.image is not None:
-            said["model"] = self._workspace.models.name or "none"
+            said["model that is chosen"] = self._workspace.models.name or "none"
         if landmarks.disc is not None:
             said["optic disc"] = landmarks.disc.source
         if landmarks.fovea is not None:

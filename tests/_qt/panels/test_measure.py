@@ -112,6 +112,10 @@ def test_a_click_on_a_row_draws_it_and_escape_takes_it_away(
     assert [row.measure for row in table.selected_rows] == ["calibre median"]
     qtbot.keyClick(table, Qt.Key.Key_Escape)
     assert {each.name for each in viewer.layers} == {"eye", "eye labels"}
+    table.select(line_of(table, structure="vessel", measure="calibre median"))
+    assert len(viewer.layers) == 4
+    widget.tabs.setCurrentIndex(0)  # what would not follow is not drawn
+    assert {each.name for each in viewer.layers} == {"eye", "eye labels"}
 
 
 def test_regions_measures_and_units_are_chosen(qtbot, viewer, widget, told):
@@ -174,6 +178,16 @@ def test_numbers_are_copied_and_saved(qtbot, viewer, widget, tmp_path, monkeypat
     page = path.with_suffix(".html").read_text("utf-8")
     assert "tiny" in page  # the model
     assert "calibre median" in page
+
+
+def test_without_labels_it_says_so(qtbot, viewer, open_widget):
+    widget = open_widget(viewer)
+    widget.tabs.setCurrentWidget(widget.measure_page)
+    panel = widget.measure_panel
+    qtbot.waitUntil(lambda: "no labels to measure" in panel.sentence.text())
+    assert panel.sentence.height() >= panel.sentence.fontMetrics().height()
+    assert not panel.save_button.isEnabled()
+    assert panel.table.rows == ()
 
 
 def test_layers_measure_opens_the_page(qtbot, viewer, layer, models, told):

@@ -16,7 +16,9 @@ from napari_localdisc.core.embedding.meaning import (
     Clicks,
     Extent,
     choose,
+    depth_of,
 )
+from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.embedding.similarity import Likeness, nearness
 from napari_localdisc.core.embedding.spots import Contrast, Spot
 from napari_localdisc.core.image.grid import WorkingGrid
@@ -228,6 +230,43 @@ def test_a_spot_means_a_lesion_of_its_kind_and_no_vessel():
     assert meant(False, apartness=0.2) == 0
 
 
+def test_what_is_dark_all_around_is_the_reflex_on_a_vessel_and_no_bright_lesion():
+    box, mask = (slice(0, 3), slice(0, 3)), np.ones((3, 3), bool)
+    assert Spot(box, mask, True, 0.5, 0.6).stands_alone
+    assert not Spot(box, mask, True, 0.5, 1.2).stands_alone
+
+
+def test_off_a_discs_middle_a_click_on_a_vessel_means_the_vessel():
+    rows, columns = np.mgrid[:400, :400]
+    disc = presence(np.hypot(rows - 200, columns - 200) < 50)
+    tree = presence((rows - columns) % 100 < 6)
+    maps = [
+        *candidates(tree),
+        *candidates(disc, is_single=True, depth=depth_of(disc)),
+    ]
+    assert choose(maps, clicks_at((203, 200))) == 1
+    assert choose(maps, clicks_at((230, 228))) == 0
+    assert choose(maps, clicks_at((230, 175))) == 1  # nothing else is there
+
+
+def test_bright_lesions_are_not_meant_by_clicks_on_what_is_not_bright():
+    lesion = torch.full((64, 64), 0.02)
+    maps = [
+        *candidates(lesion, is_lesion=True, bright=False),
+        *candidates(lesion, is_lesion=True, bright=True),
+    ]
+    spot = Spot((slice(0, 3),) * 2, np.ones((3, 3), bool), False, 0.1, 0.1)
+    dark = clicks_at((45, 45), (10, 10), (20, 50), (30, 5), spots=(None, *[spot] * 3))
+    assert choose(maps, dark) == 0
+
+
+def test_a_click_between_pixels_comes_out_right_without_another_cut(embedding):
+    reading = embedding.read(Prompts([(12, 20), (50, 12.4)], [(40.4, 40.6)]))
+    assert reading.threshold == 0.5
+    assert reading.mask[50, 12]
+    assert not reading.mask[40, 41]
+
+
 def test_a_concept_carries_the_meaning_to_other_images(embedding, tmp_path):
     concept = ld.Concept.from_prompts("disc", embedding, [(12, 20)])
     concept = ld.load_concept(concept.save(tmp_path / "disc"))
@@ -321,8 +360,11 @@ def test_a_spot_has_the_objects_outline_and_a_line_is_none():
     assert dice(found, own) > 0.75
     assert spot.stands_alone
     assert not spot.is_bright
-    assert spot.holds((60, 160))
-    assert not spot.holds((60, 190))
+    at, beside = np.array((60, 160)), np.array([(60, 166)])
+    assert spot.nearer_to(at, beside[:0]).sum() == spot.mask.sum()
+    kept = np.argwhere(spot.nearer_to(at, beside)) + [part.start for part in spot.box]
+    assert 0.4 * spot.mask.sum() < len(kept) < spot.mask.sum()
+    assert kept[:, 1].max() < 163
     on_tree = contrast.spot(120, 120)
     assert on_tree is None or not on_tree.stands_alone
     assert contrast.spot(30, 160).is_bright

@@ -238,6 +238,21 @@ def test_a_picture_that_was_replaced_is_said(open_study, folder):
         open_study()
 
 
+def test_two_windows_of_one_grader(open_study, folder):
+    here, there = open_study(), open_study()
+    paint(there, "drusen")
+    with pytest.raises(FileError, match="another window"):
+        paint(here, "vessel")
+    paint(here, "vessel", slice(70, 80))  # said once
+    with pytest.raises(FileError, match="another window"):
+        here.accept()
+    here.next()
+    here.previous()
+    assert (here.layers["drusen"].data[50:60, 50:60] == 2).all()
+    paint(here, "vessel")
+    assert Study(folder).masks(1, "anna")["vessel"][50:60, 50:60].all()
+
+
 def test_breaks_are_no_work():
     seconds = [0.0]
     watch = Stopwatch(lambda: seconds[0])

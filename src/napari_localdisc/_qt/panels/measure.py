@@ -193,8 +193,9 @@ class MeasurePanel(Section):
         self._measuring.watch(True)
 
     def hideEvent(self, event: Any) -> None:
-        """Measure no more."""
+        """Measure no more, and draw nothing that would not follow."""
         super().hideEvent(event)
+        self.table.clearSelection()
         self._measuring.watch(False)
 
 

@@ -77,7 +77,7 @@ class _Model(QAbstractTableModel):
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    what = row.structure if row.piece is None else f"{row.structure} {row.piece}"
+    what = row.structure if row.piece is None else f"{row.structure} no. {row.piece}"
     return what, row.region, row.measure, value_text(row.value), row.unit
 
 

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_localdisc.cli import options
-from napari_localdisc.cli.folders import conclude, work_through
+from napari_localdisc.cli.folders import conclude, on_this_machine, work_through
 from napari_localdisc.cli.output import (
     WrongUse,
     checking_arguments,
@@ -193,7 +192,7 @@ def propose(
     recipe = ProposeRecipe(opened, flips, who if learns else "")
     job = Job(recipe, opened.about.model, model.hash, device, overwrite, dry_run)
     tasks = plan_study(opened, opened.images(who))
-    given = SimpleNamespace(workers=workers, scheduler=None, as_json=as_json)
+    given = on_this_machine(workers, as_json)
     conclude(work_through(tasks, job, model, given), as_json)
 
 
@@ -347,7 +346,7 @@ def table(
         raise FileError(f"{opened.path} has no image in these states to measure.")
     recipe = MeasureStudyRecipe(opened, who, None, scale, disc_mm, pieces)
     job = Job(recipe, None, "")
-    given = SimpleNamespace(workers=workers, scheduler=None, as_json=as_json)
+    given = on_this_machine(workers, as_json)
     outcomes = work_through(plan_study(opened, images), job, None, given, output)
     join_study(recipe, images, output)
     conclude(outcomes, as_json)
@@ -379,7 +378,7 @@ def export(
     if not images:
         raise FileError(f"{opened.path} has no image in these states to export.")
     job = Job(ExportRecipe(opened, who), None, "", overwrite=overwrite)
-    given = SimpleNamespace(workers=None, scheduler=None, as_json=as_json)
+    given = on_this_machine(None, as_json)
     conclude(
         work_through(plan_export(opened, images, output), job, None, given), as_json
     )

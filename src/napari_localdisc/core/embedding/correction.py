@@ -28,9 +28,13 @@ from .similarity import Likeness
 CUT = 0.5
 """Where a similarity that was read this way is cut."""
 
-REACH, REACH_OF_OBJECTS = 0.05, 0.04
-"""Standard deviation of a correction's reach, as a part of the grid's longer side; and
-where single objects are meant."""
+REACH, REACH_OF_OBJECTS, REACH_OF_PIECES = 0.05, 0.04, 0.004
+"""Standard deviation of a correction's reach, as a part of the grid's longer side;
+where single objects are meant; and where these are bright pieces, which clicks move
+as such."""
+
+_HELD = 0.02
+"""How far from the cut what lies about a click is at least."""
 
 _MARGIN = 1.0
 _NOISE = 0.02
@@ -104,12 +108,14 @@ def mix(
         _add_spots(mixed, clicks, kind)
     if clicks is not None and likeness is not None and len(clicks.pixels) > 1:
         nearness = [*likeness.positive, *likeness.negative]
-        reach = (REACH if kind is None else REACH_OF_OBJECTS) * max(shape)
+        reach = (REACH if kind is None else kind.reach) * max(shape)
         strengths = _strengths(nearness, mixed, clicks, reach)
         _correct(mixed, nearness, clicks, strengths, reach)
         if kind is not None:
             _remove_pieces(mixed, likeness, clicks)
             _add_spots(mixed, clicks, kind)
+    if clicks is not None:
+        _hold(mixed, clicks)
     return mixed.clamp_(0, 1)
 
 
@@ -124,17 +130,41 @@ class Kind(NamedTuple):
 
     bright: bool | None = None
 
+    @property
+    def reach(self) -> float:
+        """How far a correction reaches, see `REACH`."""
+        return REACH_OF_PIECES if self.bright else REACH_OF_OBJECTS
+
 
 def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
     """Let the objects under positive clicks belong to what is meant, in place."""
-    against = clicks.pixels[clicks.positives :].tolist()
-    for spot in clicks.spots:
-        if spot is None or not spot.has_outline or any(map(spot.holds, against)):
+    against = clicks.pixels[clicks.positives :]
+    for pixel, spot in zip(clicks.pixels, clicks.spots, strict=False):
+        if spot is None or not spot.has_outline:
             continue
         if kind.bright is None or kind.bright is spot.is_bright:
             window = mixed[spot.box]
-            inside = torch.from_numpy(spot.mask).to(mixed.device)
+            nearer = spot.nearer_to(pixel, against)
+            inside = torch.from_numpy(nearer).to(mixed.device)
             window[inside] = window[inside].clamp_min(_SURE)
+
+
+def _hold(mixed: Tensor, clicks: Clicks) -> None:
+    """Let what lies between pixels about a click be on the click's side, in place.
+
+    The cut would otherwise be moved for it, and with it every outline.
+    """
+    limits = np.array(mixed.shape) - 1
+    places = clicks.pixels if clicks.places is None else clicks.places
+    low = np.clip(np.floor(places), 0, limits).astype(np.intp)
+    high = np.clip(np.ceil(places), 0, limits).astype(np.intp)
+    for number in range(len(low) - 1, -1, -1):  # positive ones last
+        rows = slice(low[number, 0], high[number, 0] + 1)
+        columns = slice(low[number, 1], high[number, 1] + 1)
+        if number < clicks.positives:
+            mixed[rows, columns].clamp_(min=CUT + _HELD)
+        else:
+            mixed[rows, columns].clamp_(max=CUT - _HELD)
 
 
 def _remove_pieces(mixed: Tensor, likeness: Likeness, clicks: Clicks) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_localdisc.core.image.appearance import picture_features
@@ -21,7 +22,16 @@ from napari_localdisc.core.names import brightness, is_lesion
 
 from . import clusters, correction, masks, similarity
 from .clusters import ClusterMaps
-from .meaning import DARK_CUT, STRUCTURE_CUT, Candidate, Clicks, Extent, choose
+from .meaning import (
+    DARK_CUT,
+    STRUCTURE_CUT,
+    Candidate,
+    Clicks,
+    Extent,
+    choose,
+    depth_of,
+)
+from .pieces import Pieces
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
 from .spots import Spot
@@ -30,6 +40,9 @@ _AS_IT_IS = MaskOptions()
 
 _DENIED = 0.02
 """Of the grid's longer side: how far around a negative point nothing is sure."""
+
+_RIM = 4
+"""Pixels about a disc that are none of its surroundings."""
 
 
 class Embedding(ClusterMaps):
@@ -199,9 +212,9 @@ class Embedding(ClusterMaps):
         points = self.grid.points_to_working(np.concatenate(kinds))
         vectors = self._vectors(points)
         pixels = self.grid.nearest(points)
-        clicks = Clicks(
-            vectors, pixels, len(kinds[0]), self._spots(pixels[: len(kinds[0])])
-        )
+        count = len(kinds[0])
+        spots = self._spots(pixels[:count])
+        clicks = Clicks(vectors, pixels, count, spots, points)
         weights = None
         if self._means_more:
             weights = np.zeros(len(self.presence) + 1)
@@ -484,7 +497,8 @@ class Embedding(ClusterMaps):
                 presence = presence * (1 - disc)
             extent = Extent.of(presence, self.inside)
             lesion, single = is_lesion(name), name == "optic disc"
-            made.append(Candidate(presence, extent, lesion, single, bright))
+            depth = depth_of(presence) if single else None
+            made.append(Candidate(presence, extent, lesion, single, bright, depth))
         return made
 
     @cached_property
@@ -497,12 +511,35 @@ class Embedding(ClusterMaps):
         presence = candidate.presence
         if candidate.bright is False:
             return correction.cut_at_half(presence, DARK_CUT)
-        if not candidate.bright or self._contrast is None:
+        if not candidate.bright or self._pieces is None:
             return correction.cut_at_half(presence, STRUCTURE_CUT)
-        shown = presence.cpu().numpy()
-        pieces = self._contrast.bright_pieces(shown, STRUCTURE_CUT)
-        found = np.where(pieces, 0.75, np.where(shown >= 0.6, 0.6, 0.25))
-        return torch.from_numpy(found.astype(np.float32)).to(presence)
+        return self._map_of_pieces()
+
+    def _is_pieces(self, number: int) -> bool:
+        """Whether a candidate is bright pieces of the picture."""
+        every = self._candidates
+        bright = number < len(every) and bool(every[number].bright)
+        return bright and self._pieces is not None
+
+    def _map_of_pieces(self, clicks: Clicks | None = None) -> Tensor:
+        """(h, w) map of bright pieces, as clicks say."""
+        assert self._pieces is not None
+        return torch.from_numpy(self._pieces.likely(clicks)).to(self.matrix)
+
+    @cached_property
+    def _pieces(self) -> Pieces | None:
+        """Bright pieces of the picture; None: no picture, or no bright lesion."""
+        bright = [each.presence for each in self._candidates if each.bright]
+        if self.colour is None or not bright:
+            return None
+        presence = torch.stack(bright).amax(0).cpu().numpy()
+        colour = self.colour.float().cpu().numpy()
+        inside = self.inside
+        for each in self._candidates:
+            if each.is_single:
+                seen = each.presence.cpu().numpy() > STRUCTURE_CUT
+                inside = inside & ~ndimage.binary_dilation(seen, iterations=_RIM)
+        return Pieces.of(colour, presence, inside)
 
     @cached_property
     def _few_inside(self) -> Tensor:
@@ -607,10 +644,14 @@ class Reading:
         if likeness is not None and weights[-1] > 0:
             seen = likeness.at(known._few_inside).cpu().numpy()
             cut = similarity.otsu_threshold(seen)
+        structures, meant = known._structures, int(weights.argmax())
+        if clicks is not None and known._is_pieces(meant):
+            structures = list(structures)
+            structures[meant] = known._map_of_pieces(clicks).view(-1)
         return correction.mix(
             likeness,
             cut,
-            known._structures,
+            structures,
             weights,
             known.grid.shape,
             clicks,

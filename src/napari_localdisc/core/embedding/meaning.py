@@ -73,9 +73,16 @@ who means the large one has many other places to click."""
 
 _USUAL_SHARE, _LEAST_SHARE = 0.05, 0.005
 
+_MIDDLE, _OFF_MIDDLE = 0.58, 0.2
+"""Part of the depth of a structure that there is but one of, up to which a click lies
+off its middle; and what that leaves of it where a thin structure lies there as well."""
+
 _SPOT, _NO_SPOT = 0.95, 0.3
 """How well a lesion explains a click on a spot of its kind, and what that leaves of a
 thin structure."""
+
+_NO_CONTRAST = 0.25
+"""What a click on nothing that stands out leaves of bright lesions."""
 
 _INERTIA = 0.7
 """Logarithm of how much better another meaning must explain the clicks."""
@@ -95,12 +102,37 @@ class Clicks:
         How many are positive; at least one.
     spots : tuple
         The `Spot` about each positive click, or None.
+    places : ndarray, optional
+        (k, 2) float64: where between pixels they are.
     """
 
     vectors: FloatImage
     pixels: NDArray[np.intp]
     positives: int
     spots: tuple[Spot | None, ...] = ()
+    places: NDArray[np.float64] | None = None
+
+    def begin_with_spot(self, bright: bool | None) -> bool:
+        """Whether the first lies on a spot of that kind, and on nothing else."""
+        spot = self.spots[0] if self.spots else None
+        return spot is not None and spot.stands_alone and spot.is_bright is bright
+
+    def begin_with_object(self, bright: bool | None) -> bool:
+        """Whether the first lies on something of that kind that has an outline."""
+        spot = self.spots[0] if self.spots else None
+        return spot is not None and spot.has_outline and spot.is_bright is bright
+
+    def may_show(self, bright: bool | None) -> NDArray[np.float64]:
+        """(k,) how well each may be on a lesion of that kind, by what it lies on."""
+        fits = np.ones(len(self.pixels))
+        if bright is not None and self.spots:
+            fits[: len(self.spots)] = [
+                (_NO_CONTRAST if bright else 1.0)  # a large dark one shows none
+                if spot is None
+                else float(spot.is_bright is bright)
+                for spot in self.spots
+            ]
+        return fits
 
     @property
     def signs(self) -> NDArray[np.float32]:
@@ -156,6 +188,9 @@ class Candidate:
         Whether there is but one in an image.
     bright : bool or None
         Of a lesion: whether it is brighter than its surroundings.
+    depth : ndarray or None
+        (h, w) of a single one: how far each pixel is from its border, by how far its
+        middle is.
     """
 
     presence: Tensor
@@ -163,6 +198,14 @@ class Candidate:
     is_lesion: bool = False
     is_single: bool = False
     bright: bool | None = None
+    depth: FloatImage | None = None
+
+
+def depth_of(presence: Tensor) -> FloatImage:
+    """(h, w) presence → float32 in [0, 1], see `Candidate`."""
+    seen = presence.cpu().numpy() > STRUCTURE_CUT
+    depth = ndimage.distance_transform_edt(seen)
+    return np.asarray(depth / max(1, depth.max()), np.float32)
 
 
 def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
@@ -217,21 +260,33 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
                 ]
                 taken = np.max([*others, np.zeros(len(near))], 0) > _TAKEN
                 taken = (taken & wanted[1:]).cumsum() * (taken & wanted[1:]) > 1
+                taken &= not clicks.begin_with_object(each.bright)
                 near = np.where(taken, near, np.maximum(near, _BORDER))
+                near = near * clicks.may_show(each.bright)[1:]
             agreement[number, 1:] = np.maximum(agreement[number, 1:], near)
         if each.is_single:
             doubt[number, wanted & (agreement[number] < 0.5)] = _OUTSIDE_DOUBT
+    first = tuple(clicks.pixels[0])
+    thin = [
+        _beside(each.presence, clicks)
+        for each in candidates
+        if not each.is_lesion and each.extent.thickness < _THIN
+    ]
+    for number, each in enumerate(candidates):
+        if each.depth is not None and each.depth[first] < _MIDDLE:
+            agreement[number, 0] *= 1 - (1 - _OFF_MIDDLE) * max([*thin, 0.0])
     # A later one corrects: a stretch of vessel that was missed may look like a spot
-    spot = clicks.spots[0] if clicks.spots else None
-    kinds = [each.bright for each in candidates]
-    if spot is not None and spot.stands_alone and spot.is_bright in kinds:
+    kinds = {each.bright for each in candidates} - {None}
+    for kind in filter(clicks.begin_with_spot, kinds):
         for number, each in enumerate(candidates):
-            if each.bright is spot.is_bright:
+            if each.bright is kind:
                 agreement[number, 0] = max(agreement[number, 0], _SPOT)
             elif not each.is_lesion and not each.is_single:
                 agreement[number, 0] *= _NO_SPOT
     trust = doubt + (1 - doubt) * agreement
     trust[:, 0] = np.minimum(np.maximum(agreement[:, 0], _DOUBT), 1 - _DOUBT)
+    shown = [clicks.may_show(each.bright)[0] for each in candidates]
+    trust[:, 0] *= np.maximum(shown, _NO_CONTRAST)
     return np.asarray(np.log(trust))
 
 
@@ -243,6 +298,11 @@ def _agreement(presence: Sequence[Tensor], clicks: Clicks) -> NDArray[np.float64
     beside = np.where(positive, windows.max(2), windows.min(2))
     present = (1 - _BESIDE) * here + _BESIDE * beside
     return np.asarray(np.where(positive, present, 1 - present), np.float64)
+
+
+def _beside(presence: Tensor, clicks: Clicks) -> float:
+    """Return the highest presence at the first click or a little beside it."""
+    return float(_windows([presence], clicks.pixels[:1], _NEARBY).max())
 
 
 def _at_border(presence: Tensor, extent: Extent, clicks: Clicks) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ spot, and no stretch of a vessel, is said by how round it is and by how much it 
 out against a ring about it, all around.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,16 +32,12 @@ _WHOLE = 20
 """Pixels of an object; smaller ones than the last need a steeper border."""
 
 _RING = 4
-_ROUND, _APART = 0.3, 0.35
+_ROUND, _APART = 0.25, 0.35
 """Of a spot, see `Spot`."""
 
 _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
-_NEAR = 2
 _REMEMBERED = 64
-
-_PIECE = 2.0
-"""Deviations of noise that pieces of `Contrast.bright_pieces` are brighter."""
 
 _BRIGHT_WHOLE, _DARK_WHOLE = (2.0, 0.05, 8), (1.0, 0.03, 4)
 """Of lesions that are shown as whole pieces of the picture: deviations of noise that
@@ -78,16 +73,23 @@ class Spot:
     def stands_alone(self) -> bool:
         """Whether who clicks on it means it, and nothing that it is a part of."""
         if self.is_bright:  # as no vessel is
-            return self.roundness >= _ROUND / 2 and self.apartness >= _APART / 2
+            # What is dark all around is the reflex of light on a vessel
+            apart = _APART / 2 <= self.apartness <= 1
+            return self.roundness >= _ROUND / 2 and apart
         return self.roundness >= _ROUND and self.apartness >= _APART
 
-    def holds(self, pixel: Sequence[int]) -> bool:
-        """Whether a pixel (row, column) of the grid is of it."""
-        rows, columns = self.box
-        row, column = pixel[0] - rows.start, pixel[1] - columns.start
-        height, width = self.mask.shape
-        within = 0 <= row < height and 0 <= column < width
-        return within and bool(self.mask[row, column])
+    def nearer_to(
+        self, pixel: NDArray[np.intp], others: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        """Return what of ``mask`` is nearer to a pixel of the grid than to others."""
+        places = np.argwhere(self.mask) + [part.start for part in self.box]
+        away = np.square(places - pixel).sum(1)
+        kept = np.ones(len(places), bool)
+        for other in others:
+            kept &= away < np.square(places - other).sum(1)
+        result = np.zeros_like(self.mask)
+        result[self.mask] = kept
+        return result
 
     @property
     def has_outline(self) -> bool:
@@ -141,14 +143,6 @@ class Contrast:
     def slope(self) -> FloatImage:
         """(h, w) float32: how steep `smooth` is."""
         return np.asarray(ndimage.gaussian_gradient_magnitude(self.smooth, 1.0))
-
-    def bright_pieces(self, presence: FloatImage, least: float) -> Mask:
-        """Find pieces that are brighter than what is behind them, and confirmed.
-
-        A piece is confirmed where (h, w) ``presence`` exceeds ``least`` somewhere; no
-        more of it is than lies a few pixels from there.
-        """
-        return _confirmed(self.raw > _PIECE, presence, least, _NEAR)
 
     def whole(self, presence: FloatImage, is_bright: bool) -> FloatImage:
         """Return the presence of lesions, completed by the picture.

@@ -139,7 +139,7 @@ def _outlined(
     for name, mask in masks.items():
         lines = (outline(mask) + 0.5) * scale
         for (row, column), (row2, column2) in lines.tolist():
-            drawing.line((column, row, column2, row2), fill=inks[name])
+            drawing.line((column, row, column2, row2), fill=inks[name], width=2)
     held = io.BytesIO()
     shown.save(held, "JPEG", quality=_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}"

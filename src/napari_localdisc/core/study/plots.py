@@ -44,6 +44,7 @@ def draw_bland_altman(axes: Any, found: BlandAltman, ink: str = "black") -> None
             fontsize=7,
             color=ink,
         )
+    axes.margins(y=0.2)
     unit = f" ({found.unit})" if found.unit else ""
     axes.set_title(found.title, fontsize=9, color=ink)
     axes.set_xlabel(f"mean of both{unit}", fontsize=8, color=ink)

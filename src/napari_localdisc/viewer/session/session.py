@@ -132,7 +132,9 @@ class Sessions:
     def _describe_labels(self, layer: Labels) -> SavedLabels:
         """Describe labels; those of another image are seen again with it."""
         saved = layers.describe_labels(layer)
-        is_seen = self._controller.one_image.is_meant_to_show(layer)
+        controller = self._controller
+        is_seen = controller.one_image.is_meant_to_show(layer)
+        is_seen |= controller.workspace.overlays.is_meant_to_show(layer)
         return replace(saved, looks={**saved.looks, "visible": is_seen})
 
     def save(self, path: str | Path) -> None:

@@ -32,6 +32,7 @@ from napari_localdisc.core.model.card import ModelFile
 from napari_localdisc.core.work import Steps, torch_threads
 from napari_localdisc.io.study import (
     About,
+    ConflictError,
     Masks,
     State,
     Study,
@@ -212,6 +213,8 @@ class StudyControl:
         self._to_teach: list[tuple[int, bool]] = []
         self._watch = Stopwatch()
         self._is_closed = False
+        self._conflict: ConflictError | None = None
+        self._complained = ""
         self.correcting = Correcting(viewer, runner, report, self)
         self.keys = KeyBindings(
             viewer,
@@ -500,6 +503,8 @@ class StudyControl:
         with self.reporting():
             self.save()
             study.set_current(self.grader, number)
+            if self._conflict is not None and self.current is not None:
+                self._ready.pop(self.current.id, None)
             ready = self._ready.get(number)
             if ready is not None:
                 self.work.cancel()
@@ -547,7 +552,7 @@ class StudyControl:
         if before != picture.shape[:2]:
             self.viewer.reset_view()
         self.current = self._images[number] = image
-        self._saved = ready.masks
+        self._saved, self._conflict = ready.masks, None
         self._watch.restart()
         self.status.say(f"{self.current.name}: {self.current.state}. {self.progress}.")
         self.shown.emit()
@@ -580,6 +585,7 @@ class StudyControl:
         if self._image is not None:
             self._remove([*self._made_of_it(), *self.layers.values(), self._image])
         self._image, self.current, self.layers, self._saved = None, None, {}, {}
+        self._conflict = None
 
     # Saving
 
@@ -602,6 +608,10 @@ class StudyControl:
         study, image = self.study, self.current
         if study is None or image is None or self._is_closed:
             return
+        if self._conflict is not None:
+            if always:
+                raise self._conflict
+            return  # it was said
         self._watch.touch()
         drawn = self.masks()
         is_new = any(
@@ -616,7 +626,11 @@ class StudyControl:
             return
         image = replace(image, seconds=image.seconds + seconds)
         keeps = is_new or image.state == "accepted"
-        self.current = study.save(image, self.grader, drawn if keeps else None)
+        try:
+            self.current = study.save(image, self.grader, drawn if keeps else None)
+        except ConflictError as error:
+            self._conflict = error
+            raise
         self._watch.seconds = 0.0
         self._images[image.id] = self.current
         if keeps:
@@ -637,8 +651,13 @@ class StudyControl:
         self._pacer.soon("save the study", SAVE_SOON, self._save_now)
 
     def _save_now(self) -> None:
-        with self.reporting():
+        try:
             self.save()
+            self._complained = ""
+        except LocalDiscError as error:
+            if str(error) != self._complained:  # it is tried again and again
+                self._complained = str(error)
+                self._report(error)
 
     def _follow_edits(self, on: bool = True) -> None:
         for layer in self.layers.values():
