@@ -343,6 +343,15 @@ class Scrolling(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
+def bring_into_sight(widget: QWidget) -> None:
+    """Scroll the page that a widget is on until it is seen."""
+    around = widget.parentWidget()
+    while around is not None and not isinstance(around, QScrollArea):
+        around = around.parentWidget()
+    if around is not None and widget.isVisible():
+        around.ensureWidgetVisible(widget)
+
+
 _LINES = 2
 """Of text that there is always room for, so that nothing moves when it comes."""
 
