@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from napari_localdisc.batch.recipes import ClusterRecipe
-from napari_localdisc.batch.run import run_tasks, torch_threads
+from napari_localdisc.batch.run import run_tasks
 from napari_localdisc.batch.tasks import Job, plan_tasks
 from napari_localdisc.core.image.field_of_view import find_field_of_view
 from napari_localdisc.core.image.files import read_image
@@ -35,7 +35,7 @@ from napari_localdisc.core.image.working import as_rgb
 from napari_localdisc.core.model.inference import FastNetwork
 from napari_localdisc.core.model.model import Model, load_model
 from napari_localdisc.core.model.tiles import SURROUND, padded_size
-from napari_localdisc.core.work import reused_memory
+from napari_localdisc.core.work import reused_memory, torch_threads
 
 from .machine import peak_bytes, retina, table, verdict
 

@@ -2,6 +2,7 @@
 
     python3 scripts/bootstrap.py demo [--screenshot FILE]
     python3 scripts/bootstrap.py test [PYTEST ARGUMENT ...]
+    python3 scripts/bootstrap.py docs
 
 It needs Python alone. Everything goes into a virtual environment, `.venv` in this
 checkout, which is used again until the requirements change. System libraries that are
@@ -35,6 +36,11 @@ STYLE_CHECKS = (
     ("mypy",),
     ("lint-imports",),
 )
+DOCS = ("sphinx-build", "-q", "-W", "--keep-going", "docs", "build/docs")
+"""Also runs the notebooks; a warning is an error."""
+
+SIDE_BY_SIDE = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+"""How all tests are run; a process needs up to 2 GB."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,10 +63,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="style, types and tests; with pytest arguments, those tests alone",
         prefix_chars="\0",  # what follows is pytest's, options too
     ).add_argument("pytest_arguments", nargs="*", metavar="PYTEST_ARGUMENT")
+    commands.add_parser("docs", help="build the documentation: build/docs/index.html")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "demo":
             return run_demo(chosen.screenshot)
+        if chosen.command == "docs":
+            return run([DOCS])
         return run_tests(chosen.pytest_arguments)
     except LocalDiscError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -85,11 +94,16 @@ def run_demo(screenshot: Path | None) -> int:
 
 
 def run_tests(pytest_arguments: list[str]) -> int:
-    """Run the style and type checks, then the tests, all of them in any case."""
+    """Run checks, documentation and tests; with arguments, those tests alone."""
+    if pytest_arguments:
+        return run([("pytest", *pytest_arguments)])
+    return run([*STYLE_CHECKS, DOCS, ("pytest", *SIDE_BY_SIDE)])
+
+
+def run(commands: list[tuple[str, ...]]) -> int:
+    """Run commands of the environment, all of them in any case."""
     ensure_libraries(virtual_screen=True)
     python = environment.prepare(ROOT, extra="dev")
-    checks = () if pytest_arguments else STYLE_CHECKS
-    commands = [[*check] for check in checks] + [["pytest", *pytest_arguments]]
     environ = {**os.environ, "QT_API": "pyqt6"}
     environ.pop("QT_QPA_PLATFORM", None)  # "offscreen" draws nothing
     failed = []

@@ -13,6 +13,7 @@ import venv
 from pathlib import Path
 
 import debian
+import torch_build
 from napari_localdisc.core.errors import LocalDiscError
 
 FOLDER = ".venv"
@@ -143,6 +144,8 @@ def _pip_install(root: Path, python: Path, extra: str) -> None:
     if not sys.stdout.isatty():
         command.append("--quiet")
     constraints = root / "requirements" / "constraints.txt"
+    if said := torch_build.warning(python, constraints):
+        print(said, flush=True)
     command += ["-c", str(constraints), "-e", f"{root}[{extra}]"]
     if subprocess.run(command, cwd=root, check=False).returncode:
         raise LocalDiscError(

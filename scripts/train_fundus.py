@@ -15,14 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_localdisc.core.training.photographs import photograph_files
-from napari_localdisc.core.training.settings import TrainingSettings
+from napari_localdisc.core.training.settings import LossWeights, TrainingSettings
 from napari_localdisc.core.training.train import train
 
 if TYPE_CHECKING:
     from napari_localdisc.core.training.progress import Progress
 
-PRIORS = ("vessel-tree", "disc", "bright-lesion", "dark-lesion")
-FROM_SCRATCH: dict[str, Any] = {"steps": 4000}
+PRIORS = (
+    "vessel-tree",
+    "disc",
+    "hard-exudate",
+    "haemorrhage",
+    "cotton-wool-spot",
+    "microaneurysm",
+)
+WEIGHTS = LossWeights(drawn=10.0, fitted=7.5, self_training=2.0)
+"""Means over five structures each, of which vessels and the disc are to count as much
+as among the three and the one that they were before."""
+
+FROM_SCRATCH: dict[str, Any] = {
+    "steps": 6000,
+    "validate_every": 100_000,
+    "checkpoint_minutes": 2.0,
+}
 FROM_A_MODEL: dict[str, Any] = {
     "steps": 1500,
     "stage1_share": 0.0,
@@ -50,6 +65,7 @@ def main() -> None:
         "fundus",
         priors=PRIORS,
         minutes=given.minutes,
+        weights=WEIGHTS,
         **(FROM_A_MODEL if given.start else FROM_SCRATCH),
     )
     train(

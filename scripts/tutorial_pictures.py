@@ -1,12 +1,14 @@
-"""Draw the pictures of docs/tutorial.md, by doing what it says on the bundled retina.
+"""Do what the tutorials say in the real plugin, assert it, and draw their pictures.
 
-Run with the package installed: python scripts/tutorial_pictures.py [FOLDER]. A machine
-with no screen gets a virtual one. The steps are the tutorial's: buttons are pressed and
-the canvas is clicked, so that a picture shows what a reader will see.
+Run with the package installed: python scripts/tutorial_pictures.py [FOLDER]
+[--only TUTORIAL]. A machine with no screen gets a virtual one. Buttons are pressed and
+the canvas is clicked as a reader does, so that a picture shows what a reader will see,
+and a tutorial whose result is another fails here.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -16,92 +18,141 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from napari_localdisc._qt import MainWidget
 
-PLUGIN, SAMPLE, WIDGET = "napari-localdisc", "retina", "Local discrimination"
+ROOT = Path(__file__).resolve().parents[1]
+PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
 SIZE = (1600, 1000)
 QUALITY = 86
 """Of a saved picture: text stays sharp, and the file small."""
 
 WAIT = 600.0
-DISC, NOT_DISC, VESSEL = (640.0, 216.0), (704.0, 707.0), (420.0, 300.0)
 
 
-def draw(folder: Path) -> None:
-    """Go through the tutorial and save its pictures."""
-    import napari
-    from qtpy.QtWidgets import QApplication
+class Desk:
+    """One real window with the widget, and what a reader does in it."""
 
-    viewer = napari.Viewer(title="napari-localdisc")
-    viewer.window.set_geometry(0, 0, *SIZE)
-    viewer.open_sample(PLUGIN, SAMPLE)
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    controller = widget.controller
+    def __init__(self, folder: Path) -> None:
+        import napari
 
-    def settle(until: Callable[[], bool] = lambda: True) -> None:
+        self.folder = folder
+        self.viewer = napari.Viewer(title="napari-localdisc")
+        self.viewer.window.set_geometry(0, 0, *SIZE)
+
+    def open_widget(self) -> MainWidget:
+        """Dock the widget and wait until it is drawn."""
+        _, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+        self.controller = widget.controller
+        self.settle()
+        self.viewer.reset_view()
+        return widget
+
+    def settle(self, until: Callable[[], bool] = lambda: True) -> None:
+        """Leave the window alone until something holds and all is drawn."""
+        from qtpy.QtCore import QEvent
+        from qtpy.QtWidgets import QApplication
+
         end = time.monotonic() + WAIT
-        while not until() and time.monotonic() < end:
+        while not until():
+            assert time.monotonic() < end, "this took too long"
             QApplication.processEvents()
             time.sleep(0.01)
         calm = time.monotonic() + 1.0
         while time.monotonic() < calm:
             QApplication.processEvents()
+            # Only a loop of its own deletes what was to be deleted later
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
             time.sleep(0.01)
 
-    def picture(name: str) -> None:
-        settle()
-        _save(viewer.screenshot(canvas_only=False, flash=False), folder / name)
+    def finish_work(self) -> None:
+        """Wait until the network has looked."""
+        self.settle(lambda: not self.controller.workspace.work.is_busy)
 
-    settle()
-    viewer.reset_view()
+    def picture(self, name: str) -> None:
+        """Save a picture of the window."""
+        from PIL import Image
 
-    # 1. Vessels, optic disc: one click each
-    widget.structure_panel.add_buttons["vessel"].click()
-    settle(lambda: not controller.workspace.work.is_busy)
-    picture("tutorial_1_vessel.jpg")
-    widget.structure_panel.add_buttons["optic disc"].click()
-    picture("tutorial_2_disc.jpg")
+        self.settle()
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        path = self.folder / name
+        unfinished = path.with_name(f".{path.name}.part.jpg")
+        Image.fromarray(pixels[..., :3]).save(
+            unfinished, quality=QUALITY, subsampling=0, optimize=True
+        )
+        unfinished.replace(path)
+        print(f"{path.name}: {path.stat().st_size // 1000} kB")
 
-    # 2. Find similar
-    viewer.layers[f"{SAMPLE} labels"].visible = False
-    widget.similar_panel.button.click()
-    _hover(controller, VESSEL)
-    picture("tutorial_3_preview.jpg")
-    controller.prompts.add(DISC)
-    controller.prompts.add(NOT_DISC, positive=False)
-    picture("tutorial_4_prompts.jpg")
-    controller.prompts.clear()
-    widget.similar_panel.button.click()
+    def hover(self, point: tuple[float, float]) -> None:
+        """Move the mouse over a pixel."""
+        place = self.controller.workspace.place()
+        known = self.controller.workspace.known(place)
+        self.controller.prompts.hover.preview(place, known, point)
 
-    # 3. Learn from strokes
-    _tab(widget, "Strokes")
-    widget.strokes_panel.paint_button.click()
-    _strokes(controller)
-    settle(lambda: controller.strokes.learned is not None)
-    widget.strokes_panel.next_button.click()
-    viewer.reset_view()
-    picture("tutorial_5_strokes.jpg")
-    viewer.close()
+    def share(self, name: str) -> float:
+        """Return a class's share of the image."""
+        values = {entry.name: entry.value for entry in self.controller.classes.entries}
+        return float((self.written() == values[name]).mean())
 
+    def written(self) -> np.ndarray:
+        """Return the labels that the classes are written into."""
+        return np.asarray(self.controller.classes.labels_layer.data)
 
-def _hover(controller: Any, point: tuple[float, float]) -> None:
-    place = controller.workspace.place()
-    known = controller.workspace.known(place)
-    controller.prompts.hover.preview(place, known, point)
+    def close(self) -> None:
+        """Close the window."""
+        self.viewer.close()
 
 
-def _tab(widget: MainWidget, title: str) -> None:
+def show_tab(widget: MainWidget, title: str) -> None:
+    """Bring a tab to the front."""
     tabs = widget.tabs
     titles = [tabs.tabText(index) for index in range(tabs.count())]
     tabs.setCurrentIndex(titles.index(title))
 
 
-def _strokes(controller: Any) -> None:
-    """Paint one short stroke of each class, as a brush does."""
+def paint(controller: Any, marks: dict[str, list[tuple]], width: int) -> None:
+    """Paint short strokes of classes, as a brush does."""
     strokes, classes = controller.strokes.layer, controller.classes
     values = {entry.name: entry.value for entry in classes.entries}
-    strokes.brush_size = 9
+    strokes.brush_size = width
+    for name, lines in marks.items():
+        for start, end in lines:
+            with strokes.block_history():
+                strokes._draw(values[name], start, end)
+
+
+def vessels_and_disc(desk: Desk) -> None:
+    """Do docs/tutorial.md."""
+    disc, not_disc, vessel = (640.0, 216.0), (704.0, 707.0), (420.0, 300.0)
+    desk.viewer.open_sample(PLUGIN, "retina")
+    widget = desk.open_widget()
+    controller = desk.controller
+
+    # 1. Vessels, optic disc: one click each
+    widget.structure_panel.add_buttons["vessel"].click()
+    desk.finish_work()
+    desk.picture("tutorial_1_vessel.jpg")
+    widget.structure_panel.add_buttons["optic disc"].click()
+    desk.picture("tutorial_2_disc.jpg")
+    assert 0.05 < desk.share("vessel") < 0.2
+    assert 0.01 < desk.share("optic disc") < 0.03
+
+    # 2. Find similar
+    desk.viewer.layers["retina labels"].visible = False
+    widget.similar_panel.button.click()
+    desk.hover(vessel)
+    desk.picture("tutorial_3_preview.jpg")
+    controller.prompts.add(disc)
+    controller.prompts.add(not_disc, positive=False)
+    desk.picture("tutorial_4_prompts.jpg")
+    controller.prompts.clear()
+    widget.similar_panel.button.click()
+
+    # 3. Learn from strokes
+    show_tab(widget, "Strokes")
+    widget.strokes_panel.paint_button.click()
     marks = {
         "vessel": [((420, 300), (399, 336)), ((383, 1088), (406, 1053))],
         "optic disc": [((625, 200), (650, 235))],
@@ -115,32 +166,104 @@ def _strokes(controller: Any) -> None:
             ((600, 30), (640, 28)),
         ],
     }
-    for name, lines in marks.items():
-        for start, end in lines:
-            with strokes.block_history():
-                strokes._draw(values[name], start, end)
+    paint(controller, marks, width=9)
+    desk.settle(lambda: controller.strokes.learned is not None)
+    widget.strokes_panel.next_button.click()
+    desk.viewer.reset_view()
+    desk.picture("tutorial_5_strokes.jpg")
 
 
-def _save(pixels: Any, path: Path) -> None:
-    from PIL import Image
+def lesions(desk: Desk) -> None:
+    """Do docs/lesions.md."""
+    exudate, vessel = (485.0, 472.0), (640.0, 830.0)
+    desk.viewer.open(str(ROOT / "docs" / "photographs" / "idrid_13.jpg"))
+    widget = desk.open_widget()
+    controller = desk.controller
+    show_tab(widget, "Find similar")
+    widget.similar_panel.button.click()
+    desk.finish_work()
+    controller.prompts.add(exudate)
+    desk.settle()
+    controller.prompts.add(vessel, positive=False)
+    desk.picture("lesions_1_clicks.jpg")
+    widget.similar_panel.add_button.click()
+    desk.settle()
+    written = desk.written() > 0
+    assert written[485, 472]
+    assert not written[640, 830]
+    assert 0.002 < written.mean() < 0.03
+    desk.picture("lesions_2_class.jpg")
 
-    unfinished = path.with_name(f".{path.name}.part.jpg")
-    Image.fromarray(pixels[..., :3]).save(
-        unfinished, quality=QUALITY, subsampling=0, optimize=True
-    )
-    unfinished.replace(path)
-    print(f"{path.name}: {path.stat().st_size // 1000} kB")
+
+def chest_film(desk: Desk) -> None:
+    """Do docs/chest_film.md."""
+    sys.path.insert(0, str(ROOT))
+    from tests.core.radiograph import overlap, radiograph
+
+    rgb, lungs = radiograph(0, size=512, variation=0.3)
+    desk.viewer.add_image((rgb[..., 0] * 4095).astype(np.uint16), name="film")
+    widget = desk.open_widget()
+    widget.models.value = "chest"
+    widget.structure_panel.add_buttons["lung"].click()
+    desk.finish_work()
+    widget.structure_panel.add_buttons["heart"].click()
+    desk.settle()
+    values = {entry.name: entry.value for entry in desk.controller.classes.entries}
+    assert overlap(desk.written() == values["lung"], lungs) > 0.75
+    assert 0.01 < desk.share("heart") < 0.25
+    desk.picture("chest_film.jpg")
+
+
+def measuring(desk: Desk) -> None:
+    """Do docs/measuring.md."""
+    desk.viewer.open_sample(PLUGIN, "retina")
+    widget = desk.open_widget()
+    widget.tour_notice.hide()
+    for name in ("vessel", "optic disc"):
+        widget.structure_panel.add_buttons[name].click()
+        desk.finish_work()
+    panel, numbers = widget.measure_panel, widget.measuring
+    show_tab(widget, "Measure")
+
+    def measured() -> bool:
+        result = numbers.result
+        return result is not None and result.asked.options == numbers.options
+
+    desk.settle(measured)
+    panel.disc.value = True
+    panel.regions.actions_by_value["zones"].trigger()
+    desk.settle(measured)
+    rows = [(row.measure, row.region) for row in panel.table.rows]
+    line = rows.index(("calibre median", "zone B"))
+    assert 0.03 < panel.table.rows[line].value < 0.15  # mm
+    panel.table.select(line)
+    panel.table.scrollTo(panel.table.model().index(line, 0))
+    camera = desk.viewer.scene.camera
+    camera.center, camera.zoom = (0, 640, 330), 1.9
+    desk.picture("measuring.jpg")
+
+
+TUTORIALS = (vessels_and_disc, lesions, chest_film, measuring)
 
 
 def main() -> int:
     """Draw on the screen there is, or on a virtual one."""
     from napari_localdisc.cli.screen import has_screen, on_virtual_screen
 
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images").absolute()
+    parser = argparse.ArgumentParser(description="Draw the tutorials' pictures.")
+    parser.add_argument("folder", nargs="?", default=ROOT / "docs/images", type=Path)
+    parser.add_argument("--only", choices=[each.__name__ for each in TUTORIALS])
+    chosen = parser.parse_args()
+    folder = chosen.folder.absolute()
     if has_screen():
-        draw(folder)
+        for tutorial in TUTORIALS:
+            if chosen.only in (None, tutorial.__name__):
+                desk = Desk(folder)
+                tutorial(desk)
+                desk.close()
         return 0
-    command = on_virtual_screen([sys.executable, __file__, str(folder)], *SIZE)
+    arguments = [str(folder), *(["--only", chosen.only] if chosen.only else [])]
+    command = on_virtual_screen([sys.executable, __file__, *arguments], *SIZE)
     with tempfile.TemporaryDirectory() as settings:
         # The user's own napari settings neither change a picture nor are changed
         environ = {**os.environ, "NAPARI_CONFIG": str(Path(settings) / "settings.yaml")}

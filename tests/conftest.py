@@ -2,7 +2,10 @@
 
 import gc
 import os
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -27,6 +30,31 @@ def libraries_are_no_garbage() -> None:
     gc.freeze()
 
 
+class NetworkForbidden(OSError):
+    """A test wanted to talk to another machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Let tests talk to this machine alone: nothing of ours asks for the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, _at_home(getattr(socket.socket, name)))
+        yield
+
+
+def _at_home(method: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(self: socket.socket, *arguments: Any) -> Any:
+        address = arguments[-1]
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            if host not in ("localhost", "::1") and not host.startswith("127."):
+                raise NetworkForbidden(f"{host} is another machine")
+        return method(self, *arguments)
+
+    return checked
+
+
 @pytest.fixture(autouse=True)
 def no_cache_on_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -40,8 +68,8 @@ def no_cache_on_disk(
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("LOCALDISC_CACHE", str(base / "cache"))
     monkeypatch.setenv("LOCALDISC_SESSIONS", str(base / "sessions"))
-    off = Mock(enabled=False, clear=False)
-    monkeypatch.setattr(preferences, "_page", lambda: off)
+    off = Mock(enabled=False, clear=False, show=False)
+    monkeypatch.setattr(preferences, "_page", lambda name="cache": off)
 
 
 @pytest.fixture
@@ -51,7 +79,7 @@ def cache_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     folder = tmp_path / "embeddings"
     monkeypatch.setenv("LOCALDISC_CACHE", str(folder))
-    monkeypatch.setattr(preferences, "_page", lambda: None)
+    monkeypatch.setattr(preferences, "_page", lambda name="cache": None)
     return folder
 
 

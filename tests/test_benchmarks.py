@@ -77,6 +77,26 @@ def test_works_take_turns():
     assert set(seconds) == {"a", "b"}
 
 
+def test_a_small_collection_is_asked(monkeypatch):
+    from benchmarks import collection
+
+    monkeypatch.setattr(machine, "RUNS", 1)
+    monkeypatch.setattr(collection, "SIZES", (4000,))
+    *_, row = collection.run().splitlines()
+    assert row.startswith("| 4,000 | 0 |")
+
+
+def test_a_mark_is_measured_in_all_other_images(models, small_retina):
+    from benchmarks import landmarks
+
+    import napari_localdisc as ld
+
+    embedding = ld.embed(small_retina, ld.load_model("tiny"))
+    row = landmarks.measured("fovea", [(embedding, (150.0, 150.0), 50.0)] * 3)
+    assert row[:2] == ("fovea", 3)
+    assert float(row[2]) < 0.1
+
+
 def test_a_page_keeps_one_table_of_each():
     page = put("# Page\n", "click", "first")
     page = put(page, "hover", "other")

@@ -1,5 +1,6 @@
 """The set-up script: what it reuses, what it installs, what it says."""
 
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ sys.path.insert(0, str(SCRIPTS))
 import bootstrap  # noqa: E402
 import debian  # noqa: E402
 import environment  # noqa: E402
+import torch_build  # noqa: E402
 
 
 @pytest.fixture
@@ -157,3 +159,41 @@ def test_arguments_of_pytest_are_passed_on(monkeypatch: pytest.MonkeyPatch):
     assert bootstrap.main(["test"]) == 0
     assert bootstrap.main(["test", "-k", "package", "--lf", "tests/core"]) == 0
     assert seen == [[], ["-k", "package", "--lf", "tests/core"]]
+
+
+def report(*packages: tuple[str, str]) -> bytes:
+    """Say as pip does what it would install."""
+    items = [
+        {
+            "metadata": {"name": name, "version": version},
+            "download_info": {"url": Path(__file__).as_uri()},
+        }
+        for name, version in packages
+    ]
+    return json.dumps({"install": items}).encode()
+
+
+@pytest.mark.parametrize(
+    ("packages", "gpu", "said"),
+    [
+        ([("torch", "2.13.0+cpu"), ("sympy", "1.14")], False, False),
+        ([("torch", "2.13.0"), ("nvidia-cudnn-cu13", "9.1")], False, True),
+        ([("torch", "2.13.0"), ("nvidia-cudnn-cu13", "9.1")], True, False),
+        ([], False, False),
+    ],
+)
+def test_a_large_torch_without_a_gpu_is_said_before_it_is_fetched(
+    packages, gpu, said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pip = tmp_path / "python"
+    answer = tmp_path / "report"
+    answer.write_bytes(report(*packages))
+    pip.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exit 1\ncat {answer}\n')
+    pip.chmod(0o755)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(torch_build, "has_gpu", lambda: gpu)
+    warning = torch_build.warning(pip, tmp_path / "constraints.txt")
+    assert bool(warning) == said
+    if said:
+        assert "GB" in warning
+        assert "avoid" in warning

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app_model.expressions import safe_eval as eval_expression
 from npe2 import PluginManifest
 
 import napari_localdisc
@@ -49,3 +50,14 @@ def test_manifest_at_the_top_is_the_package_s():
     says = link.readlink().as_posix() if link.is_symlink() else link.read_text().strip()
     assert says == target
     assert (root / target).read_bytes() == MANIFEST.read_bytes()
+
+
+def test_the_palette_runs_no_command_that_needs_a_file():
+    contributions = PluginManifest.from_file(MANIFEST).contributions
+    given = {
+        *(each.command for each in contributions.readers),
+        *(each.command for each in contributions.writers),
+    }
+    for command in contributions.commands:
+        runs = eval_expression(command.enablement or "True", {})
+        assert runs == (command.id not in given), command.id

@@ -1,5 +1,6 @@
 """The package as a whole: what importing it costs, and its public names."""
 
+import socket
 import subprocess
 import sys
 
@@ -39,3 +40,11 @@ def test_public_names_are_there(name):
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = napari_localdisc.no_such_name
+
+
+def test_tests_reach_no_other_machine():
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asked,
+        pytest.raises(OSError, match="another machine"),
+    ):
+        asked.connect(("192.0.2.1", 80))

@@ -61,6 +61,22 @@ def test_cluster_button_makes_labels_off_the_gui_thread(
     assert "Move the slider" in row.status.text()
 
 
+def test_the_size_that_images_are_seen_at_is_said_and_chosen(widget, wait):
+    section = widget.size_section
+    assert section.said.text() == ""
+    widget.cluster_panel.button.click()
+    wait(widget)
+    assert "usual size" in section.said.text()
+    section.choice.value = 3
+    assert widget.controller.workspace.models.magnification == 1.33
+    widget.cluster_panel.button.click()
+    wait(widget)
+    assert "1.33 times the usual size, as you chose" in section.said.text()
+    assert "change that under “Models”" in widget.progress_row.status.text()
+    widget.controller.set_magnification(None)
+    assert section.choice.value == 0
+
+
 def test_slider_relabels_at_once(widget, wait):
     widget.cluster_panel.button.click()
     wait(widget)

@@ -30,14 +30,14 @@ def form(viewer, settings):
     dialog = PreferencesDialog(parent=viewer.window._qt_window)
     titles = [dialog._list.item(row).text() for row in range(dialog._list.count())]
     page = dialog._stack.widget(titles.index("napari-localdisc"))
-    names = ("enabled", "size_limit_gb", "clear")
+    names = ("enabled", "size_limit_gb")
 
     def boxes():
         from napari._vendor.qt_json_builder.qt_jsonschema_form.widgets import (
             ObjectSchemaWidget,
         )
 
-        (found,) = page.widget().findChildren(ObjectSchemaWidget)
+        found, _ = page.widget().findChildren(ObjectSchemaWidget)  # cache, tour
         return [found.widgets[name] for name in names]
 
     yield boxes()
@@ -53,31 +53,23 @@ def kept(cache) -> bool:
 def test_cache_is_switched_limited_and_cleared(
     viewer, settings, form, open_widget, wait, qtbot, tmp_path
 ):
-    enabled, limit, clear = form
+    enabled, limit = form
     viewer.add_image(np.random.default_rng(0).random((40, 48, 3)))
     widget = open_widget(viewer)
     widget.controller.clusters.show()
     wait(widget)
     cache = EmbeddingCache()
     qtbot.waitUntil(lambda: kept(cache), timeout=20_000)
-    clear.setChecked(True)
+    widget.cache_section.clear_button.click()
     qtbot.waitUntil(lambda: cache.total_size() == 0, timeout=20_000)
-    assert not clear.isChecked()
-    assert settings.clear is False
+    qtbot.waitUntil(
+        lambda: "cache is empty" in widget.progress_row.status.text(), timeout=20_000
+    )
     limit.setValue(0.5)
     assert preferences.preferred_cache().size_limit == 1 << 29
     enabled.setChecked(False)
     assert preferences.preferred_cache() is None
     assert "enabled: false" in (tmp_path / "napari-localdisc.yaml").read_text()
-
-
-def test_box_ticked_while_nobody_looked(settings, viewer, open_widget, qtbot):
-    folder = EmbeddingCache().folder / ("0" * 40)
-    folder.mkdir(parents=True)
-    settings.clear = True
-    open_widget(viewer)
-    qtbot.waitUntil(lambda: not folder.exists(), timeout=20_000)
-    assert settings.clear is False
 
 
 def test_command_of_the_menu_clears(settings, viewer):

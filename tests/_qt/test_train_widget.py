@@ -9,6 +9,7 @@ from tests.tiny_training import PATIENCE, TINY, fundus_like
 
 from napari_localdisc._qt import TrainWidget
 from napari_localdisc._qt.training.forms import FOLDER, OPEN
+from napari_localdisc.viewer.training import control as training_control
 
 
 @pytest.fixture
@@ -46,7 +47,8 @@ def open_training(monkeypatch):
     return opened
 
 
-def test_trains_adapts_and_the_user_keeps_one(qtbot, eyes, open_training):
+def test_trains_adapts_and_the_user_keeps_one(qtbot, eyes, open_training, monkeypatch):
+    monkeypatch.setattr(training_control, "ENOUGH_STEPS", 1)
     _, main = eyes.window.add_plugin_dock_widget(
         "napari-localdisc", "Local discrimination"
     )

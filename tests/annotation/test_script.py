@@ -28,7 +28,7 @@ PLANE = (None, None)
 @pytest.fixture
 def embeddings(picture, models):
     loaded = [load_model(name, "cpu") for name in ("tiny", "other")]
-    return {(m.card.name, m.hash): embed(picture, m) for m in loaded}
+    return {(m.card.name, m.hash, None): embed(picture, m) for m in loaded}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_script_of_a_slice_shown_in_clusters(picture, models, tmp_path):
     code = f"np.load({str(tmp_path / 'stack.npy')!r})"
     plane = (1, None, None)
     where = Picture("stack", code, plane, content_hash(stack[1]), stack.shape[1:])
-    script = python_script([], where, clusters=(("tiny", model.hash), 4))
+    script = python_script([], where, clusters=(("tiny", model.hash, None), 4))
     done, out = run(script, tmp_path)
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(

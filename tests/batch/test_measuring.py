@@ -14,8 +14,9 @@ import napari_localdisc as ld
 from napari_localdisc.batch import measuring
 from napari_localdisc.cli.app import build_app
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.measure.structures import split_name
 from napari_localdisc.io.labels import LabelMap, write_labels, write_map
-from napari_localdisc.io.measured import find_measured, split_name
+from napari_localdisc.io.measured import find_measured
 
 SHAPE = (120, 150)
 
@@ -84,6 +85,49 @@ def test_what_belongs_together(folder):
     assert split_name(folder / "my_labels.png") == ("my_labels", None)
     with pytest.raises(FileError, match="No labels"):
         find_measured([folder / "a_fov.png"])
+
+
+def test_images_of_one_name_are_told_apart(study, tmp_path):
+    mask = np.zeros(SHAPE, np.uint8)
+    for place, size in (("left", 5), ("right", 7), ("left/old", 9)):
+        (tmp_path / place).mkdir()
+        mask[:size, :size] = 1
+        Image.fromarray(mask).save(tmp_path / place / "eye.png")
+        Image.fromarray(mask).save(tmp_path / place / f"eye{size}_vessel.png")
+    write_labels(tmp_path / "left" / "eye.tif", LabelMap(mask))
+    folders = [tmp_path / name for name in ("left", "right", "left/old")]
+    result = study(*folders, "--kind", "any", "--no-pieces")
+    assert result.exit_code == 0, result.output
+    areas = {
+        row["image"]: row["value"]
+        for row in read(tmp_path / "study.csv")
+        if row["measure"] == "area"
+    }
+    assert areas == {
+        "eye.png": "25",
+        "eye.tif": "81",
+        "right/eye": "49",
+        "old/eye": "81",
+        "eye5": "25",
+        "eye7": "49",
+        "eye9": "81",
+    }
+
+
+def test_two_masks_of_one_structure_are_refused(folder):
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(folder / "a_vessel.png")
+    with pytest.raises(FileError, match="both masks of vessel"):
+        find_measured([folder])
+
+
+def test_pictures_of_one_name_are_told_apart(study, models, tmp_path):
+    noise = np.random.default_rng(0).integers(60, 220, (64, 64, 3), np.uint8)
+    for place in "ab":
+        (tmp_path / place).mkdir()
+        Image.fromarray(noise).save(tmp_path / place / "x.png")
+    result = study(tmp_path / "a", tmp_path / "b", "--model", "tiny", "--no-pieces")
+    assert result.exit_code == 0, result.output
+    assert {row["image"] for row in read(tmp_path / "study.csv")} == {"a/x", "b/x"}
 
 
 def test_a_folder_becomes_one_table(study, folder, tmp_path, tube):

@@ -17,10 +17,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_localdisc.batch.dask_cluster import gpu_resources, own_device
+from napari_localdisc.batch.dask_cluster import (
+    Scheduler,
+    gpu_resources,
+    outcome_of,
+    own_device,
+)
 from napari_localdisc.batch.recipes import ClusterRecipe
 from napari_localdisc.batch.run import run_tasks
-from napari_localdisc.batch.tasks import Job, Outcome, plan_tasks
+from napari_localdisc.batch.tasks import Job, Outcome, Task, plan_tasks
 from napari_localdisc.core.errors import FileError, ModelError
 from napari_localdisc.core.model.model import load_model
 
@@ -186,6 +191,41 @@ def test_no_scheduler_there_is_a_sentence(pictures, job, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(FileError, match=r"napari-localdisc\[cluster\]"):
         next(run_tasks(tasks, job, scheduler="tcp://127.0.0.1:1"))
+
+
+def test_certificates_come_together_and_are_passed_on(tmp_path):
+    files = [tmp_path / name for name in ("ca.pem", "me.pem", "key.pem")]
+    with pytest.raises(FileError, match="There is no file"):
+        Scheduler("tls://node1:8786", *files)
+    for file in files:
+        file.touch()
+    with pytest.raises(FileError, match="three files"):
+        Scheduler("tls://node1:8786", files[0])
+    security = Scheduler("tls://node1:8786", *files).security["security"]
+    assert security.require_encryption
+    assert security.tls_ca_file == str(files[0])
+    assert security.tls_client_cert == str(files[1])
+    assert security.tls_client_key == str(files[2])
+    assert Scheduler("tcp://node1:8786").security == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "said"),
+    [
+        ("finished", b'{"state": "written", "worker": "one"}', ""),
+        ("finished", b"no JSON", "not understood"),
+        ("finished", Path("pickled"), "not understood"),
+        ("error", None, "failed on the cluster"),
+        ("cancelled", None, "was cancelled"),
+    ],
+)
+def test_what_a_cluster_says_is_plain_data(status, result, said):
+    task = Task(Path("eye.png"), (Path("out.tif"),))
+    future = SimpleNamespace(status=status, result=lambda: result)
+    outcome = outcome_of(future, task)
+    assert said in outcome.reason
+    assert (outcome.state, outcome.task) == ("failed" if said else "written", task)
+    assert outcome.worker == ("" if said else "one")
 
 
 def start(module: str, *arguments: str) -> subprocess.Popen:

@@ -173,6 +173,8 @@ def test_an_ome_zarr_image_becomes_ome_zarr_labels(ome_zarr_image, model, tmp_pa
     assert mask.names == {1: "vessel"}
     expected = embed(read_image(ome_zarr_image), model).structure("vessel") >= 0.5
     assert np.mean(mask.labels.compute() == expected) > 0.999
+    tuned = StructureRecipe("vessel", minimum_size=9)
+    assert "block by block" in make(task, tuned, model, overwrite=True).reason
     refused = make(task, StructureRecipe("vessel", flips=2), model, overwrite=True)
     assert "leave out --flips" in refused.reason
 

@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
+from napari_localdisc.core.embedding.tuning import StructureOptions, structure_mask
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
+    *("study", "compare", "index", "find", "landmark"),
     *("train", "adapt", "finetune"),
     *("evaluate", "export", "models", "cache"),
 )
@@ -159,6 +161,15 @@ def test_segment_writes_mask_and_probability(localdisc, scans, tmp_path):
     assert mask.shape == probability.shape == (120, 130)
     assert probability.dtype == np.float32
     np.testing.assert_array_equal(mask, probability >= 0.5)
+    shape = ("--minimum-size", 40, "--largest-only", "--fill-holes", "--bridge-gaps", 2)
+    assert "other settings" in localdisc(*given, *shape).stderr
+    result = localdisc(*given, *shape, "--overwrite")
+    assert result.exit_code == 0, result.stderr
+    tuned = tifffile.imread(tmp_path / "b_vessel.tif")
+    options = StructureOptions(0.5, 2, True, 40, True)
+    np.testing.assert_array_equal(tuned, structure_mask(probability, options))
+    without = ("segment", scans, "-c", "x", "-o", tmp_path, "--fill-holes")
+    assert localdisc(*without).exit_code == 2
 
 
 def test_similar_writes_floats_and_a_mask(localdisc, scans, tmp_path):

@@ -167,3 +167,24 @@ def test_cancelled_and_removed_in_the_middle(
     with pytest.raises(PromptError, match="no image"):
         slow.apply(concept, [])
     waiting.close()
+
+
+def test_one_click_is_a_landmark(concepts, controller, tmp_path):
+    said = []
+    controller.workspace.status.changed.connect(said.append)
+    assert concepts.point is None
+    with pytest.raises(PromptError, match="one click"):
+        concepts.save_point("fovea", tmp_path / "fovea")
+    controller.prompts.add((12, 30))
+    assert concepts.point == (12, 30)
+    saved, applied = [], []
+    concepts.saved.connect(saved.append)
+    concepts.applied.connect(applied.append)
+    concepts.save_point("fovea", tmp_path / "fovea")
+    assert load_concept(saved[0]).kind == "point"
+    concepts.apply_file(saved[0])
+    (labels,) = applied
+    middle = np.argwhere(labels.data > 0).mean(axis=0)
+    assert np.abs(middle - (12, 30)).max() < 2
+    controller.prompts.add((30, 8), positive=False)
+    assert concepts.point is None

@@ -69,7 +69,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.core.model.inference import FastNetwork
 
 FastNetwork.fill = None
-preferences._page = lambda: None
+preferences._page = lambda name="cache": None
 viewer = ViewerModel()
 viewer.add_image(np.load(sys.argv[1]))
 controller = Controller(viewer)

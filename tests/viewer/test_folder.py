@@ -13,8 +13,10 @@ from PIL import Image
 from napari_localdisc.batch import dask_cluster as cluster_work
 from napari_localdisc.batch.recipes import ClusterRecipe, StructureRecipe
 from napari_localdisc.core.errors import FileError, LocalDiscError
+from napari_localdisc.core.image.files import read_image
 from napari_localdisc.io.areas import class_areas
 from napari_localdisc.io.labels import LabelMap
+from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.folder import FolderControl, read_concept
 
 FOUR = partial(ClusterRecipe, 4)
@@ -80,6 +82,46 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
     assert control.rows[0].areas == added[0].areas
 
 
+def test_several_are_found_in_one_run_and_runs_share_a_table(control, folder, tmp_path):
+    out, vessel = tmp_path / "out", partial(StructureRecipe, "vessel")
+    control.run(folder, out, [FOUR, vessel])
+    assert {row.made for row in control.rows} == {"tiny: 4 clusters", "tiny: vessel"}
+    assert len(control.rows) == 6
+    assert "4 written, 2 failed" in control.status.text
+    control.run(folder, out, partial(ClusterRecipe, 3), overwrite=True)
+    assert len(control.rows) == 9
+    control.run(folder, out, vessel)
+    assert len(control.rows) == 9  # what is made again takes the place
+    assert "2 skipped, 1 failed" in control.status.text
+    fresh = FolderControl(ViewerModel())
+    fresh.set_model("tiny")
+    fresh.run(folder, out, vessel)
+    with control.table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["made"] for row in rows} == {
+        "tiny: 4 clusters",
+        "tiny: 3 clusters",
+        "tiny: vessel",
+    }
+    of_view = [
+        float(row["percent of field of view"])
+        for row in rows
+        if (row["made"], row["image"]) == ("tiny: 3 clusters", "a.png")
+    ]
+    assert sum(of_view) == pytest.approx(100, abs=0.1)
+    control.clear()
+    assert control.rows == []
+
+
+def test_a_table_that_was_edited_is_not_lost(control, folder, tmp_path):
+    control.run(folder, tmp_path / "out", FOUR)
+    text = control.table.read_text().replace(",1,", ",one,")
+    control.table.write_text(text)
+    with pytest.raises(FileError, match="cannot be read"):
+        control.run(folder, tmp_path / "out", FOUR)
+    assert control.table.read_text() == text
+
+
 def test_a_structure_is_named_in_the_table(control, folder, tmp_path):
     control.run(folder, tmp_path / "out", partial(StructureRecipe, "vessel"))
     assert {area.name for row in control.rows for area in row.areas} == {"vessel"}
@@ -121,6 +163,41 @@ def test_a_row_opens_the_image_and_its_labels(control, folder, tmp_path):
     np.testing.assert_allclose(
         labels.get_color(1)[:3], (0.337, 0.706, 0.914), atol=0.01
     )
+
+
+def test_a_row_is_laid_on_the_image_that_is_open(control, folder, tmp_path):
+    """Wherever that lies; and is hidden and shown with it."""
+    viewer = control.viewer
+    small = viewer.add_image(np.zeros((9, 7, 3), np.uint8), name="small")
+    placed = {"scale": (0.5, 3), "translate": (-7, 11), "rotate": 33}
+    pixels = read_image(folder / "a.png")
+    opened = viewer.add_image(pixels, name="mine", **placed)
+    controller = Controller(viewer)
+    controller.workspace.images.choose(small)
+    control.run(folder, tmp_path / "out", FOUR)
+    before = len(viewer.layers)
+    image, labels = control.open_row(control.rows[0])
+    assert image is opened
+    assert controller.workspace.images.current is opened
+    assert len(viewer.layers) == before + 1
+    at = np.array([[0, 0], [47, 39]])
+    for corner in at:
+        np.testing.assert_allclose(
+            labels.data_to_world(corner), opened.data_to_world(corner)
+        )
+    assert control.open_row(control.rows[0]) == [image, labels]
+    viewer.layers.selection.active = small
+    assert not opened.visible
+    assert not labels.visible
+    viewer.layers.selection.active = opened
+    assert opened.visible
+    assert labels.visible
+    other, _ = control.open_row(control.rows[-1])
+    assert other.source.path == str(folder / "c.png")
+    assert not labels.visible
+    viewer.layers.remove(opened)
+    assert control.open_row(control.rows[0])[0] not in (opened, other)
+    controller.close()
 
 
 def test_what_is_missing_is_said(control, folder, tmp_path, monkeypatch):

@@ -119,3 +119,44 @@ def test_hidden_layers_come_back_with_their_image_from_a_session(two, tmp_path, 
         found |= seen(again) & names
     assert found == names
     again.close()
+
+
+def test_order_visibility_and_looks_come_back_with_a_session(two, tmp_path, models):
+    layers = two.workspace.viewer.layers
+    select(two, "left")
+    left, right = layers["left"], layers["right"]
+    mine = two.labels_layer.name
+    left.opacity, right.contrast_limits = 0.5, (0.25, 0.75)
+    layers[mine].visible = False
+    layers.move(layers.index(left), len(layers))  # an image above labels
+    wanted = [layer.name for layer in layers if "structures" not in layer.name]
+    select(two, "right")
+    left_is_hidden = not left.visible
+    assert left_is_hidden
+    Sessions(two).save(tmp_path / "two")
+    again = Controller(ViewerModel())
+    again.set_model("tiny")
+    Sessions(again).open(tmp_path / "two.localdisc")
+    there = again.workspace.viewer.layers
+    order = [layer.name for layer in there if "structures" not in layer.name]
+    assert order == wanted
+    assert there["left"].opacity == 0.5
+    assert tuple(there["right"].contrast_limits) == (0.25, 0.75)
+    assert there["right"].visible
+    assert not there["left"].visible
+    select(again, "left")
+    assert there["left"].visible
+    assert not there[mine].visible
+    again.close()
+
+
+def test_an_image_hidden_by_hand_stays_so_in_a_session(two, tmp_path, models):
+    layers = two.workspace.viewer.layers
+    layers["right"].visible = False
+    Sessions(two).save(tmp_path / "two")
+    again = Controller(ViewerModel())
+    again.set_model("tiny")
+    Sessions(again).open(tmp_path / "two.localdisc")
+    assert again.workspace.images.current.name == "right"
+    assert not again.workspace.viewer.layers["right"].visible
+    again.close()

@@ -84,6 +84,23 @@ def test_everything_that_was_done_is_done_again(viewer, copied, picture, tmp_pat
     assert len(np.unique(labels.data)) > 3
 
 
+def test_the_magnification_that_was_chosen_is_in_the_script(
+    viewer, copied, picture, tmp_path
+):
+    path = tmp_path / "eye.png"
+    Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+    viewer.open(path, plugin="napari")
+    controller, copy = copied
+    controller.prompts.add((12, 30))
+    controller.set_magnification(0.75)
+    controller.prompts.add_mask()
+    known = controller.workspace.known(controller.workspace.place())
+    assert known.embedding.magnification == 0.75
+    script = copy()
+    assert "magnification=0.75" in script.text
+    np.testing.assert_array_equal(run(script, tmp_path), controller.labels_layer.data)
+
+
 def test_a_slice_of_a_stack_without_a_file(viewer, copied, picture, tmp_path):
     stack = np.stack([picture[..., 0], picture[..., 1]])
     viewer.add_image(stack, name="stack")

@@ -9,28 +9,42 @@ from magicgui.widgets import CheckBox, SpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QGridLayout,
+    QGroupBox,
+    QHeaderView,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
+    QWidget,
 )
 
 from napari_localdisc.batch.recipes import ClusterRecipe, Recipe, StructureRecipe
+from napari_localdisc.io.areas import ClassArea
 from napari_localdisc.viewer.folder import FolderControl, Row, read_concept
 
+from .help import HelpButton
 from .panels.choosers import ProgressRow
 from .parts import (
     Choice,
     Docked,
+    Scrolling,
     button,
     follow,
     form,
     path_field,
     path_text,
+    row,
+    small_print,
     viewer_of,
 )
 from .threads import QtRunner, report
 
-CLUSTERS, CONCEPT = "Clusters", "A concept from a file"
+CLUSTERS = "clusters, as many as"
+_COLUMNS = 3
+FEWEST_ROWS = 8
+"""Of the table that are always seen."""
+
+HEADER = "Image", "Found", "Pixels", "% of field of view", "By", "State"
 
 
 class FolderWidget(Docked):
@@ -54,43 +68,69 @@ class FolderWidget(Docked):
             label="Model",
             tooltip="Also models that you adapted or fine-tuned",
         )
-        self.purposes = Choice(
-            lambda: [CLUSTERS, *control.models.structures, CONCEPT],
-            label="What to find",
-            tooltip="What to make of every image",
+        self.clusters = CheckBox(
+            value=True, text=CLUSTERS, tooltip="Label what looks alike"
         )
         self.number = SpinBox(
             min=2, label="How many", tooltip="How many structures to tell apart"
         )
-        find = form(self.purposes, self.number, layout="horizontal", labels=False)
-        find.label = "Find"
+        self.structures: dict[str, CheckBox] = {}
+        self._boxes = QGridLayout()
+        self._boxes.setVerticalSpacing(2)
         self.concept = path_field(
-            "Concept", "A saved concept", "Concepts (*.safetensors)"
+            "Concept",
+            "A saved concept",
+            "Concepts (*.safetensors)",
+            "What was saved by “Save concept”; empty: none",
         )
         self.scheduler = path_field(
-            "Scheduler",
-            "A scheduler file",
+            "Computers",
+            "The scheduler file of several computers",
             "Scheduler files (*.json);;All (*)",
-            "To work on a dask cluster that is running: its scheduler's address,\n"
-            "tcp://node1:8786, or its scheduler file. Every machine must see the "
-            "same folders.",
+            "To share the work among several computers (a dask cluster): its "
+            "scheduler's address,\ntcp://node1:8786, or its scheduler file. Every one "
+            "must see the same folders.",
         )
-        self.scheduler.line_edit.native.setPlaceholderText("this machine")
-        self.overwrite = CheckBox(text="Make anew what is done already")
+        self.scheduler.line_edit.native.setPlaceholderText("this one")
+        self.overwrite = CheckBox(
+            text="Replace results that are there",
+            tooltip="Off: images that have their results are only measured",
+        )
         self.start_button = button(
-            "Start", "Images that are done already are only measured", self._start
+            "Start", "Find what is ticked in every image", self._start
+        )
+        self.clear_button = button(
+            "Clear table",
+            "Forget the rows of earlier runs here; the table in the results' folder "
+            "keeps them",
+            control.clear,
         )
         self.progress_row = ProgressRow(control, "Stop; Start goes on from there")
         self.table = OutcomeTable(control)
         where, how = (self.source, self.output), (self.scheduler, self.overwrite)
-        fields = form(*where, self.models, find, self.concept, *how)
+        find = QGroupBox()
+        find.setFlat(True)
+        find.setLayout(self._boxes)
+        find.setStyleSheet("QGroupBox { border: none; margin: 0; padding: 0; }")
+        fields = form(*where, self.models, self.concept, *how)
+        self.help_button = HelpButton("Work on a folder")
         layout = QVBoxLayout(self)
-        layout.addWidget(fields.native)
-        layout.addWidget(self.start_button)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        content = QWidget()
+        inside = QVBoxLayout(content)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(2)
+        inside.addWidget(fields.native)
+        inside.addWidget(small_print("Find in every image:"))
+        inside.addWidget(find)
+        layout.addWidget(Scrolling(content))
+        actions = row(self.start_button, self.clear_button, self.help_button)
+        actions.setStretch(0, 1)
+        layout.addLayout(actions)
         layout.addWidget(self.progress_row)
         layout.addWidget(self.table, stretch=1)
         self.models.changed.connect(control.set_model)
-        self.purposes.changed.connect(self._show_fields)
         control.work.busy_changed.connect(self._show_busy)
         follow(self._show_model, control.model_changed)
         self.destroyed.connect(control.close)
@@ -99,14 +139,22 @@ class FolderWidget(Docked):
 
     def _show_model(self) -> None:
         self.models.reset_choices()
-        self.purposes.reset_choices()
         self.number.max = self.control.models.most_structures
         self.number.value = min(8, self.number.max)
-        self._show_fields()
-
-    def _show_fields(self) -> None:
-        self.number.visible = self.purposes.value == CLUSTERS
-        self.concept.visible = self.purposes.value == CONCEPT
+        while self._boxes.takeAt(0) is not None:
+            pass
+        for old in self.structures.values():
+            old.native.deleteLater()
+        self.structures = {
+            name: CheckBox(
+                text=name, tooltip=f"The mask of {name}, and its probability"
+            )
+            for name in self.control.models.structures
+        }
+        self._boxes.addWidget(self.clusters.native, 0, 0)
+        self._boxes.addWidget(self.number.native, 0, 1)
+        for at, box in enumerate(self.structures.values()):
+            self._boxes.addWidget(box.native, 1 + at // _COLUMNS, at % _COLUMNS)
 
     def _show_busy(self, busy: bool) -> None:
         self.start_button.setEnabled(not busy)
@@ -119,14 +167,16 @@ class FolderWidget(Docked):
             out = str(Path(source) / "localdisc")
             self.output.line_edit.value = out
         scheduler = path_text(self.scheduler)
-        purpose = self.purposes.value
-        recipe: Callable[[], Recipe] = partial(StructureRecipe, purpose)
-        if purpose == CLUSTERS:
-            recipe = partial(ClusterRecipe, self.number.value)
-        elif purpose == CONCEPT:
-            recipe = partial(read_concept, path_text(self.concept))
+        recipes: list[Callable[[], Recipe]] = []
+        if self.clusters.value:
+            recipes.append(partial(ClusterRecipe, self.number.value))
+        for name, box in self.structures.items():
+            if box.value:
+                recipes.append(partial(StructureRecipe, name))
+        if concept := path_text(self.concept):
+            recipes.append(partial(read_concept, concept))
         overwrite = self.overwrite.value
-        self.control.run(source, out, recipe, overwrite=overwrite, scheduler=scheduler)
+        self.control.run(source, out, recipes, overwrite=overwrite, scheduler=scheduler)
 
     def leave(self) -> None:
         """Stop; what is done stays."""
@@ -134,44 +184,58 @@ class FolderWidget(Docked):
 
 
 class OutcomeTable(QTableWidget):
-    """A row an image, a column a class; double click opens the image."""
+    """A row an image, what was found in it, and run; double click opens the image."""
 
     def __init__(self, control: FolderControl) -> None:
-        super().__init__(0, 2)
+        super().__init__(0, len(HEADER))
         self._control = control
-        self.setToolTip("Pixels of each class; double click opens the image")
+        self.setToolTip("Double click opens the image and what was found in it")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self._labels: list[int] = []
+        self.setHorizontalHeaderLabels(HEADER)
+        header, lines = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert lines is not None
+        lines.hide()
+        height = self.fontMetrics().height() + 8
+        lines.setDefaultSectionSize(height)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.setMinimumHeight(header.sizeHint().height() + FEWEST_ROWS * height + 4)
+        self._rows: list[Row] = []
         self.cellDoubleClicked.connect(self._open)
         control.row_added.connect(self._add)
-        follow(self._clear, control.cleared)
+        follow(self._fill, control.cleared)
 
-    def _clear(self) -> None:
+    def _fill(self) -> None:
         self.setRowCount(0)
-        self.setColumnCount(2)
-        self.setHorizontalHeaderLabels(["Image", ""])
-        self._labels.clear()
+        self._rows.clear()
+        for result in self._control.rows:
+            self._add(result)
 
-    def _add(self, row: Row) -> None:
+    def _add(self, result: Row) -> None:
+        for area in result.areas or (None,):
+            self._add_line(result, area)
+
+    def _add_line(self, result: Row, area: ClassArea | None) -> None:
         line = self.rowCount()
         self.insertRow(line)
-        source, state = row.outcome.task.source, row.outcome.state
-        told = ((source.name, str(source)), (state, row.outcome.reason))
-        for column, (text, tooltip) in enumerate(told):
+        self._rows.append(result)
+        source, outcome = result.outcome.task.source, result.outcome
+        found, pixels, share = "", "", ""
+        about = ""
+        if area is not None:
+            found, pixels = area.title, f"{area.pixels:,}"
+            share = "" if area.of_view is None else f"{area.of_view:.2f}"
+            about = f"{area.percent:.2f} % of all pixels of the image\n{area}"
+        texts = (source.name, found, pixels, share, result.made, outcome.state)
+        tips = (str(source), "", about, about, "", outcome.reason)
+        for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
             cell = QTableWidgetItem(text)
-            cell.setToolTip(tooltip)
+            cell.setToolTip(tip)
+            if column in (2, 3):
+                right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                cell.setTextAlignment(right)
             self.setItem(line, column, cell)
-        for area in row.areas:
-            if area.label not in self._labels:
-                self._labels.append(area.label)
-                column = 1 + len(self._labels)
-                self.setColumnCount(column + 1)
-                self.setHorizontalHeaderItem(column, QTableWidgetItem(area.title))
-            cell = QTableWidgetItem()
-            cell.setData(Qt.ItemDataRole.DisplayRole, area.pixels)
-            cell.setToolTip(f"{area.percent:.2f} % of the image")
-            self.setItem(line, 2 + self._labels.index(area.label), cell)
 
     def _open(self, line: int, column: int) -> None:
-        self._control.open_row(self._control.rows[line])
+        self._control.open_row(self._rows[line])

@@ -11,10 +11,13 @@ from psygnal import SignalInstance
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QComboBox,
+    QDockWidget,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMainWindow,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -35,7 +38,7 @@ class Section(QFrame):
     Parameters
     ----------
     title : str
-        The heading.
+        The heading; none if empty.
     explanation : str
         Small print under it; none if empty.
     """
@@ -44,13 +47,14 @@ class Section(QFrame):
         super().__init__()
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.body = QVBoxLayout(self)
-        self.body.setContentsMargins(10, 8, 10, 10)
-        self.body.setSpacing(6)
-        heading = QLabel(title)
-        font = heading.font()
+        self.body.setContentsMargins(8, 4, 8, 6)
+        self.body.setSpacing(4)
+        self.heading = QLabel(title)
+        font = self.heading.font()
         font.setBold(True)
-        heading.setFont(font)
-        self.add(heading)
+        self.heading.setFont(font)
+        self.add(self.heading)
+        self.heading.setVisible(bool(title))
         if explanation:
             self.add(small_print(explanation))
 
@@ -80,10 +84,10 @@ def row(*parts: QWidget | Widget | None) -> QHBoxLayout:
 
 
 def small_print(text: str) -> QLabel:
-    """Return a dimmed label that wraps its lines."""
+    """Return a label in italics that wraps its lines."""
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setStyleSheet("color: palette(mid);")
+    label.setStyleSheet("font-style: italic;")  # dimmed, a light theme hides it
     return label
 
 
@@ -209,6 +213,18 @@ def open_widget(viewer: Any, name: str) -> Any:
     return widget
 
 
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock that a widget is in."""
+    parent: Any = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
+
+
+_PLACED = QEvent.Type.User
+"""Sent to a widget of ours when its dock has a place."""
+
+
 class Docked(QWidget):
     """A widget of napari's docks; `leave` is called when it is closed or taken out."""
 
@@ -224,7 +240,33 @@ class Docked(QWidget):
         if undocked or kind == QEvent.Type.Close:
             self.leave()
             self.setEnabled(False)
+        elif kind == QEvent.Type.ParentChange:
+            # Once napari has put the dock into its place, and before the window is
+            # made higher for docks that lie below each other
+            first: Any = Qt.EventPriority.HighEventPriority.value
+            QApplication.postEvent(self, QEvent(_PLACED), first)
+        elif kind == _PLACED:
+            self._join()
         return handled
+
+    def _join(self) -> None:
+        """Share the place of our other docks, in front: together they are too high."""
+        dock = dock_of(self)
+        window = dock.parent() if dock is not None else None
+        if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
+            return
+        area = window.dockWidgetArea(dock)
+        others = [
+            other
+            for other in map(dock_of, window.findChildren(Docked))
+            if other not in (None, dock)
+            and not other.isFloating()
+            and window.dockWidgetArea(other) == area
+        ]
+        if others and not window.tabifiedDockWidgets(dock):
+            window.tabifyDockWidget(others[-1], dock)
+            dock.show()
+            dock.raise_()
 
 
 _BY_KEYS = Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason
@@ -297,3 +339,26 @@ class Scrolling(QScrollArea):
                 asking.updateGeometry()  # tabs do not pass it on by themselves
                 asking = asking.parentWidget()
         return bool(super().eventFilter(watched, event))
+
+
+_LINES = 2
+"""Of text that there is always room for, so that nothing moves when it comes."""
+
+BAR = 6
+"""Pixels of the height of a bar without text."""
+
+
+class StatusLine(QLabel):
+    """What was done and what to do next; what went wrong stands out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing() + 2)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def tell(self, text: str, is_error: bool = False) -> None:
+        """Show a text; of an error with a sign, not only in another colour."""
+        self.setText(f"⚠ {text}" if is_error else text)
+        self.setStyleSheet("QLabel { color: #d9541e; }" if is_error else "")

@@ -11,7 +11,7 @@ from magicgui.widgets import CheckBox, ComboBox
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QLabel, QProgressBar, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QTabWidget, QVBoxLayout, QWidget
 
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.training.progress import Progress
@@ -22,7 +22,8 @@ from napari_localdisc.viewer.training.request import (
     can_resume,
 )
 
-from .parts import Docked, Scrolling, button, form, row, viewer_of
+from .help import HelpButton
+from .parts import BAR, Docked, Scrolling, StatusLine, button, form, row, viewer_of
 from .threads import report
 from .training.forms import AdaptForm, ImagePicker, TrainForm
 
@@ -79,8 +80,12 @@ class TrainWidget(Docked):
         )
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.status = QLabel(control.status)
-        self.status.setWordWrap(True)
+        self.bar.setFixedHeight(BAR)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(policy)
+        self.status = StatusLine()
+        self.status.tell(control.status)
         self.keep_preview = CheckBox(
             text="Keep the clusters shown when it ends",
             tooltip="While a network learns, a layer shows its clusters of the "
@@ -90,15 +95,23 @@ class TrainWidget(Docked):
         self._layout = QVBoxLayout(content)
         for part in (self.picker, self.tabs, form(self.device).native):
             self._layout.addWidget(part)
-        self._layout.addLayout(
-            row(self.start_button, self.stop_button, self.resume_button)
-        )
-        for part in (self.bar, self.status, self.keep_preview.native):
-            self._layout.addWidget(part)
+        self._layout.addWidget(self.keep_preview.native)
         self._layout.addStretch()
+        self.help_button = HelpButton("Train a model")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Scrolling(content))
+        layout.setContentsMargins(0, 0, 0, 4)
+        layout.setSpacing(2)
+        layout.addWidget(Scrolling(content), stretch=1)
+        # What is pressed and what is said is seen wherever the rest is scrolled to
+        actions = row(
+            self.start_button, self.stop_button, self.resume_button, self.help_button
+        )
+        actions.setContentsMargins(8, 2, 8, 0)
+        layout.addLayout(actions)
+        said = row(self.status)
+        said.setContentsMargins(8, 0, 8, 0)
+        layout.addWidget(self.bar)
+        layout.addLayout(said)
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MILLISECONDS)
         self._connect()
@@ -160,7 +173,7 @@ class TrainWidget(Docked):
         try:
             request = self.request(resume)
         except TrainingError as error:
-            report(error)
+            self.control.fail(error)
             return
         self.control.start(request, self.picker.layers)
         if self.control.is_running:
@@ -186,9 +199,14 @@ class TrainWidget(Docked):
             from .training.plots import LossPlot
 
             self.plot = LossPlot(*self._colours())
-            self._layout.insertWidget(self._layout.count() - 2, self.plot)
+            self.control.viewer.events.theme.connect(self._on_theme)
+            self._layout.insertWidget(0, self.plot)
         elif clear:
             self.plot.clear()
+
+    def _on_theme(self, event: object = None) -> None:
+        if self.plot is not None:
+            self.plot.dress(*self._colours())
 
     def _colours(self) -> tuple[str, str]:
         theme = get_theme(self.control.viewer.theme)
@@ -201,12 +219,12 @@ class TrainWidget(Docked):
         self.stop_button.setEnabled(running)
         self.bar.setVisible(running)
         self.bar.setRange(0, 0)
-        if running:
+        if running or self.control.is_saving:
             self._timer.start()
         else:
             self._timer.stop()
-            if self.plot is not None:
-                self.plot.refresh()
+        if not running and self.plot is not None:
+            self.plot.refresh()
         self._show_idle()
 
     def _show_idle(self) -> None:
@@ -219,7 +237,7 @@ class TrainWidget(Docked):
         self.bar.setValue(round(1000 * share))
 
     def _show_status(self, text: str) -> None:
-        self.status.setText(text)
+        self.status.tell(text, self.control.has_failed)
 
     def _show_step(self, state: Progress) -> None:
         if self.plot is not None:
@@ -250,6 +268,8 @@ class TrainWidget(Docked):
     def leave(self) -> None:
         """Stop, which keeps the best."""
         self._timer.stop()
+        if self.plot is not None:
+            self.control.viewer.events.theme.disconnect(self._on_theme)
         self.control.close()
 
 

@@ -144,6 +144,16 @@ class Document:
         self._told.changed.emit()
         return len(wanted.prompts) - len(state.committed.prompts)
 
+    def choose_into(self, key: PlaneKey, value: int | None) -> None:
+        """Say which class the mask of a plane's prompts becomes; not to be undone."""
+        state = self.plane(key)
+        state.committed = replace(state.committed, into=value)
+        state.pending[:] = [
+            each._replace(annotation=replace(each.annotation, into=value))
+            for each in state.pending
+        ]
+        self._tell()
+
     # Everything else
 
     def do(

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sources import paint_code, source_from_json
-from .state import Operation, PlaneKey, Run, merge_classes, runs
+from .sources import Structure, paint_code, source_from_json
+from .state import Operation, PlaneKey, Run, anew, merge_classes, runs
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
 
-ModelKey = tuple[str, str]
-"""A model's name and hash."""
+ModelKey = tuple[str, str, float | None]
+"""A model's name and hash, and the magnification where the user chose one."""
 
 SAMPLE = "ld.read_image(samples.sample_path())"
 """Reads the sample photograph."""
@@ -48,6 +48,14 @@ def write(labels, mask, value, overwrite=False):
     """Write a class where there is no other one, or over the others."""
     labels[mask & (overwrite | (labels == 0) | (labels == value))] = value
 '''
+_ANEW = '''
+
+def anew(labels, mask, earlier, value):
+    """Take away what is no longer meant; leave out what was rubbed out since."""
+    rubbed_out = earlier & (labels == 0)
+    labels[earlier & ~mask & (labels == value)] = 0
+    return mask & ~rubbed_out
+'''
 _PAINT = '''
 
 def paint(labels, runs):
@@ -55,6 +63,7 @@ def paint(labels, runs):
     for value, start, stop in runs:
         labels.reshape(-1)[start:stop] = value
 '''
+_HELPERS = {"write(": _WRITE, "anew(": _ANEW, "paint(": _PAINT}
 _TAIL = """
 tifffile.imwrite(sys.argv[1] if len(sys.argv) > 1 else "labels.tif", labels)
 """
@@ -127,6 +136,12 @@ def replay(
         source = source_from_json(entry.parameters["source"])
         wanted = source.labels(embedding_of(_model_of(entry)), value)
         overwrite = bool(entry.parameters["overwrite"])
+        instead = entry.parameters.get("instead")
+        if instead is not None:
+            earlier = source_from_json(instead).labels(
+                embedding_of(_model_of(entry)), value
+            )
+            labels, wanted = anew(labels, wanted, earlier)
         labels = merge_classes(labels, wanted, overwrite)
     return labels
 
@@ -196,9 +211,7 @@ def python_script(
     head = _HEAD.format(title=title, version=version("napari-localdisc"))
     if picture.code == SAMPLE:
         head += "from napari_localdisc.io import samples\n"
-    helpers = "".join(
-        text for name, text in (("write(", _WRITE), ("paint(", _PAINT)) if name in code
-    )
+    helpers = "".join(text for name, text in _HELPERS.items() if name in code)
     return head + helpers + ("\n" if helpers else "") + code
 
 
@@ -212,7 +225,14 @@ def _relevant(log: Iterable[Operation], plane: PlaneKey) -> list[Operation]:
 
 
 def _model_of(entry: Operation) -> ModelKey:
-    return str(entry.parameters["model"]), str(entry.parameters["model_hash"])
+    return model_key(entry.parameters)
+
+
+def model_key(made: Mapping[str, Any]) -> ModelKey:
+    """Read by what something was made, as `Embedded.provenance` says it."""
+    chosen = made.get("magnification")
+    key = str(made["model"]), str(made["model_hash"])
+    return *key, None if chosen is None else float(chosen)
 
 
 # The same as text
@@ -231,14 +251,15 @@ def _read(picture: Picture) -> str:
 
 
 def _load(key: ModelKey, embedding: str) -> str:
-    name, model_hash = key
+    name, model_hash, magnification = key
+    chosen = "" if magnification is None else f", magnification={magnification}"
     model = embedding.replace("embedding", "model")
     other = f"This is another model than the one that was used ({model_hash})."
     return (
         f"\n{model} = ld.load_model({name!r})\n"
         f"if {model}.hash != {model_hash!r}:\n"
         f"    sys.exit({json.dumps(other, ensure_ascii=False)})\n"
-        f"{embedding} = ld.embed(image, {model})\n"
+        f"{embedding} = ld.embed(image, {model}{chosen})\n"
     )
 
 
@@ -252,6 +273,10 @@ def _said(
         return f"{head}labels[labels == {int(value)}] = 0\n"
     source = source_from_json(parameters["source"])
     embedding, overwrite = variables[_model_of(entry)], bool(parameters["overwrite"])
+    instead = parameters.get("instead")
+    earlier = None if instead is None else source_from_json(instead)
+    if isinstance(source, Structure) and isinstance(earlier, Structure):
+        return head + source.code_anew(embedding, int(value), overwrite, earlier)
     return head + source.code(
         embedding, None if value is None else int(value), overwrite
     )

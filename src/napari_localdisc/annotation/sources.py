@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.embedding.prompts import Prompts as Points
+from napari_localdisc.core.embedding.tuning import StructureOptions
 from napari_localdisc.core.errors import FileError
 
 from .state import (
@@ -34,9 +35,6 @@ from .state import (
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding, Reading
-
-STRUCTURE_THRESHOLD = 0.5
-"""A structure's probability from which a pixel belongs to its mask (IPMI 2021)."""
 
 _WIDTH = 88
 
@@ -127,22 +125,53 @@ class Clusters(Source):
 
 
 @dataclass(frozen=True, config=STRICT)
-class Structure(Source):
-    """A structure that the model names, from a probability on."""
+class _Named:
+    name: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class Structure(StructureOptions, _Named, Source):
+    """A structure that the model names, as tuned by hand."""
 
     kind: ClassVar[str] = "structure"
 
-    name: str
-    threshold: float = STRUCTURE_THRESHOLD
+    def to_json(self) -> Json:
+        """Leave out what is as by default, but for the threshold."""
+        values = {"name": self.name, "threshold": self.threshold, **self.given}
+        return {"kind": self.kind, **values}
+
+    def mask(self, embedding: Embedding) -> NDArray[np.bool_]:
+        """Return where it is."""
+        options = {name: vars(self)[name] for name in vars(StructureOptions())}
+        return embedding.structure_mask(self.name, **options)
 
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
-        """Give what is probable enough to a class."""
-        return _labels(embedding.structure(self.name) >= self.threshold, value)
+        """Give it to a class."""
+        return _labels(self.mask(embedding), value)
 
     def code(self, embedding: str, value: int | None, overwrite: bool) -> str:
-        """Say how probable."""
-        found = f"{embedding}.structure({self.name!r}) >= {self.threshold!r}"
-        return f"mask = {found}\n" + _write("mask", value, overwrite)
+        """Say how it was tuned."""
+        return f"mask = {self.expression(embedding)}\n" + _write(
+            "mask", value, overwrite
+        )
+
+    def code_anew(
+        self, embedding: str, value: int, overwrite: bool, earlier: Structure
+    ) -> str:
+        """Say that it is written instead of how it was tuned earlier."""
+        return (
+            f"earlier = {earlier.expression(embedding)}\n"
+            f"mask = {self.expression(embedding)}\n"
+            f"mask = anew(labels, mask, earlier, {value})\n"
+        ) + _write("mask", value, overwrite)
+
+    def expression(self, embedding: str) -> str:
+        """Return an expression of where it is."""
+        if not self.given.keys() - {"threshold"}:
+            return f"{embedding}.structure({self.name!r}) >= {self.threshold!r}"
+        options = {"threshold": self.threshold, **self.given}
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return f"{embedding}.structure_mask({self.name!r}, {given})"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -213,14 +242,42 @@ def source_from_json(values: Mapping[str, Any]) -> Source:
 
 def prompts_written(log: Sequence[Operation], plane: PlaneKey) -> Prompts | None:
     """Return the prompts whose mask was written to a plane last."""
-    made_from = (
-        entry.parameters["source"]
-        for entry in reversed(log)
-        if entry.kind == "write" and entry.plane == plane
-    )
-    last = next((each for each in made_from if each["kind"] == Prompts.kind), None)
-    source = None if last is None else source_from_json(last)
+    last = _mask_written(log, plane)
+    source = None if last is None else source_from_json(last.parameters["source"])
     return source if isinstance(source, Prompts) else None
+
+
+def class_written(log: Sequence[Operation], plane: PlaneKey) -> int | None:
+    """Return the value of the class that these became."""
+    last = _mask_written(log, plane)
+    return None if last is None else last.parameters["value"]
+
+
+def structure_written(
+    log: Sequence[Operation], plane: PlaneKey, value: int, name: str, model_hash: str
+) -> Structure | None:
+    """Return how a structure was written to a plane last, as a class that is there."""
+    for entry in reversed(log):
+        given = entry.parameters
+        if entry.kind == "erase" and given["value"] == value:
+            return None
+        if (entry.kind, entry.plane, given.get("value")) != ("write", plane, value):
+            continue
+        source = source_from_json(given["source"])
+        if isinstance(source, Structure) and source.name == name:
+            return source if given["model_hash"] == model_hash else None
+    return None
+
+
+def _mask_written(log: Sequence[Operation], plane: PlaneKey) -> Operation | None:
+    written = (
+        entry
+        for entry in reversed(log)
+        if entry.kind == "write"
+        and entry.plane == plane
+        and entry.parameters["source"]["kind"] == Prompts.kind
+    )
+    return next(written, None)
 
 
 # Python in lines of a script's width

@@ -22,8 +22,12 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   ========== =====================================================================
   prompts    ``prompts``: all prompts of the plane afterwards
   options    ``options``: the plane's mask options afterwards
+  structures ``structures``: how the plane's structures are tuned afterwards
   classes    ``classes``: all classes afterwards
-  write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``
+  write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``, and
+             ``meaning``: the structure that prompts were taken to mean, if any;
+             ``magnification`` where the user chose one;
+             ``instead``: the source of the structure that it replaces, if any
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
 
@@ -45,6 +49,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.embedding.prompts import MaskOptions
+from napari_localdisc.core.embedding.tuning import StructureOptions
 
 Point = tuple[float, float]
 PlaneKey = tuple[int | None, ...]
@@ -110,10 +115,24 @@ class AnnotationClass:
 
 @dataclass(frozen=True, config=STRICT)
 class PlaneAnnotation:
-    """Prompts and mask options of one plane."""
+    """Prompts and mask options of one plane.
+
+    Attributes
+    ----------
+    prompts : tuple of Prompt
+        In the order they were made.
+    options : MaskOptions
+        How they become a mask.
+    into : int or None
+        Value of the class that the user chose for the mask; None: what it means.
+    structures : mapping of str to StructureOptions
+        Named structures that were tuned, and how they become masks.
+    """
 
     prompts: tuple[Prompt, ...] = ()
     options: MaskOptions = field(default_factory=MaskOptions)
+    into: int | None = None
+    structures: Mapping[str, StructureOptions] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -128,7 +147,7 @@ class Operation:
     Attributes
     ----------
     kind : str
-        ``prompts``, ``options``, ``classes``, ``write`` or ``erase``.
+        ``prompts``, ``options``, ``structures``, ``classes``, ``write`` or ``erase``.
     text : str
         What it was, for people: “add a prompt”.
     plane : tuple
@@ -182,7 +201,12 @@ class ImageAnnotation:
             If the values are not of that form.
         """
         planes = {
-            tuple(plane["plane"]): PlaneAnnotation(plane["prompts"], plane["options"])
+            tuple(plane["plane"]): PlaneAnnotation(
+                plane["prompts"],
+                plane["options"],
+                plane.get("into"),
+                plane.get("structures", {}),
+            )
             for plane in values["planes"]
         }
         return cls(**{**values, "planes": planes})
@@ -222,6 +246,32 @@ def from_runs(entries: Iterable[Run], shape: Sequence[int]) -> NDArray[np.uint16
     for value, start, stop in entries:
         labels[start:stop] = value
     return labels.reshape(tuple(shape))
+
+
+def anew(
+    before: NDArray[np.integer],
+    wanted: NDArray[np.integer],
+    earlier: NDArray[np.integer],
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Prepare that a class is written instead of what was written of it earlier.
+
+    Parameters
+    ----------
+    before : ndarray
+        (H, W) labels.
+    wanted, earlier : ndarray
+        (H, W) labels of the class, now and earlier, and 0.
+
+    Returns
+    -------
+    before, wanted : ndarray
+        For `merge_classes`: without what is no longer wanted, and without what was
+        rubbed out since.  What was painted elsewhere stays.
+    """
+    rubbed_out = (earlier > 0) & (before == 0)
+    gone = (earlier > 0) & (wanted == 0) & (before == earlier)
+    cleared = np.where(gone, 0, before).astype(before.dtype)
+    return cleared, np.where(rubbed_out, 0, wanted).astype(wanted.dtype)
 
 
 def merge_classes(

@@ -50,6 +50,8 @@ class MeasureRecipe(FileRecipe):
         As of `measure`; the scale before that of files.
     pieces : bool
         As of `measure`.
+    magnification : float, optional
+        As of `Inference`.
     flips : {1, 2, 4}
         Mirrored copies that a model averages.
     """
@@ -61,6 +63,7 @@ class MeasureRecipe(FileRecipe):
     disc_mm: float | None = None
     pieces: bool = True
     flips: int = 1
+    magnification: float | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -120,7 +123,13 @@ class MeasureRecipe(FileRecipe):
             from napari_localdisc.io.measured import millimetres
 
             image = _picture(files)
-            maps = map_clusters(image, model, flips=self.flips, progress=progress)
+            maps = map_clusters(
+                image,
+                model,
+                flips=self.flips,
+                magnification=self.magnification,
+                progress=progress,
+            )
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
             scale = self.scale or millimetres(read_placement(files.labels[0]), 2)
@@ -199,9 +208,9 @@ def plan_measures(measured: Iterable[Measured], output: Path) -> list[MeasureTas
                 (name, path.resolve()) for name, path in files.probabilities
             ),
         )
-        # Files of one name may lie in several folders
-        mark = hashlib.sha256(str(absolute.labels).encode()).hexdigest()[:10]
-        part = folder / f"{files.name[:80]}-{mark}.json"
+        whose = str((files.name, absolute.labels))
+        mark = hashlib.sha256(whose.encode()).hexdigest()[:10]
+        part = folder / f"{files.name.replace('/', '-')[-80:]}-{mark}.json"
         tasks.append(MeasureTask(files.labels[0], (part,), absolute))
     return tasks
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from napari_localdisc.core.colours import STRUCTURE_RGB, from_hex
+from napari_localdisc.core.colours import from_hex
+from napari_localdisc.core.embedding.tuning import StructureOptions
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import plain_name
 from napari_localdisc.core.work import Steps
@@ -29,12 +30,20 @@ class Recipe(ABC):
     ----------
     flips : {1, 2, 4}
         Mirrored copies that are averaged.
+    magnification : float, optional
+        As of `Inference`.
     """
 
     made: ClassVar[str]
     """What it makes, as files say it."""
 
     flips: int = field(default=1, kw_only=True)
+    magnification: float | None = field(default=None, kw_only=True)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How the network sees images."""
+        return {"flips": self.flips, "magnification": self.magnification}
 
     @property
     @abstractmethod
@@ -102,7 +111,7 @@ class ClusterRecipe(Recipe):
         """Return (H, W) uint8 labels."""
         from napari_localdisc.core.embedding.embed import map_clusters
 
-        maps = map_clusters(image, model, flips=self.flips, progress=progress)
+        maps = map_clusters(image, model, **self.how, progress=progress)
         return (maps.clusters(self.clusters),)
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
@@ -134,12 +143,36 @@ class StructureRecipe(Recipe):
         Its name.
     threshold : float
         Probability from which a pixel belongs to the mask.
+    bridge_gaps, fill_holes, minimum_size, largest_only
+        What is done to the mask, see `StructureOptions`.
     """
 
     made = "structure"
 
     structure: str
     threshold: float = 0.5
+    bridge_gaps: int = 0
+    fill_holes: bool = False
+    minimum_size: int = 0
+    largest_only: bool = False
+
+    @property
+    def options(self) -> StructureOptions:
+        """How the probability becomes a mask."""
+        return StructureOptions(
+            self.threshold,
+            self.bridge_gaps,
+            self.fill_holes,
+            self.minimum_size,
+            self.largest_only,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the result depends on, as files of earlier versions say it."""
+        usual = vars(StructureOptions()).keys() - {"threshold"}
+        kept = {k: v for k, v in super().settings.items() if k not in usual}
+        return {**kept, **self.options.given}
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -148,9 +181,10 @@ class StructureRecipe(Recipe):
         return (f"_{name}.tif", f"_{name}_probability.tif")
 
     def check(self, model: Model) -> None:
-        """Raise where the model does not name the structure."""
+        """Raise where the model does not name it, or options are impossible."""
         from napari_localdisc.core.embedding.clusters import check_structure
 
+        self.options.check()
         check_structure(model.card, self.structure)
 
     def make(
@@ -159,12 +193,17 @@ class StructureRecipe(Recipe):
         """Return the (H, W) bool mask and the (H, W) float32 probability."""
         from napari_localdisc.core.embedding.embed import map_clusters
 
-        maps = map_clusters(image, model, flips=self.flips, progress=progress)
+        maps = map_clusters(image, model, **self.how, progress=progress)
         probability = maps.structure(self.structure)
-        return probability >= self.threshold, probability
+        return maps.tuned(probability, self.options), probability
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
-        """Make an image's mask block by block."""
+        """Make an image's mask block by block, which sees no pieces."""
+        if self.options.given.keys() - {"threshold"}:
+            raise FileError(
+                "it is read block by block, where pieces, holes and gaps are not "
+                "known: leave these options out, or save a smaller image."
+            )
         from napari_localdisc.core.embedding.large import StructurePaint, paint_large
 
         paint = StructurePaint.of(model, self.structure, self.threshold)
@@ -172,7 +211,10 @@ class StructureRecipe(Recipe):
 
     def looks(self, model: Model) -> dict[str, Any]:
         """Return the structure's name; it is label 1."""
-        return {"names": {1: self.structure}, "colours": {1: (*STRUCTURE_RGB, 1.0)}}
+        from napari_localdisc.core.embedding.named import card_colours
+
+        rgb = from_hex(card_colours(model.card)[self.structure])
+        return {"names": {1: self.structure}, "colours": {1: (*rgb, 1.0)}}
 
 
 @dataclass(frozen=True)
@@ -195,7 +237,7 @@ class ConceptRecipe(Recipe):
             "made": self.made,
             "concept": self.concept.name,
             "concept_hash": self.concept.hash,
-            "flips": self.flips,
+            **self.how,
         }
 
     def check(self, model: Model) -> None:
@@ -208,7 +250,7 @@ class ConceptRecipe(Recipe):
         """Return (H, W) labels."""
         from napari_localdisc.core.embedding.embed import embed
 
-        embedding = embed(image, model, flips=self.flips, progress=progress)
+        embedding = embed(image, model, **self.how, progress=progress)
         return (self.concept.labels(embedding),)
 
     def looks(self, model: Model) -> dict[str, Any]:

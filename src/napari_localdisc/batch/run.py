@@ -10,19 +10,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from napari_localdisc.core.errors import Cancelled
-from napari_localdisc.core.work import reused_memory
+from napari_localdisc.core.work import reused_memory, torch_threads
 
 from .tasks import Job, Outcome, Outcomes, Task, run_task
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
+
+    from .dask_cluster import Scheduler
 
 _POLL_SECONDS = 0.2
 _LEFTOVER_SECONDS = 5.0
@@ -33,7 +34,7 @@ def run_tasks(
     job: Job,
     *,
     model: Model | None = None,
-    scheduler: str | None = None,
+    scheduler: str | Scheduler | None = None,
     workers: int | None = None,
     spare_cores: int = 0,
     on_tile: Callable[[Task, int, int], None] | None = None,
@@ -51,7 +52,7 @@ def run_tasks(
         What to make of each.
     model : Model, optional
         The job's, where it is loaded already; a cluster's workers load their own.
-    scheduler : str, optional
+    scheduler : str or Scheduler, optional
         Address (``tcp://…``) or scheduler file of a running dask.distributed cluster;
         by default this machine's cores.
     workers : int, optional
@@ -121,22 +122,6 @@ def _outcomes_here(
                 yield future.result()
     finally:
         stop.set()
-
-
-@contextmanager
-def torch_threads(count: int, cores_each: int = 1) -> Iterator[ThreadPoolExecutor]:
-    """Give threads that compute side by side instead of all together on one image."""
-    import torch
-
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        count, "localdisc", torch.set_num_threads, (max(1, cores_each),)
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
 
 
 def remove_leftovers(tasks: Sequence[Task]) -> None:

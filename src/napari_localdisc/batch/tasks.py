@@ -312,7 +312,7 @@ def _check_source(task: Task, recipe: Recipe, model: Model) -> None:
     from napari_localdisc.core.image.rgb import check_layout
 
     if task.outputs[0].name.endswith(LARGE_ENDING):
-        _check_flips(task, recipe)
+        _check_whole(task, recipe)
         check_no_result(task.source)
         array, _ = open_large(task.source)
         check_layout(tuple(map(int, array.shape)), array.dtype)
@@ -331,11 +331,16 @@ def check_image(path: Path, model: Model) -> None:
     look(read_image(path), card.modality, card.working_diameter)
 
 
-def _check_flips(task: Task, recipe: Recipe) -> None:
+def _check_whole(task: Task, recipe: Recipe) -> None:
     if recipe.flips != 1:
         raise FileError(
             f"{task.source} is read block by block, without mirrored copies: leave "
             "out --flips."
+        )
+    if recipe.magnification is not None:
+        raise FileError(
+            f"{task.source} is read block by block, in as much detail as --detail "
+            "says: leave out --magnification."
         )
 
 
@@ -364,7 +369,7 @@ def _make_files(
                 output, array, made_by, **looks, image=image, placement=placement
             )
         return
-    _check_flips(task, recipe)
+    _check_whole(task, recipe)
     array, placement = open_large(task.source)
     about = {"placement": placement, "image": image, "made_by": made_by}
     run(label_file_steps(array, recipe, model, task.outputs[0], **about), progress)

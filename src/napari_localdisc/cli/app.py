@@ -1,8 +1,8 @@
 """The commands of `localdisc`, one module of `commands` each.
 
 To add a command, add its name to `COMMANDS`, and there a module of that name with a
-function of that name and its ``EXAMPLES``.  Modules import what is heavy inside
-functions.
+function of that name, or a `typer.Typer` of several, and its ``EXAMPLES``.  Modules
+import what is heavy inside functions.
 """
 
 import warnings
@@ -27,6 +27,7 @@ from .output import WrongUse, complain
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
+    *("study", "compare", "index", "find", "landmark"),
     *("train", "adapt", "finetune", "evaluate"),
     *("export", "models", "cache"),
 )
@@ -79,7 +80,11 @@ def build_app() -> typer.Typer:
     app.callback()(_common)
     for name in COMMANDS:
         module = import_module(f"{commands.__name__}.{name}")
-        app.command(epilog=module.EXAMPLES)(getattr(module, name))
+        command = getattr(module, name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, epilog=module.EXAMPLES)
+        else:
+            app.command(epilog=module.EXAMPLES)(command)
     return app
 
 

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .output import checking_arguments, complain, print_json, progress_bar, remark
+from .output import (
+    WrongUse,
+    checking_arguments,
+    complain,
+    print_json,
+    progress_bar,
+    remark,
+)
 
 if TYPE_CHECKING:
+    from napari_localdisc.batch.dask_cluster import Scheduler
     from napari_localdisc.batch.recipes import Recipe
     from napari_localdisc.batch.tasks import Job, Outcome, Task
     from napari_localdisc.core.model.model import Model
@@ -21,7 +29,7 @@ def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
     """Run a recipe over a command's images, report each, and exit with 1 if one failed.
 
     The command has the options ``images``, ``output``, ``device``, ``workers``,
-    ``scheduler``, ``overwrite``, ``dry_run`` and ``as_json``.
+    ``scheduler``, ``tls_…``, ``overwrite``, ``dry_run`` and ``as_json``.
     """
     from napari_localdisc.batch.tasks import Job, plan_tasks
     from napari_localdisc.core.image.files import find_images
@@ -48,7 +56,8 @@ def work_through(
 ) -> "list[Outcome]":
     """Do all tasks of a job and report each; outcomes in the order of the tasks.
 
-    ``given`` has the options ``workers``, ``scheduler`` and ``as_json``; ``told`` is
+    ``given`` has the options ``workers``, ``scheduler``, ``tls_ca``,
+    ``tls_certificate``, ``tls_key`` and ``as_json``; ``told`` is
     the one file that becomes of all, where there is one.
     """
     from napari_localdisc.batch.run import run_tasks
@@ -65,7 +74,7 @@ def work_through(
             tasks,
             job,
             model=model,
-            scheduler=given.scheduler,
+            scheduler=_scheduler(given),
             workers=given.workers,
             on_tile=on_tile,
         )
@@ -80,6 +89,26 @@ def work_through(
     order = {task.source.resolve(): place for place, task in enumerate(tasks)}
     outcomes.sort(key=lambda done: order[done.task.source.resolve()])
     return outcomes
+
+
+def on_this_machine(workers: int | None, as_json: bool) -> SimpleNamespace:
+    """Return what `work_through` is given by commands that know no cluster."""
+    return SimpleNamespace(workers=workers, scheduler=None, as_json=as_json)
+
+
+def _scheduler(given: SimpleNamespace) -> "Scheduler | None":
+    if given.scheduler is None:
+        if any(
+            getattr(given, option, None)
+            for option in ("tls_ca", "tls_certificate", "tls_key")
+        ):
+            raise WrongUse("Certificates are for a cluster: give --scheduler as well.")
+        return None
+    from napari_localdisc.batch.dask_cluster import Scheduler
+
+    return Scheduler(
+        given.scheduler, given.tls_ca, given.tls_certificate, given.tls_key
+    )
 
 
 def conclude(outcomes: "Sequence[Outcome]", as_json: bool) -> None:

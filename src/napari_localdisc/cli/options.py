@@ -63,6 +63,16 @@ Flips = Annotated[
         "1|2|4", "Mirrored copies to average: better and slower.", callback=_check_flips
     ),
 ]
+Magnification = Annotated[
+    float | None,
+    option(
+        "N",
+        "How much larger than usual the network sees an image, 0.25 to 4; by default "
+        "1, or 1.33 where vessels are as narrow as a wide angle shows them.",
+        min=0.25,
+        max=4,
+    ),
+]
 Overwrite = Annotated[
     bool, flag("--overwrite", "Replace results that are there already.")
 ]
@@ -75,9 +85,29 @@ Scheduler = Annotated[
         "file.  Every machine must see the same folders.",
     ),
 ]
+TlsCa = Annotated[
+    Path | None,
+    option(
+        "FILE",
+        "Certificate of who is believed, for a cluster that speaks TLS; with "
+        "--tls-cert and --tls-key.",
+        "--tls-ca-file",
+    ),
+]
+TlsCertificate = Annotated[
+    Path | None, option("FILE", "Certificate to show to the cluster.", "--tls-cert")
+]
+TlsKey = Annotated[Path | None, option("FILE", "Its key.", "--tls-key")]
 Workers = Annotated[
     int | None,
     option("N", "Images at once on this machine; by default one a core.", min=1),
+]
+NoCache = Annotated[
+    bool,
+    flag(
+        "--no-cache",
+        "Neither look for the image's embedding on disk nor keep it there.",
+    ),
 ]
 AsJson = Annotated[bool, flag("--json", "Print JSON instead of text and tables.")]
 NewModel = Annotated[

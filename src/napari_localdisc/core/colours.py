@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from .names import plain_name
+
 PALETTE = (
     *("#56b4e9", "#d55e00", "#f0e442", "#009e73", "#cc79a7", "#e69f00", "#0072b2"),
     *("#554422", "#eeddbb", "#8877ff", "#99ff88", "#00ffff", "#771177", "#dd3355"),
@@ -20,8 +22,69 @@ QUIET = ("#554422", "#aaaa55", "#772244", "#eeddbb")
 
 Rgb = tuple[float, float, float]
 
-STRUCTURE_RGB: Rgb = (0.0, 0.9, 1.0)
-"""Of a named structure; a retina does not have it."""
+STRUCTURES = {
+    "vessel": "#56b4e9",
+    "artery": "#d55e00",
+    "vein": "#0072b2",
+    "optic_disc": "#f0e442",
+    "optic_cup": "#8877ff",
+    "fovea": "#cc79a7",
+    "bright_lesion": "#00ffff",
+    "dark_lesion": "#009e73",
+    "lungs": "#e69f00",
+    "right_lung": "#99ff88",
+    "left_lung": "#eeddbb",
+    "heart": "#dd3355",
+}
+"""Structure, as `plain_name` has it → its colour wherever it is shown.
+
+All of them are the palette's; those of a retina are seen on its orange as outlines.
+"""
+
+_ALSO = {
+    "vessels": "vessel",
+    "blood_vessel": "vessel",
+    "blood_vessels": "vessel",
+    "arteries": "artery",
+    "veins": "vein",
+    "disc": "optic_disc",
+    "optic_disk": "optic_disc",
+    "cup": "optic_cup",
+    "lung": "lungs",
+    "exudate": "bright_lesion",
+    "exudates": "bright_lesion",
+    "hard_exudate": "bright_lesion",
+    "hard_exudates": "bright_lesion",
+    "haemorrhage": "dark_lesion",
+    "haemorrhages": "dark_lesion",
+    "hemorrhage": "dark_lesion",
+    "hemorrhages": "dark_lesion",
+}
+"""Other names that they go by."""
+
+
+def known_colour(name: str) -> str | None:
+    """Return the colour of a structure that everybody knows; None of another one."""
+    plain = plain_name(name)
+    return STRUCTURES.get(_ALSO.get(plain, plain))
+
+
+def structure_colours(names: Iterable[str]) -> dict[str, str]:
+    """Return each structure's colour, one that no other of them has.
+
+    Known structures have theirs in every model; others have the next of the palette,
+    in the order that they are given in.
+    """
+    names = list(dict.fromkeys(names))
+    colours: dict[str, str] = {}
+    for name in names:
+        known = known_colour(name)
+        if known is not None and known not in colours.values():
+            colours[name] = known
+    taken = {*colours.values()}
+    bright = [colour for colour in PALETTE if colour not in QUIET]
+    left = iter([c for c in (*bright, *QUIET) if c not in taken])
+    return {name: colours.get(name) or next(left, PALETTE[0]) for name in names}
 
 
 def from_hex(colour: str) -> Rgb:

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import threading
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -105,3 +106,19 @@ def without_collections() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+@contextmanager
+def torch_threads(count: int, cores_each: int = 1) -> Iterator[ThreadPoolExecutor]:
+    """Give threads that compute side by side instead of all together on one image."""
+    import torch
+
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(
+        count, "localdisc", torch.set_num_threads, (max(1, cores_each),)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)

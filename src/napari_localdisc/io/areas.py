@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 
 from .labels.formats import read_labels
@@ -13,6 +14,8 @@ from .labels.label_map import LabelMap, metres, pixel_size, symbol_of
 
 HEADER = ("image", "label", "class", "pixels", "percent")
 MEASURED = ("area", "unit")
+IN_VIEW = ("percent of field of view",)
+MADE = ("made",)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class ClassArea:
         In square ``unit``; None where a pixel's size is not known.
     unit : str
         Such as ``mm``.
+    of_view : float or None
+        Percent of the image's field of view; None where that is not known.
+    made : str
+        What the labels were made by, where a table holds several.
     """
 
     image: str
@@ -44,6 +51,8 @@ class ClassArea:
     percent: float
     area: float | None = None
     unit: str = ""
+    of_view: float | None = None
+    made: str = ""
 
     def __str__(self) -> str:
         text = f"{self.pixels:,} px"
@@ -98,15 +107,50 @@ def is_ours(path: Path) -> bool:
     """Whether a file begins as `write_areas` does."""
     try:
         with path.open("rb") as file:
-            return file.readline().rstrip() == ",".join(HEADER).encode()
+            return file.readline().startswith(",".join(HEADER).encode())
     except OSError:
         return False
+
+
+def read_areas(path: Path) -> list[ClassArea]:
+    """Read what `write_areas` wrote; nothing where there is no such file.
+
+    Raises
+    ------
+    FileError
+        If it was edited so that it cannot be read.
+    """
+    if not is_ours(path):
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_area(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileError(
+            f"{path} cannot be read ({error}): choose another folder, or move it away."
+        ) from error
+
+
+def _area(row: dict[str, str]) -> ClassArea:
+    size, of_view = row.get("area"), row.get(IN_VIEW[0])
+    return ClassArea(
+        row["image"],
+        int(row["label"]),
+        row["class"],
+        int(row["pixels"]),
+        float(row["percent"]),
+        float(size) if size else None,
+        (row.get("unit") or "").rstrip("²"),
+        float(of_view) if of_view else None,
+        row.get(MADE[0]) or "",
+    )
 
 
 def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
     """Write one line per image and class as CSV (UTF-8, comma).
 
-    Where pixels have a size, two more columns say the area and its unit.
+    Where pixels have a size, two more columns say the area and its unit; where the
+    field of view is known, and what labels were made by, there are columns of that.
 
     Raises
     ------
@@ -120,11 +164,23 @@ def write_areas(path: Path, areas: Iterable[ClassArea]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         areas = list(areas)
         measured = any(area.area is not None for area in areas)
-        writer.writerow((*HEADER, *(MEASURED if measured else ())))
+        in_view = any(area.of_view is not None for area in areas)
+        made = any(area.made for area in areas)
+        header = (
+            *HEADER,
+            *(MEASURED if measured else ()),
+            *(IN_VIEW if in_view else ()),
+            *(MADE if made else ()),
+        )
+        writer.writerow(header)
         for area in areas:
             percent = f"{area.percent:.6g}"
             line = [area.image, area.label, area.name, area.pixels, percent]
             if measured:
                 size = "" if area.area is None else f"{area.area:.6g}"
                 line += [size, f"{area.unit}²" if size else ""]
+            if in_view:
+                line.append("" if area.of_view is None else f"{area.of_view:.6g}")
+            if made:
+                line.append(area.made)
             writer.writerow(line)

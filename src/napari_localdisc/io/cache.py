@@ -42,6 +42,8 @@ _SUFFIX = ".safetensors"
 _BUSY = ".making-"
 _ABANDONED_SECONDS = 3600.0
 _HASHED_BYTES = 1 << 24
+_MATTERS = "flips", "precision", "magnification"
+"""Options that an embedding depends on."""
 _OURS = re.compile(rf"[0-9a-f]{{40}}({re.escape(_SUFFIX)})?|{re.escape(_BUSY)}.*")
 """Entries, folders of zarr that entries once were, and what is being made."""
 
@@ -91,6 +93,7 @@ class EmbeddingCache:
         *,
         flips: int = 1,
         precision: str = "auto",
+        magnification: float | None = None,
         image_hash: str | None = None,
     ) -> Embedding | None:
         """Return the embedding of an image, if it is there.
@@ -101,7 +104,7 @@ class EmbeddingCache:
             As `embed` takes it.
         model : Model
             Another model, or the same with other settings, has other entries.
-        flips, precision
+        flips, precision, magnification
             As `embed` was told.
         image_hash : str, optional
             The image's `content_hash`, where that is known already.
@@ -114,7 +117,7 @@ class EmbeddingCache:
         """
         content = image_hash or content_hash(image)
         entry, signature = self._entry(
-            content, model.hash, model.card, flips, precision
+            content, model.hash, model.card, flips, precision, magnification
         )
         if not entry.is_file():
             return None
@@ -134,6 +137,7 @@ class EmbeddingCache:
         *,
         flips: int = 1,
         precision: str = "auto",
+        magnification: float | None = None,
         image_hash: str | None = None,
     ) -> None:
         """Keep the embedding of an image, and make room for it.
@@ -144,7 +148,7 @@ class EmbeddingCache:
             What was embedded; None if ``image_hash`` is given.
         embedding : Embedding
             What `embed` made of it.
-        flips, precision, image_hash
+        flips, precision, magnification, image_hash
             As for `load`.
 
         Raises
@@ -158,7 +162,12 @@ class EmbeddingCache:
             assert image is not None
             image_hash = content_hash(image)
         entry, signature = self._entry(
-            image_hash, embedding.model_hash, embedding.card, flips, precision
+            image_hash,
+            embedding.model_hash,
+            embedding.card,
+            flips,
+            precision,
+            magnification,
         )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -186,7 +195,13 @@ class EmbeddingCache:
         return sum(_size(path) for path in self._paths())
 
     def _entry(
-        self, content: str, model_hash: str, card: ModelCard, flips: int, precision: str
+        self,
+        content: str,
+        model_hash: str,
+        card: ModelCard,
+        flips: int,
+        precision: str,
+        magnification: float | None,
     ) -> tuple[Path, dict[str, Any]]:
         """Return the file of an embedding, and all that the embedding depends on."""
         signature = {
@@ -199,6 +214,7 @@ class EmbeddingCache:
             "structures": card.structures,
             "flips": flips,
             "precision": precision,
+            "magnification": magnification,
         }
         text = json.dumps(signature, sort_keys=True)
         key = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
@@ -276,7 +292,7 @@ def cached_embed(
     from napari_localdisc.core.embedding.embed import embed
 
     used = EmbeddingCache() if cache is None else cache
-    matters = {key: options[key] for key in ("flips", "precision") if key in options}
+    matters = {key: options[key] for key in _MATTERS if key in options}
     known = used.load(image, model, **matters)
     if known is not None:
         return known

@@ -8,8 +8,9 @@ field of view and ``NAME_<structure>_probability.tif`` the probability of a stru
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image, read_placement
 from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
-from napari_localdisc.core.measure.structures import KNOWN
+from napari_localdisc.core.measure.structures import split_name
 from napari_localdisc.core.names import plain_name, stem_of
 
 from .labelled import FIELD_OF_VIEW
@@ -37,7 +38,7 @@ class Measured:
     Attributes
     ----------
     name : str
-        What tables call it.
+        What tables call it: of a study's images no two alike.
     labels : tuple of Path
         Files of labels.
     picture, field_of_view : Path, optional
@@ -174,7 +175,8 @@ def find_measured(paths: Iterable[str | Path]) -> list[Measured]:
         If there are no labels.
     """
     listings: dict[Path, list[Path]] = {}
-    groups: dict[tuple[Path, str], list[Path]] = {}
+    # Masks of one image go together, each file of classes stands for itself
+    groups: dict[tuple[Path, str, str], dict[str, Path]] = {}
     for path in find_labels(paths):
         folder = path.parent
         if folder not in listings:
@@ -182,29 +184,72 @@ def find_measured(paths: Iterable[str | Path]) -> list[Measured]:
         if _is_beside(path, listings[folder]):
             continue
         image, structure = split_name(path)
-        groups.setdefault((folder, image if structure else stem_of(path)), []).append(
-            path
-        )
+        alone = "" if structure else path.name
+        group = groups.setdefault((folder, image, alone), {})
+        other = group.setdefault(structure or "", path)
+        if other != path:
+            raise FileError(
+                f"{other} and {path} are both masks of {structure} in {image}: give "
+                "one of them."
+            )
     if not groups:
         raise FileError("No labels were given: only pictures, fields of view or maps.")
-    return [
-        _measured(name, tuple(labels), listings[folder])
-        for (folder, name), labels in groups.items()
-    ]
+    given = {path for labels in groups.values() for path in labels.values()}
+    return told_apart(
+        _measured(
+            name,
+            tuple(labels.values()),
+            [path for path in listings[folder] if path not in given],
+        )
+        for (folder, name, _), labels in groups.items()
+    )
 
 
-def split_name(path: Path) -> tuple[str, str | None]:
-    """Return the image that a mask belongs to by its name, and its structure.
+def told_apart(measured: Iterable[Measured]) -> list[Measured]:
+    """Give images of one name as much of their paths as tells them apart.
 
-    The longest ending that is a structure's name counts; of any other file its own
-    name and None.
+    ``left/eye`` and ``right/eye``; ``eye.png`` and ``eye.tif`` of one folder.
+
+    Parameters
+    ----------
+    measured : iterable of Measured
+        In any order, of any names.
+
+    Returns
+    -------
+    list of Measured
+        The same, no two of one name.
     """
-    stem = stem_of(path)
-    places = (place for place, letter in enumerate(stem) if letter == "_" and place)
-    for place in places:
-        if plain_name(stem[place + 1 :]) in KNOWN:
-            return stem[:place], plain_name(stem[place + 1 :])
-    return stem, None
+    found = list(measured)
+    folders = [files.labels[0].absolute().parent.parts for files in found]
+    beside = Counter(zip(folders, (files.name for files in found), strict=True))
+    last = [
+        files.labels[0].name if beside[folder, files.name] > 1 else files.name
+        for files, folder in zip(found, folders, strict=True)
+    ]
+    depth = [0] * len(found)
+
+    def names() -> list[str]:
+        return [
+            "/".join([*folder[len(folder) - deep :], name])
+            for folder, deep, name in zip(folders, depth, last, strict=True)
+        ]
+
+    while True:
+        called = names()
+        times = Counter(called)
+        alike = [
+            index
+            for index, name in enumerate(called)
+            if times[name] > 1 and depth[index] < len(folders[index])
+        ]
+        if not alike:
+            break
+        for index in alike:
+            depth[index] += 1
+    return [
+        replace(files, name=name) for files, name in zip(found, called, strict=True)
+    ]
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -234,8 +279,6 @@ def _measured(name: str, labels: tuple[Path, ...], listing: list[Path]) -> Measu
     maps = []
     for path in listing:
         stem = stem_of(path)
-        if path in labels:
-            continue
         if stem == name:
             picture = picture or path
         elif stem == f"{name}_{FIELD_OF_VIEW}":

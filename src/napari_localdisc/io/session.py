@@ -27,9 +27,10 @@ from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path, new_file
 
 from .labels.label_map import plain
+from .session_entries import About, Image, Labels, validated
 
 SUFFIX = ".localdisc"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DOCUMENT = "session.json"
 
 Json = Any
@@ -96,6 +97,8 @@ class SavedImage:
         Which of the session's labels hold the classes of this image.
     strokes : list
         ``[plane, labels]`` for each plane that was painted on to learn from.
+    looks : dict
+        opacity, visible, blending, contrast_limits, gamma; empty: not known.
     """
 
     name: str
@@ -111,6 +114,7 @@ class SavedImage:
     annotation: Mapping[str, Json] = field(default_factory=dict)
     labels: int | None = None
     strokes: Sequence[Json] = ()
+    looks: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +137,12 @@ class Session:
         All labels layers of the viewer.
     saved_at : str
         When, ISO 8601 with time zone.
+    faults : tuple of str
+        What was damaged in the file that it was read from: sentences.
+    magnification : float or None
+        How much larger than usual images are seen; None: as vessels tell.
+    order : list
+        ``["images" or "labels", index]`` of each of these layers, undermost first.
     """
 
     model: str | None = None
@@ -142,10 +152,15 @@ class Session:
     images: tuple[SavedImage, ...] = ()
     labels: tuple[SavedLabels, ...] = ()
     saved_at: str = ""
+    faults: tuple[str, ...] = ()
+    magnification: float | None = None
+    order: Sequence[Json] = ()
 
 
-_ARRAYS = {"images": ("pixels", SavedImage), "labels": ("data", SavedLabels)}
-"""Of a session, what holds an array: under which name, and what it is."""
+_ARRAYS = {"images": "pixels", "labels": "data"}
+"""Of a session, what holds an array, and under which name."""
+_LONGEST_DOCUMENT = 1 << 28
+"""Bytes of a session's description."""
 
 
 def write_session(
@@ -176,15 +191,16 @@ def write_session(
     if path.suffix != SUFFIX:
         path = path.with_name(path.name + SUFFIX)
     arrays: dict[str, NDArray[Any]] = {}
+    about = {key: value for key, value in vars(session).items() if key != "faults"}
     document = {
-        **vars(session),
+        **about,
         "format": FORMAT_VERSION,
         **{
             kind: [
                 _described(saved, name, f"{kind}/{index}.npy", arrays)
                 for index, saved in enumerate(getattr(session, kind))
             ]
-            for kind, (name, _) in _ARRAYS.items()
+            for kind, name in _ARRAYS.items()
         },
     }
     with (
@@ -217,6 +233,11 @@ def read_session(path: str | Path) -> Session:
     path : str or Path
         What `write_session` wrote.
 
+    Returns
+    -------
+    Session
+        What could be read: a damaged detail costs that detail, which ``faults`` name.
+
     Raises
     ------
     FileError
@@ -234,25 +255,92 @@ def read_session(path: str | Path) -> Session:
                     f"{path} was written by a later version: install a newer "
                     "napari-localdisc."
                 )
-            for kind, (name, saved) in _ARRAYS.items():
-                document[kind] = tuple(
-                    saved(**_with_array(entry, name, archive))
-                    for entry in document[kind]
-                )
-            session = Session(**document)
-            _check(session)
-            return session
+            return _session(document, archive)
     except FileError:
         raise
-    # Damaged archives, arrays and documents raise errors of many kinds
+    # Damaged archives and documents raise errors of many kinds
     except Exception as error:
         raise FileError(
             f"{path} is damaged or not a session of napari-localdisc ({error})."
         ) from error
 
 
+def _session(document: dict[str, Json], archive: zipfile.ZipFile) -> Session:
+    faults: list[str] = []
+    entries = {kind: document.pop(kind) for kind in _ARRAYS}
+    about = validated(document, About, "the session", faults)
+    labels: list[SavedLabels] = []
+    at: dict[int | None, int] = {}
+    for index, entry in enumerate(_list(entries["labels"], "labels", faults)):
+        said = validated(entry, Labels, _called("labels", entry, index), faults)
+        array = _array(said, "data", archive, faults)
+        if array is not None and (array.dtype.kind not in "biu" or array.ndim < 2):
+            faults.append(f"The labels “{said['name']}” are no labels: left out.")
+        elif array is not None:
+            at[index] = len(labels)
+            labels.append(SavedLabels(**{**said, "data": array}))
+        elif said["data"] is None:
+            faults.append(f"The labels “{said['name']}” have no file: left out.")
+    images: list[SavedImage] = []
+    for index, entry in enumerate(_list(entries["images"], "images", faults)):
+        said = validated(entry, Image, _called("the image", entry, index), faults)
+        said["pixels"] = _array(said, "pixels", archive, faults)
+        lost = said["labels"] is not None and said["labels"] not in at
+        said["labels"] = at.get(said["labels"])
+        strokes = [[plane, at[own]] for plane, own in said["strokes"] if own in at]
+        if lost or len(strokes) < len(said["strokes"]):
+            faults.append(f"Labels or strokes of “{said['name']}” are not there.")
+        images.append(SavedImage(**{**said, "strokes": strokes}))
+    if about["chosen"] is not None and about["chosen"] >= len(images):
+        about["chosen"] = None
+    there: dict[str, dict[Any, int]] = {
+        "images": {number: number for number in range(len(images))},
+        "labels": dict(at),
+    }
+    about["order"] = [
+        [kind, there[kind][index]]
+        for kind, index in about["order"]
+        if index in there[kind]
+    ]
+    return Session(
+        **about, images=tuple(images), labels=tuple(labels), faults=tuple(faults)
+    )
+
+
+def _list(entries: Json, what: str, faults: list[str]) -> list[Json]:
+    if isinstance(entries, list):
+        return entries
+    faults.append(f"The {what} of the session are damaged: left out.")
+    return []
+
+
+def _called(what: str, entry: Json, index: int) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return f"{what} “{name[:100]}”" if isinstance(name, str) else f"{what} {index + 1}"
+
+
+def _array(
+    said: Mapping[str, Json], name: str, archive: zipfile.ZipFile, faults: list[str]
+) -> NDArray[Any] | None:
+    """Read an array; where it is damaged, say so."""
+    if said[name] is None:
+        return None
+    try:
+        with archive.open(said[name]) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            file.read()  # to its end, so that its checksum is looked at
+    # zipfile, zlib and numpy raise errors of many kinds for what is damaged
+    except Exception as error:
+        reason = f"{error}".partition("\n")[0] or type(error).__name__
+        faults.append(f"The pixels of “{said['name']}” are left out: {reason}.")
+        return None
+    return np.asarray(array)
+
+
 def _check_size(archive: zipfile.ZipFile) -> None:
     """Raise a ValueError for what memory does not hold: few bytes unpack to many."""
+    if archive.getinfo(DOCUMENT).file_size > _LONGEST_DOCUMENT:
+        raise ValueError("its description is too long")
     size = sum(member.file_size for member in archive.infolist())
     if size > psutil.virtual_memory().available:
         raise ValueError(f"it unpacks to {size >> 20:,} MB, more than memory holds")
@@ -271,30 +359,6 @@ def _described(
         arrays[member] = array
         values[name] = member
     return values
-
-
-def _with_array(
-    entry: dict[str, Json], name: str, archive: zipfile.ZipFile
-) -> dict[str, Json]:
-    member = entry[name]
-    if member is None:
-        return entry
-    with archive.open(member) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-        file.read()  # to its end, so that its checksum is looked at
-    return {**entry, name: array}
-
-
-def _check(session: Session) -> None:
-    """Raise a ValueError where numbers point to nothing."""
-    references = [(session.chosen, len(session.images))]
-    count = len(session.labels)
-    for image in session.images:
-        references.append((image.labels, count))
-        references += [(index, count) for _, index in image.strokes]
-    for index, count in references:
-        if index is not None and not 0 <= index < count:
-            raise ValueError(f"it refers to a layer {index} that it does not hold")
 
 
 _HOST = re.sub(r"[^\w-]", "_", platform.node().partition(".")[0])

@@ -8,7 +8,7 @@ from napari.utils import Colormap, DirectLabelColormap
 from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
-from napari_localdisc.core.colours import STRUCTURE_RGB
+from napari_localdisc.core.colours import from_hex
 
 PAINTED = (1.0, 1.0, 1.0, 1.0)
 """Colour of labels that have none of their own, as when the user paints them."""
@@ -48,6 +48,19 @@ def label_colours(colours: NDArray[np.floating]) -> LabelColours:
     return LabelColours(color_dict=table)
 
 
+DIM = 0.12
+"""Of the opacity of what does not stand out."""
+
+
+def with_one_lit(colours: DirectLabelColormap, label: int) -> LabelColours:
+    """Return the colours in which one label stands out."""
+    table: dict[int | None, Any] = {}
+    for value, colour in colours.color_dict.items():
+        *rgb, alpha = (float(part) for part in colour)
+        table[value] = (*rgb, alpha if value == label else DIM * alpha)
+    return LabelColours(color_dict=table)
+
+
 def same_colours(one: Any, other: DirectLabelColormap) -> bool:
     """Whether a layer's colormap shows labels as another one does."""
     mine = getattr(one, "color_dict", None)
@@ -65,25 +78,25 @@ THRESHOLD_WIDTH = 0.01
 """Similarities on both sides of a threshold between which its display fades."""
 
 _RAMPS = {
-    # Through blue to a bright cyan, lighter the more similar
+    # Through blue to a bright cyan, lighter the more similar; margins show through
     "similarity": (
         (0.0, (0.10, 0.20, 0.90, 0.0)),
         (0.3, (0.10, 0.20, 0.90, 0.0)),
-        (0.6, (0.00, 0.55, 1.00, 0.45)),
-        (0.85, (0.00, 0.90, 1.00, 0.85)),
-        (1.0, (0.90, 1.00, 1.00, 0.95)),
+        (0.6, (0.00, 0.55, 1.00, 0.20)),
+        (0.85, (0.00, 0.90, 1.00, 0.35)),
+        (1.0, (0.90, 1.00, 1.00, 0.45)),
     ),
     # To yellow, for what is like the pixel under the cursor
     "preview": (
         (0.0, (1.0, 0.75, 0.0, 0.0)),
         (0.35, (1.0, 0.75, 0.0, 0.0)),
-        (1.0, (1.0, 0.95, 0.4, 0.85)),
+        (1.0, (1.0, 0.95, 0.4, 0.6)),
     ),
     # To pink, for what the classifier is not sure of
     "uncertainty": (
         (0.0, (1.0, 0.2, 0.8, 0.0)),
-        (0.4, (1.0, 0.2, 0.8, 0.15)),
-        (1.0, (1.0, 0.2, 0.8, 0.9)),
+        (0.5, (1.0, 0.2, 0.8, 0.0)),
+        (1.0, (1.0, 0.2, 0.8, 0.6)),
     ),
 }
 
@@ -92,14 +105,15 @@ _RAMPS = {
 def ramp(what: str) -> Colormap:
     """Return the colours, from clear on, of a map of ``what``."""
     controls, colours = zip(*_RAMPS[what], strict=True)
-    name = f"localdisc {what}"
+    name = f"ld {what}"  # short: napari's list of them, and so its dock, is as wide
     return Colormap(colors=np.array(colours), controls=list(controls), name=name)
 
 
-def structure_colormap() -> Colormap:
-    """Ramp from clear to cyan, for a structure's probability."""
-    colours = [(*STRUCTURE_RGB, 0.0), (*STRUCTURE_RGB, 0.9)]
-    return Colormap(colors=np.array(colours), name="localdisc structure")
+def structure_colormap(colour: str) -> Colormap:
+    """Ramp from clear to a structure's colour, for its probability."""
+    rgb = from_hex(colour)
+    colours = [(*rgb, 0.0), (*rgb, 0.8)]
+    return Colormap(colors=np.array(colours), name=f"ld {colour}")
 
 
 def overlap_colours() -> NDArray[np.float64]:

@@ -91,6 +91,11 @@ def _names(ours: Mapping[str, Any], features: Any) -> dict[int, str]:
     return {}
 
 
+def class_names(layer: Layer) -> dict[int, str]:
+    """Return the names that a Labels layer's classes have, by their values."""
+    return _names(our_metadata({"metadata": layer.metadata}), layer.features)
+
+
 def lasting_colours(
     table: Mapping[int | None, Any], is_ours: bool
 ) -> dict[int | None, tuple[float, ...]]:

@@ -105,10 +105,17 @@ class OurLayers:
     ----------
     viewer : ViewerModel
         Where they are.
+    dress : callable, optional
+        Gets each new layer before it is shown.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        dress: Callable[[Layer], None] = lambda layer: None,
+    ) -> None:
         self.viewer = viewer
+        self._dress = dress
         self.ours: dict[str, Ours] = {}
 
     def layer(self, what: str) -> Any | None:
@@ -200,6 +207,7 @@ class OurLayers:
             layer = Labels(
                 pixels.copy(), opacity=look.opacity, colormap=colormap, **options
             )
+        self._dress(layer)
         ours = Ours(self.viewer, layer, selects=look.selects, written=written)
         ours.colours = look.colours
         self.ours[what] = ours

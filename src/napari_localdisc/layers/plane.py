@@ -25,6 +25,10 @@ METADATA_KEY = "napari-localdisc"
 """Key in the metadata of the layers that we make."""
 
 
+OF_KEY = "napari-localdisc of"
+"""Key in the metadata of other layers: a weak reference to the image they are of."""
+
+
 @dataclass(frozen=True, eq=False)
 class Plane:
     """The 2-D picture that a viewer shows of an image layer.
@@ -251,6 +255,20 @@ def show_point(
     for place, axis in zip((-2, -1), dims.displayed[-2:], strict=True):
         centre[place] = float(world[axis - offset])
     camera.center = tuple(centre)
+
+
+_MARGIN = 0.05
+"""Share of what is seen, along its edge, that is hard to see."""
+
+
+def is_seen(layer: Layer, plane: Plane, point: tuple[float, float]) -> bool:
+    """Whether a (row, column) point of a plane is in view; false without a canvas."""
+    if getattr(layer, "multiscale", False):
+        return False  # corners are those of the level that is shown
+    low, high = np.asarray(layer.corner_pixels, float)[:, list(plane.axes)]
+    room = _MARGIN * (high - low)
+    at = np.asarray(point)
+    return bool(((at >= low + room) & (at <= high - room) & (high > low)).all())
 
 
 def fingerprint(picture: NDArray[Any]) -> int:

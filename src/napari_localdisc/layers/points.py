@@ -17,7 +17,6 @@ SYMBOLS = {True: "cross", False: "hbar"}
 """A plus and a minus: they can be told apart without their colours."""
 
 COLOURS = {True: "#00d45a", False: "#ff2ec4"}
-EDGE = "#ffffff"
 _FEATURE = "positive"
 _SETTLED = {"added", "removed", "changed"}
 
@@ -57,8 +56,7 @@ class PromptPoints(Ours):
             size=max(plane.shape) / 45,
             symbol=SYMBOLS[True],
             face_color=COLOURS[True],
-            border_color=EDGE,
-            border_width=0.15,
+            border_color=COLOURS[True],  # in a small canvas it covers all of it
             canvas_size_limits=(16, 30),
             metadata={METADATA_KEY: {"prompts": True}},
             **placement,
@@ -85,8 +83,7 @@ class PromptPoints(Ours):
             layer.data = self._coordinates(prompts)
             layer.features = {_FEATURE: positive}
             layer.symbol = [SYMBOLS[side] for side in positive]
-            layer.face_color = [COLOURS[side] for side in positive]
-            layer.border_color = [EDGE] * len(positive)
+            layer.face_color = layer.border_color = [COLOURS[at] for at in positive]
             layer.feature_defaults = {_FEATURE: True}
         layer.refresh()
 

@@ -64,8 +64,7 @@ class Marker(Ours):
             symbol="star",
             size=size,
             face_color=MARKER_COLOUR,
-            border_color="#101010",
-            border_width=0.08,
+            border_color=MARKER_COLOUR,  # in a small canvas it covers all of it
             canvas_size_limits=(18, 40),
             metadata={METADATA_KEY: {"marker": True}},
             **placement,

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal, SignalInstance
 
-from napari_localdisc.core.embedding.named import cluster_names
+from napari_localdisc.core.embedding.named import card_colours, cluster_names
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.model.card import (
     MOST,
@@ -122,16 +122,31 @@ models_changed = SignalInstance(())
 model_wanted = SignalInstance((object, str))
 """Who uses this viewer wants to go on with the model of this name."""
 
+labels_wanted = SignalInstance((object, object, object))
+"""Who uses this viewer wants to annotate this image in this Labels layer."""
+
+clicks_wanted = SignalInstance((object, object))
+"""In this viewer this object takes clicks in the canvas now, and nobody else."""
+
 DEFAULT_MODEL = "fundus"
 
 
 class ModelChoice:
-    """A model's name and what its card says; the first readable model is chosen."""
+    """A model's name and what its card says; the first readable model is chosen.
+
+    Attributes
+    ----------
+    name : str or None
+        The model.
+    magnification : float or None
+        How much larger than usual it is to see images; None: as vessels tell.
+    """
 
     listed = Signal()
     """There may be other models than before."""
 
     def __init__(self) -> None:
+        self.magnification: float | None = None
         self.name: str | None = None
         self._card: ModelCard | None = None
         names = sorted(self.names, key=lambda name: name != DEFAULT_MODEL)
@@ -162,6 +177,16 @@ class ModelChoice:
     def structures(self) -> tuple[str, ...]:
         """Structures that the model's card names, and those that follow from them."""
         return every_structure(self._card.structures) if self._card is not None else ()
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Structure → the colour that it has wherever it is shown."""
+        return card_colours(self._card) if self._card is not None else {}
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Structures that the model's card names."""
+        return tuple(self._card.structures) if self._card is not None else ()
 
     def cluster_names(self, n: int) -> dict[int, str]:
         """Those of n clusters that have a name."""

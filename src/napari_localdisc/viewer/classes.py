@@ -16,7 +16,9 @@ from napari_localdisc.annotation.state import (
     AnnotationClass,
     changed_class,
 )
+from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
+from napari_localdisc.core.names import find_name
 from napari_localdisc.io.areas import ClassArea
 from napari_localdisc.layers.files import CLASSES, source_of
 from napari_localdisc.layers.labels import (
@@ -33,7 +35,7 @@ from napari_localdisc.layers.labels import (
 )
 from napari_localdisc.layers.plane import METADATA_KEY, Plane, show_point
 
-from .shown import Place
+from .shown import Destination, Place
 from .work import disconnect_all
 from .workspace import Workspace
 
@@ -128,17 +130,70 @@ class Classes:
                 return entry
         raise PromptError(f"There is no class {value}: choose one of the table.")
 
+    def destination(
+        self,
+        place: Place,
+        meaning: str = "",
+        pixels: NDArray[np.integer] | None = None,
+    ) -> Destination:
+        """Say which class the mask of a place's prompts becomes.
+
+        The class that was chosen while the prompts were there.  Else, in this order:
+        the selected class if it is new, that is, of no known structure's name and empty
+        so far; the class that the same meaning was written to last; the one of its
+        name; a new one of that name.  Prompts that mean no structure go to the
+        selected class.
+
+        Parameters
+        ----------
+        place : Place
+            Where the prompts are.
+        meaning : str
+            The structure that they mean; empty: what looks like them.
+        pixels : ndarray, optional
+            (H, W) labels of the plane; None: there are none.
+        """
+        document, into = place.document, place.state.annotation.into
+        table = {e.value: e for e in document.classes if not e.background}
+        selected = _chosen(document)
+        if into in table:
+            return _into(table[into])
+        if not meaning:
+            return Destination() if selected is None else _into(selected)
+        if selected is not None and selected.value in table:
+            named = find_name(self._workspace.models.structures, selected.name)
+            has_pixels = pixels is not None and (pixels == selected.value).any()
+            if named is None and not has_pixels:
+                return _into(selected)
+        written = (
+            operation.parameters["value"]
+            for operation in reversed(document.history.log)
+            if operation.parameters.get("meaning") == meaning
+        )
+        value = next((value for value in written if value in table), None)
+        if value is not None:
+            return _into(table[value])
+        name = find_name((entry.name for entry in table.values()), meaning)
+        same = (entry for entry in table.values() if entry.name == name)
+        found = next(same, None)
+        return Destination(None, meaning) if found is None else _into(found)
+
     def choose(self, value: int | None) -> None:
-        """Choose the class that masks become, and what brushes paint."""
+        """Choose what brushes paint, and what a mask that is there becomes."""
         document = self.document
         if document is None:
             return
         if value is not None:
             self.find(value)
         document.set_classes(document.classes, value)
+        self._let_into(value)
         labels = self.labels_layer
         if labels is not None and value is not None:
             labels.selected_label = value
+
+    def choose_meant(self) -> None:
+        """Let the mask become what its prompts mean, whatever was chosen since."""
+        self._let_into(None)
 
     def choose_next(self) -> None:
         """Choose the class that follows in the table."""
@@ -158,7 +213,11 @@ class Classes:
             used.update(values_in(labels))
         value = next(value for value in range(1, LARGEST_CLASS) if value not in used)
         free = [c for c in COLOURS if c not in {e.colour for e in entries}]
-        colour = colour or (free or COLOURS)[0 if free else value % len(COLOURS)]
+        colour = (
+            colour
+            or known_colour(name)
+            or (free or COLOURS)[0 if free else value % len(COLOURS)]
+        )
         return AnnotationClass(
             value, name.strip() or f"class {value}", colour, background=background
         )
@@ -173,7 +232,14 @@ class Classes:
         """
         entry = self.new(name, colour, background)
         self._do(f"add class “{entry.name}”", (*self.entries, entry), entry.value)
+        if not background:
+            self._let_into(entry.value)
         return entry.value
+
+    def _let_into(self, value: int | None) -> None:
+        place = self._workspace.place_or_none()
+        if place is not None and place.state.annotation.prompts:
+            place.document.choose_into(place.plane.index, value)
 
     def rename(self, value: int, name: str) -> None:
         """Give a class another name."""
@@ -407,6 +473,10 @@ class Classes:
             return
         self._workspace.pacer.soon("painted classes", 300, self._on_painted)
         self.areas_changed.emit()
+
+
+def _into(entry: AnnotationClass) -> Destination:
+    return Destination(entry, entry.name)
 
 
 def _chosen(document: Document) -> AnnotationClass | None:

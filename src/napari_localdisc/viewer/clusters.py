@@ -1,22 +1,35 @@
 """Clusters of what is shown, and structures that the model knows by name."""
 
+import weakref
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.core.embedding.named import cluster_names
 from napari_localdisc.core.model.card import FEWEST, MOST
-from napari_localdisc.layers.colours import structure_colormap
+from napari_localdisc.layers.colours import structure_colormap, with_one_lit
 from napari_localdisc.layers.ours import Look
 
 from .embeddings import Embedded, Then
 from .large import is_large
 from .shown import Place
+from .work import disconnect_all
 from .workspace import Workspace
-from .writing import LabelWriting
+from .writing import LabelWriting, class_of_clusters
 
 DEFAULT_NUMBER = 8
+
+
+def seen_at(magnification: float, is_chosen: bool) -> str:
+    """Say how much larger than usual the network saw an image, and why."""
+    why = "as you chose" if is_chosen else "as its vessels are narrow: a wide angle"
+    return (
+        f"The image was seen at {magnification:g} times the usual size, {why}; change "
+        "that under “Models”."
+    )
 
 
 class Clusters:
@@ -34,6 +47,8 @@ class Clusters:
     """Another number of clusters."""
     changed = Signal()
     """Cluster labels were written."""
+    pointed = Signal(int)
+    """The cluster under the cursor is another one; 0: none."""
 
     def __init__(self, workspace: Workspace, writing: LabelWriting) -> None:
         self._workspace = workspace
@@ -41,6 +56,16 @@ class Clusters:
         self._wanted = self._last = DEFAULT_NUMBER
         workspace.model_changed.connect(self._on_number)
         workspace.large.shown.connect(self._on_large)
+        self._pointed = 0
+        self._lit: tuple[weakref.ref[Labels], Any] | None = None
+        self._cursor = workspace.viewer.cursor.events.position
+        self._cursor.connect(self._on_cursor)
+
+    def close(self) -> None:
+        """Follow the cursor no longer."""
+        self.light(0)
+        self._cursor.disconnect(self._on_cursor)
+        disconnect_all(self)
 
     @property
     def layer(self) -> Labels | None:
@@ -83,6 +108,27 @@ class Clusters:
         """
         self._ask(self.number, "clusters", self._show)
 
+    def light(self, cluster: int) -> None:
+        """Let one cluster stand out in the image; 0: none."""
+        if self._lit is not None:
+            layer, colormap = self._lit[0](), self._lit[1]
+            self._lit = None
+            if layer is not None:
+                layer.colormap = colormap
+        layer = self.layer
+        if cluster and layer is not None:
+            self._lit = weakref.ref(layer), layer.colormap
+            layer.colormap = with_one_lit(layer.colormap, cluster)
+
+    def _on_cursor(self, event: Any) -> None:
+        layer, value = self.layer, None
+        if layer is not None and layer.visible:
+            value = layer.get_value(event.value, world=True)
+        label = int(value) if isinstance(value, int | np.integer) else 0
+        if label != self._pointed:
+            self._pointed = label
+            self.pointed.emit(label)
+
     def _ask(self, wanted: int | str, purpose: str, show: Then) -> None:
         """Show so many clusters, or a structure; by blocks where the plane is large."""
         with self._workspace.reporting():
@@ -95,6 +141,7 @@ class Clusters:
     def _show(self, place: Place, known: Embedded) -> None:
         from napari_localdisc.core.embedding.clusters import cluster_colours
 
+        self.light(0)
         most = min(MOST, len(known.model.centres))
         number = min(self.number, most)
         edited = place.shown.edited("structures")
@@ -113,6 +160,9 @@ class Clusters:
                 f"{self.number} structures. Move the slider for more or fewer; a "
                 "colour means the same in every image."
             )
+        larger = known.embedding.magnification
+        if larger != 1:
+            text += f" {seen_at(larger, known.magnification is not None)}"
         self._workspace.status.say(text)
 
     def _on_large(self, labels: Labels) -> None:
@@ -126,6 +176,10 @@ class Clusters:
         """Write clusters that are shown, merged, into the labels as a class."""
         make = self._writing.clusters(clusters, self.number)
         self._writing.add("add clusters", make)
+
+    def class_name(self, clusters: Sequence[int]) -> str:
+        """Name the class that `add` writes."""
+        return class_of_clusters(clusters, self.names)
 
     def preview(self, clusters: Sequence[int]) -> None:
         """Show what `add` would do, until ``writing.preview.hide``."""
@@ -141,9 +195,10 @@ class Clusters:
             place.show(
                 f"{name} probability",
                 known.embedding.structure(name),
-                Look(structure_colormap()),
+                Look(structure_colormap(self._workspace.models.colours[name])),
                 known.provenance(structure=name),
             )
-            self._workspace.status.say(f"The brighter, the more probably {name}.")
+            self._workspace.overlays.wake()
+            self._workspace.status.say(f"The stronger, the more probably {name}.")
 
         self._ask(name, f"structure {name}", show)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 from psygnal import Signal
 
-from napari_localdisc.annotation.sources import Prompts, prompts_written
+from napari_localdisc.annotation.sources import (
+    Prompts,
+    class_written,
+    prompts_written,
+)
+from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import colour_rows
 from napari_localdisc.core.errors import LocalDiscError, PromptError
 from napari_localdisc.layers.files import CLASSES, IMAGE
@@ -61,6 +66,26 @@ class Concepts:
             kinds.append("classifier")
         return tuple(kinds)
 
+    @property
+    def prompts_class(self) -> AnnotationClass | None:
+        """The class of the prompts that `save_prompts` saves; None: a new one."""
+        place, entries = (
+            self._workspace.place_or_none(),
+            self._controller.classes.entries,
+        )
+        if place is None:
+            return None
+        if any(prompt.positive for prompt in place.state.annotation.prompts):
+            return self._controller.mask.destination.entry
+        value = class_written(place.document.history.log, place.plane.index)
+        return next((entry for entry in entries if entry.value == value), None)
+
+    @property
+    def prompts_name(self) -> str:
+        """What the prompts are: the name of their class; empty if it has none."""
+        entry = self.prompts_class
+        return self._controller.mask.destination.name if entry is None else entry.name
+
     def _source(self) -> Prompts | None:
         """Return the prompts of the plane; those added to the labels last."""
         place = self._workspace.place_or_none()
@@ -89,7 +114,7 @@ class Concepts:
         from napari_localdisc.core.learning.concept import Concept
 
         controller = self._controller
-        source, chosen = self._source(), controller.classes.chosen
+        source, chosen = self._source(), self.prompts_class
         with controller.reporting():
             if source is None:
                 raise PromptError(
@@ -109,6 +134,41 @@ class Concepts:
                     **colour,
                 )
                 self._write(concept, path)
+
+            self._workspace.do("concept", save)
+
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """The one click on the image, which may be kept as a landmark."""
+        place = self._workspace.place_or_none()
+        prompts = place.state.annotation.prompts if place is not None else ()
+        if len(prompts) != 1 or not prompts[0].positive:
+            return None
+        return prompts[0].row, prompts[0].column
+
+    def save_point(self, name: str, path: str | Path) -> None:
+        """Save where the one click on the image is, to find that place in others.
+
+        Parameters
+        ----------
+        name, path
+            As for `save_prompts`.
+        """
+        from napari_localdisc.core.learning.concept import Concept
+        from napari_localdisc.core.learning.landmark import landmark
+
+        controller, point, chosen = self._controller, self.point, self.prompts_class
+        with controller.reporting():
+            if point is None:
+                raise PromptError(
+                    "A landmark is one place: leave one click (+) on the image, then "
+                    "save it."
+                )
+            colour = {"colour": chosen.colour} if chosen is not None else {}
+
+            def save(place: Place, known: Embedded) -> None:
+                mark = landmark(known.embedding, point)
+                self._write(Concept.from_landmark(name, mark, **colour), path)
 
             self._workspace.do("concept", save)
 

@@ -4,22 +4,24 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
-from .chosen import model_wanted, models_changed
+from .chosen import clicks_wanted, labels_wanted, model_wanted, models_changed
 from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
 from .keys import KeyBindings
+from .models import ModelFiles
 from .one_image import OneImage
 from .prompt_mask import PromptMask
 from .prompts import Prompts
 from .strokes import Strokes
+from .tuning import Tuning
 from .work import Pacer, Runner, disconnect_all, raise_error
 from .workspace import Workspace
 from .writing import LabelWriting
@@ -45,6 +47,10 @@ class Controller:
         The table of classes, and the Labels layer that holds them.
     writing : LabelWriting
         Clusters, structures and predictions into labels.
+    model_files : ModelFiles
+        The models there are, and new ones from labels.
+    tuning : Tuning
+        Named structures, tuned by hand.
     clusters : Clusters
         Cluster labels, and maps of named structures.
     mask : PromptMask
@@ -74,12 +80,16 @@ class Controller:
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
         self.writing = LabelWriting(workspace, self.classes)
+        self.tuning = Tuning(workspace)
+        self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
         self.mask = PromptMask(workspace, self.classes)
         self.prompts = Prompts(workspace, self.classes, self.writing, self.mask)
         self.strokes = Strokes(workspace, self.classes, self.writing)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
+        workspace.annotations.changed.connect(workspace.overlays.wake)
+        self.clusters.changed.connect(workspace.overlays.wake)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(
@@ -88,6 +98,7 @@ class Controller:
             "add to labels": self.prompts.add_mask,
             "next class": self.classes.choose_next,
             "where next": self.strokes.where_next,
+            "outline, fill, off": workspace.overlays.choose_next,
             "undo": self.undo,
             "redo": self.redo,
             "lower threshold": lambda: self.prompts.move_threshold(-1),
@@ -96,6 +107,9 @@ class Controller:
         self.keys = KeyBindings(viewer, actions)
         models_changed.connect(self.refresh_models)
         model_wanted.connect(self._on_model_wanted)
+        labels_wanted.connect(self._on_labels_wanted)
+        clicks_wanted.connect(self._on_clicks_wanted)
+        self.prompts.finding_changed.connect(self._on_finding)
         self.prompts.invite()
 
     def close(self) -> None:
@@ -105,9 +119,14 @@ class Controller:
         self.keys.unbind()
         models_changed.disconnect(self.refresh_models)
         model_wanted.disconnect(self._on_model_wanted)
+        labels_wanted.disconnect(self._on_labels_wanted)
+        clicks_wanted.disconnect(self._on_clicks_wanted)
         for part in (
+            self.clusters,
+            self.model_files,
             self.strokes,
             self.prompts,
+            self.tuning,
             self.writing,
             self.classes,
             self.doubts,
@@ -115,7 +134,7 @@ class Controller:
             self.workspace,
         ):
             part.close()
-        disconnect_all(self, self.mask, self.clusters)
+        disconnect_all(self, self.mask)
 
     def reporting(self) -> AbstractContextManager[None]:
         """Report what the user can put right; let everything else through."""
@@ -127,6 +146,20 @@ class Controller:
             return
         self.prompts.hover.hide(self.workspace.place_or_none())
         self.workspace.set_model(name)
+        self._look_again()
+
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen, likewise.
+
+        None: as large as vessels tell.
+        """
+        if magnification == self.workspace.models.magnification:
+            return
+        self.prompts.hover.hide(self.workspace.place_or_none())
+        self.workspace.set_magnification(magnification)
+        self._look_again()
+
+    def _look_again(self) -> None:
         self.prompts.invite()
         if self.prompts.points:
             with self.reporting():
@@ -142,6 +175,23 @@ class Controller:
     def _on_model_wanted(self, viewer: ViewerModel, name: str) -> None:
         if viewer is self.workspace.viewer:
             self.set_model(name)
+
+    def _on_labels_wanted(
+        self, viewer: ViewerModel, image: Image, labels: Labels
+    ) -> None:
+        if viewer is self.workspace.viewer:
+            self.workspace.images.choose(image)
+            with self.reporting():
+                self.classes.use_labels(labels)
+                self.classes.choose(int(labels.selected_label))
+
+    def _on_finding(self, finding: bool) -> None:
+        if finding:
+            clicks_wanted.emit(self.workspace.viewer, self)
+
+    def _on_clicks_wanted(self, viewer: ViewerModel, who: object) -> None:
+        if viewer is self.workspace.viewer and who is not self:
+            self.prompts.set_finding(False)
 
     # What was done on the image
 
@@ -183,6 +233,7 @@ class Controller:
             place = workspace.place_of(layer, operation.plane)
             show_point(workspace.viewer, layer, place.plane)
             self.prompts.refresh(place)
+            self.tuning.refresh(place)
         workspace.status.say(f"{said}: {operation.text}.")
 
     def annotation(self) -> ImageAnnotation:

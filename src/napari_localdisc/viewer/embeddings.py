@@ -41,14 +41,21 @@ class Embedded:
     """`content_hash` of the plane's pixels."""
     was_kept: bool = False
     """Whether it came from the cache on disk."""
+    magnification: float | None = None
+    """As it was asked for; None: as vessels told."""
 
     def provenance(self, **made: Any) -> dict[str, Any]:
         """Say in a layer's metadata how it was made."""
-        model = self.model
-        return {"model": model.card.name, "model_hash": model.hash, **made}
+        model, chosen = self.model, self.magnification
+        asked = {} if chosen is None else {"magnification": chosen}
+        return {"model": model.card.name, "model_hash": model.hash, **asked, **made}
 
 
 Then = Callable[["Place", Embedded], None]
+
+
+_Look = tuple[ModelFile, float | None]
+"""A model, and how much larger than usual it sees."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,12 @@ class _Task:
     """What is being embedded, and what is to be done with it."""
 
     place: Place
-    file: ModelFile
+    look: _Look
     cache: EmbeddingCache | None
     then: dict[str, Then]
 
-    def is_for(self, place: Place, file: ModelFile) -> bool:
-        same = self.place.plane.index == place.plane.index and self.file == file
+    def is_for(self, place: Place, look: _Look) -> bool:
+        same = self.place.plane.index == place.plane.index and self.look == look
         return same and self.place.layer is place.layer
 
 
@@ -119,7 +126,10 @@ class Embeddings:
         ModelError
             If the model's file is gone.
         """
-        return self.store.find(place.layer, place.plane, self._models.file)
+        return self.store.find(place.layer, place.plane, self._look())
+
+    def _look(self) -> _Look:
+        return self._models.file, self._models.magnification
 
     def request(self, place: Place, purpose: str, then: Then) -> None:
         """Call ``then(place, embedded)``, now or when a worker is done.
@@ -134,19 +144,19 @@ class Embeddings:
         then : callable
             Takes the result.
         """
-        file = self._models.file
-        known = self.store.find(place.layer, place.plane, file)
+        look = self._look()
+        known = self.store.find(place.layer, place.plane, look)
         if known is not None:
             then(place, known)
             return
-        if self._task is not None and self._task.is_for(place, file):
+        if self._task is not None and self._task.is_for(place, look):
             self._task.then[purpose] = then
             return
         cache = self._cache()
         self._work.cancel()
-        task = self._task = _Task(place, file, cache, {purpose: then})
+        task = self._task = _Task(place, look, cache, {purpose: then})
         self._work.run(
-            lambda: embed_plane(place.plane, file, self._shelf, cache),
+            lambda: embed_plane(place.plane, *look, self._shelf, cache),
             lambda embedded: self._on_result(task, embedded),
             failed=lambda error: self._on_error(task, error),
             dropped=lambda: self._abandon(task),
@@ -172,8 +182,8 @@ class Embeddings:
         place = task.place
         if place.layer not in self._viewer.layers:
             return
-        self.store.put(place.layer, place.plane, task.file, embedded)
-        if self.store.find(place.layer, place.plane, task.file) is None:
+        self.store.put(place.layer, place.plane, task.look, embedded)
+        if self.store.find(place.layer, place.plane, task.look) is None:
             self.abandoned.emit(place)
             name = place.layer.name
             self._report(
@@ -196,7 +206,13 @@ class Embeddings:
         """Store an embedding on disk after it was shown: nobody waits for that."""
         if cache is not None and not embedded.was_kept:
             kept, content = embedded.embedding, embedded.image_hash
-            store = partial(cache.store, None, kept, image_hash=content)
+            store = partial(
+                cache.store,
+                None,
+                kept,
+                magnification=embedded.magnification,
+                image_hash=content,
+            )
             run_beside(self._runner, store, self._complain)
 
     def _complain(self, error: Exception) -> None:
@@ -303,6 +319,7 @@ class ModelShelf:
 def embed_plane(
     plane: Plane,
     file: ModelFile,
+    magnification: float | None,
     shelf: ModelShelf,
     cache: EmbeddingCache | None = None,
 ) -> Steps[Embedded]:
@@ -314,6 +331,8 @@ def embed_plane(
         What to embed.
     file : ModelFile
         The model.
+    magnification : float or None
+        As of `Inference`.
     shelf : ModelShelf
         Where the model is if it was used last.
     cache : EmbeddingCache, optional
@@ -328,6 +347,7 @@ def embed_plane(
     with without_collections():
         from napari_localdisc.core.embedding.embed import embed_steps
         from napari_localdisc.core.model.card import FEWEST
+        from napari_localdisc.core.model.inference import Inference
         from napari_localdisc.io.cache import content_hash
 
     model = shelf.load(file)
@@ -336,7 +356,10 @@ def embed_plane(
     pixels = fingerprint(picture)
     yield 0, 0
     content = content_hash(picture)
-    kept = cache and cache.load(picture, model, image_hash=content)
-    embedding = kept or (yield from embed_steps(picture, model))
+    kept = cache and cache.load(
+        picture, model, magnification=magnification, image_hash=content
+    )
+    how = Inference(magnification=magnification)
+    embedding = kept or (yield from embed_steps(picture, model, how))
     embedding.clusters(FEWEST)  # what is slow about it is the same for every number
-    return Embedded(model, embedding, pixels, content, was_kept=kept is not None)
+    return Embedded(model, embedding, pixels, content, kept is not None, magnification)

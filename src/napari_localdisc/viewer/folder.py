@@ -1,21 +1,29 @@
 """A folder of images, worked on from napari: what the folder panel is a skin on."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Layer
+from napari.layers._source import layer_source
 from psygnal import Signal
 
-from napari_localdisc.batch.recipes import ConceptRecipe, Recipe
+from napari_localdisc.batch.recipes import (
+    ClusterRecipe,
+    ConceptRecipe,
+    Recipe,
+    StructureRecipe,
+)
 from napari_localdisc.batch.tasks import Job, Outcome, count_states, plan_tasks
 from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.core.files import given_path
+from napari_localdisc.core.names import Modality
 from napari_localdisc.core.work import Steps
-from napari_localdisc.io.areas import ClassArea, areas_in, write_areas
+from napari_localdisc.io.areas import ClassArea, areas_in, read_areas, write_areas
 
 from .chosen import ModelChoice
 from .status import Status, working_on_folder
@@ -33,10 +41,21 @@ TABLE = "areas.csv"
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one image: its files, or why there are none, and their areas."""
+    """What became of one image: its files, or why there are none, and their areas.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Of the image.
+    areas : tuple of ClassArea
+        What was found in it.
+    made : str
+        By which model what was looked for.
+    """
 
     outcome: Outcome
     areas: tuple[ClassArea, ...] = ()
+    made: str = ""
 
 
 class FolderControl:
@@ -62,7 +81,7 @@ class FolderControl:
     row_added = Signal(object)
     """A `Row`."""
     cleared = Signal()
-    """The rows of an earlier run are gone."""
+    """Rows are gone, those of an earlier run of the same or all of them."""
     model_changed = Signal()
 
     def __init__(
@@ -72,14 +91,16 @@ class FolderControl:
         report: Callable[[Exception], None] = raise_error,
     ) -> None:
         self.viewer = viewer
-        self._report = report
-        self.work = Slot(runner or Runner(), report)
+        self._tell = report
+        self.work = Slot(runner or Runner(), self._report)
         self.status = Status()
         self.status.say("Choose a folder of images.")
         self.models = ModelChoice()
         self._arrived: deque[Row] = deque()
         self._remarks: list[str] = []
         self.rows: list[Row] = []
+        self._of_run = 0
+        self._again: deque[str] = deque()
         self.table: Path | None = None
 
     # What is chosen
@@ -98,7 +119,7 @@ class FolderControl:
         self,
         source: str | Path,
         out: str | Path,
-        recipe: Callable[[], Recipe],
+        recipe: Callable[[], Recipe] | Sequence[Callable[[], Recipe]],
         *,
         overwrite: bool = False,
         scheduler: str = "",
@@ -111,8 +132,9 @@ class FolderControl:
             Folder of images, a file or a pattern.
         out : str or Path
             Where labels and the table of areas go.
-        recipe : callable
-            Returns what to make of each image; called by the worker.
+        recipe : callable or sequence of callable
+            Returns what to make of each image; called by the worker.  Of several, one
+            is made of all images after the other.
         overwrite : bool
             Make files that are there anew.
         scheduler : str
@@ -136,8 +158,14 @@ class FolderControl:
         except LocalDiscError as error:
             self._report(error)
             return
+        recipes = [recipe] if callable(recipe) else list(recipe)
+        if not recipes:
+            self._report(FileError("Tick what to find first."))
+            return
         arrived = self._arrived = deque()
         remarks = self._remarks = []
+        again = self._again = deque()
+        self._of_run = 0
 
         def work() -> Steps[None]:
             """Make the files of every image and measure them."""
@@ -146,28 +174,33 @@ class FolderControl:
             from napari_localdisc.core.image.files import find_images
             from napari_localdisc.core.model.model import load_model
 
-            what = recipe()
+            wanted = [make() for make in recipes]
             sources = find_images([source], remarks.append)
-            tasks = plan_tasks(sources, folder, what.endings)
-            yield 0, len(tasks)
+            plans = [plan_tasks(sources, folder, what.endings) for what in wanted]
+            total = len(sources) * len(plans)
+            yield 0, total
             model = load_model(file.path)
-            what.check(model)
+            for what in wanted:
+                what.check(model)
+                again.append(f"{model.card.name}: {described(what)}")
             # Other machines find it by its name
             name = file.path.stem if scheduler else str(file.path)
-            job = Job(what, name, model.hash, overwrite=overwrite)
-            outcomes = run_tasks(
-                tasks, job, model=model, scheduler=scheduler, spare_cores=1
-            )
-            done = 0
-            with closing(outcomes):
-                for outcome in outcomes:
-                    if outcome is not None:
-                        done += 1
-                        arrived.append(_measured(outcome))
-                    yield done, len(tasks)
+            done, views = 0, FieldsOfView(model.card.modality)
+            for what, tasks in zip(wanted, plans, strict=True):
+                made = f"{model.card.name}: {described(what)}"
+                job = Job(what, name, model.hash, overwrite=overwrite)
+                outcomes = run_tasks(
+                    tasks, job, model=model, scheduler=scheduler, spare_cores=1
+                )
+                with closing(outcomes):
+                    for outcome in outcomes:
+                        if outcome is not None:
+                            done += 1
+                            arrived.append(_measured(outcome, made, views))
+                        yield done, total
 
-        self.rows.clear()
-        self.cleared.emit()
+        if self.table != folder / TABLE:
+            self.clear()
         self.table = folder / TABLE
         self.status.say("Getting ready…")
         self.work.run(
@@ -178,6 +211,11 @@ class FolderControl:
             progressed=self._on_progress,
         )
 
+    def clear(self) -> None:
+        """Forget the rows; the table on the disk stays."""
+        self.rows.clear()
+        self.cleared.emit()
+
     def cancel(self) -> None:
         """Stop; what is done stays, and the next run goes on from there."""
         self.work.cancel()
@@ -187,6 +225,10 @@ class FolderControl:
         disconnect_all(self, self.work, self.status)
         self.cancel()
 
+    def _report(self, error: Exception) -> None:
+        self.status.fail(error)
+        self._tell(error)
+
     def _on_progress(self, done: int, total: int) -> None:
         self._collect()
         if total:
@@ -194,25 +236,29 @@ class FolderControl:
 
     def _on_end(self, result: None) -> None:
         self._save_table()
-        said = count_states(row.outcome for row in self.rows)
+        said = count_states(row.outcome for row in self.rows[-self._of_run :])
         about = " ".join(("", *self._remarks))
         self.status.say(f"Done: {said}. Areas are in {self.table}.{about}")
 
     def _on_error(self, error: Exception) -> None:
         self._save_table()
-        self.status.say("Stopped by an error.")
         self._report(error)
 
     def _on_cancelled(self) -> None:
         self._save_table()
         self.status.say(
-            f"Stopped after {len(self.rows)} images; Start goes on from there."
+            f"Stopped after {self._of_run} images; Start goes on from there."
         )
 
     def _collect(self) -> None:
+        again = {self._again.popleft() for _ in range(len(self._again))}
+        if any(row.made in again for row in self.rows):
+            self.rows = [row for row in self.rows if row.made not in again]
+            self.cleared.emit()
         while self._arrived:
             row = self._arrived.popleft()
             self.rows.append(row)
+            self._of_run += 1
             self.row_added.emit(row)
 
     def _save_table(self) -> None:
@@ -220,14 +266,22 @@ class FolderControl:
         areas = [area for row in self.rows for area in row.areas]
         if self.table is not None and areas:
             with reporting(self._report):
-                write_areas(self.table, areas)
+                mine = {(area.image, area.made) for area in areas}
+                kept = [
+                    area
+                    for area in read_areas(self.table)
+                    if (area.image, area.made) not in mine
+                ]
+                write_areas(self.table, [*kept, *areas])
 
     # Results
 
     def open_row(self, row: Row) -> list[Layer]:
-        """Show an image and its labels in the viewer; return their layers."""
-        from napari.layers import Image, Labels
+        """Show an image and its labels in the viewer; return their layers.
 
+        The image that is open already is shown, and so are labels that were shown
+        before, unless they were made anew since.
+        """
         from napari_localdisc.core.image.files import (
             is_large,
             open_large,
@@ -236,6 +290,7 @@ class FolderControl:
         )
         from napari_localdisc.io.labels import read_labels
         from napari_localdisc.layers.files import layer_data_of
+        from napari_localdisc.layers.results import lay_result, open_image
 
         task = row.outcome.task
         layers: list[Layer] = []
@@ -245,12 +300,15 @@ class FolderControl:
             is_colour = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
             found = read_labels(task.outputs[0]) if task.outputs[0].exists() else []
             about = read_placement(task.source)
-            layers.append(Image(pixels, name=task.source.stem, rgb=is_colour, **about))
+            image = open_image(self.viewer, task.source, pixels)
+            if image is None:
+                with layer_source(path=str(task.source)):
+                    image = Image(pixels, name=task.source.stem, rgb=is_colour, **about)
+                self.viewer.add_layer(image)
+            layers.append(image)
             for labels in found:
-                data, attributes, _ = layer_data_of(labels)
-                layers.append(Labels(data, **{**attributes, "opacity": 0.6}))
-            for layer in layers:
-                self.viewer.add_layer(layer)
+                layers.append(lay_result(self.viewer, image, layer_data_of(labels)))
+            self.viewer.layers.selection.active = image
             return layers
         return []
 
@@ -270,8 +328,55 @@ def read_concept(path: str | Path) -> ConceptRecipe:
     return ConceptRecipe(load_concept(path))
 
 
-def _measured(outcome: Outcome) -> Row:
+def described(recipe: Recipe) -> str:
+    """Say in a few words what a recipe finds."""
+    if isinstance(recipe, ClusterRecipe):
+        return f"{recipe.clusters} clusters"
+    if isinstance(recipe, StructureRecipe):
+        return recipe.structure
+    return recipe.concept.name if isinstance(recipe, ConceptRecipe) else recipe.made
+
+
+class FieldsOfView:
+    """How many pixels of an image show something; each is looked at once.
+
+    Parameters
+    ----------
+    modality : {"fundus", "frame"}
+        The model's.
+    """
+
+    def __init__(self, modality: Modality) -> None:
+        self._modality = modality
+        self._known: dict[Path, int | None] = {}
+
+    def pixels(self, source: Path) -> int | None:
+        """Return the number; None of an image that is not read whole."""
+        if source not in self._known:
+            self._known[source] = self._count(source)
+        return self._known[source]
+
+    def _count(self, source: Path) -> int | None:
+        from napari_localdisc.core.image.field_of_view import find_field_of_view
+        from napari_localdisc.core.image.files import is_large, read_image
+        from napari_localdisc.core.image.working import as_rgb
+
+        if is_large(source):
+            return None
+        seen = find_field_of_view(as_rgb(read_image(source)), self._modality)
+        return int(np.count_nonzero(seen))
+
+
+def _measured(outcome: Outcome, made: str, views: FieldsOfView) -> Row:
     areas: list[ClassArea] = []
+    source = outcome.task.source
     if outcome.state in ("written", "skipped"):
-        areas = areas_in(outcome.task.outputs[0], outcome.task.source.name)
-    return Row(outcome, tuple(areas))
+        try:
+            seen = views.pixels(source)
+        except LocalDiscError:
+            seen = None  # the image is gone since its files were made
+        areas = [
+            replace(area, made=made, of_view=100 * area.pixels / seen if seen else None)
+            for area in areas_in(outcome.task.outputs[0], source.name)
+        ]
+    return Row(outcome, tuple(areas), made)

@@ -12,10 +12,16 @@ KEYS = {
     "add to labels": "K",
     "next class": "N",
     "where next": "W",
+    "outline, fill, off": "H",
     "undo": "U",
     "redo": "Shift-U",
     "lower threshold": ",",
     "higher threshold": ".",
+    "next image": "PageDown",
+    "previous image": "PageUp",
+    "accept image": "Shift-Y",
+    "reject image": "Shift-X",
+    "correct by clicks": "Shift-Q",
 }
 """What each key does; none of them is napari's."""
 

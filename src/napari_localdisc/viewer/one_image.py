@@ -6,6 +6,8 @@ from typing import Any
 from napari.layers import Image, Layer
 from psygnal import Signal
 
+from napari_localdisc.layers.plane import OF_KEY
+
 from .workspace import Workspace
 
 
@@ -51,6 +53,12 @@ class OneImage:
         """Whether a layer is seen, or would be if its image were worked on."""
         return bool(layer.visible) or layer in self._hidden
 
+    def set_meant_to_show(self, layer: Layer, visible: bool) -> None:
+        """Show a layer when its image is worked on, or never by itself."""
+        self._hidden.discard(layer)
+        layer.visible = visible
+        self._arrange()
+
     def owner(self, layer: Layer | None) -> Image | None:
         """Return the image that a layer is, or is ours of."""
         workspace = self._workspace
@@ -80,6 +88,11 @@ class OneImage:
             ours.layer
             for shown in workspace.shown_of(image).values()
             for ours in shown.ours.values()
+        ]
+        found += [
+            layer
+            for layer in workspace.viewer.layers
+            if OF_KEY in layer.metadata and layer.metadata[OF_KEY]() is image
         ]
         labels = workspace.annotations.of(image).labels
         found.append(None if labels is None else labels())

@@ -61,6 +61,13 @@ def _widget() -> Any | None:
     return window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
 
 
+def open_measures() -> None:
+    """Show the widget's page of measures: the command in Layers > Measure."""
+    widget = _widget()
+    if widget is not None:
+        widget.tabs.setCurrentWidget(widget.measure_page)
+
+
 def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
     widget = _widget()
     if widget is not None:
@@ -72,11 +79,12 @@ def _open_sessions(path: str | list[str]) -> list[LayerDataTuple]:
     from .session.layers import make_labels
 
     troubles: list[str] = []
-    made = [
-        make_labels(labels, troubles).as_layer_data_tuple()
-        for one in _paths(path)
-        for labels in read_session(one).labels
-    ]
+    made: list[LayerDataTuple] = []
+    for one in _paths(path):
+        session = read_session(one)
+        troubles += session.faults
+        for labels in session.labels:
+            made.append(make_labels(labels, troubles).as_layer_data_tuple())
     for trouble in troubles:
         show_warning(trouble)
     return made

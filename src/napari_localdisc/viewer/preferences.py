@@ -7,7 +7,6 @@ defaults hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,16 +16,29 @@ PLUGIN = "napari-localdisc"
 GIGABYTE = 1 << 30
 
 
-def _page() -> Any | None:
-    """Return napari's model of the plugin's cache settings, or None without one."""
+def _page(name: str = "cache") -> Any | None:
+    """Return napari's model of one group of settings, or None without one."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:  # before napari 0.9
         return None
     try:
-        return get_plugin_settings(PLUGIN).cache
+        return getattr(get_plugin_settings(PLUGIN), name)
     except KeyError:  # the plugin is disabled, or not installed but only imported
         return None
+
+
+def shows_tour() -> bool:
+    """Tell whether a newcomer's tour is wanted; not where no answer can be kept."""
+    page = _page("tour")
+    return page is not None and bool(page.show)
+
+
+def end_tour() -> None:
+    """Keep that the tour is wanted no more."""
+    page = _page("tour")
+    if page is not None:
+        page.show = False
 
 
 def preferred_cache() -> EmbeddingCache | None:
@@ -49,31 +61,3 @@ def clear_cache() -> None:
 
     freed = EmbeddingCache().clear()
     show_info(f"The cache is empty: {freed / 1e6:.0f} MB were freed.")
-
-
-class ClearTick:
-    """The box “Clear the cache” of the Preferences: ticked, it clears and unticks.
-
-    Parameters
-    ----------
-    clear : callable
-        Called when the box is ticked; at once if it was ticked while nobody looked.
-    """
-
-    def __init__(self, clear: Callable[[], None]) -> None:
-        self._clear = clear
-        self._page = _page()
-        if self._page is not None:
-            self._page.events.clear.connect(self._on_tick)
-            self._on_tick()
-
-    def close(self) -> None:
-        """Look at the box no longer."""
-        if self._page is not None:
-            self._page.events.clear.disconnect(self._on_tick)
-            self._page = None
-
-    def _on_tick(self, event: Any = None) -> None:
-        if self._page is not None and self._page.clear:
-            self._page.clear = False
-            self._clear()

@@ -10,12 +10,13 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import LARGEST_CLASS
+from napari_localdisc.core.colours import known_colour
 from napari_localdisc.layers.colours import THRESHOLD_WIDTH, mask_colours
 from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_pixels
 from napari_localdisc.layers.ours import Look
 
 from .classes import COLOURS, Classes
-from .shown import Place, Shown, ShownMask
+from .shown import Destination, Place, Shown, ShownMask
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -73,6 +74,18 @@ class PromptMask:
         mask = self._mask
         return dict(mask.taken) if mask is not None else {}
 
+    @property
+    def meaning(self) -> str:
+        """The structure that the prompts are taken to mean; empty: none, or no mask."""
+        mask = self._mask
+        return mask.meaning if mask is not None else ""
+
+    @property
+    def destination(self) -> Destination:
+        """The class that the mask becomes."""
+        mask = self._mask
+        return mask.destination if mask is not None else Destination()
+
     # While a threshold is being dragged
 
     def preview_threshold(self, threshold: float) -> None:
@@ -109,6 +122,7 @@ class PromptMask:
             reading.threshold,
             {**made, "threshold": reading.threshold},
             is_hidden=before is not None and before.is_hidden,
+            meaning=reading.meaning,
         )
         self._shown.add(place.shown)
         layer = self._paint(place, mask)
@@ -132,17 +146,20 @@ class PromptMask:
 
     def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
-        chosen, labels = self._classes.of(place.layer, place.document)
+        _, labels = self._classes.of(place.layer, place.document)
         wanted = mask.wanted.astype(np.uint8)
         mask.pixels = int(np.count_nonzero(wanted.view(bool)))
         mask.taken = {}
-        if labels is not None:
-            before = read_plane(labels, place.plane)
+        before = None if labels is None else read_plane(labels, place.plane)
+        mask.destination = self._classes.destination(place, mask.meaning, before)
+        chosen = mask.destination.entry
+        if before is not None:
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
             wanted[taken_pixels(before, as_class)] = 2
             mask.taken = overlap_by_class(before, as_class)
-        colours = mask_colours(chosen.colour if chosen else COLOURS[0])
+        new = known_colour(mask.destination.name) or COLOURS[0]
+        colours = mask_colours(chosen.colour if chosen else new)
         # Corrections belong on the labels
         look = Look(colours, OPACITY, below="prompts", editable=False)
         return place.show("mask", wanted, look, mask.made)

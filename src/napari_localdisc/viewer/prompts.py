@@ -15,6 +15,7 @@ from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import ramp
+from napari_localdisc.layers.labels import read_plane
 from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
@@ -24,7 +25,7 @@ from .embeddings import Embedded
 from .mouse import ClickMode, HoverPreview
 from .prompt_mask import PromptMask
 from .shown import Place, Shown
-from .work import disconnect_all
+from .work import disconnect_all, run_beside
 from .workspace import Workspace
 from .writing import LabelWriting, of_source
 
@@ -128,7 +129,13 @@ class Prompts:
         self.finding_changed.emit(finding)
         self.invite()
         if finding and self._workspace.images.current is not None:
-            self._workspace.do("prepare", lambda place, known: self.invite())
+            self._workspace.do("prepare", self._prepare)
+
+    def _prepare(self, place: Place, known: Embedded) -> None:
+        """Have what the first click needs made before it comes."""
+        workspace = self._workspace
+        run_beside(workspace.runner, known.embedding.get_ready, workspace.report)
+        self.invite()
 
     def invite(self, prompts: Sequence[Prompt] | None = None, taken: str = "") -> None:
         """Say what can be done next with these prompts, or those that are shown.
@@ -237,7 +244,8 @@ class Prompts:
             raise PromptError(
                 f"The point is outside “{place.layer.name}”: choose one on the image."
             )
-        wanted = replace(before, prompts=prompts)
+        into = before.into if prompts else None
+        wanted = replace(before, prompts=prompts, into=into)
         self.hover.hide(place)
         place.document.propose(place.plane.index, "prompts", text, wanted)
         self.refresh(place)
@@ -367,7 +375,7 @@ class Prompts:
     # Into the labels
 
     def add_mask(self) -> None:
-        """Write the mask of the prompts as the chosen class; the prompts are done."""
+        """Write the mask as the class of ``mask.destination``; the prompts are done."""
         self._workspace.do("add mask", self._add_mask)
 
     def _add_mask(self, place: Place, known: Embedded) -> None:
@@ -381,10 +389,15 @@ class Prompts:
             )
         reading = source.read(known.embedding)
         source = replace(source, threshold=reading.threshold)
-        entry, _ = self._classes.of(place.layer, place.document)
-        entry = entry or self._classes.new()
-        done = PlaneAnnotation((), replace(annotation.options, threshold=None))
-        writing = of_source(known, source, "add the mask", entry, mask=reading.mask)
+        labels = self._classes.of(place.layer, place.document)[1]
+        pixels = None if labels is None else read_plane(labels, place.plane)
+        meaning = reading.meaning
+        into = self._classes.destination(place, meaning, pixels)
+        entry = into.entry or self._classes.new(into.name)
+        options = replace(annotation.options, threshold=None)
+        done = replace(annotation, prompts=(), options=options, into=None)
+        text = f"add the mask to “{entry.name}”"
+        writing = of_source(known, source, text, entry, reading.mask, meaning)
         written = self._writing.write(place, known, writing, done)
         self.refresh(place)
         self._workspace.status.say(written)

@@ -16,6 +16,7 @@ from napari_localdisc.annotation.script import (
     ModelKey,
     Picture,
     differences,
+    model_key,
     models_used,
     python_script,
     replay,
@@ -98,7 +99,7 @@ class Scripts:
         clusters, shown = place.shown.layer("structures"), None
         if clusters is not None:
             made = clusters.metadata.get(METADATA_KEY, {})
-            shown = (made["model"], made["model_hash"]), int(made["structures"])
+            shown = model_key(made), int(made["structures"])
         known, cache = self._controller.workspace.known(place), preferred_cache()
 
         def work() -> Script:
@@ -138,8 +139,9 @@ def _embedding(
     from napari_localdisc.core.embedding.embed import embed
     from napari_localdisc.core.model.model import load_model
 
-    name, model_hash = key
-    if known is not None and known.model.hash == model_hash:
+    name, model_hash, magnification = key
+    same = known is not None and known.magnification == magnification
+    if known is not None and same and known.model.hash == model_hash:
         # Remembered cosines may differ in the last bit, and a script starts afresh
         return known.embedding.fresh()
     model = load_model(name)
@@ -148,8 +150,10 @@ def _embedding(
             f"The model {name!r} is another one than the labels were made with "
             f"({model_hash}): what was done cannot be repeated."
         )
-    kept = cache and cache.load(pixels, model, image_hash=digest)
-    return kept or embed(pixels, model)
+    kept = cache and cache.load(
+        pixels, model, magnification=magnification, image_hash=digest
+    )
+    return kept or embed(pixels, model, magnification=magnification)
 
 
 def _reading(image: str, source: Any, plane: Plane, digest: str) -> tuple[str, str]:

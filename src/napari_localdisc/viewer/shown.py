@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_localdisc.annotation.document import Document, PlaneState
-from napari_localdisc.annotation.state import Prompt
+from napari_localdisc.annotation.state import AnnotationClass, Prompt
 from napari_localdisc.layers.ours import Look, OurLayers
 from napari_localdisc.layers.plane import Plane
 
@@ -40,6 +41,27 @@ class Learned:
     prediction: Prediction
 
 
+@dataclass(frozen=True)
+class Destination:
+    """The class that a mask becomes.
+
+    Attributes
+    ----------
+    entry : AnnotationClass or None
+        It; None: a new one.
+    name : str
+        Its name, or the new one's; empty: the new one has only a number.
+    """
+
+    entry: AnnotationClass | None = None
+    name: str = ""
+
+    def __str__(self) -> str:
+        if self.entry is not None:
+            return f"“{self.entry.name}”"
+        return f"new “{self.name}”" if self.name else "a new class"
+
+
 @dataclass
 class ShownMask:
     """The mask of a plane's prompts, as it is shown.
@@ -58,6 +80,10 @@ class ShownMask:
         Its pixels that other classes have, per class.
     is_hidden : bool
         Whether it is out of sight because a threshold is being dragged.
+    meaning : str
+        The structure that the prompts are taken to mean; empty: what looks like them.
+    destination : Destination
+        The class that it becomes.
     """
 
     wanted: NDArray[np.bool_]
@@ -66,6 +92,8 @@ class ShownMask:
     pixels: int = 0
     taken: dict[int, int] = field(default_factory=dict)
     is_hidden: bool = False
+    meaning: str = ""
+    destination: Destination = Destination()
 
 
 class Shown(OurLayers):
@@ -81,8 +109,12 @@ class Shown(OurLayers):
         What was learned last from the strokes.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__(viewer)
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        dress: Callable[[Layer], None] = lambda layer: None,
+    ) -> None:
+        super().__init__(viewer, dress)
         self.prompts: tuple[Prompt, ...] = ()
         self.mask: ShownMask | None = None
         self.learned: Learned | None = None

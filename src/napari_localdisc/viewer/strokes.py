@@ -18,7 +18,7 @@ from napari_localdisc.core.work import Steps
 from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.labels import class_colormap, class_colours
 from napari_localdisc.layers.ours import Look, Ours
-from napari_localdisc.layers.plane import show_point
+from napari_localdisc.layers.plane import is_seen, show_point
 from napari_localdisc.layers.strokes import Marker, make_strokes
 
 from .classes import BACKGROUND, BACKGROUND_COLOUR, Classes
@@ -37,6 +37,9 @@ BRUSH = 1 / 150
 PREDICTION_OPACITY = 0.45
 MARKER_SIZE = 1 / 35
 """Of the star, as a part of the image's longer side."""
+
+
+_PAINTING = "paint", "fill", "erase", "polygon"
 
 
 class Strokes:
@@ -59,6 +62,8 @@ class Strokes:
 
     changed = Signal()
     """Strokes were begun, or there is another prediction."""
+    painting_changed = Signal()
+    """A brush was taken for strokes, or put away."""
 
     def __init__(
         self, workspace: Workspace, classes: Classes, writing: LabelWriting
@@ -71,6 +76,7 @@ class Strokes:
         self._shows_uncertainty = False
         classes.changed.connect(self._on_classes)
         self.changed.connect(writing.preview.refresh)
+        workspace.viewer.layers.selection.events.active.connect(self._on_tool)
         workspace.image_changed.connect(self._on_elsewhere)
         workspace.model_changed.connect(self._on_model)
 
@@ -80,6 +86,8 @@ class Strokes:
         for layer in self._followed:
             layer.events.paint.disconnect(self._on_stroke)
             layer.events.set_data.disconnect(self._on_stroke)
+            layer.events.mode.disconnect(self._on_tool)
+        self._workspace.viewer.layers.selection.events.active.disconnect(self._on_tool)
         self._followed.clear()
         disconnect_all(self, self.work)
 
@@ -131,6 +139,21 @@ class Strokes:
             # So that the first stroke is answered at once
             self._workspace.request(place, "prepare strokes", self._prepare)
 
+    @property
+    def is_painting(self) -> bool:
+        """Whether a tool of napari's paints strokes."""
+        strokes = self.layer
+        active = self._workspace.viewer.layers.selection.active
+        return strokes is not None and active is strokes and strokes.mode in _PAINTING
+
+    def stop(self) -> None:
+        """Put the brush away; what was painted stays."""
+        if self.is_painting and self.layer is not None:
+            self.layer.mode = "pan_zoom"
+
+    def _on_tool(self, event: Any = None) -> None:
+        self.painting_changed.emit()
+
     def _prepare(self, place: Place, known: Embedded) -> None:
         work = partial(prepare, known.embedding)
         run_beside(self._workspace.runner, work, self._workspace.report)
@@ -180,6 +203,7 @@ class Strokes:
         strokes.brush_size = max(2, round(BRUSH * max(place.plane.shape)))
         strokes.events.paint.connect(self._on_stroke)
         strokes.events.set_data.connect(self._on_stroke)  # napari's undo
+        strokes.events.mode.connect(self._on_tool)
         self._followed.add(strokes)
         self.changed.emit()
         return strokes
@@ -218,7 +242,7 @@ class Strokes:
 
     def _on_error(self, error: Exception) -> None:
         if isinstance(error, LocalDiscError):
-            self._workspace.status.say(str(error))
+            self._workspace.status.fail(error)
         else:
             self._workspace.report(error)
 
@@ -287,7 +311,9 @@ class Strokes:
                     place.name("where next"),
                 )
             point = float(row), float(column)
-            show_point(viewer, place.layer, place.plane, point)
+            seen = is_seen(place.layer, place.plane, point)
+            # The view stays as it is where the spot is in it
+            show_point(viewer, place.layer, place.plane, None if seen else point)
             self._workspace.status.say(
                 "Paint what is under the star as the class it is."
             )

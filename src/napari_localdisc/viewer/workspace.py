@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -18,7 +19,8 @@ from . import status
 from .chosen import ImageChoice, ModelChoice
 from .embeddings import Embedded, Embeddings, Then
 from .large import LargeImages, is_large
-from .preferences import ClearTick, preferred_cache
+from .overlays import Overlays
+from .preferences import preferred_cache
 from .shown import Place, Shown
 from .work import (
     Pacer,
@@ -57,6 +59,8 @@ class Workspace:
         The long work: whether there is any, and how far it is.
     status : Status
         What was done and what to do next.
+    overlays : Overlays
+        How what we lay over the image is seen.
     embeddings : Embeddings
         Of what was looked at.
     large : LargeImages
@@ -85,16 +89,18 @@ class Workspace:
         self.viewer = viewer
         self.runner = runner or Runner()
         self.pacer = pacer or Pacer()
-        self.report = report
-        self.reporting = partial(reporting, report)
-        self.annotations = Annotations()
         self.status = status.Status()
+        self._tell = report
+        self.reporting = partial(reporting, self.report)
+        self.annotations = Annotations()
         self.is_closed = False
+        self._folder = Path.home()
+        self.overlays = Overlays(viewer)
         self.models = ModelChoice()
         self.images = ImageChoice(viewer)
-        self.work = Slot(self.runner, report)
+        self.work = Slot(self.runner, self.report)
         self.embeddings = Embeddings(
-            viewer, self.models, self.work, self.runner, report, preferred_cache
+            viewer, self.models, self.work, self.runner, self.report, preferred_cache
         )
         self.large = LargeImages(viewer, self.work)
         self._shown: weakref.WeakKeyDictionary[Image, dict[PlaneKey, Shown]]
@@ -107,7 +113,6 @@ class Workspace:
         self.images.touched.connect(self.embeddings.store.suspect)
         for event in self._dims_events():
             event.connect(self._on_dims)
-        self._clear_tick = ClearTick(self._clear_disk)
 
     def _dims_events(self) -> list[Any]:
         events = self.viewer.dims.events
@@ -116,11 +121,17 @@ class Workspace:
     def close(self) -> None:
         """Stop all work and follow the viewer no longer; layers stay."""
         self.is_closed = True
+        self.overlays.close()
         self.pacer.stop()
         disconnect_all(
-            self, self.annotations, self.embeddings, self.large, self.status, self.work
+            self,
+            self.annotations,
+            self.embeddings,
+            self.large,
+            self.overlays,
+            self.status,
+            self.work,
         )
-        self._clear_tick.close()
         self.work.cancel()
         self.images.close()
         for event in self._dims_events():
@@ -131,6 +142,17 @@ class Workspace:
         self.work.cancel()
         with self.reporting():
             self.models.choose(name)
+        self.model_changed.emit()
+
+    def report(self, error: Exception) -> None:
+        """Say what went wrong where it was said what went well, and report it."""
+        self.status.fail(error)
+        self._tell(error)
+
+    def set_magnification(self, magnification: float | None) -> None:
+        """Choose how much larger than usual images are seen; None: as vessels tell."""
+        self.work.cancel()
+        self.models.magnification = magnification
         self.model_changed.emit()
 
     # Where
@@ -165,7 +187,7 @@ class Workspace:
         document, state = self.annotations.on(layer, plane.index)
         shown = self.shown_of(layer)
         if plane.index not in shown:
-            shown[plane.index] = Shown(self.viewer)
+            shown[plane.index] = Shown(self.viewer, self.overlays.dress)
         return Place(layer, plane, document, state, shown[plane.index])
 
     def shown_of(self, layer: Image) -> dict[PlaneKey, Shown]:
@@ -176,6 +198,19 @@ class Workspace:
         """Return our layer that shows something of the plane, if in the viewer."""
         place = self.place_or_none()
         return place.shown.layer(what) if place is not None else None
+
+    @property
+    def folder(self) -> Path:
+        """Where files are looked for: beside the image, else where they were last."""
+        layer = self.images.current
+        path = None if layer is None else layer.source.path
+        if path is not None and Path(path).parent.is_dir():
+            return Path(path).parent
+        return self._folder
+
+    def remember(self, path: str | Path) -> None:
+        """Look there next, where an image does not say where it is."""
+        self._folder = Path(path).parent
 
     # Work
 
@@ -225,7 +260,8 @@ class Workspace:
         if self.work.cancel():
             self.status.say("Cancelled: everything is as it was before.")
 
-    def _clear_disk(self) -> None:
+    def clear_disk(self) -> None:
+        """Remove the embeddings that are kept on the disk."""
         from napari_localdisc.io.cache import EmbeddingCache
 
         def say(freed: int) -> None:
@@ -237,6 +273,7 @@ class Workspace:
 
     def _on_chosen(self) -> None:
         self.work.cancel()
+        self.overlays.wake()
         place = self.place_or_none()
         self._key = place.plane.index if place is not None else None
         self.image_changed.emit()

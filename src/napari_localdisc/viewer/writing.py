@@ -16,6 +16,7 @@ from napari_localdisc.annotation import sources
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
+    anew,
     merge_classes,
 )
 from napari_localdisc.core.colours import to_hex
@@ -96,11 +97,9 @@ class LabelWriting:
 
             most = min(MOST, len(known.model.centres))
             source = sources.Clusters(min(number, most), tuple(chosen))
-            one = "structure" if len(chosen) == 1 else "structures"
             names = cluster_names(known.model.card, source.number)
-            name = names.get(chosen[0], "") if len(chosen) == 1 else ""
-            name = name or f"{one} {' + '.join(map(str, chosen))}"
-            colour = cluster_colours(known.model, most)[chosen[0]]
+            name = class_of_clusters(chosen, names)
+            colour = to_hex(cluster_colours(known.model, most)[chosen[0]])
             entry = self._named(name, colour)
             return of_source(known, source, f"add {name}", entry)
 
@@ -116,7 +115,11 @@ class LabelWriting:
 
     def _structure(self, name: str) -> Make:
         def make(place: Place, known: Embedded) -> Writing:
-            source, entry = sources.Structure(name), self._named(name)
+            colour = self._workspace.models.colours.get(name, "")
+            options = place.state.annotation.structures.get(name)
+            tuned = {} if options is None else options.given
+            source = sources.Structure(name=name, **tuned)
+            entry = self._named(name, colour)
             return of_source(known, source, f"add {name}", entry)
 
         return make
@@ -129,11 +132,11 @@ class LabelWriting:
 
         self._workspace.do(purpose, write)
 
-    def _named(self, name: str, colour: Any = None) -> AnnotationClass:
+    def _named(self, name: str, colour: str = "") -> AnnotationClass:
         for entry in self._classes.entries:
             if entry.name == name and not entry.background:
                 return entry
-        return self._classes.new(name, "" if colour is None else to_hex(colour))
+        return self._classes.new(name, colour)
 
     def write(
         self,
@@ -161,7 +164,14 @@ class LabelWriting:
             labels = self._classes.target(place)
             check_value(labels, int(writing.wanted.max()))
             before = np.array(read_plane(labels, place.plane))
-            after = merge_classes(before, writing.wanted, self.overwrite)
+            earlier = self._earlier(place, known, writing)
+            base, wanted = before, writing.wanted
+            if earlier is not None:
+                value = 0 if entry is None else entry.value
+                base, wanted = anew(
+                    before, wanted, earlier.labels(known.embedding, value)
+                )
+            after = merge_classes(base, wanted, self.overwrite)
             edit = LabelsEdit(labels, place.plane, before, after)
             edit.redo()
             changes: dict[str, Any] = {"edits": (edit,)}
@@ -175,16 +185,47 @@ class LabelWriting:
                 "source": writing.source.to_json(),
                 "value": entry.value if entry is not None else None,
                 "overwrite": self.overwrite,
+                **({"meaning": writing.meaning} if writing.meaning else {}),
+                **({} if earlier is None else {"instead": earlier.to_json()}),
                 **known.provenance(),
             }
             document.do(place.plane.index, "write", writing.text, parameters, **changes)
         what = f"“{entry.name}”" if entry is not None else "the prediction"
-        text = f"{edit.pixels:,} pixels written as {what}."
-        kept = overlap_by_class(after, writing.wanted)
-        if kept:
-            text += f" Left as they were: {_whose(kept, document.classes)}."
+        gone = int(np.count_nonzero((after == 0) & (before != 0)))
+        text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
+        if gone:
+            text += f"; {gone:,} that it no longer has were taken away"
+        taken = overlap_by_class(before, writing.wanted)
+        if taken:
+            fate = "overwriting" if self.overwrite else "left as they were"
+            text += f"; {fate}: {_whose(taken, document.classes)}"
+        text += "."
         self._workspace.status.say(text)
         return text
+
+    @staticmethod
+    def _earlier(
+        place: Place, known: Embedded, writing: Writing
+    ) -> sources.Structure | None:
+        """Return how a structure was tuned that is now to be written otherwise."""
+        source, entry = writing.source, writing.entry
+        if not isinstance(source, sources.Structure) or entry is None:
+            return None
+        return sources.structure_written(
+            place.document.history.log,
+            place.plane.index,
+            entry.value,
+            source.name,
+            known.model.hash,
+        )
+
+
+def class_of_clusters(clusters: Sequence[int], names: Mapping[int, str]) -> str:
+    """Name the class that clusters become, some of which have names."""
+    if len(clusters) == 1 and names.get(clusters[0]):
+        return names[clusters[0]]
+    one = "structure" if len(clusters) == 1 else "structures"
+    return f"{one} {' + '.join(map(str, sorted(clusters)))}"
 
 
 def _whose(counts: Mapping[int, int], classes: Iterable[AnnotationClass]) -> str:
@@ -200,6 +241,7 @@ def of_source(
     text: str,
     entry: AnnotationClass,
     mask: NDArray[np.bool_] | None = None,
+    meaning: str = "",
 ) -> Writing:
     """Write what a source makes of an image, or its mask if it is there, as a class.
 
@@ -217,7 +259,7 @@ def of_source(
         if mask is None
         else np.where(mask, entry.value, 0).astype(np.uint16)
     )
-    return Writing(wanted, source, text, entry)
+    return Writing(wanted, source, text, entry, meaning)
 
 
 OPACITY = 0.85
@@ -241,12 +283,15 @@ class Writing:
         What it is, for people.
     entry : AnnotationClass or None
         The class that all of it becomes; None: several classes that are there already.
+    meaning : str
+        The structure that prompts mean; empty if none.
     """
 
     wanted: NDArray[np.integer]
     source: sources.Source
     text: str
     entry: AnnotationClass | None = None
+    meaning: str = ""
 
 
 Make = Callable[["Place", "Embedded"], Writing]

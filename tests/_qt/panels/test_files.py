@@ -69,17 +69,30 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     widget.start_button.click()
     qtbot.waitUntil(lambda: not widget.control.work.is_busy, timeout=30_000)
     assert widget.output.value == tmp_path / "localdisc"
-    assert widget.table.rowCount() == 2
-    pixels = [
-        int(widget.table.item(0, column).text())
-        for column in range(2, widget.table.columnCount())
-        if widget.table.item(0, column) is not None
+    rows = [
+        [widget.table.item(line, column).text() for column in range(6)]
+        for line in range(widget.table.rowCount())
     ]
-    assert sum(pixels) == 48 * 40
-    widget.table.cellDoubleClicked.emit(1, 0)
+    of_a = [row for row in rows if row[0] == "a.png"]
+    assert sum(int(row[2].replace(",", "")) for row in of_a) == 48 * 40
+    assert sum(float(row[3]) for row in of_a) == pytest.approx(100, abs=0.1)
+    assert {row[4] for row in rows} == {"tiny: 3 clusters"}
+    widget.table.cellDoubleClicked.emit(len(rows) - 1, 0)
     assert [layer.name for layer in viewer.layers] == ["b", "b_clusters"]
-    widget.purposes.value = "vessel"
-    assert not widget.number.visible
+    # A second run joins the first
+    widget.clusters.value = False
+    widget.structures["vessel"].value = True
+    widget.start_button.click()
+    qtbot.waitUntil(lambda: not widget.control.work.is_busy, timeout=30_000)
+    assert widget.table.rowCount() == len(rows) + 2
+    assert widget.table.item(len(rows), 4).text() == "tiny: vessel"
+    lines = widget.table.rowHeight(0) * 8
+    assert widget.table.minimumHeight() > lines
+    widget.structures["vessel"].value = False
+    widget.start_button.click()
+    assert "Tick what to find" in notification_manager.records[-1].message
+    assert "Tick what to find" in widget.progress_row.status.text()
+    widget.clusters.value = True
     widget.scheduler.line_edit.value = "gone.json"
     widget.start_button.click()
     assert "no scheduler file" in notification_manager.records[-1].message

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from napari_localdisc.core.colours import PALETTE
+from napari_localdisc.core.colours import (
+    PALETTE,
+    STRUCTURES,
+    structure_colours,
+    to_hex,
+)
 from napari_localdisc.core.embedding.clusters import (
     cluster_colours,
     dominant_cluster,
@@ -79,7 +84,17 @@ def test_structures_appear_one_by_one_beside_one_background(seed, named):
         assert not others & set(expected)
 
 
-def test_labels_of_structures_have_names_and_bright_colours():
+def test_structures_of_other_names_have_colours_that_no_known_one_has():
+    given = structure_colours(["membrane", "Optic Disc", "vessel", "membrane"])
+    assert given["vessel"] == STRUCTURES["vessel"]
+    assert given["Optic Disc"] == STRUCTURES["optic_disc"]
+    assert given["membrane"] not in (given["vessel"], given["Optic Disc"])
+    assert set(STRUCTURES.values()) <= set(PALETTE)
+    many = structure_colours([f"structure {k}" for k in range(len(PALETTE))])
+    assert len(set(many.values())) == len(PALETTE)
+
+
+def test_labels_of_structures_have_names_and_colours_of_their_own():
     card = ModelCard("m", structures={"vessel": 3, "optic disc": 0, "bright lesion": 7})
     # The fovea follows from the first two
     assert cluster_names(card, 16) == {
@@ -88,7 +103,8 @@ def test_labels_of_structures_have_names_and_bright_colours():
     assert cluster_names(card, 3) == {1: "vessel", 3: "optic disc"}
     colours = cluster_colours(Model.random(structures=card.structures), 16)
     plain = cluster_colours(Model.random(), 16)
-    np.testing.assert_array_equal(colours[[1, 3, 4, 5]], plain[1:5])
+    wanted = [STRUCTURES[n] for n in ("vessel", "optic_disc", "bright_lesion", "fovea")]
+    assert [to_hex(row) for row in colours[[1, 3, 4, 5]]] == wanted
     assert {tuple(row) for row in colours} == {tuple(row) for row in plain}
     assert colours[2, :3].max() < 0.5
 

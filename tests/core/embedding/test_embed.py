@@ -1,5 +1,7 @@
 """From an array to its embedding: exact tiles, progress, cancelling, bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -260,3 +262,27 @@ def test_the_model_is_left_as_it_was(photograph):
     after = model.network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_an_image_is_seen_larger_where_its_vessels_are_narrow(
+    model, photograph, monkeypatch
+):
+    from napari_localdisc.core.embedding import embed as module
+
+    card = replace(model.card, structures={"vessel": 0})
+    model = replace(model, card=card)
+    usual = embed(photograph, model)
+    assert usual.magnification == 1
+    monkeypatch.setattr(module, "suggested", lambda vessel, inside: 4 / 3)
+    larger = embed(photograph, model)
+    assert larger.magnification == pytest.approx(4 / 3, abs=0.01)
+    assert embed(photograph, model, magnification=1).magnification == 1
+    again = embed(photograph, model, magnification=4 / 3)
+    assert torch.equal(larger.matrix, again.matrix)
+    assert larger.structure("vessel").shape == photograph.shape[:2]
+
+
+@pytest.mark.parametrize("magnification", [0.1, 5.0])
+def test_magnifications_out_of_range_are_refused(model, photograph, magnification):
+    with pytest.raises(LocalDiscError, match="between"):
+        embed(photograph, model, magnification=magnification)

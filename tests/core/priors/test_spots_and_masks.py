@@ -62,6 +62,10 @@ def test_every_prior_names_its_structure():
         "optic disc",
         "bright lesion",
         "dark lesion",
+        "hard exudate",
+        "cotton wool spot",
+        "haemorrhage",
+        "microaneurysm",
         "lung",
         "heart",
     }

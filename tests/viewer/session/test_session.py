@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,17 @@ def test_everything_comes_back_in_another_viewer(opened, file, tmp_path):
     np.testing.assert_array_equal(
         restored.labels_layer.data, controller.labels_layer.data
     )
+
+
+def test_the_magnification_comes_back(opened, file, tmp_path):
+    controller, sessions = opened(file)
+    controller.set_magnification(2.0)
+    sessions.save(tmp_path / "mine")
+    restored, again = opened()
+    again.open(tmp_path / "mine.localdisc")
+    assert restored.workspace.models.magnification == 2
+    damaged = replace(read_session(tmp_path / "mine.localdisc"), magnification=99.0)
+    assert "magnification" in again.restore(damaged, tmp_path)[0]
 
 
 def test_an_image_that_is_open_is_used(opened, file, tmp_path):
@@ -489,7 +501,7 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.io import session
 from napari_localdisc.viewer.session.session import Sessions
 
-preferences._page = lambda: Mock(enabled=False, clear=False)
+preferences._page = lambda name="cache": Mock(enabled=False, clear=False, show=False)
 
 PluginManager.instance().discover()
 file, folder, kept = map(Path, sys.argv[1:])

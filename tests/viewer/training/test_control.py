@@ -117,7 +117,7 @@ def test_a_training_from_start_to_end(control, images, folder, play, told):
     play(Preparing(1, 2))
     assert control.status == "Reading images: 1 of 2."
     play(step(3))
-    assert control.status == "Step 3, loss 2.000; 60 seconds left."
+    assert control.status == ("3 of about 6 steps, loss 2.000; about 60 seconds left.")
     play(Finished(job.request.out, 9, stopped=False))
     assert told == [True, False, "models changed"]
     assert control.status == "“mine” is done after 9 steps and saved."
@@ -235,6 +235,54 @@ def test_stop_is_said_until_it_has_stopped(control, images, play):
     assert control.status.startswith("Stopping")
 
 
+def test_a_stop_that_takes_long_is_let_go_and_saves_by_itself(
+    control, images, folder, play, monkeypatch
+):
+    running = []
+    control.running_changed.connect(running.append)
+    control.start(asked("mine"), images)
+    job = control._job
+    monkeypatch.setattr(training_control, "PATIENCE", 0.0)
+    control.stop()
+    assert control.status.startswith("Stopping")
+    control.poll()
+    assert not control.is_running
+    assert control.is_saving
+    assert "is being saved" in control.status
+    with pytest.raises(TrainingError, match="still being saved"):
+        control.start(asked("mine"), images)
+    job.messages.append(step(4))
+    job.messages.append(Finished(job.request.out, 40, stopped=True))
+    control.poll()
+    assert not control.is_saving
+    assert control.status == "“mine” is stopped after 40 steps and saved."
+    assert "discard" in job.calls
+    assert running == [True, False, False]
+
+
+def test_the_clock_counts_from_the_first_step(control, images, play):
+    control.start(asked("mine", minutes=5), images)
+    play(Progress(1, 60_000, share=1 / 60_000, seconds=0.0, losses={"total": 2.0}))
+    assert control.status == (
+        "1 step done, loss 2.000; how long one takes shows with the next."
+    )
+    play(Progress(3, 60_000, share=0.05, seconds=15.0, losses={"total": 2.0}))
+    assert control.status == ("3 of about 60 steps, loss 2.000; about 5 minutes left.")
+
+
+def test_what_learnt_too_little_is_not_offered(control, images, folder, play):
+    heard = []
+    control.compared.connect(heard.append)
+    control.start(asked("mine", model="fundus"), images[:1])
+    pictures = {f"{side}0": np.ones((2, 2, 3)) for side in ("before", "after")}
+    control._job.files = {"c": pictures}
+    play(
+        Compared("c", ["vessel"]), Finished(str(folder / "mine.safetensors"), 3, False)
+    )
+    assert heard == []
+    assert "after 3 steps and saved. That is too little to judge" in control.status
+
+
 @pytest.fixture
 def compared(control, images, folder, play):
     """Adapt, and return what is to be compared."""
@@ -245,7 +293,9 @@ def compared(control, images, folder, play):
     (folder / "mine.md").write_text("")
     pair = {"before0": np.zeros((4, 4, 3)), "after0": np.ones((4, 4, 3))}
     control._job.files = {"c": pair}
-    play(Compared("c", ["vessel"]), Finished(str(folder / "mine.safetensors"), 3, True))
+    play(
+        Compared("c", ["vessel"]), Finished(str(folder / "mine.safetensors"), 99, True)
+    )
     return heard[0]
 
 

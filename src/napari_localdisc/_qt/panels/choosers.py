@@ -1,12 +1,24 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
-from magicgui.widgets import CheckBox
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from functools import partial
 
-from napari_localdisc._qt.parts import Choice, button, follow, row
+from magicgui.widgets import CheckBox
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
+from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.folder import FolderControl
+from napari_localdisc.viewer.overlays import View
+from napari_localdisc.viewer.study.control import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
 
 
@@ -50,6 +62,41 @@ class AloneChoice(CheckBox):
         self.visible = len(self._images.images) > 1
 
 
+class ViewChoice(QWidget):
+    """Three buttons, one of them down: how our layers are seen."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._overlays = controller.workspace.overlays
+        layout = row()
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        group = QButtonGroup(self)
+        self.buttons = {}
+        for view, about in _VIEWS.items():
+            made = button(
+                view.capitalize(),
+                about + controller.keys.hint("outline, fill, off"),
+                partial(self._overlays.choose, view),
+            )
+            made.setCheckable(True)
+            group.addButton(made)
+            layout.addWidget(made)
+            self.buttons[view] = made
+        self.setLayout(layout)
+        follow(self._show, self._overlays.changed)
+
+    def _show(self) -> None:
+        self.buttons[self._overlays.view].setChecked(True)
+
+
+_VIEWS: dict[View, str] = {
+    "outline": "Outlines only of masks, clusters and labels: the picture is seen",
+    "fill": "Masks, clusters and labels in full",
+    "off": "The picture alone; what is found next shows again",
+}
+
+
 def model_choice(controller: Controller) -> Choice:
     """Return the models that there are."""
     choice = Choice(
@@ -70,28 +117,40 @@ def model_choice(controller: Controller) -> Choice:
 
 
 class ProgressRow(QWidget):
-    """Progress bar and Cancel, seen only while there is work, below the status.
+    """Status, progress bar and Cancel, which are seen only while there is work.
 
     Parameters
     ----------
-    doing : Workspace or FolderControl
+    doing : Workspace, FolderControl, CollectionControl or StudyControl
         What is done.
     tooltip : str
         What Cancel does.
     """
 
-    def __init__(self, doing: Workspace | FolderControl, tooltip: str) -> None:
+    def __init__(
+        self,
+        doing: Workspace | FolderControl | CollectionControl | StudyControl,
+        tooltip: str,
+    ) -> None:
         super().__init__()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(BAR)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(policy)
         self.cancel_button = button("Cancel", tooltip, doing.cancel)
-        self.status = QLabel(doing.status.text)
-        self.status.setWordWrap(True)
+        self.status = StatusLine()
         self.status.setToolTip("What was done, and what can be done next")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(2, 2, 2, 2)
-        layout.addWidget(self.status)
-        layout.addLayout(row(self.bar, self.cancel_button))
+        layout.setContentsMargins(2, 0, 2, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.bar)
+        line = row(self.status, self.cancel_button)
+        line.setStretch(0, 1)
+        layout.addLayout(line)
+        self._doing = doing
+        self._show_status()
         doing.work.busy_changed.connect(self._show_busy)
         doing.work.progressed.connect(self._show_progress)
         doing.status.changed.connect(self._show_status)
@@ -102,8 +161,9 @@ class ProgressRow(QWidget):
         self.bar.setVisible(busy)
         self.cancel_button.setVisible(busy)
 
-    def _show_status(self, text: str) -> None:
-        self.status.setText(text)
+    def _show_status(self) -> None:
+        status = self._doing.status
+        self.status.tell(status.text, status.is_error)
 
     def _show_progress(self, done: int, total: int) -> None:
         self.bar.setRange(0, total)

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
     QHeaderView,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QToolButton,
@@ -22,7 +23,10 @@ SWATCH = 14
 """Pixels of a colour's square."""
 
 ROWS = 5
-"""Rows that are seen without scrolling."""
+"""Rows that are seen without scrolling, where there is room for them."""
+
+FEWEST_ROWS = 2
+"""Rows that are seen in any case, if there are as many."""
 
 AREA_DELAY = 200
 """Milliseconds after which a painted stroke shows in the areas."""
@@ -50,19 +54,36 @@ class ClassTable(QTableWidget):
         rows.hide()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        height = self.fontMetrics().height() + 10
-        rows.setDefaultSectionSize(height)
-        self.setFixedHeight(height * (ROWS + 1) + 8)
+        self._row_height = self.fontMetrics().height() + 8
+        rows.setDefaultSectionSize(self._row_height)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setToolTip(
             "The selected class is what masks become and brushes paint.\nDouble click "
             "a name or a colour to change it; untick a class to hide it."
         )
         self.itemSelectionChanged.connect(self._on_selected)
+        # Also of the class that is selected already: it is chosen for the prompts
+        self.cellClicked.connect(self._on_selected)
         self.itemChanged.connect(self._on_item)
         self.cellDoubleClicked.connect(self._on_double_click)
         controller.classes.areas_changed.connect(self._soon)
         controller.workspace.plane_changed.connect(self._soon)  # another plane is shown
+        self.hide()
         follow(self.refresh, controller.classes.changed)
+
+    def _height(self, rows: int) -> int:
+        header = self.horizontalHeader()
+        assert header is not None
+        rows = min(rows, len(self._values))
+        return header.sizeHint().height() + rows * self._row_height + 4
+
+    def sizeHint(self) -> QSize:
+        """As high as the rows that there are, up to `ROWS`."""
+        return QSize(super().sizeHint().width(), self._height(ROWS))
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for `FEWEST_ROWS`; the others are scrolled to."""
+        return QSize(super().minimumSizeHint().width(), self._height(FEWEST_ROWS))
 
     @property
     def selected_value(self) -> int | None:
@@ -81,6 +102,8 @@ class ClassTable(QTableWidget):
                 self.setRowCount(0)
                 self._values = values
                 self._cells = [self._insert(line) for line in range(len(values))]
+                self.setVisible(bool(values))
+                self.updateGeometry()
             for (colour, name, _), entry in zip(self._cells, entries, strict=True):
                 colour.setIcon(swatch(entry.colour))
                 colour.setCheckState(
@@ -123,7 +146,7 @@ class ClassTable(QTableWidget):
                     text = "only strokes" if entry.background else areas[entry.value]
                     shown[entry.value][AREA].setText(str(text))
 
-    def _on_selected(self) -> None:
+    def _on_selected(self, *cell: int) -> None:
         value = self.selected_value
         if value is not None:
             self._controller.classes.choose(value)

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -11,14 +11,16 @@ from napari_localdisc._qt.parts import Pointing, Section, button, follow
 from napari_localdisc.core.model.card import FEWEST
 from napari_localdisc.viewer.controller import Controller
 
+from .class_table import SWATCH, swatch
 from .legend import Legend
+from .tuning import TuningForm
 
 
 class ClusterPanel(Section):
     """Labels the structures of the image; the slider follows at once."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__("Structures")
+        super().__init__("")
         self._controller = controller
         self.button = button(
             "Cluster structures",
@@ -40,8 +42,9 @@ class ClusterPanel(Section):
             "while you point here.",
             self._add,
         )
-        self.add(self.button)
-        self.add(QLabel("How many"), self.slider)
+        how_many = QLabel("How many")
+        how_many.setBuddy(self.slider)
+        self.add(self.button, how_many, self.slider)
         self.add(self.legend)
         self.add(self.add_button)
         self.slider.valueChanged.connect(controller.clusters.set_number)
@@ -66,7 +69,10 @@ class ClusterPanel(Section):
         self._controller.clusters.preview(sorted(self.legend.chosen))
 
     def _show_chosen(self) -> None:
-        self.add_button.setEnabled(bool(self.legend.chosen))
+        chosen = sorted(self.legend.chosen)
+        self.add_button.setEnabled(bool(chosen))
+        name = self._controller.clusters.class_name(chosen) if chosen else ""
+        self.add_button.setText(f"Add to “{name}”" if name else "Add chosen to labels")
 
     def _show_number(self) -> None:
         with signals_blocked(self.slider):
@@ -82,6 +88,10 @@ class ClusterPanel(Section):
         )
 
 
+COLUMNS = 5
+"""Of a structure's row."""
+
+
 class StructurePanel(Section):
     """One row a structure; hidden while the model's card names none."""
 
@@ -89,29 +99,43 @@ class StructurePanel(Section):
         super().__init__("Known structures")
         self._controller = controller
         self.map_buttons: dict[str, QPushButton] = {}
+        self.tune_buttons: dict[str, QPushButton] = {}
         self.add_buttons: dict[str, QPushButton] = {}
         self._grid = QGridLayout()
-        self._grid.setColumnStretch(0, 1)
-        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
+        self.tuning_form = TuningForm(controller)
+        self.tuning_form.setParent(self)
+        self._tuned_line: int | None = None
+        controller.tuning.changed.connect(self._show_tuned)
         follow(self._show_structures, controller.workspace.model_changed)
         follow(self._show_enabled, controller.workspace.image_changed)
 
     def _show_structures(self) -> None:
         while (item := self._grid.takeAt(0)) is not None:
             widget = item.widget()
-            if widget is not None:
+            if widget is not None and widget is not self.tuning_form:
                 widget.deleteLater()
-        self.map_buttons, self.add_buttons = {}, {}
-        writing = self._controller.writing
-        for line, name in enumerate(self._controller.workspace.models.structures):
+        self.map_buttons, self.tune_buttons, self.add_buttons = {}, {}, {}
+        self._tuned_line = None
+        writing, models = self._controller.writing, self._controller.workspace.models
+        colours = models.colours
+        for line, name in enumerate(models.structures):
             show = button(
                 "Map",
                 f"Lay the probability of {name} over the image",
                 partial(self._controller.clusters.show_structure, name),
             )
+            tune = button(
+                "Tune",
+                f"Change how {name} is cut out, with a live outline: threshold, gaps, "
+                "holes, pieces",
+                partial(self._tune, name),
+            )
+            tune.setCheckable(True)
             add = button(
-                "Add to labels",
+                f"Add to “{name}”",
                 f"Write what is probably {name} into the labels, as the class "
                 f"“{name}”.\nWhat other classes have of it shows in pink while you "
                 "point here.",
@@ -120,13 +144,41 @@ class StructurePanel(Section):
             Pointing(
                 add, partial(writing.preview_structure, name), writing.preview.hide
             )
-            for column, widget in enumerate((QLabel(name), show, add)):
-                self._grid.addWidget(widget, line, column)
+            colour = QLabel()
+            colour.setPixmap(swatch(colours[name]).pixmap(SWATCH, SWATCH))
+            colour.setToolTip(f"The colour of {name} wherever it is shown")
+            for column, widget in enumerate((colour, QLabel(name), show, tune, add)):
+                self._grid.addWidget(widget, 2 * line, column)
             self.map_buttons[name], self.add_buttons[name] = show, add
+            self.tune_buttons[name] = tune
+        self._show_tuned()
         self.setVisible(bool(self.map_buttons))
         self._show_enabled()
 
+    def _tune(self, name: str) -> None:
+        tuned = self._controller.tuning.name
+        self._controller.tuning.tune("" if tuned == name else name)
+        self._show_tuned()
+
+    def _show_tuned(self) -> None:
+        for line, (name, made) in enumerate(self.tune_buttons.items()):
+            tuned = name == self._controller.tuning.name
+            if tuned and line != self._tuned_line:
+                # Under its row, and in sight once there is room for it
+                self._tuned_line = line
+                self._grid.addWidget(self.tuning_form, 2 * line + 1, 0, 1, COLUMNS)
+                QTimer.singleShot(50, self._bring_into_sight)
+            made.setChecked(tuned)
+
+    def _bring_into_sight(self) -> None:
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        if around is not None and self.tuning_form.isVisible():
+            around.ensureWidgetVisible(self.tuning_form)
+
     def _show_enabled(self) -> None:
         has_image = self._controller.workspace.images.current is not None
-        for made in (*self.map_buttons.values(), *self.add_buttons.values()):
-            made.setEnabled(has_image)
+        for buttons in (self.map_buttons, self.tune_buttons, self.add_buttons):
+            for made in buttons.values():
+                made.setEnabled(has_image)

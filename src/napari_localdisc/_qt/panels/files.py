@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from magicgui.widgets import ComboBox
-from napari.components import ViewerModel
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
@@ -26,7 +25,7 @@ from napari_localdisc._qt.parts import (
     open_widget,
     row,
 )
-from napari_localdisc._qt.threads import QtRunner, report
+from napari_localdisc._qt.threads import QtRunner
 from napari_localdisc.io.labels import FORMATS
 from napari_localdisc.io.session import SUFFIX, Crashed, remove_autosave
 from napari_localdisc.viewer.concepts import Concepts
@@ -36,36 +35,66 @@ from napari_localdisc.viewer.plugin import CONCEPT_SUFFIX
 from napari_localdisc.viewer.script import Script, Scripts
 from napari_localdisc.viewer.session.autosave import Autosaver
 from napari_localdisc.viewer.session.session import Sessions
+from napari_localdisc.viewer.workspace import Workspace
 
 LABELS_FILTER = "Labels (*.png *.tif *.tiff *.json)"
 CONCEPT_FILTER = f"Concept (*{CONCEPT_SUFFIX})"
 SESSION, SESSION_FILTER = f"session{SUFFIX}", f"Session (*{SUFFIX})"
 
 
-def _save(
-    parent: QWidget, title: str, name: str, kinds: str, save: Callable[[str], object]
-) -> None:
-    """Ask for a file to write, and write it unless the user thinks better of it."""
-    path, _ = QFileDialog.getSaveFileName(parent, title, name, kinds)
-    if path:
-        save(path)
+class Dialogs:
+    """Asks for files, beginning where the image is, or where it was last.
+
+    Parameters
+    ----------
+    parent : QWidget
+        What is asked from.
+    workspace : Workspace
+        Whose image.
+    """
+
+    def __init__(self, parent: QWidget, workspace: Workspace) -> None:
+        self._parent, self._workspace = parent, workspace
+
+    def save(
+        self, title: str, name: str, kinds: str, save: Callable[[str], object]
+    ) -> None:
+        """Ask for a file to write, and write it unless the user thinks better of it."""
+        start = str(self._workspace.folder / name)
+        path, _ = QFileDialog.getSaveFileName(self._parent, title, start, kinds)
+        if path:
+            self._workspace.remember(path)
+            save(path)
+
+    def open(self, title: str, kinds: str, read: Callable[[str], object]) -> None:
+        """Ask for a file to read, and read it unless the user thinks better of it."""
+        start = str(self._workspace.folder)
+        path, _ = QFileDialog.getOpenFileName(self._parent, title, start, kinds)
+        if path:
+            self._workspace.remember(path)
+            read(path)
 
 
-def _open(
-    parent: QWidget, title: str, kinds: str, read: Callable[[str], object]
-) -> None:
-    """Ask for a file to read, and read it unless the user thinks better of it."""
-    path, _ = QFileDialog.getOpenFileName(parent, title, "", kinds)
-    if path:
-        read(path)
+def _grey_out(formats: ComboBox) -> None:
+    """Let no format be chosen whose library is missing; say what brings it."""
+    items = formats.native.model()
+    for at, form in enumerate(FORMATS.values()):
+        if form.missing:
+            item = items.item(at)
+            item.setEnabled(False)
+            item.setToolTip(f"Not installed; to bring it: {form.missing}")
 
 
 class ExportSection(Section):
     """Writes a Labels layer in another program's format; opens such files."""
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__("Files")
-        control = self.control = ExportControl(viewer, QtRunner(), report)
+    def __init__(self, controller: Controller) -> None:
+        super().__init__("Labels as files")
+        workspace, self._status = controller.workspace, controller.workspace.status
+        viewer = workspace.viewer
+        self._dialogs = Dialogs(self, workspace)
+        self._workspace = workspace
+        control = self.control = ExportControl(viewer, QtRunner(), workspace.report)
         self.layers = Choice(
             lambda: control.layers,
             placeholder="no labels yet",
@@ -77,11 +106,12 @@ class ExportSection(Section):
             "where the format has a place for them",
         )
         narrow(self.formats)
+        _grey_out(self.formats)
         self.save_button = button("Export…", "Write these labels to a file", self._save)
         self.open_button = button(
             "Open labels…",
             "PNG, TIFF or COCO files, as they were exported",
-            lambda: _open(self, "Open labels", LABELS_FILTER, control.open),
+            lambda: self._dialogs.open("Open labels", LABELS_FILTER, control.open),
         )
         self.zarr_button = button(
             "Open OME-Zarr…",
@@ -93,10 +123,15 @@ class ExportSection(Section):
             "Clusters or a structure of every image of a folder, with a table of areas",
             lambda: open_widget(viewer, "Work on a folder"),
         )
+        self.collection_button = button(
+            "Search a collection",
+            "Find what you clicked in all images of a folder",
+            lambda: open_widget(viewer, "Search a collection"),
+        )
         self.add(self.layers)
         self.add(self.formats, self.save_button)
-        self.add(self.open_button, self.zarr_button)
-        self.add(self.folder_button)
+        self.add(self.open_button, self.zarr_button, self.folder_button)
+        self.add(self.collection_button)
         follow(self.layers.reset_choices, control.layers_changed)
         follow(self._show_enabled, control.layers_changed, control.busy_changed)
         control.saved.connect(self._tell)
@@ -109,15 +144,19 @@ class ExportSection(Section):
         layer, form = self.layers.value, self.formats.value
         name = self.control.suggested_name(layer, form)
         save = partial(self.control.save, layer, form=form)
-        _save(self, "Export labels", name, "", save)
+        self._dialogs.save("Export labels", name, "", save)
 
     def _open_zarr(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open an OME-Zarr label image")
+        path = QFileDialog.getExistingDirectory(
+            self, "Open an OME-Zarr label image", str(self._workspace.folder)
+        )
         if path:
             self.control.open(path)
 
     def _tell(self, files: list[Path]) -> None:
-        show_info(f"Written: {', '.join(str(file) for file in files)}")
+        text = f"Written: {', '.join(str(file) for file in files)}"
+        self._status.say(text)
+        show_info(text)
 
 
 class ConceptSection(Section):
@@ -127,9 +166,15 @@ class ConceptSection(Section):
         super().__init__("The same on other images")
         self._controller = controller
         self._concepts = concepts
+        self._dialogs = Dialogs(self, controller.workspace)
         self.save_prompts = QAction("What the clicks mean…", self)
         self.save_prompts.setToolTip(
             "What several clicks correct around themselves stays with this image"
+        )
+        self.save_point = QAction("Where the click is, a landmark…", self)
+        self.save_point.setToolTip(
+            "In other images the place with the same surroundings is found, as with a "
+            "fovea"
         )
         self.save_classes = QAction("What the strokes taught…", self)
         self.apply_here = QAction("To this image…", self)
@@ -142,7 +187,10 @@ class ConceptSection(Section):
             "Apply concept", "Find what was saved; it becomes a labels layer"
         )
         for opener, actions in (
-            (self.save_button, [self.save_prompts, self.save_classes]),
+            (
+                self.save_button,
+                [self.save_prompts, self.save_point, self.save_classes],
+            ),
             (self.apply_button, [self.apply_here, self.apply_to_all]),
         ):
             menu = QMenu(self)
@@ -151,8 +199,9 @@ class ConceptSection(Section):
             menu.aboutToShow.connect(self._show_kinds)
             opener.setMenu(menu)
         self.add(self.save_button, self.apply_button)
-        self.save_prompts.triggered.connect(lambda: self._save(concepts.save_prompts))
-        self.save_classes.triggered.connect(lambda: self._save(concepts.save_classes))
+        self.save_prompts.triggered.connect(lambda: self._save_prompts())
+        self.save_point.triggered.connect(lambda: self._save_point())
+        self.save_classes.triggered.connect(lambda: self._save_classes())
         self.apply_here.triggered.connect(lambda: self._apply(to_all=False))
         self.apply_to_all.triggered.connect(lambda: self._apply(to_all=True))
         follow(self._show_enabled, controller.workspace.image_changed)
@@ -160,6 +209,7 @@ class ConceptSection(Section):
     def _show_kinds(self) -> None:
         kinds = self._concepts.kinds
         self.save_prompts.setEnabled("prompts" in kinds)
+        self.save_point.setEnabled(self._concepts.point is not None)
         self.save_classes.setEnabled("classifier" in kinds)
 
     def _show_enabled(self) -> None:
@@ -167,37 +217,53 @@ class ConceptSection(Section):
         self.save_button.setEnabled(has_image)
         self.apply_button.setEnabled(has_image)
 
-    def _save(self, save: Callable[[str, str], object]) -> None:
-        """Ask for a file, whose name is the concept's."""
+    def _save_prompts(self) -> None:
+        self._save(self._concepts.save_prompts, self._concepts.prompts_name)
+
+    def _save_point(self) -> None:
+        self._save(self._concepts.save_point, self._concepts.prompts_name)
+
+    def _save_classes(self) -> None:
         chosen = self._controller.classes.chosen
-        name = "concept" if chosen is None else chosen.name
+        name = "" if chosen is None else chosen.name
+        self._save(self._concepts.save_classes, name)
+
+    def _save(self, save: Callable[[str, str], object], name: str) -> None:
+        """Ask for a file, whose name is the concept's."""
+        name = name or "concept"
 
         def write(path: str) -> None:
             given = Path(path).name.removesuffix(CONCEPT_SUFFIX)
             save(given.removesuffix(".safetensors"), path)
 
-        _save(self, "Save concept", f"{name}{CONCEPT_SUFFIX}", CONCEPT_FILTER, write)
+        file = f"{name}{CONCEPT_SUFFIX}"
+        self._dialogs.save("Save concept", file, CONCEPT_FILTER, write)
 
     def _apply(self, to_all: bool) -> None:
         apply = partial(self._concepts.apply_file, to_all=to_all)
-        _open(self, "Apply concept", CONCEPT_FILTER, apply)
+        self._dialogs.open("Apply concept", CONCEPT_FILTER, apply)
 
 
 class SessionSection(Section):
     """Buttons for what was done in the viewer as a whole."""
 
-    def __init__(self, sessions: Sessions, scripts: Scripts) -> None:
+    def __init__(
+        self, workspace: Workspace, sessions: Sessions, scripts: Scripts
+    ) -> None:
         super().__init__("Session")
+        dialogs = Dialogs(self, workspace)
         self.save_button = button(
             "Save session…",
             "Save prompts, classes, labels and where the images are, to go on later.\n"
             "It is also saved by itself every minute, in case of a crash.",
-            lambda: _save(self, "Save session", SESSION, SESSION_FILTER, sessions.save),
+            lambda: dialogs.save(
+                "Save session", SESSION, SESSION_FILTER, sessions.save
+            ),
         )
         self.open_button = button(
             "Open session…",
             "Open its images, and put everything back",
-            lambda: _open(self, "Open session", SESSION_FILTER, sessions.open),
+            lambda: dialogs.open("Open session", SESSION_FILTER, sessions.open),
         )
         self.copy_button = button(
             "Copy as Python",
@@ -205,8 +271,7 @@ class SessionSection(Section):
             "labels",
             scripts.write,
         )
-        self.add(self.save_button, self.open_button)
-        self.add(self.copy_button)
+        self.add(self.save_button, self.open_button, self.copy_button)
         sessions.opened.connect(self._on_opened)
         scripts.written.connect(self._on_script)
 
@@ -220,6 +285,20 @@ class SessionSection(Section):
         clipboard.setText(script.text)
         if script.remark:
             show_warning(script.remark)
+
+
+class CacheSection(Section):
+    """What is kept on the disk so that an image opens faster again."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__("")
+        self.clear_button = button(
+            "Clear the cache",
+            "Remove the embeddings of images that are kept on the disk; how many there "
+            "may be is set in File > Preferences",
+            workspace.clear_disk,
+        )
+        self.add(QLabel("Embeddings kept on the disk"), None, self.clear_button)
 
 
 class CrashNotice(QWidget):

@@ -1,12 +1,10 @@
 """The labels: which layer, which classes, undo and redo, and saving."""
 
-from pathlib import Path
-
 from magicgui.widgets import CheckBox
 from napari.layers import Labels
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
-from napari_localdisc._qt.parts import Choice, Section, button, follow, form
+from napari_localdisc._qt.parts import Choice, Section, button, follow
 from napari_localdisc.io.labels import FORMATS
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.export import ExportControl
@@ -51,7 +49,12 @@ class LabelsPanel(Section):
             "Write the labels, their classes and colours",
             self._ask_and_save,
         )
-        self.add(form(self.layers))
+        self.heading.hide()
+        title = QLabel("Labels to")
+        title.setFont(self.heading.font())
+        title.setBuddy(self.layers.native)
+        self.layers.native.setAccessibleName("Write to")
+        self.add(title, self.layers)
         self.add(self.table)
         self.add(self.add_button, self.remove_button, None, self.overwrite)
         self.add(self.undo_button, self.redo_button, None, self.save_button)
@@ -88,12 +91,12 @@ class LabelsPanel(Section):
         labels = self._controller.labels_layer
         if labels is None:
             return
-        start = str(Path.home() / f"{labels.name}.png")
-        files = ";;".join(
-            [*(each.filter for each in FORMATS.values()), "All files (*)"]
-        )
+        workspace = self._controller.workspace
+        start = str(workspace.folder / f"{labels.name}.png")
+        files = ";;".join(each.filter for each in FORMATS.values() if not each.missing)
         path, _ = QFileDialog.getSaveFileName(self, "Save labels", start, files)
         if path:
+            workspace.remember(path)
             self._export.save(labels, path)
 
     # What is shown

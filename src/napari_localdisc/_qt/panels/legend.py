@@ -1,4 +1,4 @@
-"""Coloured chips, one a structure, each as wide as its share of the image."""
+"""Coloured chips, one a structure, with its name and its share of the image."""
 
 import weakref
 from typing import Any
@@ -15,10 +15,17 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from napari_localdisc._qt.parts import follow
 from napari_localdisc.viewer.controller import Controller
 
-HEIGHT = 20
-GAP = 1
-NARROWEST = 6
-"""Pixels of a chip, however small its structure is."""
+GAP = 3
+SQUARE = 14
+"""Pixels of a colour's width."""
+
+_NARROWEST, _USUAL_WIDTH = 100, 300
+_STEPS = {
+    Qt.Key.Key_Left: -1,
+    Qt.Key.Key_Up: -1,
+    Qt.Key.Key_Right: 1,
+    Qt.Key.Key_Down: 1,
+}
 
 
 def label_areas(labels: NDArray[Any]) -> list[int]:
@@ -32,10 +39,11 @@ def label_areas(labels: NDArray[Any]) -> list[int]:
 
 
 class Legend(QWidget):
-    """Shows what each label's colour covers; clicks choose labels.
+    """Says what each label's colour stands for and covers; clicks choose labels.
 
     A click chooses one label and makes it napari's selected label; with Ctrl or Shift
-    it chooses one more, or one less.
+    it chooses one more, or one less.  By keys: arrows, and Space with or without Ctrl.
+    What is pointed at, here or in the image, stands out in both.
     """
 
     chosen_changed = QtSignal()
@@ -45,16 +53,42 @@ class Legend(QWidget):
         self._controller = controller
         self.chips: list[tuple[int, float, QColor]] = []
         self.chosen: set[int] = set()
+        self.pointed = 0
+        """The label that is pointed at; 0: none."""
+        self._at = 0
         self._shown: weakref.ref[Labels] | None = None
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setRetainSizeWhenHidden(True)
+        policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Clusters")
         controller.workspace.plane_changed.connect(self._follow)
+        controller.clusters.pointed.connect(self._point)
         follow(self.refresh, controller.clusters.changed)
 
     def sizeHint(self) -> QSize:
-        """As wide as there is room."""
-        return QSize(100, HEIGHT)
+        """As wide as there is room, and as high as the rows that it takes."""
+        width = max(self.width(), _USUAL_WIDTH)
+        return QSize(_NARROWEST, self.heightForWidth(width))
+
+    def minimumSizeHint(self) -> QSize:
+        """Not less than the rows that it takes."""
+        return QSize(_NARROWEST, self.heightForWidth(max(self.width(), _USUAL_WIDTH)))
+
+    def hasHeightForWidth(self) -> bool:
+        """Take more rows where there is less room."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the height of the rows."""
+        boxes = self._boxes(width)
+        return int(boxes[-1].bottom()) + 1 if boxes else self._line
+
+    def resizeEvent(self, event: Any) -> None:
+        """Other rows may be another height."""
+        super().resizeEvent(event)
+        self.updateGeometry()
 
     def refresh(self) -> None:
         """Read label, share and colour off the labels layer, if there is one."""
@@ -72,12 +106,29 @@ class Legend(QWidget):
                 )
                 if area
             ]
+        self.setVisible(bool(self.chips))
+        self.updateGeometry()
         self._choose(self.chosen & {label for label, _, _ in self.chips})
+
+    def text(self, label: int, share: float) -> str:
+        """Return a chip's text: the structure's name, or its number, and its share."""
+        name = self._controller.clusters.names.get(label)
+        return f"{name or label} {percent(share)}"
 
     def _choose(self, labels: set[int]) -> None:
         self.chosen = labels
         self.update()
         self.chosen_changed.emit()
+
+    def _point(self, label: int) -> None:
+        if label != self.pointed:
+            self.pointed = label
+            self.update()
+
+    def _light(self, label: int) -> None:
+        if label != self.pointed:
+            self._point(label)
+            self._controller.clusters.light(label)
 
     def _follow(self) -> None:
         """Refresh if another plane, with labels of its own, is shown."""
@@ -85,13 +136,21 @@ class Legend(QWidget):
         if shown is not self._controller.clusters.layer:
             self.refresh()
 
-    def _boxes(self) -> list[QRectF]:
-        room = self.width() - (NARROWEST + GAP) * len(self.chips)
-        boxes, left = [], 0.0
-        for _, share, _ in self.chips:
-            width = NARROWEST + share * room
-            boxes.append(QRectF(left, 0, width, self.height()))
-            left += width + GAP
+    @property
+    def _line(self) -> int:
+        return self.fontMetrics().height() + 4
+
+    def _boxes(self, width: int | None = None) -> list[QRectF]:
+        room = self.width() if width is None else width
+        boxes: list[QRectF] = []
+        left = top = 0.0
+        for label, share, _ in self.chips:
+            text = self.text(label, share)
+            wide = SQUARE + 12 + self.fontMetrics().horizontalAdvance(text)
+            if boxes and left + wide > room:
+                left, top = 0.0, top + self._line + GAP
+            boxes.append(QRectF(left, top, wide, self._line))
+            left += wide + 2 * GAP
         return boxes
 
     def _chip_at(self, position: QPointF) -> tuple[int, float] | None:
@@ -102,30 +161,80 @@ class Legend(QWidget):
         return None
 
     def paintEvent(self, event: Any) -> None:
-        """Draw the chips, chosen ones in a ring."""
+        """Draw colours and texts; chosen ones in a ring, what is pointed at lighter."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ring = QPen(self.palette().text().color(), 2)
-        for box, (label, _, colour) in zip(self._boxes(), self.chips, strict=True):
-            chosen = label in self.chosen
+        text = self.palette().text().color()
+        none = QPen(Qt.PenStyle.NoPen)
+        for at, (box, (label, share, colour)) in enumerate(
+            zip(self._boxes(), self.chips, strict=True)
+        ):
+            square = QRectF(box.left() + 3, box.top() + 3, SQUARE, box.height() - 6)
+            if label == self.pointed:
+                painter.setPen(none)
+                painter.setBrush(QColor(text.red(), text.green(), text.blue(), 50))
+                painter.drawRoundedRect(box, 3, 3)
+            if label in self.chosen or (self.hasFocus() and at == self._at):
+                dotted = label not in self.chosen
+                style = Qt.PenStyle.DotLine if dotted else Qt.PenStyle.SolidLine
+                painter.setPen(QPen(text, 1 if dotted else 2, style))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 3, 3)
+            painter.setPen(none)
             painter.setBrush(colour)
-            painter.setPen(ring if chosen else QPen(Qt.PenStyle.NoPen))
-            inner = box.adjusted(1, 1, -1, -1) if chosen else box
-            painter.drawRoundedRect(inner, 3, 3)
+            painter.drawRoundedRect(square, 2, 2)
+            painter.setPen(QPen(text))
+            painter.drawText(
+                box.adjusted(SQUARE + 6, 0, 0, 0),
+                Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
+                self.text(label, share),
+            )
         painter.end()
+
+    def mouseMoveEvent(self, event: Any) -> None:
+        """Let what is pointed at stand out in the image."""
+        chip = self._chip_at(event.position())
+        self._light(chip[0] if chip is not None else 0)
+
+    def leaveEvent(self, event: Any) -> None:
+        """Show all of the image again."""
+        self._light(0)
+
+    def focusOutEvent(self, event: Any) -> None:
+        """Show all of the image again."""
+        super().focusOutEvent(event)
+        self._light(0)
+        self.update()
 
     def mousePressEvent(self, event: Any) -> None:
         """Choose the label that was clicked, for napari's own tools too."""
-        chip, layer = self._chip_at(event.position()), self._controller.clusters.layer
-        if chip is None or layer is None:
+        chip = self._chip_at(event.position())
+        if chip is not None:
+            self._at = [label for label, _, _ in self.chips].index(chip[0])
+            self._press(chip[0], event.modifiers())
+
+    def _press(self, label: int, modifiers: Any) -> None:
+        layer = self._controller.clusters.layer
+        if layer is None:
             return
-        label, _ = chip
         more = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
-        if event.modifiers() & more:
+        if modifiers & more:
             self._choose(self.chosen ^ {label})
         else:
             self._choose({label})
             layer.selected_label = label
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Go from one to the next by the arrows, and choose by Space."""
+        step = _STEPS.get(event.key())
+        if not self.chips or (step is None and event.key() != Qt.Key.Key_Space):
+            super().keyPressEvent(event)
+            return
+        self._at = min(max(self._at + (step or 0), 0), len(self.chips) - 1)
+        label = self.chips[self._at][0]
+        if step is None:
+            self._press(label, event.modifiers())
+        self._light(label)
 
     def event(self, event: Any) -> bool:
         """Say in a tooltip what a chip stands for."""
@@ -136,9 +245,16 @@ class Legend(QWidget):
                 name = self._controller.clusters.names.get(label)
                 what = name or f"Structure {label}"
                 text = (
-                    f"{what}: {share:.1%} of the field of view\n"
+                    f"{what}: {share:.2%} of the field of view\n"
                     "Click to choose it, Ctrl + click to choose several"
                 )
                 QToolTip.showText(event.globalPos(), text, self)
                 return True
         return bool(super().event(event))
+
+
+def percent(share: float) -> str:
+    """Return a share as short as it can be told: 71 %, 3.4 %, 0.02 %."""
+    value = 100 * share
+    digits = 0 if value >= 9.95 else 1 if value >= 0.095 else 2
+    return f"{value:.{digits}f} %" if value >= 0.005 else "<0.01 %"

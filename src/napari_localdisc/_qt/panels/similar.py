@@ -1,10 +1,12 @@
 """Find similar: clicks are prompts, and their mask goes into the labels."""
 
 from collections.abc import Callable
+from functools import partial
 
 from magicgui.widgets import CheckBox, FloatSpinBox
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
@@ -12,8 +14,13 @@ from napari_localdisc._qt.parts import Section, button, follow, form, row
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.writing import Effect
 
+from .class_table import swatch
+
 LARGEST = 10_000_000
 """Pixels that the smallest piece may have to have."""
+
+MENU_WIDTH = 32
+"""Pixels of the button that only opens a menu."""
 
 DECIMALS = 2
 """Of the threshold."""
@@ -29,7 +36,7 @@ class SimilarPanel(Section):
     """Switches the mode, counts the prompts, and says what the mask would do."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__("Similarity")
+        super().__init__("")
         self._controller = controller
         self.button = button(
             "Find similar",
@@ -63,16 +70,20 @@ class SimilarPanel(Section):
         self.effect.setToolTip("What adding the mask would do")
         self.add_button = button(
             "Add to labels",
-            "Write the mask into the labels as the class chosen below"
+            "Write the mask into the labels as this class.\nAnother one: the menu "
+            "beside this button, or a click in the table of classes."
             + controller.keys.hint("add to labels"),
             controller.prompts.add_mask,
         )
+        self.into_button = IntoButton(controller)
         self.add(self.button)
         self.add(self.counts, None, self.preview, self.clear_button)
         self.add(self.threshold_row)
         self.add(self.options_form.fields)
         self.add(self.effect)
-        self.add(self.add_button)
+        adding = row(self.add_button, self.into_button)
+        adding.setStretch(0, 1)
+        self.body.addLayout(adding)
         self.preview.changed.connect(controller.prompts.hover.set_enabled)
         controller.prompts.finding_changed.connect(self._show_finding)
         follow(
@@ -101,12 +112,60 @@ class SimilarPanel(Section):
         masks, classes = self._controller.mask, self._controller.classes
         pixels = masks.pixels
         self.add_button.setEnabled(pixels > 0)
+        self.into_button.setEnabled(pixels > 0)
+        into = masks.destination if pixels else "labels"
+        self.add_button.setText(f"Add to {into}")
         if not pixels:
             self.effect.setText("No mask yet.")
             return
         effect = Effect(pixels, masks.overlap)
         overwrites = self._controller.writing.overwrite
         self.effect.setText(effect.describe(classes.entries, overwrites))
+
+
+class IntoButton(QPushButton):
+    """A menu of classes that the mask could become instead of the proposed one."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._controller = controller
+        self.setAccessibleName("Another class")
+        self.setToolTip("Choose the class that the mask becomes")
+        self.setFixedWidth(MENU_WIDTH)
+        menu = QMenu(self)
+        menu.aboutToShow.connect(self._fill)
+        self.setMenu(menu)
+
+    def _fill(self) -> None:
+        menu, classes = self.menu(), self._controller.classes
+        assert menu is not None
+        menu.clear()
+        entry = self._controller.mask.destination.entry
+        meaning = self._controller.mask.meaning
+        for each in classes.entries:
+            if not each.background:
+                action = self._offer(each.name, partial(classes.choose, each.value))
+                action.setIcon(swatch(each.colour))
+                action.setCheckable(True)
+                action.setChecked(each == entry)
+        menu.addSeparator()
+        if meaning and meaning not in {each.name for each in classes.entries}:
+            self._offer(f"New class “{meaning}”", partial(classes.add, meaning))
+        self._offer("New class", classes.add)
+        if self._controller.prompts.annotation.into is not None:
+            self._offer("What the clicks mean", classes.choose_meant)
+
+    def _offer(self, text: str, choose: Callable[[], object]) -> QAction:
+        def chosen() -> None:
+            with self._controller.reporting():
+                choose()
+
+        action = QAction(text, self)
+        action.triggered.connect(chosen)
+        menu = self.menu()
+        assert menu is not None
+        menu.addAction(action)
+        return action
 
 
 class MaskOptionsForm:

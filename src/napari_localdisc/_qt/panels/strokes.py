@@ -23,6 +23,7 @@ class StrokesPanel(Section):
             "in the table below is painted; Ctrl+Z undoes a stroke.",
             self._paint,
         )
+        self.paint_button.setCheckable(True)
         self.next_button = button(
             "Where next?",
             "Put a star on the spot whose label would help most"
@@ -45,6 +46,11 @@ class StrokesPanel(Section):
         self.uncertainty.changed.connect(strokes.set_shows_uncertainty)
         Pointing(self.add_button, strokes.preview, controller.writing.preview.hide)
         follow(
+            self._show_painting,
+            strokes.painting_changed,
+            controller.workspace.plane_changed,
+        )
+        follow(
             self._show_enabled,
             strokes.changed,
             controller.prompts.changed,
@@ -52,8 +58,15 @@ class StrokesPanel(Section):
         )
 
     def _paint(self) -> None:
-        self._controller.prompts.set_finding(False)
-        self._controller.strokes.start()
+        if self.paint_button.isChecked():
+            self._controller.prompts.set_finding(False)
+            self._controller.strokes.start()
+        else:
+            self._controller.strokes.stop()
+        self._show_painting()
+
+    def _show_painting(self) -> None:
+        self.paint_button.setChecked(self._controller.strokes.is_painting)
 
     def _show_enabled(self) -> None:
         self.paint_button.setEnabled(

@@ -45,6 +45,11 @@ class LossPlot(FigureCanvasQTAgg):
         self.losses, self.measures = figure.subplots(2, 1, sharex=True)
         self.clear()
 
+    def dress(self, background: str, text: str) -> None:
+        """Take another theme's colours."""
+        self._background, self._text = background, text
+        self.refresh()
+
     def clear(self) -> None:
         """Forget everything."""
         self.loss: Curve = ([], [])

@@ -25,6 +25,7 @@ def cluster(
         int, typer.Option("-n", "--clusters", help="Number of structures, 2 to 16.")
     ] = 8,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     detail: Annotated[
         float,
         options.option(
@@ -36,6 +37,9 @@ def cluster(
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    tls_ca: options.TlsCa = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -51,4 +55,7 @@ def cluster(
     """
     from napari_localdisc.batch.recipes import ClusterRecipe
 
-    make_files(ctx, ClusterRecipe(clusters, flips=flips, detail=detail), model)
+    recipe = ClusterRecipe(
+        clusters, flips=flips, magnification=magnification, detail=detail
+    )
+    make_files(ctx, recipe, model)

@@ -71,6 +71,7 @@ def evaluate(
         options.option("N", "Only N images, spread evenly over the folder.", min=1),
     ] = None,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -97,6 +98,7 @@ def evaluate(
             wanted,
             named=named,
             flips=flips,
+            magnification=magnification,
             progress=show,
         )
     for failure in report.failures:
@@ -108,6 +110,7 @@ def evaluate(
             "model": loaded.card.name,
             "model_hash": loaded.hash,
             "flips": flips,
+            "magnification": magnification,
             "without_mask": without,
         }
         print_json(about | report.to_dict())

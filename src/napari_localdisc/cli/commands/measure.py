@@ -95,9 +95,13 @@ def measure(
         ),
     ] = True,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    tls_ca: options.TlsCa = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -124,7 +128,7 @@ def measure(
     from napari_localdisc.core.image.files import find_images
     from napari_localdisc.core.measure.grids import GRIDS
     from napari_localdisc.core.measure.measure import KINDS
-    from napari_localdisc.io.measured import Measured, find_measured
+    from napari_localdisc.io.measured import Measured, find_measured, told_apart
 
     if output.suffix.lower() != ".csv":
         raise WrongUse(f"{output} must end with .csv.")
@@ -138,7 +142,9 @@ def measure(
             raise WrongUse(f"--regions takes a list of {', '.join(GRIDS)}.")
     called = tuple(options.label_pairs(names or [], "--name").items())
     if model is not None:
-        sources = [Measured(path.stem, (path,)) for path in find_images(labels)]
+        sources = told_apart(
+            Measured(path.stem, (path,)) for path in find_images(labels)
+        )
     else:
         sources = find_measured(labels)
     if output.exists():
@@ -162,11 +168,19 @@ def measure(
         disc_mm,
         pieces,
         flips=flips,
+        magnification=magnification,
     )
     # What waits of stopped work is checked file by file: overwriting means the table
     job = Job(recipe, model, loaded.hash if loaded else "", device, False, dry_run)
     tasks = plan_measures(sources, output)
-    given = SimpleNamespace(workers=workers, scheduler=scheduler, as_json=as_json)
+    given = SimpleNamespace(
+        workers=workers,
+        scheduler=scheduler,
+        tls_ca=tls_ca,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        as_json=as_json,
+    )
     outcomes = work_through(tasks, job, loaded, given, output)
     done = [
         task

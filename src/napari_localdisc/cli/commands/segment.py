@@ -1,7 +1,7 @@
 """`localdisc segment`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ EXAMPLES = """[bold]Examples[/bold]
 localdisc segment retina.jpg --structure vessel -o out/
 
 localdisc segment scans/ --structure 'optic disc' --threshold 0.3 -o out/
+
+localdisc segment scans/ -s vessel --bridge-gaps 6 --minimum-size 40 -o out/
 
 localdisc segment scans/ --concept lesion.concept.safetensors -o out/"""
 
@@ -60,10 +62,33 @@ def segment(
             max=1,
         ),
     ] = None,
+    bridge_gaps: Annotated[
+        int,
+        options.option(
+            "PIXELS", "Join pieces of the structure that are no farther apart.", min=0
+        ),
+    ] = 0,
+    fill_holes: Annotated[
+        bool, options.flag("--fill-holes", "Holes belong to the structure.")
+    ] = False,
+    minimum_size: Annotated[
+        int,
+        options.option(
+            "PIXELS", "Leave smaller pieces of the structure out of the mask.", min=0
+        ),
+    ] = 0,
+    largest_only: Annotated[
+        bool,
+        options.flag("--largest-only", "Only the largest piece of the structure."),
+    ] = False,
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    tls_ca: options.TlsCa = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -82,11 +107,21 @@ def segment(
     from napari_localdisc.batch.recipes import ConceptRecipe, Recipe, StructureRecipe
 
     recipe: Recipe
+    how: dict[str, Any] = {"flips": flips, "magnification": magnification}
+    shapes = bridge_gaps or fill_holes or minimum_size or largest_only
+    if structure is None and shapes:
+        raise WrongUse("What shapes the mask is for structures: --structure NAME.")
     if structure is not None and concept is None:
         model = model or "fundus"
         name = _name_in_card(model, structure)
         recipe = StructureRecipe(
-            name, 0.5 if threshold is None else threshold, flips=flips
+            name,
+            0.5 if threshold is None else threshold,
+            bridge_gaps,
+            fill_holes,
+            minimum_size,
+            largest_only,
+            **how,
         )
     elif concept is not None and structure is None:
         from napari_localdisc.core.learning.concept import load_concept
@@ -94,7 +129,7 @@ def segment(
         learned = load_concept(concept)
         if threshold is not None:
             learned = learned.with_threshold(threshold)
-        recipe = ConceptRecipe(learned, flips=flips)
+        recipe = ConceptRecipe(learned, **how)
         model = model or learned.model_name
     else:
         raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")

@@ -2,18 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from napari_localdisc.cli import options
-from napari_localdisc.cli.output import WrongUse, complain, print_json
+from napari_localdisc.cli.output import WrongUse, print_json
+from napari_localdisc.cli.pictures import embed_picture, points, read_picture
 from napari_localdisc.core.errors import FileError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_localdisc.core.embedding.embedding import Embedding
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -67,14 +63,9 @@ def similar(
     ] = 0,
     model: options.ModelName = "fundus",
     flips: options.Flips = 1,
+    magnification: options.Magnification = None,
     device: options.Device = None,
-    no_cache: Annotated[
-        bool,
-        options.flag(
-            "--no-cache",
-            "Neither look for the image's embedding on disk nor keep it there.",
-        ),
-    ] = False,
+    no_cache: options.NoCache = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -82,12 +73,13 @@ def similar(
     """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
     from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
     from napari_localdisc.core.image.files import read_placement
+    from napari_localdisc.core.model.model import load_model
     from napari_localdisc.io.labels.tiff import ENDINGS, write_tiff
 
     shape = MaskOptions(threshold, connected, smooth, minimum_size)
     if mask is None and shape != MaskOptions():
         raise WrongUse("What shapes the mask needs a file for it: --mask FILE.")
-    prompts = Prompts(_points(at, "--at"), _points(unlike or [], "--not"))
+    prompts = Prompts(points(at, "--at"), points(unlike or [], "--not"))
     targets = [path for path in (output, mask) if path is not None]
     for path in targets:
         if path.suffix.lower() not in ENDINGS:
@@ -96,15 +88,17 @@ def similar(
             raise FileError(f"{path} is there already; --overwrite replaces it.")
     if output == mask:
         raise FileError(f"{output} cannot hold the similarity and the mask.")
-    pixels = _read(image)
+    pixels = read_picture(image)
     if not dry_run:
-        embedding = _embed(pixels, model, flips, device, no_cache)
+        loaded = load_model(model, device)
+        embedding = embed_picture(pixels, loaded, flips, no_cache, magnification)
         reading = embedding.read(prompts, shape)
         made_by = {
             "made": "similarity",
             "at": prompts.positive,
             "not": prompts.negative,
             "flips": flips,
+            "magnification": embedding.magnification,
             "model": embedding.card.name,
             "model_hash": embedding.model_hash,
         }
@@ -120,49 +114,3 @@ def similar(
     else:
         ending = " (would be written)" if dry_run else ""
         typer.echo(f"{image} → {', '.join(files)}{ending}")
-
-
-def _read(image: Path) -> "NDArray[Any]":
-    """Read an image; also a dry run says where that cannot be done."""
-    from napari_localdisc.core.image.files import check_fits, read_image
-    from napari_localdisc.core.image.roles import check_no_result
-    from napari_localdisc.core.image.working import as_rgb
-
-    check_fits(image)
-    check_no_result(image)
-    pixels = read_image(image)
-    as_rgb(pixels)
-    return pixels
-
-
-def _embed(
-    pixels: "NDArray[Any]",
-    model_name: str,
-    flips: int,
-    device: str | None,
-    no_cache: bool,
-) -> "Embedding":
-    from napari_localdisc.core.embedding.embed import embed
-    from napari_localdisc.core.model.model import load_model
-    from napari_localdisc.io.cache import cached_embed
-
-    model = load_model(model_name, device)
-    if no_cache:
-        return embed(pixels, model, flips=flips)
-    return cached_embed(
-        pixels, model, report=lambda error: complain(str(error)), flips=flips
-    )
-
-
-def _points(given: list[str], option: str) -> list[tuple[float, float]]:
-    points = []
-    for text in given:
-        try:
-            row, column = (float(part) for part in text.split(","))
-        except ValueError:
-            raise WrongUse(
-                f"{option} takes a row and a column, for instance {option} 700,350, "
-                f"not {text!r}."
-            ) from None
-        points.append((row, column))
-    return points

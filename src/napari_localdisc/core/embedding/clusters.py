@@ -26,13 +26,17 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
+from napari_localdisc.core.names import brightness
 from napari_localdisc.core.priors.derived import (
     derived_from,
     every_structure,
 )
 
-from .named import cluster_names, region_leaves
+from . import tuning
+from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
+from .spots import Contrast
+from .tuning import STRUCTURE_THRESHOLD, StructureOptions
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -138,8 +142,8 @@ def _cut(children: Sequence[Sequence[int]], count: int, n: int) -> list[list[int
 def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """Colours of the labels that ``Embedding.clusters(n)`` gives.
 
-    Label k has the same colour in every image and at every ``n``; structures have the
-    brightest ones, in the order of the model's card.
+    Label k has the same colour in every image and at every ``n``; structures have
+    their own, see `structure_colours`.
 
     Parameters
     ----------
@@ -161,7 +165,8 @@ def cluster_colours(model: Model, n: int) -> NDArray[np.float32]:
     """
     number = check_number(n, len(model.centres))
     names = cluster_names(model.card, min(MOST, len(model.centres)))
-    own = dict(zip(names, PALETTE, strict=False))
+    by_name = card_colours(model.card)
+    own = {label: by_name[name] for label, name in names.items()}
     quiet = QUIET if names else ()
     left = (c for c in dict.fromkeys((*quiet, *PALETTE)) if c not in own.values())
     colours = {k: own.get(k) or next(left) for k in range(1, MOST + 1)}
@@ -225,6 +230,10 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
     return (bits - (coded.amax(0) & bits)).to(torch.uint8)
 
 
+ON_DISC = 0.3
+"""Presence of the optic disc from which pieces of the picture are no lesions."""
+
+
 @dataclass(eq=False, repr=False)
 class ClusterMaps:
     """M cluster probabilities per pixel of the working grid, and what follows of them.
@@ -260,6 +269,11 @@ class ClusterMaps:
     presence: Mapping[str, Tensor]
     colour: Tensor | None = None
     _found: dict[str, Tensor] = field(default_factory=dict, init=False)
+
+    @property
+    def magnification(self) -> float:
+        """How much larger than usual the network saw the image."""
+        return round(max(self.grid.shape) / self.card.working_diameter, 2)
 
     @property
     def probability(self) -> FloatImage:
@@ -298,12 +312,54 @@ class ClusterMaps:
         self, name: str, readout: Literal["presence", "probability"] = "presence"
     ) -> FloatImage:
         """How likely each pixel is of a structure; see `Embedding.structure`."""
+        if readout == "presence" and brightness(name) is not None:
+            return self.of_structure(self._whole(name))
         if name in derived_from(self.card.structures):
             return self.on_image(self.shown(name), self.interior)
         if readout == "presence":
             return self.of_structure(self.shown(name))
         channel = structure_channel(self.card, name)
         return self.of_structure(self.cluster_probability[channel])
+
+    def structure_mask(
+        self,
+        name: str,
+        threshold: float = STRUCTURE_THRESHOLD,
+        bridge_gaps: int = 0,
+        fill_holes: bool = False,
+        minimum_size: int = 0,
+        largest_only: bool = False,
+    ) -> Mask:
+        """Segment a structure that the model's card names.
+
+        Parameters
+        ----------
+        name : str
+            As for `structure`.
+        threshold, bridge_gaps, fill_holes, minimum_size, largest_only
+            As of `StructureOptions`.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        ModelError
+            As `structure`.
+        PromptError
+            If an option is impossible.
+        """
+        options = StructureOptions(
+            threshold, bridge_gaps, fill_holes, minimum_size, largest_only
+        )
+        return self.tuned(self.structure(name), options)
+
+    def tuned(self, probability: FloatImage, options: StructureOptions) -> Mask:
+        """Return the mask that options make of (H, W) probability, where one sees."""
+        mask = tuning.structure_mask(probability, options)
+        return mask & self.field_of_view if options.bridge_gaps else mask
 
     def of_structure(self, on_grid: Tensor) -> FloatImage:
         """Bring an (h, w) map of a structure to the image's pixels, up to the edge."""
@@ -320,6 +376,25 @@ class ClusterMaps:
         rows, columns = nearest_deep(np.pad(self.inside, 1), margin)[:, 1:-1, 1:-1] - 1
         flat = torch.from_numpy((rows * self.inside.shape[1] + columns).ravel())
         return flat.to(self.cluster_probability.device)
+
+    def _whole(self, name: str) -> Tensor:
+        """(h, w) map of lesions, completed by the picture; none lies on the disc."""
+        presence = self.shown(name)
+        if self._contrast is None:
+            return presence
+        seen = presence.cpu().numpy()
+        whole = self._contrast.whole(seen, bool(brightness(name)))
+        found = torch.from_numpy(whole).to(presence)
+        if "optic disc" not in self.card.structures:
+            return found
+        return torch.where(self.shown("optic disc") > ON_DISC, presence, found)
+
+    @cached_property
+    def _contrast(self) -> Contrast | None:
+        """Where the picture is brighter or darker than its background; None: none."""
+        if self.colour is None:
+            return None
+        return Contrast(self.colour[1].float().cpu().numpy(), self.inside)
 
     def shown(self, name: str) -> Tensor:
         """(h, w) float32 map of a structure, with what others say of it.
@@ -346,13 +421,14 @@ class ClusterMaps:
 
     def _present(self, name: str) -> Tensor:
         """(h, w) what the network says of a structure that the card names."""
+        if name in self._found:
+            return self._found[name]
         channel = structure_channel(self.card, name)
         if name not in self.presence:
             return self.cluster_probability[channel]
         if name not in self.card.single:
             return self.presence[name]
-        if name not in self._found:
-            self._found = {**self._found, name: in_one_piece(self.presence[name])}
+        self._found = {**self._found, name: in_one_piece(self.presence[name])}
         return self._found[name]
 
     def on_image(self, on_grid: Tensor, inside: Tensor) -> FloatImage:

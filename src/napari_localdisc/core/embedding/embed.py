@@ -16,6 +16,7 @@ from napari_localdisc.core.work import Steps, run
 
 from .clusters import ClusterMaps, kept_colour
 from .embedding import Embedding
+from .magnification import suggested
 
 _AS_USUAL = Inference()
 
@@ -29,6 +30,7 @@ def embed(
     tile_size: int = TILE_SIZE,
     flips: int = 1,
     precision: Precision = "auto",
+    magnification: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Embedding:
@@ -40,7 +42,7 @@ def embed(
         (H, W), (H, W, 3) or (H, W, 4) of any real dtype; see `as_rgb`.
     model : Model
         From `load_model`.
-    tile_size, flips, precision
+    tile_size, flips, precision, magnification
         As of `Inference`.
     progress : callable, optional
         Called with (tiles done, tiles in all) after each tile.
@@ -59,7 +61,7 @@ def embed(
     MisfitWarning
         If the image is of another kind than the model's: see ``ClusterMaps.misfit``.
     """
-    how = Inference(tile_size, flips, precision)
+    how = Inference(tile_size, flips, precision, magnification)
     return _checked(run(embed_steps(image, model, how), progress, cancel))
 
 
@@ -91,8 +93,22 @@ def embed_steps(
 def _look_steps(
     image: ArrayLike, model: Model, how: Inference, embeds: bool
 ) -> Steps[tuple[Tensor, ClusterMaps]]:
+    found = yield from _seen_at(how.magnification or 1.0, image, model, how, embeds)
+    if how.magnification is not None or "vessel" not in model.card.structures:
+        return found
+    maps = found[1]
+    vessel = maps.presence["vessel"].float().cpu().numpy()
+    better = suggested(vessel, maps.inside)
+    if better == 1:
+        return found
+    return (yield from _seen_at(better, image, model, how, embeds))
+
+
+def _seen_at(
+    magnification: float, image: ArrayLike, model: Model, how: Inference, embeds: bool
+) -> Steps[tuple[Tensor, ClusterMaps]]:
     card = model.card
-    seen = look(image, card.modality, card.working_diameter)
+    seen = look(image, card.modality, round(card.working_diameter * magnification))
     vectors, probability, presence = yield from run_tiles(
         seen.colour, seen.inside, model, how, embeds=embeds
     )
@@ -115,6 +131,7 @@ def map_clusters(
     tile_size: int = TILE_SIZE,
     flips: int = 1,
     precision: Precision = "auto",
+    magnification: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> ClusterMaps:
@@ -124,6 +141,6 @@ def map_clusters(
     most of the memory.  Clusters and structures are those of `embed`; parameters and
     errors as well.
     """
-    how = Inference(tile_size, flips, precision)
+    how = Inference(tile_size, flips, precision, magnification)
     steps = _look_steps(image, model, how, embeds=False)
     return _checked(run(steps, progress, cancel)[1])

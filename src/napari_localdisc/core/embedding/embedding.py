@@ -34,12 +34,15 @@ from .meaning import (
 from .pieces import Pieces
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
-from .spots import Contrast, Spot
+from .spots import Spot
 
 _AS_IT_IS = MaskOptions()
 
 _RIM = 4
 """Pixels about a disc that are none of its surroundings."""
+
+_DENIED = 0.02
+"""Of the grid's longer side: how far around a negative point nothing is sure."""
 
 
 class Embedding(ClusterMaps):
@@ -101,6 +104,22 @@ class Embedding(ClusterMaps):
         vars(other).pop("_nearness", None)
         return other
 
+    def with_presence(self, maps: Mapping[str, Tensor]) -> Embedding:
+        """Return the same with other maps of structures, on the same memory.
+
+        Parameters
+        ----------
+        maps : mapping of str to Tensor
+            (h, w) float32 in [0, 1], to be cut at one half; of structures that the
+            model's card names, in place of its own, and of others.
+        """
+        other = self.fresh()
+        for made in ("_candidates", "_structures", "_pieces"):
+            vars(other).pop(made, None)
+        other.presence = {**self.presence, **maps}
+        other._found = dict(maps)
+        return other
+
     @property
     def vectors(self) -> FloatImage:
         """(h, w, D) float32 unit vectors on the working grid: a view, channel last."""
@@ -141,7 +160,8 @@ class Embedding(ClusterMaps):
             fovea from optic disc and vessels: see `derived_from`.
         readout : {"presence", "probability", "embedding"}
             ``"presence"``: the sigmoid of the structure's channel in the clustering
-            branch, so that a vessel may lie on an optic disc.  The paper's two (IPMI
+            branch, so that a vessel may lie on an optic disc; lesions are completed by
+            the picture, see `Contrast.whole`.  The paper's two (IPMI
             2021, section 2.3): ``"probability"``, the same normalised over the
             clusters, and ``"embedding"``, the softmax over cosines / 0.2 between each
             pixel's vector and the region embeddings.
@@ -332,6 +352,71 @@ class Embedding(ClusterMaps):
         options = MaskOptions(threshold, connected, smooth, minimum_size)
         return self.read(Prompts(positive, negative), options).mask
 
+    def corrected(
+        self, name: str, positive: ArrayLike = (), negative: ArrayLike = ()
+    ) -> Mask:
+        """Cut a structure's map at one half, corrected by points that mean it.
+
+        The map is moved around points that disagree with it, as far as pixels there
+        are like them; of lesions, single ones come and go.
+
+        Parameters
+        ----------
+        name : str
+            As of `structure`, or one that `with_presence` was given.
+        positive, negative : array_like
+            (k, 2) points (row, column) in the image's pixels; there may be none.
+
+        Returns
+        -------
+        ndarray
+            (H, W) bool.
+
+        Raises
+        ------
+        PromptError
+            If a point lies outside the image or its field of view.
+        """
+        kinds = [
+            self.grid.points_to_working(
+                similarity.check_points(points, self.field_of_view)
+            )
+            if len(np.asarray(points))
+            else np.zeros((0, 2))
+            for points in (positive, negative)
+        ]
+        shown = self.shown(name)
+        if any(map(len, kinds)):
+            # What is surest, and not denied, stands for the map beside the points
+            sure = np.where(self.inside, shown.cpu().numpy(), -1)
+            reach = max(1, round(_DENIED * max(self.grid.shape)))
+            for row, column in self.grid.nearest(kinds[1]).tolist():
+                rows, columns = (
+                    slice(max(at - reach, 0), at + reach + 1) for at in (row, column)
+                )
+                sure[rows, columns] = -1
+            seed = np.array(np.unravel_index(sure.argmax(), sure.shape), float)
+            points = np.concatenate([seed[None], *kinds])
+            pixels = self.grid.nearest(points)
+            count = 1 + len(kinds[0])
+            kind: correction.Kind | None = None
+            spots: tuple[Spot | None, ...] = ()
+            if is_lesion(name):
+                kind = correction.Kind(brightness(name))
+                spots = (None, *self._spots(pixels[1:count]))
+            clicks = Clicks(self._vectors(points), pixels, count, spots)
+            every = self._nearness(clicks.vectors)
+            shown = correction.mix(
+                Likeness(every[:count], every[count:]),
+                correction.CUT,
+                [shown.reshape(-1)],
+                np.array([1.0, 0.0]),
+                self.grid.shape,
+                clicks,
+                kind,
+            )
+        return np.asarray(self.of_structure(shown) >= correction.CUT)
+
     def vectors_at(self, points: ArrayLike) -> FloatImage:
         """Return the unit vectors at points of the image.
 
@@ -365,6 +450,13 @@ class Embedding(ClusterMaps):
         values = torch.from_numpy(np.ascontiguousarray(on_grid)).to(self.matrix)
         return self.on_image(values, self.visible)
 
+    def get_ready(self) -> None:
+        """Make what all readings of points share, so that the first is as quick."""
+        if self._means_more:
+            _ = self._structures
+        if self._contrast is not None:
+            _ = self._contrast.slope
+
     # What readings share
 
     @property
@@ -379,13 +471,6 @@ class Embedding(ClusterMaps):
     @cached_property
     def _nearness(self) -> RememberedNearness:
         return RememberedNearness(self.matrix)
-
-    @cached_property
-    def _contrast(self) -> Contrast | None:
-        """Where the picture is brighter or darker than its background; None: none."""
-        if self.colour is None:
-            return None
-        return Contrast(self.colour[1].float().cpu().numpy(), self.inside)
 
     def _spots(self, pixels: NDArray[np.intp]) -> tuple[Spot | None, ...]:
         """Find the object about each of (k, 2) pixels of the working grid."""
@@ -589,7 +674,10 @@ class Reading:
         meant = int(weights.argmax())
         if meant == len(every):
             return correction.Kind()
-        return correction.Kind(every[meant].bright) if every[meant].is_lesion else None
+        if not every[meant].is_lesion:
+            return None
+        in_pieces = self.embedding._is_pieces(meant)
+        return correction.Kind(every[meant].bright, in_pieces)
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))

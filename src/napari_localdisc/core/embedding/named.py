@@ -1,7 +1,8 @@
 """Which clusters have a name; found out without importing torch."""
 
-from napari_localdisc.core.model.card import ModelCard
-from napari_localdisc.core.priors.derived import derived_from
+from napari_localdisc.core.colours import structure_colours
+from napari_localdisc.core.model.card import MOST, ModelCard
+from napari_localdisc.core.priors.derived import derived_from, every_structure
 
 
 def region_leaves(card: ModelCard) -> dict[str, int]:
@@ -38,3 +39,9 @@ def cluster_names(card: ModelCard, n: int) -> dict[int, str]:
     # Label 2 is the background, which has no name
     labels = {at + 1 + (at > 0): name for at, name in enumerate(leaves.values())}
     return {label: name for label, name in labels.items() if label <= n}
+
+
+def card_colours(card: ModelCard) -> dict[str, str]:
+    """Return structure → colour of all that can be asked for: ``#rrggbb``."""
+    regions = cluster_names(card, MOST).values()  # the first to have what is left
+    return structure_colours([*regions, *every_structure(card.structures)])

@@ -39,6 +39,10 @@ _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
 _REMEMBERED = 64
 
+_BRIGHT_WHOLE, _DARK_WHOLE = (2.0, 0.05, 8), (1.0, 0.03, 4)
+"""Of lesions that are shown as whole pieces of the picture: deviations of noise that
+they stand out by, the presence that confirms one, and pixels from there."""
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -140,6 +144,20 @@ class Contrast:
         """(h, w) float32: how steep `smooth` is."""
         return np.asarray(ndimage.gaussian_gradient_magnitude(self.smooth, 1.0))
 
+    def whole(self, presence: FloatImage, is_bright: bool) -> FloatImage:
+        """Return the presence of lesions, completed by the picture.
+
+        The network is surest in a lesion's middle.  Of a piece of the picture that
+        stands out, and that it believes to be one somewhere, all that is near counts:
+        (h, w) presence there is half of what it was, plus a half.
+        """
+        piece, least, near = _BRIGHT_WHOLE if is_bright else _DARK_WHOLE
+        stands_out = (self.raw if is_bright else -self.smooth) > piece
+        if not is_bright:  # what is thin is a vessel
+            stands_out = ndimage.binary_opening(stands_out)
+        found = _confirmed(stands_out, presence, least, near) & self.inside
+        return np.where(found, 0.5 + presence / 2, presence).astype(np.float32)
+
     def spot(self, row: int, column: int) -> Spot | None:
         """Find the object about a pixel of the grid; None where there is none.
 
@@ -174,6 +192,16 @@ class Contrast:
         own = max(float(np.median(contrast[mask])), 1e-6)
         round_ = len(rows) / (np.pi * (away + 0.5) ** 2)
         return Spot(box, mask, is_bright, float(round_), 1 - around / own)
+
+
+def _confirmed(pieces: Mask, presence: FloatImage, least: float, near: int) -> Mask:
+    """Keep of pieces what lies so near to where presence exceeds ``least`` in them."""
+    names, count = ndimage.label(pieces)
+    most = ndimage.maximum(presence, names, np.arange(count + 1))
+    confirmed = np.asarray(most) > least
+    confirmed[0] = False
+    around = ndimage.binary_dilation(presence > least, iterations=near)
+    return np.asarray(confirmed[names] & around)
 
 
 def _steepest(

@@ -50,6 +50,7 @@ def evaluate_case(
     *,
     ridge_filter: bool = False,
     flips: int = 1,
+    magnification: float | None = None,
 ) -> CaseResult:
     """Measure one image.
 
@@ -62,7 +63,7 @@ def evaluate_case(
         the measure ``"structure"`` is left out for the model.
     ridge_filter : bool
         Whether the ridge filter is a baseline for this structure.
-    model, measures, flips
+    model, measures, flips, magnification
         As of `evaluate`.
 
     Raises
@@ -75,7 +76,7 @@ def evaluate_case(
         raise PromptError(
             f"The reference mask of {case.name} has another size than the image."
         )
-    embedding = embed(case.image, model, flips=flips)
+    embedding = embed(case.image, model, flips=flips, magnification=magnification)
     seen = embedding.field_of_view if case.field_of_view is None else case.field_of_view
     wanted = case.reference & seen
     if not (wanted & embedding.field_of_view).any():
@@ -101,6 +102,7 @@ def evaluate(
     *,
     named: str | None = None,
     flips: int = 1,
+    magnification: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Measure a model on images; one that cannot be measured does not stop the rest.
@@ -119,6 +121,8 @@ def evaluate(
         The card's name for the structure, where it is not ``structure`` itself.
     flips : int
         Mirrored copies that `embed` averages.
+    magnification : float, optional
+        As `embed` takes it.
     progress : callable, optional
         Called with the number of cases done.
 
@@ -165,6 +169,7 @@ def evaluate(
                     measures,
                     ridge_filter=ridge_filter,
                     flips=flips,
+                    magnification=magnification,
                 )
             )
         except LocalDiscError as error:

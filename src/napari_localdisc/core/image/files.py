@@ -1,11 +1,14 @@
 """Image files → arrays, and the files that a user means by a list of paths."""
 
 import glob
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
@@ -58,7 +61,7 @@ def read_image(path: str | Path, page: int | None = None) -> NDArray[Any]:
     if not path.exists():
         raise FileError(f"There is no file {path}.")
     if is_zarr(path):
-        return np.asarray(open_large(path, page)[0])
+        return _whole(path, open_large(path, page)[0])
     if not path.is_file():
         raise FileError(f"{path} is a folder, not an image file.")
     try:
@@ -72,6 +75,29 @@ def read_image(path: str | Path, page: int | None = None) -> NDArray[Any]:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         reason = said.replace(f" {str(path)!r}", "")  # which Pillow repeats
         raise FileError(f"{path} is not an image that can be read: {reason}") from error
+
+
+def _whole(path: Path, array: Any) -> NDArray[Any]:
+    """Read a lazy image into memory."""
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if size > psutil.virtual_memory().available:
+        raise FileError(f"{path} is too large for this machine's memory.")
+    with _reading(path):
+        return np.asarray(array)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say which file it is that cannot be read."""
+    try:
+        yield
+    except FileError:
+        raise
+    # zarr, tifffile and their codecs raise what they like
+    except Exception as error:
+        raise FileError(
+            f"{path} is not an image that can be read: {error or type(error).__name__}"
+        ) from error
 
 
 def _read(path: Path, page: int | None) -> NDArray[Any]:
@@ -295,52 +321,43 @@ def open_large(path: Path, page: int | None = None) -> tuple[Any, dict[str, Any]
         If it is not such a file, or holds a stack and ``page`` does not say which
         picture of it.
     """
-    try:
+    with _reading(path):
         if is_zarr(path):
             return _open_zarr(path, page)
         from .tiff import open_tiff
 
         return open_tiff(path, page), {}
-    except FileError:
-        raise
-    # zarr, tifffile and their codecs raise what they like
-    except Exception as error:
-        raise FileError(
-            f"{path} is not an image that can be read: {error or type(error).__name__}"
-        ) from error
 
 
 def _open_zarr(path: Path, page: int | None) -> tuple[Any, dict[str, Any]]:
-    import dask.array
     import zarr
+
+    from .ome_zarr import open_array, read_ome
 
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        plain = dask.array.from_zarr(str(path))
+        plain = open_array(path)
         names = ["t"] * (plain.ndim - 2) + ["y", "x"]
         if plain.ndim > 2 and plain.shape[-1] in (3, 4):
             names = ["t"] * (plain.ndim - 3) + ["y", "x", "c"]
         return _flat(path, plain, names, page), {}
-    attributes: Any = dict(node.attrs)
-    ome = attributes.get("ome", attributes)
-    if "image-label" in ome:
+    ome = read_ome(path)
+    if ome.label is not None:
         raise FileError(f"{path} holds labels, not an image.")
-    if "multiscales" not in ome:
+    if ome.multiscales is None:
         raise FileError(f"{path} is a group of zarr arrays, but no OME-Zarr image.")
-    multiscale = ome["multiscales"][0]
-    finest = multiscale["datasets"][0]
-    array = dask.array.from_zarr(str(path / finest["path"]))
-    axes = [axis["name"] for axis in multiscale["axes"]]
-    units = [axis.get("unit", "pixel") for axis in multiscale["axes"]]
-    scale = next(
-        (t["scale"] for t in finest["coordinateTransformations"] if "scale" in t),
-        [1.0] * len(axes),
-    )
+    picture = ome.multiscales[0]
+    array = open_array(path / picture.datasets[0].path)
+    axes = [axis.name for axis in picture.axes or ()]
+    if len(axes) != array.ndim or not {"y", "x"} <= set(axes):
+        raise FileError(f"{path} does not say which axes are rows and columns.")
+    scale = picture.scale or [1.0] * len(axes)
+    units = picture.units or ["pixel"] * len(axes)
     at = [axes.index("y"), axes.index("x")]
-    placement = {
-        "scale": [float(scale[axis]) for axis in at],
-        "units": [str(units[axis]) for axis in at],
-    }
+    placement: dict[str, Any] = {}
+    if len(scale) == len(axes) and all(scale[axis] > 0 for axis in at):
+        placement["scale"] = [scale[axis] for axis in at]
+        placement["units"] = [units[axis] for axis in at]
     return _flat(path, array, axes, page), placement
 
 

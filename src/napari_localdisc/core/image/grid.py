@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from napari_localdisc.core.errors import ImageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -24,6 +24,8 @@ SMALLEST_SIDE = 16
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
     """View an array as a tensor; copied only where torch cannot view it."""
+    import torch
+
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return torch.from_numpy(array)
@@ -35,6 +37,8 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     Bilinear; where an axis shrinks, with the filter widened accordingly, so that
     nothing aliases.
     """
+    from torch.nn import functional as F
+
     if x.shape[-2:] == size:
         return x
     shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
@@ -156,6 +160,8 @@ class WorkingGrid:
         Tensor
             (H, W) float32, 0 outside the bounding box.
         """
+        import torch
+
         resized = resize(values[None, None], (self.height, self.width))[0, 0]
         if inside is None and self.image_shape == (self.height, self.width):
             return resized
@@ -224,6 +230,8 @@ def axis_blocks(
     triangle, widened where the axis shrinks; outer edges coincide, not centres, as in
     ``interpolate(mode="bilinear", antialias=True)``.
     """
+    import torch
+
     start, stop = window.start, window.stop
     step = source_size / size
     support = max(1.0, step)

@@ -29,13 +29,21 @@ from napari_localdisc.core.validation import first_fault
 
 from .classifier import Classifier
 from .features import FEATURES
+from .landmark import Landmark, landmark_from
 
-Kind = Literal["prompts", "classifier"]
+Kind = Literal["prompts", "classifier", "point"]
 Labels = NDArray[np.unsignedinteger[Any]]
 
 SUFFIX = ".concept.safetensors"
 KEY = "localdisc_concept"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+_SINCE: dict[Kind, int] = {"prompts": 2, "classifier": 2, "point": 3}
+"""The version that a file says: the first that knew its kind."""
+
+MARK = 1 / 40
+"""Diameter of the disc that labels a point, as a part of the working grid's longer
+side."""
+
 LARGEST_CLASS = 65535
 
 
@@ -69,16 +77,16 @@ class Concept:
     ----------
     name : str
         What it is, for instance ``"optic disc"``.
-    rule : PromptRule or Classifier
+    rule : PromptRule, Classifier or Landmark
         How it is found.
     classes : tuple of ConceptClass
-        Of the labels; one for prompts.
+        Of the labels; one for prompts and points.
     model_name, model_hash : str
         Of the model whose embeddings it reads; another model's mean nothing to it.
     """
 
     name: str
-    rule: PromptRule | Classifier
+    rule: PromptRule | Classifier | Landmark
     classes: tuple[ConceptClass, ...]
     model_name: str
     model_hash: str
@@ -86,7 +94,9 @@ class Concept:
 
     @property
     def kind(self) -> Kind:
-        """``"prompts"`` or ``"classifier"``."""
+        """``"prompts"``, ``"classifier"`` or ``"point"``."""
+        if isinstance(self.rule, Landmark):
+            return "point"
         return "prompts" if isinstance(self.rule, PromptRule) else "classifier"
 
     @property
@@ -106,12 +116,13 @@ class Concept:
         Raises
         ------
         PromptError
-            If it is a classifier, which has no threshold.
+            If it is a classifier or a point, which have no threshold.
         """
         if not isinstance(self.rule, PromptRule):
+            takes = "class" if self.kind == "classifier" else "place"
             raise PromptError(
-                f"The concept {self.name!r} is a classifier: it takes the most "
-                "probable class and has no threshold."
+                f"The concept {self.name!r} is a {self.kind}: it takes the most "
+                f"probable {takes} and has no threshold."
             )
         return replace(self, rule=replace(self.rule, threshold=threshold))
 
@@ -194,6 +205,29 @@ class Concept:
             classifier.model_hash,
         )
 
+    @classmethod
+    def from_landmark(
+        cls, name: str, mark: Landmark, *, colour: str = "#e6550d"
+    ) -> Concept:
+        """Keep what `landmark` returned.
+
+        Parameters
+        ----------
+        name : str
+            What the point is.
+        mark : Landmark
+            What lies around it.
+        colour : str
+            ``#rrggbb``, of its labels.
+
+        Raises
+        ------
+        PromptError
+            If the name is empty.
+        """
+        classes = (ConceptClass(1, name, colour),)
+        return cls(_checked_name(name), mark, classes, mark.model_name, mark.model_hash)
+
     def check(self, model_name: str, model_hash: str) -> None:
         """Raise a ModelError where a model is not the concept's own."""
         if model_hash != self.model_hash:
@@ -216,7 +250,8 @@ class Concept:
         -------
         ndarray
             (H, W) uint8, or uint16 where a class exceeds 255: values of ``classes``,
-            0 where none is and outside the field of view.
+            0 where none is and outside the field of view.  A point is a disc of 1/40
+            of the field of view's diameter.
 
         Raises
         ------
@@ -226,6 +261,8 @@ class Concept:
         self.check(embedding.card.name, embedding.model_hash)
         if isinstance(self.rule, PromptRule):
             return self.rule.mask(embedding).astype(np.uint8)
+        if isinstance(self.rule, Landmark):
+            return _marked(self.rule.find(embedding).point, embedding)
         labels = self.rule.predict(embedding)
         background = [entry.value for entry in self.classes if entry.background]
         labels[np.isin(labels, background)] = 0
@@ -255,7 +292,7 @@ class Concept:
         arrays, settings = _rule_to_file(self.rule)
         text = json.dumps(
             {
-                "format": FORMAT_VERSION,
+                "format": _SINCE[self.kind],
                 "name": self.name,
                 "kind": self.kind,
                 "classes": [asdict(entry) for entry in self.classes],
@@ -341,7 +378,7 @@ def load_concept(path: str | Path) -> Concept:
 
 
 def _rule_to_file(
-    rule: PromptRule | Classifier,
+    rule: PromptRule | Classifier | Landmark,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Return its arrays, and everything else but the model, which the concept names."""
     values = asdict(rule)
@@ -372,9 +409,10 @@ class _Header(BaseModel):
 
 def _rule_from_file(
     header: _Header, arrays: Mapping[str, NDArray[Any]]
-) -> PromptRule | Classifier:
+) -> PromptRule | Classifier | Landmark:
     for name, array in arrays.items():
-        if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        kinds = "biuf" if header.kind == "point" else "iuf"
+        if array.dtype.kind not in kinds or not np.isfinite(array).all():
             raise ValueError(f"its {name} are no numbers")
     if header.kind == "prompts":
         positive, negative = arrays["positive"], arrays["negative"]
@@ -384,6 +422,8 @@ def _rule_from_file(
             raise ValueError("its vectors are of two lengths")
         settings = _PromptSettings.model_validate(header.settings)
         return PromptRule(positive, negative, **dict(settings))
+    if header.kind == "point":
+        return landmark_from(arrays, header.model, header.model_hash)
     classes, weights = arrays["classes"], arrays["coefficients"]
     intercepts, features = arrays["intercepts"], header.settings["features"]
     if weights.ndim != 2 or not (
@@ -399,6 +439,20 @@ def _rule_from_file(
     return Classifier(
         classes, weights, intercepts, header.model, header.model_hash, features
     )
+
+
+def _marked(point: tuple[float, float], embedding: Embedding) -> Labels:
+    """Return (H, W) labels that are 1 on a disc about a point."""
+    radius = 0.5 * MARK * max(embedding.grid.shape)
+    away = (
+        (np.arange(side) - at) * scale
+        for side, at, scale in zip(
+            embedding.shape, point, embedding.grid.scale, strict=True
+        )
+    )
+    rows, columns = away
+    near = rows[:, None] ** 2 + columns**2 <= max(radius, 1.0) ** 2
+    return (near & embedding.field_of_view).astype(np.uint8)
 
 
 def _checked_name(name: str) -> str:

@@ -27,10 +27,13 @@ class Branching(NamedTuple):
         Its number in the skeleton.
     angle : float
         Degrees between the two daughters.
+    ways : ndarray
+        (2, 2) unit vectors (row, column) along the daughters.
     """
 
     node: int
     angle: float
+    ways: Floats
 
 
 def branchings(tree: VesselTree) -> list[Branching]:
@@ -63,11 +66,13 @@ def branchings(tree: VesselTree) -> list[Branching]:
     for node in sorted(ways):
         three = [way for way in ways[node] if way is not None]
         if len(three) == len(ways[node]) == 3:
-            cosines = [
-                float(three[one] @ three[two]) for one, two in ((0, 1), (0, 2), (1, 2))
-            ]
-            angle = np.degrees(np.arccos(np.clip(max(cosines), -1, 1)))
-            found.append(Branching(node, float(angle)))
+            pairs = (
+                np.stack([three[one], three[two]])
+                for one, two in ((0, 1), (0, 2), (1, 2))
+            )
+            nearest = max(pairs, key=lambda pair: float(pair[0] @ pair[1]))
+            angle = np.degrees(np.arccos(np.clip(nearest[0] @ nearest[1], -1, 1)))
+            found.append(Branching(node, float(angle), nearest))
     return found
 
 

@@ -69,9 +69,10 @@ def measure_heart(heart: Mask, right: Mask, left: Mask) -> Iterator[Quantity]:
     heart, right, left : ndarray
         (H, W) bool.
     """
-    columns = np.flatnonzero(_without_specks(heart).any(axis=0))
-    width = float(np.ptp(columns) + 1) if len(columns) else np.nan
-    thorax = _chest_width(_without_specks(right), _without_specks(left))
+    width, thorax = (
+        float("nan") if line is None else line[2] - line[1] + 1
+        for line in (heart_line(heart), chest_line(right, left))
+    )
     no_heart, no_lungs = "no heart is labelled", "no row holds both lungs"
     said = "first to last column"
     yield known("heart width", width, no_heart, power=1, method=said)
@@ -98,13 +99,28 @@ def measure_lungs(right: Mask, left: Mask) -> Iterator[Quantity]:
     yield known("symmetry", ratio, none, unit="ratio", method=said)
 
 
-def _chest_width(right: Mask, left: Mask) -> float:
+Line = tuple[float, float, float]
+"""Row, first and last column."""
+
+
+def heart_line(heart: Mask) -> Line | None:
+    """Return the line that a heart's width is read from, at its middle row."""
+    rows, columns = np.nonzero(_without_specks(heart))
+    if not len(rows):
+        return None
+    return float(rows.mean()), float(columns.min()), float(columns.max())
+
+
+def chest_line(right: Mask, left: Mask) -> Line | None:
+    """Return the line that a chest's width is read from: the widest row."""
+    right, left = _without_specks(right), _without_specks(left)
     rows = np.flatnonzero(right.any(axis=1) & left.any(axis=1))
     if not len(rows):
-        return float("nan")
+        return None
     first = right[rows].argmax(axis=1)
-    last = left.shape[1] - left[rows, ::-1].argmax(axis=1)
-    return float((last - first).max())
+    last = left.shape[1] - 1 - left[rows, ::-1].argmax(axis=1)
+    at = int((last - first).argmax())
+    return float(rows[at]), float(first[at]), float(last[at])
 
 
 def _without_specks(mask: Mask) -> Mask:

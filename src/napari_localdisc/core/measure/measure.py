@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.version import __version__
 
-from .chest import measure_heart, measure_lungs, two_lungs
-from .disc import measure_disc, whole_disc
+from .chest import measure_heart, measure_lungs
+from .disc import measure_disc
 from .equivalents import ARTERY, VEIN, zone_equivalent
-from .grids import ETDRS, FIELD, GRIDS, QUADRANTS, ZONES, Region, grid_regions
-from .landmarks import Disc, Eye, Landmarks, Point, eye_of, find_fovea
+from .examined import KINDS, Examined, Kind, examine
+from .grids import ZONES, Region, grid_regions
+from .landmarks import Eye, Landmarks, Point
 from .lesions import measure_each_lesion, measure_lesions
 from .quantities import Quantity, known
-from .regions import Pieces, measure_class, measure_pieces, measure_shape
-from .structures import Role, role_of
-from .subject import VESSELS, Labels, Subject
+from .regions import measure_class, measure_pieces, measure_shape
+from .structures import Role
+from .subject import Labels
 from .table import Row, Table
-from .tree import VesselTree, trace_vessels
+from .tree import VesselTree
 from .units import Units
-from .vessels import Vessels, measure_segments, measure_vessels
+from .vessels import measure_segments, measure_vessels
 
-Kind = Literal["fundus", "chest", "any"]
-KINDS: tuple[Kind, ...] = ("fundus", "chest", "any")
-Mask = NDArray[np.bool_]
+__all__ = ["KINDS", "Kind", "measure", "tabulate"]
 
 
 def measure(
@@ -107,104 +103,87 @@ def measure(
     >>> table = measure(mask, names="vessel")  # doctest: +SKIP
     >>> table.value(measure="calibre median", unit="pixel")  # doctest: +SKIP
     """
-    if kind not in KINDS:
-        raise PromptError(f"There is no kind {kind!r}; there are {', '.join(KINDS)}.")
-    subject = Subject.checked(
-        labels, names, image, probability, field_of_view, kind == "fundus"
+    examined = examine(
+        labels,
+        kind,
+        names=names,
+        image=image,
+        probability=probability,
+        field_of_view=field_of_view,
+        scale=scale,
+        disc_mm=disc_mm,
+        disc=disc,
+        fovea=fovea,
+        eye=eye,
+        regions=regions,
     )
-    landmarks = _landmarks(subject, kind, scale, disc_mm, disc, fovea, eye)
-    asked = _grids(regions, landmarks, kind)
-    places = [
-        region
-        for grid in asked
-        for region in grid_regions(grid, subject.view, landmarks)
-    ]
-    rows = _rows(subject, kind, landmarks, places, pieces)
-    return Table(_written(rows, landmarks.units, name))
+    return tabulate(examined, pieces=pieces, name=name)
+
+
+def tabulate(examined: Examined, *, pieces: bool = True, name: str = "") -> Table:
+    """Measure what was examined.
+
+    Parameters
+    ----------
+    examined : Examined
+        From `examine`.
+    pieces, name
+        As of `measure`.
+
+    Returns
+    -------
+    Table
+    """
+    rows = _rows(examined, pieces)
+    return Table(_written(rows, examined.landmarks.units, name))
 
 
 Found = tuple[str, Region, Quantity]
 
 
-def _rows(
-    subject: Subject,
-    kind: Kind,
-    landmarks: Landmarks,
-    places: Sequence[Region],
-    pieces: bool,
-) -> Iterator[Found]:
-    whole = Region(landmarks.view_name, subject.view)
-    if kind == "fundus":
+def _rows(examined: Examined, pieces: bool) -> Iterator[Found]:
+    whole, landmarks = examined.whole, examined.landmarks
+    if examined.kind == "fundus":
         yield from _of_landmarks(landmarks, whole)
-        yield from _of_vessels(subject, landmarks, places, whole, pieces)
-    completed = _completed(subject)
-    for name, mask in subject.masks.items():
-        role = role_of(name) if kind == "fundus" else "other"
-        if role in VESSELS:
-            continue
-        parts = Pieces(completed.get(role, mask))
-        for place in places:
-            found = list(measure_class(parts, place, subject.picture))
+        yield from _of_vessels(examined, pieces)
+    picture = examined.subject.picture
+    for name, parts in examined.pieces.items():
+        role = examined.role(name)
+        for place in examined.regions:
+            found = list(measure_class(parts, place, picture))
             if role == "lesion":
                 found += measure_lesions(parts, place, landmarks)
             for quantity in place.tell(found):
                 yield name, place, quantity
         own = list(measure_shape(parts))
         if role == "disc":
-            cup = completed.get("cup")
-            own += measure_disc(parts.mask, cup, subject.view, landmarks.eye)
+            cup = examined.mask_of("cup")
+            own += measure_disc(parts.mask, cup, whole.inside, landmarks.eye)
         if pieces and (role == "lesion" or parts.count > 1):
-            own += measure_pieces(parts, subject.picture)
+            own += measure_pieces(parts, picture)
         if pieces and role == "lesion":
             own += measure_each_lesion(parts, landmarks)
         for quantity in own:
             yield name, whole, quantity
-    if kind == "chest":
-        for name, quantity in _chest(subject):
+    if examined.kind == "chest":
+        for name, quantity in _chest(examined):
             yield name, whole, quantity
 
 
-def _of_vessels(
-    subject: Subject,
-    landmarks: Landmarks,
-    places: Sequence[Region],
-    whole: Region,
-    pieces: bool,
-) -> Iterator[Found]:
-    """Measure vessels of each kind; arteries and veins together are vessels as well."""
-    masks = subject.of(*VESSELS)
-    both = subject.union("artery", "vein")
-    kinds = {role_of(name) for name in masks}
-    if both is not None and kinds == {"artery", "vein"}:
-        masks["vessel"] = both
+def _of_vessels(examined: Examined, pieces: bool) -> Iterator[Found]:
     trees: dict[Role, VesselTree] = {}
-    for name, mask in masks.items():
-        probability = subject.probabilities.get(name)
-        tree = trace_vessels(mask, probability, subject.brightness)
-        trees[role_of(name)] = tree
-        vessels = Vessels(mask, tree)
-        for place in places:
+    for name, vessels in examined.vessels.items():
+        trees[examined.role(name)] = vessels.tree
+        for place in examined.regions:
             for quantity in place.tell(measure_vessels(vessels, place)):
                 yield name, place, quantity
         for quantity in measure_segments(vessels) if pieces else ():
-            yield name, whole, quantity
+            yield name, examined.whole, quantity
     if "artery" in trees and "vein" in trees:
-        zones = grid_regions(ZONES, subject.view, landmarks)
+        zones = grid_regions(ZONES, examined.subject.view, examined.landmarks)
         (zone,) = (region for region in zones if region.name == "zone B")
-        for quantity in zone.tell(_equivalents(trees, landmarks)):
+        for quantity in zone.tell(_equivalents(trees, examined.landmarks)):
             yield "vessel", zone, quantity
-
-
-def _completed(subject: Subject) -> dict[Role, Mask]:
-    """Return disc and cup with what lies over them, of those that are labelled."""
-    vessels, cup = subject.union(*VESSELS), subject.union("cup")
-    found: dict[Role, Mask] = {}
-    if cup is not None:
-        cup = found["cup"] = whole_disc(cup, None, vessels)
-    disc = subject.union("disc")
-    if disc is not None:
-        found["disc"] = whole_disc(disc, cup, vessels)
-    return found
 
 
 def _of_landmarks(landmarks: Landmarks, whole: Region) -> Iterator[Found]:
@@ -242,18 +221,13 @@ def _equivalents(
     yield known("AVR", ratio, reason, unit="ratio", method=method)
 
 
-def _chest(subject: Subject) -> Iterator[tuple[str, Quantity]]:
-    right, left = subject.union("right lung"), subject.union("left lung")
-    lungs = subject.union("lungs")
-    if (right is None or left is None) and lungs is not None:
-        sides = two_lungs(lungs)
-        if sides is not None:
-            right, left = sides
-    if right is None or left is None:
+def _chest(examined: Examined) -> Iterator[tuple[str, Quantity]]:
+    if examined.lungs is None:
         return
+    right, left = examined.lungs
     for quantity in measure_lungs(right, left):
         yield "lung", quantity
-    heart = subject.union("heart")
+    heart = examined.subject.union("heart")
     if heart is not None:
         for quantity in measure_heart(heart, right, left):
             yield "heart", quantity
@@ -275,73 +249,3 @@ def _written(found: Iterable[Found], units: Units, image: str) -> Iterator[Row]:
                 quantity.reason,
                 __version__,
             )
-
-
-def _landmarks(
-    subject: Subject,
-    kind: Kind,
-    scale: float | Sequence[float] | None,
-    disc_mm: float | None,
-    disc: tuple[float, float, float] | None,
-    fovea: Point | None,
-    eye: Eye | None,
-) -> Landmarks:
-    mm = _square(scale)
-    if disc_mm is not None and not disc_mm > 0:
-        raise PromptError("The disc's diameter in millimetres must be above 0.")
-    if eye not in (None, "left", "right"):
-        raise PromptError(f"An eye is left or right, not {eye!r}.")
-    if kind != "fundus":
-        return Landmarks(Units.of(mm), subject.view_name)
-    found: Disc | None = None
-    if disc is not None:
-        row, column, diameter = map(float, disc)
-        if not diameter > 0:
-            raise PromptError("The disc's diameter must be above 0.")
-        found = Disc((row, column), diameter)
-    else:
-        mask = _completed(subject).get("disc")
-        found = None if mask is None else Disc.of(mask)
-    units = Units.of(mm, found.diameter if found else None, disc_mm)
-    source = "given"
-    if fovea is None and found is not None and subject.brightness is not None:
-        fovea = find_fovea(subject.brightness, subject.view, found, eye)
-        source = "found: the darkest spot at its usual distance from the disc"
-    elif fovea is not None:
-        fovea = float(fovea[0]), float(fovea[1])
-    if eye is None and found is not None and fovea is not None:
-        eye = eye_of(found.centre, fovea)
-    return Landmarks(units, subject.view_name, found, fovea, eye, source)
-
-
-def _square(scale: float | Sequence[float] | None) -> float | None:
-    if scale is None:
-        return None
-    sides = np.atleast_1d(np.asarray(scale, float))
-    if sides.size > 2 or not (np.isfinite(sides).all() and (sides > 0).all()):
-        raise PromptError("A scale is one or two lengths of a pixel in millimetres.")
-    if np.ptp(sides) > 0.005 * sides.max():
-        raise PromptError(
-            "Pixels are not square, so that lengths depend on direction: resample the "
-            "labels to square pixels first."
-        )
-    return float(sides.mean())
-
-
-def _grids(asked: Iterable[str] | None, landmarks: Landmarks, kind: Kind) -> list[str]:
-    if asked is not None:
-        given = [asked] if isinstance(asked, str) else list(asked)
-        unknown = [grid for grid in given if grid not in GRIDS]
-        if unknown:
-            known_ones = ", ".join(GRIDS)
-            raise PromptError(f"There are no regions {unknown[0]!r}, but {known_ones}.")
-        return given
-    if kind != "fundus":
-        return [FIELD]
-    chosen = [FIELD]
-    if landmarks.fovea is not None:
-        chosen += [ETDRS] if landmarks.units.millimetre else []
-        chosen += [QUADRANTS]
-    if landmarks.disc is not None:
-        chosen += [ZONES]
-    return chosen

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Literal
 
-from napari_localdisc.core.names import plain_name
+from napari_localdisc.core.names import plain_name, stem_of
 
 Role = Literal[
     "vessel",
@@ -57,3 +58,17 @@ KNOWN = frozenset(
     )
 )
 """Names of structures that end the names of files of masks."""
+
+
+def split_name(path: PurePath) -> tuple[str, str | None]:
+    """Return the image that a mask belongs to by its name, and its structure.
+
+    The longest ending that is a structure's name counts; of any other file its own
+    name and None.
+    """
+    stem = stem_of(path)
+    places = (place for place, letter in enumerate(stem) if letter == "_" and place)
+    for place in places:
+        if plain_name(stem[place + 1 :]) in KNOWN:
+            return stem[:place], plain_name(stem[place + 1 :])
+    return stem, None

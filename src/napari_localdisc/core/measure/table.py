@@ -147,6 +147,28 @@ class Table(Sequence[Row]):
                 temporary.write_text(text.getvalue(), "utf-8", newline="")
         return text.getvalue()
 
+    def to_parquet(self, path: str | Path) -> None:
+        """Write the table as Parquet, by pandas and pyarrow.
+
+        A file appears whole or not at all.
+
+        Raises
+        ------
+        FileError
+            If one of them, which are not required, is not installed, or the file
+            cannot be written.
+        """
+        frame = self.to_dataframe()
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise FileError(
+                "Parquet needs pyarrow, which is not installed: pip install pyarrow, "
+                "or save as CSV."
+            ) from error
+        with new_file(Path(path)) as temporary:
+            frame.to_parquet(temporary, engine="pyarrow", index=False)
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return a dict a row, ready for JSON."""
         return [dict(zip(COLUMNS, astuple(row), strict=True)) for row in self._rows]
@@ -178,10 +200,22 @@ def write_rows(file: TextIO, rows: Iterable[Row], *, heading: bool = True) -> No
     if heading:
         writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_cell(value) for value in astuple(row)])
+        writer.writerow([cell(value) for value in astuple(row)])
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as tables have it: ten digits, nothing where it is missing."""
     if value is None:
         return ""
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def value_text(value: float | None) -> str:
+    """Return a value as it is read: four digits, as many as are before the point."""
+    if value is None:
+        return "–"
+    if value != 0 and (abs(value) >= 1e6 or abs(value) < 1e-4):
+        return f"{value:.3e}"
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.4g}"

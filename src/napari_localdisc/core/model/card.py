@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from napari_localdisc.core.errors import ModelError
+from napari_localdisc.core.errors import LocalDiscError, ModelError
 from napari_localdisc.core.names import Modality
 from napari_localdisc.core.validation import first_fault
 
@@ -28,6 +28,9 @@ CARD_KEY = "localdisc_card"
 
 FEWEST, MOST = 2, 16
 """Range of the number of clusters that an image can be shown in."""
+
+SMALLEST, LARGEST = 0.25, 4.0
+"""Range of magnifications that an image can be seen at."""
 
 
 def user_model_folder() -> Path:
@@ -159,7 +162,10 @@ class ModelCard:
             If the text is no model card.
         """
         try:
-            return _validator().validate_json(text, strict=True)
+            card = _validator().validate_json(text, strict=True)
+            if card.details.get("typical") is not None:
+                _looks().validate_python(card.details["typical"])
+            return card
         except ValidationError as error:
             raise ModelError(
                 f"The model card cannot be read: {first_fault(error)}."
@@ -184,9 +190,23 @@ class ModelCard:
         return "\n".join(lines)
 
 
+def check_magnification(magnification: float | None) -> None:
+    """Raise a LocalDiscError where a magnification is out of range."""
+    if magnification is not None and not SMALLEST <= magnification <= LARGEST:
+        raise LocalDiscError(
+            f"The magnification must be between {SMALLEST:g} and {LARGEST:g}, not "
+            f"{magnification:g}."
+        )
+
+
 @cache
 def _validator() -> TypeAdapter[ModelCard]:
     return TypeAdapter(ModelCard)
+
+
+@cache
+def _looks() -> TypeAdapter[dict[str, tuple[float, float]]]:
+    return TypeAdapter(dict[str, tuple[FiniteFloat, FiniteFloat]])
 
 
 def read_card(path: Path) -> ModelCard:

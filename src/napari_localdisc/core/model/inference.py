@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.grid import Window
 
+from .card import check_magnification
 from .network import LocalDiscriminationNet
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -52,11 +53,18 @@ class Inference:
         Mirrored copies that are averaged: better and slower.
     precision : {"auto", "float32", "bfloat16"}
         ``"auto"``: bfloat16 where the processor multiplies it in hardware.
+    magnification : float, optional
+        How much larger than usual the network sees the image, 0.25 to 4; None: as
+        large as its vessels are to be.
     """
 
     tile_size: int = TILE_SIZE
     flips: int = 1
     precision: Precision = "auto"
+    magnification: float | None = None
+
+    def __post_init__(self) -> None:
+        check_magnification(self.magnification)
 
 
 def choose_precision(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Drawing = tuple[NDArray[np.float32], ...]
+    Fit = Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class DrawnPrior:
         What it looks like, for who is to choose it.
     modality : {"fundus", "frame"}
         Images that it is for, as in the model card.
+    fit : callable, optional
+        As of `FittedPrior`, where photographs themselves say something as well.
+    version : int
+        Of the fit.
     """
 
     name: str
@@ -59,6 +64,8 @@ class DrawnPrior:
     is_line: bool = False
     explanation: str = ""
     modality: Modality = "fundus"
+    fit: Fit | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class FittedPrior:
 
     name: str
     structure: str
-    fit: Callable[[NDArray[np.float32], NDArray[np.bool_]], NDArray[np.uint8]]
+    fit: Fit
     version: int = 1
     is_single: bool = False
     explanation: str = ""
@@ -99,9 +106,15 @@ def _of(module: str, function: str, *given: Any) -> Any:
 
 _BLOOD = ((0.15, 0.7), (1.0, 1.0), (0.4, 1.1))
 _LIPID = ((0.5, 1.0), (0.8, 1.0), (0.1, 0.7))
+_WOOL = ((0.3, 1.0), (0.85, 1.0), (0.5, 1.1))
 
 _trees = partial(_of, "vessel_tree", "simulate_vessel_trees")
 _spots = partial(_of, "lesions", "simulate_spots")
+_exudates = partial(_of, "lesions", "simulate_exudates")
+_cotton_wool = partial(_of, "lesions", "simulate_cotton_wool")
+_haemorrhages = partial(_of, "lesions", "simulate_haemorrhages")
+_microaneurysms = partial(_of, "lesions", "simulate_microaneurysms")
+_candidates = partial(partial, _of, "candidates", "candidate_map")
 _disc = partial(_of, "disc", "disc_map")
 _lungs, _heart = partial(_of, "lungs", "lungs_map"), partial(_of, "lungs", "heart_map")
 
@@ -138,6 +151,40 @@ PRIORS: dict[str, Prior] = {
             _spots,
             _BLOOD,
             explanation="Small dark spots",
+        ),
+        DrawnPrior(
+            "hard-exudate",
+            "hard exudate",
+            _exudates,
+            _LIPID,
+            brightens=True,
+            explanation="Yellow spots with sharp borders, in groups and rings",
+            fit=_candidates("hard exudate"),
+        ),
+        DrawnPrior(
+            "cotton-wool-spot",
+            "cotton wool spot",
+            _cotton_wool,
+            _WOOL,
+            brightens=True,
+            explanation="White patches with soft borders",
+            fit=_candidates("cotton wool spot"),
+        ),
+        DrawnPrior(
+            "haemorrhage",
+            "haemorrhage",
+            _haemorrhages,
+            _BLOOD,
+            explanation="Dark red blots and flames",
+            fit=_candidates("haemorrhage"),
+        ),
+        DrawnPrior(
+            "microaneurysm",
+            "microaneurysm",
+            _microaneurysms,
+            _BLOOD,
+            explanation="Dark red dots, hardly wider than thin vessels",
+            fit=_candidates("microaneurysm"),
         ),
         FittedPrior(
             "lungs",

@@ -28,7 +28,7 @@ _SEARCH_DIAMETER = 288
 _ANGLES = 64
 _RADIAL_STEPS = 48
 _ROUGHEST_HARMONIC = 3
-_DOUBTFUL_CONFIDENCE = 1.3
+DOUBTFUL_CONFIDENCE = 1.3
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class DiscFit:
 def disc_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return 255 on the disc, 0 beside it; 127 all over where in doubt."""
     fit = fit_disc(rgb, inside)
-    return fitted_map(fit.mask, fit.confidence < _DOUBTFUL_CONFIDENCE)
+    return fitted_map(fit.mask, fit.confidence < DOUBTFUL_CONFIDENCE)
 
 
 def fit_disc(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> DiscFit:

@@ -18,13 +18,15 @@ from torch.utils.data import Dataset
 from napari_localdisc.core.image.contrast import colour_statistics, network_input
 
 from .augment import crop_maps, second_view_maps, uniform, view_jitter, warp
-from .photographs import DOUBTFUL, FITTED, INSIDE, PHOTOGRAPH, Photographs
+from .photographs import FITTED, INSIDE, PHOTOGRAPH, Photographs
 from .rendering import Renderer
 from .settings import TrainingSettings
 
 _THUMBNAIL_STEP = 12
-_CENTRED_SHARE = 0.35
+_CENTRED_SHARE = 0.5
 """Share of crops that are centred on a fitted structure."""
+_FIRST_SHARE = 0.5
+"""Share of these that are centred on the first; the others on any."""
 _WHOLE_SHARE = 0.75
 """Crops from this share of a photograph's side hold its structures wherever they are.
 """
@@ -109,6 +111,13 @@ class WindowDataset(Dataset[Windows]):
         )
         return Windows(torch.stack(pixels), torch.stack(thumbnails), maps, second, step)
 
+    @staticmethod
+    def _kind(count: int, generator: torch.Generator) -> int:
+        """Choose among fitted maps: every other time the first, as there is but one."""
+        if float(torch.rand((), generator=generator)) < _FIRST_SHARE:
+            return FITTED
+        return int(torch.randint(FITTED, count, (), generator=generator))
+
     def _centre(self, array: NDArray[np.uint8], generator: torch.Generator) -> Tensor:
         """Choose x, y of a crop's centre, so that most of it is inside."""
         size = self.photographs.size
@@ -116,7 +125,7 @@ class WindowDataset(Dataset[Windows]):
         offset = uniform(-1, 1, (2,), generator)
         whole = self.settings.crop_size >= _WHOLE_SHARE * size
         if centred and not whole and len(array) > FITTED:
-            kind = int(torch.randint(FITTED, len(array), (), generator=generator))
+            kind = self._kind(len(array), generator)
             rows, columns = np.nonzero(array[kind, ::4, ::4] == 255)
             if len(rows):
                 pick = int(torch.randint(len(rows), (), generator=generator))
@@ -220,13 +229,12 @@ def make_batch(
     if renderer is not None and settings.rendered_per_step:
         ground = pixels[pairs:].float() / 255
         ground[:, INSIDE] *= 255
-        rendered_crops = warp(
-            ground[:, INSIDE.start : DOUBTFUL + 1], windows.maps[pairs:], size
-        )
+        rendered_crops = warp(ground[:, INSIDE.start :], windows.maps[pairs:], size)
         ground_inside = (rendered_crops[:, :1] > 0.99).float()
         image, drawn = renderer(rendered_crops[:, 1:4], ground_inside, generator)
-        doubtful = rendered_crops[:, 4:] > 0.3
-        known_drawn = renderer.known(drawn, doubtful) * ground_inside
+        doubtful = rendered_crops[:, 4:5] > 0.3
+        was_there = rendered_crops[:, 5:]
+        known_drawn = renderer.known(drawn, doubtful, was_there) * ground_inside
         jitter = view_jitter(len(image), settings.augmentation, generator)
         image = jitter.optics(jitter.colours(image)) * ground_inside
         images.append(image)

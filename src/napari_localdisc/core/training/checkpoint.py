@@ -1,15 +1,45 @@
 """Reading the checkpoints that a training goes on from, bit for bit."""
 
 import json
-import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from safetensors import safe_open
+from torch import Tensor
 
 from napari_localdisc.core.errors import TrainingError
+from napari_localdisc.core.validation import first_fault
+
+_Weights = dict[str, Tensor]
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Optimizer(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    state: dict[int, dict[str, Tensor | float]]
+    param_groups: list[dict[str, Any]]
+
+
+class _Kept(BaseModel):
+    """What a trainer writes; a discriminator only where there is one."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    network: _Weights
+    averaged: _Weights
+    chosen: _Weights
+    adam: _Optimizer
+    discriminator: _Weights | None = None
+    discriminator_adam: _Optimizer | None = None
+    step: _Count
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+    best: dict[str, float]
+    without_improvement: _Count
+    settings: dict[str, Any]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -21,23 +51,30 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         If the file is missing, damaged or no checkpoint.
     """
     try:
-        if not zipfile.is_zipfile(path):
-            return _read_safetensors(path)
-        kept: dict[str, Any] = torch.load(path, "cpu", weights_only=True)
-        kept["settings"]
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        SafetensorError,
-        pickle.UnpicklingError,
-    ) as error:
+        if zipfile.is_zipfile(path):
+            kept: dict[str, Any] = torch.load(path, "cpu", weights_only=True)
+        else:
+            kept = _read_safetensors(path)
+        _Kept.model_validate(kept)
+        _check_finite(kept)
+    except ValidationError as error:
+        raise TrainingError(
+            f"{path} is not a whole checkpoint ({first_fault(error)}): train without "
+            "--resume first."
+        ) from error
+    # Archives and what is pickled in them raise errors of many kinds
+    except Exception as error:
         raise TrainingError(
             f"{path} is not a checkpoint to resume from: train without --resume first."
         ) from error
     return kept
+
+
+def _check_finite(kept: dict[str, Any]) -> None:
+    """Raise a ValueError for weights that no training goes on from."""
+    for part in ("network", "averaged", "chosen"):
+        if not all(bool(weights.isfinite().all()) for weights in kept[part].values()):
+            raise ValueError(f"some weights of {part} are no numbers")
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

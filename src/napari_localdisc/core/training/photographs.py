@@ -26,7 +26,7 @@ from napari_localdisc.core.image.files import (
 )
 from napari_localdisc.core.image.working import look
 from napari_localdisc.core.names import Modality
-from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
+from napari_localdisc.core.priors import DrawnPrior, Prior
 
 VERSION = 3
 """Of the prepared arrays; part of their file names."""
@@ -134,7 +134,7 @@ def prepare_photographs(
     sources = list(sources)
     size = -(-working_diameter // 16) * 16
     result = Photographs([], size)
-    fitted = [p for p in priors if isinstance(p, FittedPrior)]
+    fitted = [p for p in priors if p.fit is not None]
     drawn = any(isinstance(p, DrawnPrior) for p in priors)
     recipe = f"{VERSION}-{working_diameter}-{modality}-{drawn}"
     recipe += "".join(f"-{p.name}" + f".{p.version}" * (p.version > 1) for p in fitted)
@@ -197,7 +197,7 @@ def _prepare(
     size: int,
     working_diameter: int,
     drawn: bool,
-    fitted: Sequence[FittedPrior],
+    fitted: Sequence[Prior],
 ) -> NDArray[np.uint8]:
     """Centre the photograph in a square and compute its further channels."""
     array = np.zeros((FITTED + len(fitted), size, size), np.uint8)
@@ -209,8 +209,8 @@ def _prepare(
         background, doubtful = clean_background(rgb, inside, working_diameter)
         array[(BACKGROUND, *window)] = _bytes(background)
         array[(DOUBTFUL, *window)] = doubtful * np.uint8(255)
-    for k, prior in enumerate(fitted):
-        array[(FITTED + k, *window)] = prior.fit(rgb, inside)
+    for k, fit in enumerate(prior.fit for prior in fitted if prior.fit is not None):
+        array[(FITTED + k, *window)] = fit(rgb, inside)
     return array
 
 

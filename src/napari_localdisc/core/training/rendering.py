@@ -20,12 +20,15 @@ _FAINTEST = 0.045
 """Depth from which a drawn structure counts as visible."""
 
 _LEAST_COVERAGE = 0.3
-"""Of a pixel by what is drawn, from which a faint ridge there does not matter."""
+"""Of a pixel by what is drawn, from which what was there does not matter."""
+
+_MAY_BE = 0.2
+"""Of a fitted map, from which a photograph may show the structure itself."""
 
 _RIM_REACH = 16
 """Pixels beyond a crop that its light depends on."""
 
-_DRAWN_SHARE = 0.75
+_DRAWN_SHARE = 0.5
 """Share of crops that lesions are drawn into."""
 
 
@@ -80,6 +83,8 @@ class Renderer:
         One of each.
     augmentation : Augmentation
         Drawings are turned and scaled as photographs are.
+    fitted : sequence of int or None
+        Of each prior, which of a photograph's fitted maps is its own.
     """
 
     def __init__(
@@ -87,9 +92,11 @@ class Renderer:
         priors: Sequence[DrawnPrior],
         stocks: Sequence[Drawings],
         augmentation: Augmentation,
+        fitted: Sequence[int | None] = (),
     ) -> None:
         self.priors, self.stocks = list(priors), list(stocks)
         self.augmentation = augmentation
+        self.fitted = list(fitted) or [None] * len(self.priors)
 
     def __call__(
         self, background: Tensor, inside: Tensor, generator: torch.Generator
@@ -135,15 +142,22 @@ class Renderer:
         image = image.clamp(0, 1) * inside
         return image, torch.cat(masks, 1)
 
-    def known(self, masks: Tensor, doubtful: Tensor) -> Tensor:
-        """Say where (B, P, S, S) masks count: not where a line may have been before.
+    def known(
+        self, masks: Tensor, doubtful: Tensor, fitted: Tensor | None = None
+    ) -> Tensor:
+        """Say where (B, P, S, S) masks count: not where the like was before.
 
-        ``doubtful``, (B, 1, S, S) bool, are faint ridges of the photograph itself.
+        ``doubtful``, (B, 1, S, S) bool, are faint ridges of the photograph itself;
+        ``fitted``, (B, F, S, S) in [0, 1], what was fitted to it, half where unknown.
         """
         unknown = torch.zeros_like(masks, dtype=torch.bool)
         for k, prior in enumerate(self.priors):
+            own = self.fitted[k]
             if prior.is_line:
-                unknown[:, k] = doubtful[:, 0] & (masks[:, k] < _LEAST_COVERAGE)
+                unknown[:, k] = doubtful[:, 0]
+            if own is not None and fitted is not None:
+                unknown[:, k] |= fitted[:, own] > _MAY_BE
+        unknown &= masks < _LEAST_COVERAGE
         return (~unknown).to(masks)
 
     def masks(self, prior: int, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from napari_localdisc.core.errors import TrainingError
 from napari_localdisc.core.names import Modality
+from napari_localdisc.core.validation import first_fault
 
 from .augment import Augmentation
 
@@ -85,13 +89,13 @@ class TrainingSettings:
     steps: int = 6000
     minutes: float | None = None
     priors: tuple[str, ...] = ()
-    working_diameter: int = 576
+    working_diameter: Annotated[int, Field(le=1 << 14)] = 576
     modality: Modality = "fundus"
     surround: float = 0.0
-    in_channels: int = 6
-    embedding_dim: int = 32
-    clusters: int = 16
-    width: int = 16
+    in_channels: Annotated[int, Field(ge=1, le=64)] = 6
+    embedding_dim: Annotated[int, Field(ge=1, le=1024)] = 32
+    clusters: Annotated[int, Field(ge=1, le=255)] = 16
+    width: Annotated[int, Field(ge=1, le=256)] = 16
     crop_size: int = 192
     images_per_step: int = 2
     rendered_per_step: int = 4
@@ -191,8 +195,27 @@ class TrainingSettings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingSettings:
-        """Read what `as_dict` gave."""
-        return cls(**_typed(values))
+        """Read what `as_dict` gave, from a file that may be damaged.
+
+        Raises
+        ------
+        TrainingError
+            If they are no settings.
+        """
+        unknown = values.keys() - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise TrainingError(f"There is no setting {min(unknown)!r} of trainings.")
+        try:
+            return _validator().validate_python(values)
+        except ValidationError as error:
+            raise TrainingError(
+                f"The training's settings cannot be read: {first_fault(error)}."
+            ) from error
+
+
+@cache
+def _validator() -> TypeAdapter[TrainingSettings]:
+    return TypeAdapter(TrainingSettings)
 
 
 _TYPES: dict[str, Callable[[Any], Any]] = {

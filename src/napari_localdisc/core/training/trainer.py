@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from napari_localdisc.core.model.network import (
     region_embedding,
 )
 from napari_localdisc.core.priors import DrawnPrior, FittedPrior, Prior
+from napari_localdisc.core.priors.derived import DERIVED
 
 from .adversary import Adversary
 from .augment import undo_turn
@@ -91,7 +92,7 @@ class Trainer:
         self.training, self.held_out = photographs.split(settings.held_out)
         is_drawn = [isinstance(p, DrawnPrior) for p in priors]
         self.drawn = [k for k, drawn in enumerate(is_drawn) if drawn]
-        self.fitted = [k for k, drawn in enumerate(is_drawn) if not drawn]
+        self.fitted = [k for k, p in enumerate(priors) if p.fit is not None]
         self.lines = tuple(p.is_line for p in priors if isinstance(p, DrawnPrior))
         self.renderer = self._renderer()
         self.structures = {p.structure: k for k, p in enumerate(priors)}
@@ -103,6 +104,7 @@ class Trainer:
         network = start.card.network() if start else self._card("new").network()
         if start:
             network.load_state_dict(start.network.state_dict())
+            begin_from_unions(network, self.structures, start.card.structures)
         self._bare = network = channels_last(network)
         self.averaged = AveragedModel(
             network,
@@ -132,7 +134,8 @@ class Trainer:
         stocks = [
             Drawings(p, s.drawings, side, s.working_diameter, s.seed) for p in drawn
         ]
-        return Renderer(drawn, stocks, s.augmentation)
+        own = [self.fitted.index(k) if k in self.fitted else None for k in self.drawn]
+        return Renderer(drawn, stocks, s.augmentation, own)
 
     def _card(self, name: str) -> ModelCard:
         s = self.settings
@@ -180,6 +183,7 @@ class Trainer:
             If ``cancel`` says so; the state is that after the last whole step.
         """
         agreed = self.fabric.broadcast
+        is_first = True
         for windows in self._windows():
             if agreed(cancel is not None and cancel()):
                 raise Cancelled
@@ -189,7 +193,10 @@ class Trainer:
             self.scheduler.step()
             due = self.step % self.settings.validate_every == 0
             validation = self.validate() if due else None
-            self.seconds = agreed(self.seconds + time.monotonic() - started)
+            # The first step sets everything up: it says nothing of the others
+            spent = 0.0 if is_first else time.monotonic() - started
+            is_first = False
+            self.seconds = agreed(self.seconds + spent)
             yield Progress(
                 self.step,
                 self.settings.steps,
@@ -367,6 +374,29 @@ class Trainer:
             parts["discriminator"] = self.adversary.discriminator.module
             parts["discriminator_adam"] = self.adversary.optimizer
         return parts
+
+
+@torch.no_grad()
+def begin_from_unions(
+    network: LocalDiscriminationNet,
+    wanted: Mapping[str, int],
+    known: Mapping[str, int],
+) -> None:
+    """Let a structure that a network does not know begin as a union that it knows.
+
+    A haemorrhage begins as a dark lesion: ``wanted`` and ``known`` are structures and
+    their channels, after and before.
+    """
+    last = network.clustering_branch[-1]
+    assert isinstance(last, nn.Conv2d)
+    before = copy.deepcopy(last)
+    for name, channel in wanted.items():
+        unions = [row.name for row in DERIVED.values() if name in row.of]
+        union = next((known[each] for each in unions if each in known), None)
+        if name not in known and union is not None:
+            last.weight[channel] = before.weight[union]
+            if last.bias is not None and before.bias is not None:
+                last.bias[channel] = before.bias[union]
 
 
 @torch.no_grad()

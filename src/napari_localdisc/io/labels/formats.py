@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ class Format:
         Whether a file carries our note, so that it may be replaced.
     targets : callable
         (path, labels) → the files that ``write`` is going to write.
+    needs : (str, str)
+        The library that it is written with, as it is imported, and our extra that
+        brings it; empty: what is there in any case.
     """
 
     key: str
@@ -54,6 +58,15 @@ class Format:
     read: Callable[[Path], list[LabelMap]]
     is_ours: IsOurs
     targets: Callable[[Path, LabelMap], list[Path]] = _one_file
+    needs: tuple[str, str] = ("", "")
+
+    @property
+    def missing(self) -> str:
+        """The command that brings what is missing to write it; empty: nothing is."""
+        library, extra = self.needs
+        if not library or find_spec(library) is not None:
+            return ""
+        return f'pip install "napari-localdisc[{extra}]"'
 
     @property
     def names_by_content(self) -> bool:
@@ -87,7 +100,7 @@ FORMATS: dict[str, Format] = {
         _format("png", "PNG with colours", png),
         _format("tiff", "TIFF for ImageJ", tiff),
         _format("ome-tiff", "OME-TIFF", tiff, endings=tiff.OME_ENDINGS),
-        _format("ome-zarr", "OME-Zarr label", ome_zarr),
+        _format("ome-zarr", "OME-Zarr label", ome_zarr, needs=("ome_zarr", "ome-zarr")),
         _format("coco", "COCO", coco),
         _format(
             "masks",
@@ -96,7 +109,7 @@ FORMATS: dict[str, Format] = {
             read=png.read,
             targets=masks.targets,
         ),
-        _format("dicom-seg", "DICOM SEG", dicom_seg),
+        _format("dicom-seg", "DICOM SEG", dicom_seg, needs=("highdicom", "dicom")),
     )
 }
 """By key."""

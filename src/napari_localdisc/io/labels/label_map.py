@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -88,7 +88,8 @@ class LabelMap:
     @cached_property
     def array(self) -> NDArray[Any]:
         """The labels in memory, in the smallest integer type that holds them all."""
-        array = np.asarray(self.labels)
+        with self._reading():
+            array = np.asarray(self.labels)
         if array.dtype == np.bool_:
             return array.astype(np.uint8)
         low, high = self.smallest, self.largest
@@ -105,14 +106,32 @@ class LabelMap:
             import dask
             import dask.array
 
-            lazy = dask.array.asarray(self.labels)
-            found = dask.compute(*dask.array.unique(lazy, return_counts=True))
+            with self._reading():
+                lazy = dask.array.asarray(self.labels)
+                found = dask.compute(*dask.array.unique(lazy, return_counts=True))
         elif self.labels.dtype == np.uint8:  # counting beats sorting
             counts = np.bincount(self.labels.ravel())
             found = np.flatnonzero(counts), counts[counts > 0]
         else:
             found = np.unique(self.labels, return_counts=True)
         return {int(v): int(n) for v, n in zip(*found, strict=True)}
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say so where lazy labels turn out to be damaged."""
+        try:
+            yield
+        except MemoryError as error:
+            shape = "×".join(map(str, self.shape))
+            raise FileError(
+                f"The labels “{self.name}” ({shape}) do not fit this machine's memory."
+            ) from error
+        # zarr, dask and their codecs raise what they like
+        except Exception as error:
+            said = f"{error}".partition("\n")[0] or type(error).__name__
+            raise FileError(
+                f"The labels “{self.name}” cannot be read: {said}"
+            ) from error
 
     @property
     def values(self) -> list[int]:

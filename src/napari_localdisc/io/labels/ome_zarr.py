@@ -3,7 +3,6 @@
 Written block by block: dask- and zarr-backed labels are never whole in memory.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,12 @@ import numpy as np
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import check_replaceable, new_folder
+from napari_localdisc.core.image.ome_zarr import (
+    ImageLabel,
+    Multiscale,
+    open_array,
+    read_ome,
+)
 from napari_localdisc.core.image.roles import note_in
 
 from .label_map import KEY, LabelMap, byte_colour, note_of, noted, pixel_size
@@ -96,11 +101,13 @@ def write_class_metadata(group: Any, labels: LabelMap) -> None:
 
 def read(path: Path) -> list[LabelMap]:
     """Open an OME-Zarr label image; its finest level stays on the disk."""
-    ome = _attributes(path)
-    multiscale, about = ome["multiscales"][0], ome["image-label"]
-    note = about.get(KEY) if isinstance(about.get(KEY), dict) else None
-    fields = _native_fields(about, multiscale)
-    return [noted(path, read_levels(path)[0], note, fields)]
+    ome = read_ome(path)
+    if ome.multiscales is None or ome.label is None:
+        raise FileError(f"{path} holds no labels.")
+    array = read_levels(path)[0]
+    note = ome.label.note if isinstance(ome.label.note, dict) else None
+    fields = _native_fields(ome.label, ome.multiscales[0], array.ndim)
+    return [noted(path, array, note, fields)]
 
 
 def is_ours(path: Path) -> bool:
@@ -110,46 +117,37 @@ def is_ours(path: Path) -> bool:
 
 def read_levels(path: Path) -> list[Any]:
     """Open all levels of an OME-Zarr image, finest first."""
-    import dask.array
-
-    datasets = _attributes(path)["multiscales"][0]["datasets"]
-    return [dask.array.from_zarr(str(path / level["path"])) for level in datasets]
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    import zarr
-
-    attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
-    ome: dict[str, Any] = attributes.get("ome", attributes)
-    return ome
+    multiscales = read_ome(path).multiscales
+    if multiscales is None:
+        raise FileError(f"{path} is no OME-Zarr image.")
+    return [open_array(path / level.path) for level in multiscales[0].datasets]
 
 
-def _native_fields(about: dict[str, Any], multiscale: dict[str, Any]) -> dict[str, Any]:
+def _native_fields(about: ImageLabel, picture: Multiscale, ndim: int) -> dict[str, Any]:
     """Names, colours and scale as other programs write them."""
+    placement: dict[str, Any] = {}
+    scale, translation, units = picture.scale, picture.translation, picture.units
+    if scale is not None and len(scale) == ndim and min(scale) > 0:
+        placement["scale"] = scale
+    if translation is not None and len(translation) == ndim:
+        placement["translate"] = translation
+    if units is not None and len(units) == ndim:
+        placement["units"] = units
     colours = {
-        int(entry["label-value"]): tuple(part / 255 for part in entry["rgba"])
-        for entry in about.get("colors", ())
-        if "rgba" in entry
+        entry.value: tuple(part / 255 for part in entry.rgba)
+        for entry in about.about
+        if entry.rgba is not None
     }
     names = {
-        int(entry["label-value"]): str(entry["name"])
-        for entry in about.get("properties", ())
-        if "name" in entry
+        entry.value: entry.name
+        for entry in about.about
+        if entry.name and entry.name.strip() and entry.name.isprintable()
     }
-    placement: dict[str, Any] = {}
-    for transform in multiscale["datasets"][0].get("coordinateTransformations", ()):
-        if transform["type"] == "scale":
-            placement["scale"] = transform["scale"]
-        elif transform["type"] == "translation":
-            placement["translate"] = transform["translation"]
-    axes: Sequence[dict[str, Any]] = multiscale.get("axes", ())
-    if any("unit" in axis for axis in axes):
-        placement["units"] = [axis.get("unit", "pixel") for axis in axes]
     return {
         "colours": colours,
         "names": names,
         "placement": placement,
-        "name": str(multiscale.get("name") or ""),
+        "name": picture.name if isinstance(picture.name, str) else "",
     }
 
 

@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.core.image.files import read_image
+from napari_localdisc.io.labels.label_map import plain
 from napari_localdisc.io.session import SavedImage, SavedLabels, Session
 from napari_localdisc.layers.as_meant import show_as_meant, stored
 from napari_localdisc.layers.colours import PAINTED, LabelColours
@@ -22,6 +23,7 @@ LARGEST_PIXELS = 1 << 28
 """Bytes of an image without a file that a session holds at most."""
 
 _LOOKS = ("opacity", "visible", "blending")
+_IMAGE_LOOKS = ("opacity", "blending", "contrast_limits", "gamma")
 
 
 def _data(layer: Layer) -> Any:
@@ -67,6 +69,7 @@ def describe_image(layer: Image) -> SavedImage:
         rgb=bool(layer.rgb),
         pixels=data,
         placement=_placement(layer),
+        looks={key: plain(getattr(layer, key)) for key in _IMAGE_LOOKS},
     )
 
 
@@ -139,6 +142,11 @@ def _set(
         except Exception as error:
             reason = str(error).partition("\n")[0]
             troubles.append(f"The {key} of “{layer.name}” is left out: {reason}.")
+
+
+def show_as_it_was(layer: Image, saved: SavedImage, troubles: list[str]) -> None:
+    """Give an image back its opacity and contrast; whether it is seen, others say."""
+    _set(layer, troubles, {k: v for k, v in saved.looks.items() if k in _IMAGE_LOOKS})
 
 
 def fits(layer: Image, saved: SavedImage) -> bool:

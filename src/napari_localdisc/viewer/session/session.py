@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
 from napari_localdisc.annotation.state import ImageAnnotation
@@ -24,6 +24,7 @@ from napari_localdisc.layers.plane import show_point
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.embeddings import Embedded
 from napari_localdisc.viewer.shown import Place
+from napari_localdisc.viewer.tuning import LAYER as TUNED
 from napari_localdisc.viewer.work import reporting, run_beside
 
 from . import layers
@@ -76,13 +77,22 @@ class Sessions:
             if isinstance(layer, Labels) and layer not in remade
         ]
         known = workspace.known(workspace.place_or_none())
+        kinds: dict[str, list[Any]] = {"images": images, "labels": labels}
+        order = [
+            [kind, members.index(layer)]
+            for layer in workspace.viewer.layers
+            for kind, members in kinds.items()
+            if layer in members
+        ]
         return Session(
             model=workspace.models.name,
             model_hash=None if known is None else known.model.hash,
+            magnification=workspace.models.magnification,
             structures=self._controller.clusters.number,
             chosen=images.index(chosen) if chosen is not None else None,
             images=tuple(self._describe(image, labels) for image in images),
             labels=tuple(self._describe_labels(layer) for layer in labels),
+            order=order,
             saved_at=datetime.now().astimezone().isoformat(timespec="seconds"),
         )
 
@@ -92,7 +102,7 @@ class Sessions:
             shown.layer(what)
             for image in images
             for shown in self._controller.workspace.shown_of(image).values()
-            for what in ("mask", "prediction")
+            for what in ("mask", "prediction", TUNED)
         ]
         made.append(self._controller.writing.preview.layer)
         return {layer for layer in made if layer is not None}
@@ -106,11 +116,14 @@ class Sessions:
             layer = shown.layer("strokes")
             if layer in labels:
                 strokes.append([list(key), labels.index(layer)])
+        described = layers.describe_image(image)
+        is_seen = self._controller.one_image.is_meant_to_show(image)
         name = index = None
         if own is not None and own in labels:
             name, index = own.name, labels.index(own)
         return replace(
-            layers.describe_image(image),
+            described,
+            looks={**described.looks, "visible": is_seen},
             annotation=document.describe(name).to_json(),
             labels=index,
             strokes=strokes,
@@ -196,7 +209,7 @@ class Sessions:
             What is not as it was, in sentences.  Labels are restored in any case.
         """
         workspace = self._controller.workspace
-        troubles: list[str] = []
+        troubles = list(session.faults)
         # First what was made by hand; strokes go again, once they lie on their images
         added = self._restore_labels(session, troubles)
         troubles += self._restore_model(session)
@@ -207,9 +220,17 @@ class Sessions:
                 troubles.append(trouble)
             if image is not None:
                 restored[index] = image
-        for layer in added.values():  # above the images, as they were
-            order = workspace.viewer.layers
-            order.move(order.index(layer), len(order))
+                if saved.looks:
+                    layers.show_as_it_was(image, saved, troubles)
+                    seen = bool(saved.looks.get("visible", True))
+                    self._controller.one_image.set_meant_to_show(image, seen)
+        # Earlier versions saved no order: labels are above the images then
+        order = session.order or [["labels", index] for index in added]
+        stack = workspace.viewer.layers
+        for kind, index in order:
+            layer: Layer | None = (restored if kind == "images" else added).get(index)
+            if layer is not None:
+                stack.move(stack.index(layer), len(stack))
         fitting = {
             index: session.images[index]
             for index, image in restored.items()
@@ -241,6 +262,7 @@ class Sessions:
                 "they were, but what prompts show comes from another model."
             ]
         controller.set_model(session.model)
+        controller.set_magnification(session.magnification)
         try:
             controller.clusters.set_number(session.structures)
         except (TypeError, ValueError) as error:
@@ -270,7 +292,7 @@ class Sessions:
     ) -> None:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
-        annotation = _annotation(saved, troubles)
+        annotation = annotation_of(saved, troubles)
         controller.restore_annotation(annotation, added.get(saved.labels))
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
@@ -303,7 +325,7 @@ class Sessions:
         workspace.do("session", check)
 
 
-def _annotation(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
+def annotation_of(saved: SavedImage, troubles: list[str]) -> ImageAnnotation:
     """Read what was done on an image; each part that is damaged costs that part."""
     try:
         return ImageAnnotation.from_json(saved.annotation)

@@ -1,5 +1,6 @@
 """State and operations of one viewer's training panel; without Qt."""
 
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ from .request import (
 
 MOST_SLICES = 500
 """Of a stack; of a longer one slices at equal distances are taken."""
+
+PATIENCE = 1.5
+"""Seconds that a stopped training has to end before it is let go."""
+
+ENOUGH_STEPS = 30
+"""Of an adaptation, below which before and after cannot be told apart."""
 
 _MOST_NOTES = 3
 """All of them are in the log."""
@@ -98,11 +105,15 @@ class TrainingControl:
         self.viewer = viewer
         self.keeps_preview = False
         self.status = "Choose images and what to look for in them."
+        self.has_failed = False
+        """Whether the status is what went wrong."""
         self._report = report
         self._is_closed = self._is_stopping = False
+        self._stop_asked = 0.0
+        self._ending: list[TrainingJob] = []
         self._job: TrainingJob | None = None
         self._preview: TrainingPreview | None = None
-        self._compared: Compared | None = None
+        self._compared: dict[int, Compared] = {}
         self._notes = 0
         self._images = ImageChoice(viewer)
         self._images.listed.connect(self.images_changed.emit)
@@ -115,9 +126,9 @@ class TrainingControl:
         self._is_closed = True
         disconnect_all(self)
         models_changed.disconnect(self.models_changed.emit)
-        if self._job is not None:
-            self._job.close()
-            self._job = None
+        for job in (*self._ending, *([self._job] if self._job else [])):
+            job.close()
+        self._job, self._ending = None, []
         self._end_preview()
         self._images.close()
 
@@ -130,6 +141,11 @@ class TrainingControl:
     def is_running(self) -> bool:
         """Whether a training is going on."""
         return self._job is not None
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether what was stopped is still being saved."""
+        return bool(self._ending)
 
     @property
     def preview_layer(self) -> Any | None:
@@ -153,13 +169,18 @@ class TrainingControl:
             return
         try:
             request.check()
+            if any(job.request.out == request.out for job in self._ending):
+                raise TrainingError(
+                    f"“{request.name}” is still being saved: wait a moment, or choose "
+                    "another name."
+                )
             planes = [] if request.folder else self._planes(request, layers)
         except LocalDiscError as error:
-            self._report(error)
+            self.fail(error)
             return
         current = self._current(layers)
         self._preview = TrainingPreview(self.viewer, *current) if current else None
-        self._compared, self._notes = None, 0
+        self._notes = 0
         self._is_stopping = False
         self._job = TrainingJob(request, planes, current[1] if current else None)
         self._job.start()
@@ -170,8 +191,8 @@ class TrainingControl:
         """End after the current step; the best model so far is kept."""
         if self._job is not None:
             self._job.stop()
-            self._is_stopping = True
-            self._say("Stopping after this step; the best model so far is kept…")
+            self._is_stopping, self._stop_asked = True, time.monotonic()
+            self._say("Stopping: the best model so far is kept…")
 
     def keep_new(self, comparison: Comparison) -> None:
         """Go on with an adapted model."""
@@ -209,16 +230,30 @@ class TrainingControl:
 
     def poll(self) -> None:
         """Take in what the process said; to be called a few times a second."""
-        job = self._job
-        if job is None:
-            return
-        for message in job.poll():
-            self._take(job, message)
-            if isinstance(message, LAST):
-                self._end(job, message)
-                return
+        for job in (*self._ending, *([self._job] if self._job else [])):
+            for message in job.poll():
+                self._take(job, message)
+                if isinstance(message, LAST):
+                    self._end(job, message)
+                    break
+        waited = time.monotonic() - self._stop_asked
+        if self._job is not None and self._is_stopping and waited > PATIENCE:
+            self._let_go(self._job)
+
+    def _let_go(self, job: TrainingJob) -> None:
+        """Wait no longer for what was stopped: it saves its model by itself."""
+        self._job = None
+        self._ending.append(job)
+        self._end_preview()
+        self._say(
+            f"Stopped. “{job.request.name}” is being saved, and is in the list of "
+            "models when it is."
+        )
+        self.running_changed.emit(False)
 
     def _take(self, job: TrainingJob, message: Message) -> None:
+        if job is not self._job and not isinstance(message, Compared | Noted):
+            return  # it is no longer waited for
         if isinstance(message, Preparing):
             is_reading = message.done < message.total
             self.progressed.emit(message.done / message.total if is_reading else -1.0)
@@ -229,14 +264,20 @@ class TrainingControl:
             if not self._is_stopping:
                 loss = message.losses["total"]
                 self._say(
-                    status.training(message.step, loss, message.seconds, message.share)
+                    status.training(
+                        message.step,
+                        message.steps,
+                        loss,
+                        message.seconds,
+                        message.share,
+                    )
                 )
             self.stepped.emit(message)
         elif isinstance(message, Pictured) and self._preview is not None:
             labels = job.read(message.file)["labels"]
             self._preview.show(labels, np.array(message.colours), message.step)
         elif isinstance(message, Compared):
-            self._compared = message
+            self._compared[id(job)] = message
         elif isinstance(message, Noted):
             self._notes += 1
             if self._notes <= _MOST_NOTES:
@@ -245,24 +286,35 @@ class TrainingControl:
     def _end(self, job: TrainingJob, message: Message) -> None:
         comparison = self._comparison(job)
         job.discard()
-        self._job = None
-        self._end_preview()
-        self.running_changed.emit(False)
+        if job in self._ending:
+            self._ending.remove(job)
+            self.running_changed.emit(self.is_running)
+        else:
+            self._job = None
+            self._end_preview()
+            self.running_changed.emit(False)
         if isinstance(message, Finished):
             name = Path(message.file).stem
             how = "stopped" if message.stopped else "done"
-            self._say(f"“{name}” is {how} after {message.steps} steps and saved.")
+            steps = f"{message.steps} step{'' if message.steps == 1 else 's'}"
+            text = f"“{name}” is {how} after {steps} and saved."
+            if job.request.model is not None and message.steps < ENOUGH_STEPS:
+                comparison = None
+                text += (
+                    f" That is too little to judge it by: at least {ENOUGH_STEPS} "
+                    "steps are needed. Give it more time, by Resume."
+                )
+            self._say(text)
             models_changed.emit()
             if comparison is not None:
                 self.compared.emit(comparison)
         elif isinstance(message, Stopped):
             self._say("Stopped before the first step: there is no model yet.")
         elif isinstance(message, Failed):
-            self._say("The training failed.")
-            self._report(TrainingError(message.reason))
+            self.fail(TrainingError(message.reason))
 
     def _comparison(self, job: TrainingJob) -> Comparison | None:
-        compared, request = self._compared, job.request
+        compared, request = self._compared.pop(id(job), None), job.request
         if compared is None or request.model is None:
             return None
         arrays = job.read(compared.file)
@@ -277,9 +329,14 @@ class TrainingControl:
             self._preview.finish(self.keeps_preview)
         self._preview = None
 
-    def _say(self, text: str) -> None:
-        if text != self.status:
-            self.status = text
+    def fail(self, error: LocalDiscError) -> None:
+        """Say what went wrong, in place of what went well before; report it."""
+        self._say(str(error), failed=True)
+        self._report(error)
+
+    def _say(self, text: str, failed: bool = False) -> None:
+        if (text, failed) != (self.status, self.has_failed):
+            self.status, self.has_failed = text, failed
             self.status_changed.emit(text)
 
 

@@ -21,10 +21,11 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_localdisc.core.colours import STRUCTURE_RGB
+from napari_localdisc.core.colours import from_hex
 from napari_localdisc.core.embedding.clusters import cluster_colours, dominant_cluster
 from napari_localdisc.core.embedding.embed import embed, map_clusters
 from napari_localdisc.core.embedding.embedding import Embedding
+from napari_localdisc.core.embedding.named import card_colours
 from napari_localdisc.core.errors import Cancelled, LocalDiscError
 from napari_localdisc.core.image.files import read_image
 from napari_localdisc.core.image.working import as_rgb
@@ -319,12 +320,14 @@ def comparison(
         (h, w, 3) uint8; at most 1000 pixels long.
     """
     both = (old, embed(image, old)), (new, embed(image, new))
+    colours = card_colours(old.card)
     photograph = _shrunk(np.round(as_rgb(image) * 255).astype(np.uint8))
     views = {}
     for name in old.card.structures:
         if name in new.card.structures:
             before, after = (
-                _with_structure(photograph, seen, name) for _, seen in both
+                _with_structure(photograph, seen, name, colours[name])
+                for _, seen in both
             )
             views[name] = before, after
     before, after = (_with_clusters(photograph, seen, model) for model, seen in both)
@@ -349,10 +352,12 @@ def _blend(photograph: Picture, rgb: Any, opacity: Any) -> Picture:
     return np.round(mixed).clip(0, 255).astype(np.uint8)
 
 
-def _with_structure(photograph: Picture, seen: Embedding, name: str) -> Picture:
+def _with_structure(
+    photograph: Picture, seen: Embedding, name: str, colour: str
+) -> Picture:
     presence = _shrunk(np.round(seen.structure(name) * 255).astype(np.uint8))
     opacity = _STRUCTURE_OPACITY / 255 * presence[..., None].astype(np.float32)
-    return _blend(photograph, STRUCTURE_RGB, opacity)
+    return _blend(photograph, from_hex(colour), opacity)
 
 
 def _with_clusters(photograph: Picture, seen: Embedding, model: Model) -> Picture:

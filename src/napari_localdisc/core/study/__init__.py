@@ -1,0 +1,1 @@
+"""Many images of one study: certainty, two graders, what accepted masks teach."""

@@ -1,0 +1,40 @@
+"""How large a layer's pixels are."""
+
+import numpy as np
+from napari.layers import Layer
+
+from .plane import Plane
+
+
+def pixel_sides_mm(layer: Layer, plane: Plane) -> tuple[float, float] | None:
+    """Return height and width of a plane's pixels in millimetres.
+
+    Parameters
+    ----------
+    layer : Layer
+        Its scale, shear, affine and units count.
+    plane : Plane
+        Of the layer.
+
+    Returns
+    -------
+    tuple of float or None
+        None where the layer's units are no lengths.
+    """
+    units = layer.units
+    if not all(units[axis].is_compatible_with("millimeter") for axis in plane.axes):
+        return None
+    to = [
+        float((1 * unit).to("millimeter").magnitude)
+        if unit.is_compatible_with("millimeter")
+        else 0.0
+        for unit in units
+    ]
+    corner = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+    sides = []
+    for axis in plane.axes:
+        step = np.zeros(layer.ndim)
+        step[axis] = 1
+        way = (np.asarray(layer.data_to_world(step)) - corner) * to
+        sides.append(float(np.hypot.reduce(way)))
+    return sides[0], sides[1]

@@ -1,0 +1,103 @@
+"""How all that we lay over a picture is seen: outlined, filled, or not at all."""
+
+import weakref
+from typing import Any, Literal, get_args
+
+from napari.components import ViewerModel
+from napari.layers import Labels, Layer
+from psygnal import Signal
+
+from napari_localdisc.layers.outline import draw_outlines, thickness
+from napari_localdisc.layers.plane import METADATA_KEY, is_derived
+
+View = Literal["outline", "fill", "off"]
+VIEWS: tuple[View, ...] = get_args(View)
+
+_FILLED = "strokes", "overlap"
+"""In our metadata of layers that are no masks."""
+
+
+class Overlays:
+    """Outlines our labels, fills them, or takes all our layers out of sight.
+
+    A user's own layers are left alone, and so is a layer whose contour the user sets,
+    until another view is chosen.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers.
+    """
+
+    changed = Signal()
+    """Another view is chosen."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._view: View = "outline"
+        self._last: View = "outline"
+        self._hidden: weakref.WeakSet[Layer] = weakref.WeakSet()
+        viewer.layers.events.inserted.connect(self._on_inserted)
+
+    def close(self) -> None:
+        """Show what was hidden, and follow the viewer no longer."""
+        self.wake()
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+
+    @property
+    def view(self) -> View:
+        """How our layers are seen."""
+        return self._view
+
+    def choose(self, view: View) -> None:
+        """See our layers otherwise."""
+        if view == self._view:
+            return
+        if view == "off":
+            self._last = self._view
+        self._view = view
+        for layer in self._ours():
+            self._show(layer)
+        self.changed.emit()
+
+    def choose_next(self) -> None:
+        """Go on from outline to fill, to off, and again to outline."""
+        self.choose(VIEWS[(VIEWS.index(self._view) + 1) % len(VIEWS)])
+
+    def wake(self) -> None:
+        """Bring our layers back where they are off: there is something new to see."""
+        if self._view == "off":
+            self.choose(self._last)
+
+    def dress(self, layer: Layer) -> None:
+        """Give a layer of ours that is new its outlines."""
+        if isinstance(layer, Labels) and not layer.multiscale and _is_mask(layer):
+            draw_outlines(layer)
+            layer.contour = thickness(layer) if self._view != "fill" else 0
+
+    def _ours(self) -> list[Layer]:
+        return [layer for layer in self._viewer.layers if is_derived(layer)]
+
+    def _on_inserted(self, event: Any) -> None:
+        layer = event.value
+        if is_derived(layer) and isinstance(layer, Labels) and not layer.contour:
+            self.dress(layer)
+
+    def _show(self, layer: Layer) -> None:
+        if self._view == "off":
+            if layer.visible:
+                self._hidden.add(layer)
+                layer.visible = False
+            return
+        if isinstance(layer, Labels) and not layer.multiscale and _is_mask(layer):
+            wanted = 0 if self._view == "fill" else thickness(layer)
+            if layer.contour != wanted:
+                layer.contour = wanted
+        if layer in self._hidden:
+            self._hidden.discard(layer)
+            layer.visible = True
+
+
+def _is_mask(layer: Layer) -> bool:
+    ours = layer.metadata.get(METADATA_KEY, {})
+    return not any(key in ours for key in _FILLED)

@@ -1,0 +1,1 @@
+"""A study worked through in one viewer: its images, and clicks that correct them."""
