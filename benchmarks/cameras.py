@@ -6,7 +6,8 @@ sees them, and the image with its surroundings continued from inside (mirrored) 
 of its diameter as one of 60°, scored in the original field of view alone.  Dice at 0.5
 and area under the curve are means over images; the recall of vessels by their radius
 (in pixels of the uncut image's working grid) and by their distance from the field of
-view's edge (in shares of its diameter) are of all pixels together.
+view's edge (in shares of its diameter) are of all pixels together.  "Seen at" is the
+mean magnification, which follows from the vessels.
 
 ``python -m benchmarks.cameras FOLDER MODEL`` measures another model than the bundled
 one.
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from napari_localdisc.core.embedding.embed import embed
+from napari_localdisc.core.embedding.embed import map_clusters
 from napari_localdisc.core.evaluation.agreement import area_under_curve, dice
 from napari_localdisc.core.image.mirrored import surrounded
 from napari_localdisc.core.model.model import Model, load_model
@@ -63,16 +64,16 @@ def measure(model: Model, data: str) -> str:
         for case in cases:
             inside = case.field_of_view
             if inside is None:
-                inside = embed(case.image, model).field_of_view
+                inside = map_clusters(case.image, model).field_of_view
             image, vessels, seen = simulate(case.image, case.reference, inside)
-            embedding = embed(image, model)
-            found_there = embedding.structure("vessel")
-            totals.append(_of_one(found_there, vessels & seen, seen, inside))
+            maps = map_clusters(image, model)
+            there = _of_one(maps.structure("vessel"), vessels & seen, seen, inside)
+            totals.append({**there, "size": maps.magnification})
         rows.append((name, *_summary(totals)))
     radii = [f"recall, radius to {r:g}" for r in RADII[1:]]
     edges = [f"recall, edge to {100 * e:g} %" for e in EDGES[1:]]
-    heads = ["camera", "Dice", "AUC", "best Dice", "at", "area", *radii, *edges]
-    return table(" | ".join(heads), rows)
+    heads = ["camera", "Dice", "AUC", "best Dice", "at", "area", "seen at"]
+    return table(" | ".join([*heads, *radii, *edges]), rows)
 
 
 def uncut(image: Image, vessels: Mask, inside: Mask) -> View:
@@ -166,6 +167,7 @@ def _summary(totals: list[dict[str, Any]]) -> Iterator[str]:
     yield f"{dices[best]:.3f}"
     yield f"{THRESHOLDS[best]:.2f}"
     yield f"{mean('area'):.2f}"
+    yield f"{mean('size'):.2f}"
     for key in ("radius", "edge"):
         for hit, there in np.sum([total[key] for total in totals], axis=0):
             yield f"{hit / there:.2f}" if there else "–"

@@ -304,10 +304,15 @@ def _checkpoints() -> None:
 
     from safetensors.torch import save_file
 
-    state = {key: kept[key] for key in ("step", "seconds", "best", "settings")}
+    parts = ("network", "averaged", "chosen")
+    state = {k: v for k, v in kept.items() if k not in (*parts, "adam")}
     header = {"state": state, "groups": {"adam": adam["param_groups"]}}
-    tensors = {f"module/network//{name}": part for name, part in weights.items()}
-    tensors |= {"adam/adam/0/step": torch.tensor(3.0)}
+    tensors = {
+        f"module/{part}/{name}": weights[name].clone()
+        for part in parts
+        for name in weights
+    }
+    tensors["state/adam/0/step"] = torch.tensor(3.0)
     save_file(
         tensors,
         SEEDS / "old-checkpoints" / "halfway.checkpoint",

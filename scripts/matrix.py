@@ -12,46 +12,55 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tomllib
 import venv
-from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6"}
-ROWS = [f"{which}-{binding}" for which in ("lowest", "newest") for binding in BINDINGS]
+RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+ROWS = [f"{versions}-{binding}" for versions in RESOLUTIONS for binding in BINDINGS]
+WARNINGS = {
+    "lowest": [
+        *("-W", "default::DeprecationWarning"),
+        *("-W", "default::FutureWarning"),
+    ],
+    "newest": [],
+}
+"""For pytest: old libraries use what newer ones under them warn of."""
 SINGLE = "torch"
 """Of this one version is tested."""
-_REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)(?:\[[^]]*\])?>=(?P<version>[\w.]+)")
+EXTRAS = "cluster,coco,dicom,ome-zarr"
 
 
-def lowest(requirements: Iterable[str]) -> list[str]:
-    """Return constraints to the lowest versions that requirements allow."""
-    found = (_REQUIREMENT.match(requirement) for requirement in requirements)
-    return [
-        f"{match['name']}=={match['version']}"
-        for match in found
-        if match and match["name"] != SINGLE
-    ]
-
-
-def constraints(row: str) -> list[str]:
-    """Return the constraints of a row."""
-    pinned = (ROOT / "requirements" / "constraints.txt").read_text("utf-8")
-    single = [line for line in pinned.splitlines() if line.startswith(f"{SINGLE}==")]
-    if row.startswith("newest"):
-        return single
+def testing_tools() -> list[str]:
+    """Return what runs the tests: the requirements of `testing` without the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    named = [
-        requirement
-        for extra in ("cluster", "coco", "dicom", "ome-zarr")
-        for requirement in extras[extra]
+    tools: list[str] = project["optional-dependencies"]["testing"]
+    return [tool for tool in tools if not tool.startswith(project["name"])]
+
+
+def single() -> str:
+    """Return the requirement of what is tested in one version."""
+    pinned = (ROOT / "requirements" / "constraints.txt").read_text("utf-8")
+    return next(line for line in pinned.splitlines() if line.startswith(f"{SINGLE}=="))
+
+
+def commands(row: str) -> list[list[str]]:
+    """Return what to run with a new environment's Python, one after the other.
+
+    The one version comes first, by pip, which knows where its build is.
+    """
+    versions, _, binding = row.partition("-")
+    pip, uv = ["pip", "install", "-q"], ["uv", "pip", "install", "-q"]
+    resolution = ["--resolution", RESOLUTIONS[versions]]
+    return [
+        [*pip, single(), "uv"],
+        [*uv, *resolution, "-e", f"{ROOT}[{EXTRAS}]", single()],
+        [*uv, *testing_tools(), BINDINGS[binding]],
     ]
-    return [*single, *lowest([*project["dependencies"], *named])]
 
 
 def prepare(row: str, folder: Path) -> Path:
@@ -59,20 +68,12 @@ def prepare(row: str, folder: Path) -> Path:
     place = folder / row
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = place / "installed"
-    if done.exists():
-        return python
-    venv.create(place, with_pip=True, clear=True)
-    limits = place / "constraints.txt"
-    limits.write_text("\n".join(constraints(row)) + "\n", "utf-8")
-    binding = BINDINGS[row.partition("-")[2]]
-    subprocess.run(
-        [
-            *(python, "-m", "pip", "install", "-q", "-c", limits),
-            *("-e", f"{ROOT}[testing]", binding),
-        ],
-        check=True,
-    )
-    done.touch()
+    if not done.exists():
+        venv.create(place, with_pip=True, clear=True)
+        env = os.environ | {"VIRTUAL_ENV": str(place)}
+        for command in commands(row):
+            subprocess.run([python, "-m", *command], check=True, env=env)
+        done.touch()
     return python
 
 
@@ -97,9 +98,9 @@ def main() -> int:
         except subprocess.CalledProcessError:
             failed.append(row)
             continue
-        binding = row.partition("-")[2]
+        versions, _, binding = row.partition("-")
         api = os.environ | {"QT_API": binding, "PYTEST_QT_API": binding}
-        command = [python, "-m", "pytest", *(tests or ["-q"])]
+        command = [python, "-m", "pytest", *WARNINGS[versions], *(tests or ["-q"])]
         if subprocess.run(command, cwd=ROOT, env=api, check=False).returncode:
             failed.append(row)
     print(f"Failed: {', '.join(failed)}" if failed else "All rows passed.")

@@ -39,7 +39,7 @@ DOCS = {
 }
 """Pictures that the documentation shows → file of docs/images."""
 
-DOCS_KIND, DOCS_COLOURS = "light_1280x720", 64
+DOCS_KIND = "light_1280x720"
 THEMES = "dark", "light"
 SIZES = (1280, 720), (1600, 1000)
 WAIT = 300.0
@@ -129,7 +129,7 @@ class Album:
             self.faults += 1
 
     def _take_docs(self, name: str, window: Any) -> None:
-        """Take a picture of the panel alone, in few colours."""
+        """Take a picture of the panel alone."""
         from PIL import Image
 
         from napari_localdisc._qt.parts import Docked
@@ -140,8 +140,7 @@ class Album:
         path = self.folder / f"{DOCS[name]}.png"
         shown[0].grab().save(str(path))
         with Image.open(path) as picture:
-            few = picture.convert("RGB").quantize(DOCS_COLOURS)
-        few.save(path, optimize=True)
+            picture.convert("RGB").save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size // 1000} kB")
 
     def tabs(self, state: str, names: tuple[str, ...] = TABS) -> None:
@@ -292,7 +291,7 @@ def visit(album: Album, images: Path) -> None:
     album.tabs("done", TABS[2:])
 
     # What cannot be done
-    taken = images / "a file.png"
+    taken = images.with_name("a file")
     taken.write_bytes(b"no folder")
     main.export_section.control.save(controller.labels_layer, taken / "labels.png")
     album.settle()
@@ -389,7 +388,7 @@ def visit_folder(album: Album, folder: Any, images: Path) -> None:
     """Work on a folder: working, done, and what fails."""
     show(folder)
     folder.source.line_edit.value = str(images)
-    folder.output.line_edit.value = tempfile.mkdtemp()
+    folder.output.line_edit.value = "results"
     album.settle()
     album.take("folder_ready")
     rows: list[object] = []
@@ -440,10 +439,14 @@ def main() -> int:
     kinds["dark_200_percent"] = "dark", SIZES[0], 2
     if asked.inside:
         theme, size, _ = kinds[asked.only]
-        with tempfile.TemporaryDirectory() as images:
-            make_images(Path(images))
+        with tempfile.TemporaryDirectory() as own:
+            os.chdir(own)  # so that no picture shows a path of this machine
+            images = Path("photographs")
+            images.mkdir()
+            make_images(images)
             album = Album(folder, theme, size, asked.only, asked.docs)
-            visit(album, Path(images))
+            visit(album, images)
+            os.chdir(folder)
         return int(album.faults > 0)
     status = 0
     only = DOCS_KIND if asked.docs else asked.only

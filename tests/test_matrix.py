@@ -13,18 +13,17 @@ sys.path.insert(0, str(SCRIPTS))
 import matrix  # noqa: E402
 
 
-def test_lowest_are_the_versions_that_are_named():
-    assert matrix.lowest(["dask[array]>=2024.8", "torch>=2.4", "zarr>=3", "other"]) == [
-        "dask==2024.8",
-        "zarr==3",
-    ]
-
-
-def test_every_row_has_one_torch():
+def test_lowest_and_newest_versions_with_either_binding():
+    lowest = matrix.commands("lowest-pyside6")
+    assert "lowest-direct" in lowest[1]
+    assert lowest[-1][-1] == "PySide6"
+    assert not any("lowest-direct" in part for part in matrix.commands("newest-pyqt6"))
     for row in matrix.ROWS:
-        limits = matrix.constraints(row)
-        assert [line for line in limits if line.startswith("torch")] == limits[:1]
-        assert (len(limits) > 20) == row.startswith("lowest")
+        first, *_, package, tools = matrix.commands(row)
+        assert first[-1].startswith("torch==")
+        assert first[-1] in package  # and so is not replaced
+        assert any(tool.startswith("pytest>=") for tool in tools)
+        assert not any("napari-localdisc" in tool for tool in tools)
 
 
 def test_a_row_that_fails_is_named(monkeypatch, tmp_path, capsys):

@@ -168,6 +168,7 @@ def test_other_documents_are_refused(session, tmp_path, changes, said):
         ({"images": 7}, "The images of the session are damaged"),
         ({"surprise": 1}, "The surprise of the session"),
         ({"structures": "many"}, "The structures of the session"),
+        ({"magnification": 99.0}, "The magnification of the session"),
         ({"model": {}}, "The model of the session"),
         ({"labels": []}, "Labels or strokes of “eye” are not there"),
     ],

@@ -228,7 +228,7 @@ def test_other_classes_are_overwritten_only_when_asked(controller, embedding):
     labels = controller.labels_layer.data
     np.testing.assert_array_equal(labels == 1, first)
     assert (labels[~first] == 2).all()
-    assert "Left as they were" in controller.workspace.status.text
+    assert "left as they were" in controller.workspace.status.text
     controller.writing.set_overwrite(True)
     controller.prompts.add((12, 30))
     controller.prompts.set_options(threshold=0.0)

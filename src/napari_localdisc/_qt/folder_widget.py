@@ -44,7 +44,7 @@ _COLUMNS = 3
 FEWEST_ROWS = 8
 """Of the table that are always seen."""
 
-HEADER = "Image", "Found", "Pixels", "% of field of view", "By", "State"
+HEADER = "Image", "Found", "Pixels", "% of field", "By", "State"
 
 
 class FolderWidget(Docked):
@@ -189,7 +189,10 @@ class OutcomeTable(QTableWidget):
     def __init__(self, control: FolderControl) -> None:
         super().__init__(0, len(HEADER))
         self._control = control
-        self.setToolTip("Double click opens the image and what was found in it")
+        self.setToolTip(
+            "Percent are of the field of view.\nDouble click opens the image and what "
+            "was found in it"
+        )
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setHorizontalHeaderLabels(HEADER)

@@ -36,6 +36,7 @@ from .panels.first_steps import EmptyNotice, TourNotice
 from .panels.labels import LabelsPanel
 from .panels.measure import MeasurePanel
 from .panels.models import ModelSection, SizeSection, TrainingSection
+from .panels.pieces import PiecesPanel
 from .panels.similar import SimilarPanel
 from .panels.strokes import StrokesPanel
 from .parts import Docked, Scrolling, viewer_of
@@ -92,7 +93,8 @@ class MainWidget(Docked):
         self.progress_row = ProgressRow(
             controller.workspace, "Stop; everything stays as it was before"
         )
-        self.similar_page = page(self.similar_panel)
+        self.pieces_panel = PiecesPanel(controller)
+        self.similar_page = page(self.similar_panel, self.pieces_panel)
         self.cache_section = CacheSection(controller.workspace)
         files = page(
             self.export_section,
@@ -107,7 +109,7 @@ class MainWidget(Docked):
         self.measure_page = page(self.measure_panel)
         self.tabs.addTab(self.measure_page, "Measure")
         self.tabs.addTab(
-            page(self.model_section, self.size_section, self.training_section), "Models"
+            page(self.training_section, self.model_section, self.size_section), "Models"
         )
         self.tabs.addTab(files, "Files")
         self.help_button = HelpButton(self.tabs.tabText(0))

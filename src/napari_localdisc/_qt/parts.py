@@ -221,6 +221,9 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     return parent
 
 
+_FIRST = 1
+"""Qt's high priority of an event, as a number, which bindings agree on."""
+
 _PLACED = QEvent.Type.User
 """Sent to a widget of ours when its dock has a place."""
 
@@ -243,8 +246,7 @@ class Docked(QWidget):
         elif kind == QEvent.Type.ParentChange:
             # Once napari has put the dock into its place, and before the window is
             # made higher for docks that lie below each other
-            first: Any = Qt.EventPriority.HighEventPriority.value
-            QApplication.postEvent(self, QEvent(_PLACED), first)
+            QApplication.postEvent(self, QEvent(_PLACED), _FIRST)
         elif kind == _PLACED:
             self._join()
         return handled
@@ -339,6 +341,15 @@ class Scrolling(QScrollArea):
                 asking.updateGeometry()  # tabs do not pass it on by themselves
                 asking = asking.parentWidget()
         return bool(super().eventFilter(watched, event))
+
+
+def bring_into_sight(widget: QWidget) -> None:
+    """Scroll the page that a widget is on until it is seen."""
+    around = widget.parentWidget()
+    while around is not None and not isinstance(around, QScrollArea):
+        around = around.parentWidget()
+    if around is not None and widget.isVisible():
+        around.ensureWidgetVisible(widget)
 
 
 _LINES = 2

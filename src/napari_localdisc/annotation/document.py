@@ -22,6 +22,7 @@ from .state import (
     Operation,
     PlaneAnnotation,
     PlaneKey,
+    Point,
     within,
 )
 
@@ -153,6 +154,14 @@ class Document:
             for each in state.pending
         ]
         self._tell()
+
+    def accept(
+        self, key: PlaneKey, text: str, accepted: tuple[tuple[int, Point], ...]
+    ) -> None:
+        """Note which pieces of a plane are accepted, as a step to be undone."""
+        annotation = replace(self.plane(key).committed, accepted=accepted)
+        parameters = {"accepted": to_jsonable_python(accepted)}
+        self.do(key, "accept", text, parameters, annotation=annotation)
 
     # Everything else
 

@@ -267,7 +267,8 @@ def _said(
     entry: Operation, variables: Mapping[ModelKey, str], names: Mapping[int, str]
 ) -> str:
     parameters, value = entry.parameters, entry.parameters["value"]
-    named = f": {names[value]}" if names.get(value) else ""
+    name = names.get(value, "")
+    named = f": {name}" if name and f"“{name}”" not in entry.text else ""
     head = f"\n# {' '.join((entry.text + named).split())}\n"
     if entry.kind == "erase":
         return f"{head}labels[labels == {int(value)}] = 0\n"

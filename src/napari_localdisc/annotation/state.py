@@ -28,6 +28,9 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
              ``meaning``: the structure that prompts were taken to mean, if any;
              ``magnification`` where the user chose one;
              ``instead``: the source of the structure that it replaces, if any
+  correct    ``what``: drop, split or merge pieces; ``value``, ``pixels``: how many.
+             Which they are is left between what is repeated and the labels
+  accept     ``accepted``: the plane's accepted pieces afterwards
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
 
@@ -127,12 +130,15 @@ class PlaneAnnotation:
         Value of the class that the user chose for the mask; None: what it means.
     structures : mapping of str to StructureOptions
         Named structures that were tuned, and how they become masks.
+    accepted : tuple of (int, point)
+        Pieces that somebody looked at and left: value of the class, and a pixel.
     """
 
     prompts: tuple[Prompt, ...] = ()
     options: MaskOptions = field(default_factory=MaskOptions)
     into: int | None = None
     structures: Mapping[str, StructureOptions] = field(default_factory=dict)
+    accepted: tuple[tuple[int, Point], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -147,7 +153,7 @@ class Operation:
     Attributes
     ----------
     kind : str
-        ``prompts``, ``options``, ``structures``, ``classes``, ``write`` or ``erase``.
+        As in the module's table: ``prompts``, ``write`` and so on.
     text : str
         What it was, for people: “add a prompt”.
     plane : tuple
@@ -206,6 +212,7 @@ class ImageAnnotation:
                 plane["options"],
                 plane.get("into"),
                 plane.get("structures", {}),
+                plane.get("accepted", ()),
             )
             for plane in values["planes"]
         }

@@ -56,9 +56,9 @@ def work_through(
 ) -> "list[Outcome]":
     """Do all tasks of a job and report each; outcomes in the order of the tasks.
 
-    ``given`` has the options ``workers``, ``scheduler``, ``tls_ca``,
-    ``tls_certificate``, ``tls_key`` and ``as_json``; ``told`` is
-    the one file that becomes of all, where there is one.
+    ``given`` has the options ``workers``, ``scheduler`` and ``as_json``, and may have
+    ``tls_ca``, ``tls_certificate`` and ``tls_key``; ``told`` is the one file that
+    becomes of all, where there is one.
     """
     from napari_localdisc.batch.run import run_tasks
     from napari_localdisc.batch.tasks import Task
@@ -97,18 +97,15 @@ def on_this_machine(workers: int | None, as_json: bool) -> SimpleNamespace:
 
 
 def _scheduler(given: SimpleNamespace) -> "Scheduler | None":
+    options = vars(given)
+    certificates = [options.get(f"tls_{kind}") for kind in ("ca", "certificate", "key")]
     if given.scheduler is None:
-        if any(
-            getattr(given, option, None)
-            for option in ("tls_ca", "tls_certificate", "tls_key")
-        ):
+        if any(certificates):
             raise WrongUse("Certificates are for a cluster: give --scheduler as well.")
         return None
     from napari_localdisc.batch.dask_cluster import Scheduler
 
-    return Scheduler(
-        given.scheduler, given.tls_ca, given.tls_certificate, given.tls_key
-    )
+    return Scheduler(given.scheduler, *certificates)
 
 
 def conclude(outcomes: "Sequence[Outcome]", as_json: bool) -> None:

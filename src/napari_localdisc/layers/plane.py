@@ -257,18 +257,13 @@ def show_point(
     camera.center = tuple(centre)
 
 
-_MARGIN = 0.05
-"""Share of what is seen, along its edge, that is hard to see."""
-
-
 def is_seen(layer: Layer, plane: Plane, point: tuple[float, float]) -> bool:
     """Whether a (row, column) point of a plane is in view; false without a canvas."""
     if getattr(layer, "multiscale", False):
         return False  # corners are those of the level that is shown
     low, high = np.asarray(layer.corner_pixels, float)[:, list(plane.axes)]
-    room = _MARGIN * (high - low)
     at = np.asarray(point)
-    return bool(((at >= low + room) & (at <= high - room) & (high > low)).all())
+    return bool(((at >= low) & (at <= high) & (high > low)).all())
 
 
 def fingerprint(picture: NDArray[Any]) -> int:

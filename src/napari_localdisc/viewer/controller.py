@@ -18,6 +18,7 @@ from .doubts import Doubts
 from .keys import KeyBindings
 from .models import ModelFiles
 from .one_image import OneImage
+from .pieces import Pieces
 from .prompt_mask import PromptMask
 from .prompts import Prompts
 from .strokes import Strokes
@@ -59,6 +60,8 @@ class Controller:
         What clicks find, and its mask into the labels.
     strokes : Strokes
         Learning from strokes.
+    pieces : Pieces
+        The pieces of the chosen class, one by one.
     keys : KeyBindings
         Keys that are ours.
     """
@@ -86,10 +89,11 @@ class Controller:
         self.mask = PromptMask(workspace, self.classes)
         self.prompts = Prompts(workspace, self.classes, self.writing, self.mask)
         self.strokes = Strokes(workspace, self.classes, self.writing)
+        self.pieces = Pieces(workspace, self.classes, lambda: self.prompts.is_finding)
         workspace.annotations.changed.connect(self.annotation_changed.emit)
         workspace.annotations.history_changed.connect(self.history_changed.emit)
-        workspace.annotations.changed.connect(workspace.overlays.wake)
-        self.clusters.changed.connect(workspace.overlays.wake)
+        workspace.annotations.changed.connect(workspace.overlays.stirred.emit)
+        self.clusters.changed.connect(workspace.overlays.stirred.emit)
         workspace.image_changed.connect(self.history_changed.emit)
         actions = {
             "find similar": lambda: self.prompts.set_finding(
@@ -124,6 +128,7 @@ class Controller:
         for part in (
             self.clusters,
             self.model_files,
+            self.pieces,
             self.strokes,
             self.prompts,
             self.tuning,

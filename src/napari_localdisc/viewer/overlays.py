@@ -31,6 +31,8 @@ class Overlays:
 
     changed = Signal()
     """Another view is chosen."""
+    stirred = Signal()
+    """There is something new to see; heard only while all is out of sight."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -55,6 +57,9 @@ class Overlays:
             return
         if view == "off":
             self._last = self._view
+            self.stirred.connect(self.wake)
+        else:
+            self.stirred.disconnect(self.wake)
         self._view = view
         for layer in self._ours():
             self._show(layer)
@@ -68,6 +73,10 @@ class Overlays:
         """Bring our layers back where they are off: there is something new to see."""
         if self._view == "off":
             self.choose(self._last)
+
+    def is_meant_to_show(self, layer: Layer) -> bool:
+        """Whether a layer is only out of sight while all of ours are."""
+        return layer in self._hidden
 
     def dress(self, layer: Layer) -> None:
         """Give a layer of ours that is new its outlines."""

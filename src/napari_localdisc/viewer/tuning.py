@@ -160,6 +160,10 @@ class Tuning:
         place.document.commit(place.plane.index, known.embedding.field_of_view)
         if self.name:
             self._draw(place, known, options_of(place.state.annotation, self.name))
+            self._workspace.status.say(
+                "Drag the threshold: the outline follows. What is written is what you "
+                "see outlined."
+            )
 
     def _draw(self, place: Place, known: Embedded, options: StructureOptions) -> None:
         probability = self._probability(known, self.name)

@@ -1,94 +1,68 @@
-"""Bright pieces: which are sharp lesions, and what clicks on them move."""
+"""Pieces of a mask, on shapes whose answer is known."""
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from napari_localdisc.core.embedding.meaning import Clicks
-from napari_localdisc.core.embedding.pieces import Pieces
-
-SIDE = 480
-ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
-SHARP = [(60, 60), (66, 80), (80, 64), (84, 84)]
-FAINT = [(300, 60), (320, 120), (360, 90)]
-WIDE = (170, 170)
+from napari_localdisc.core.embedding.pieces import cut_in_two, find_pieces, join
+from napari_localdisc.core.errors import PromptError
 
 
-def about(row, column, radius):
-    return np.hypot(ROWS - row, COLUMNS - column) < radius
+@pytest.fixture
+def mask():
+    """A square, a larger one, and a diagonal of three pixels, which is one piece."""
+    mask = np.zeros((40, 60), bool)
+    mask[2:8, 2:8] = True
+    mask[20:30, 30:42] = True
+    mask[[12, 13, 14], [50, 51, 52]] = True
+    return mask
 
 
-def made():
-    """Small steep spots, faint ones, and a wide one that is not steep."""
-    rng = np.random.default_rng(0)
-    colour = rng.normal(0.4, 0.01, (3, SIDE, SIDE)).astype(np.float32)
-    presence = np.zeros((SIDE, SIDE), np.float32)
-    for row, column in SHARP:
-        colour[1][about(row, column, 3.5)] += 0.2
-        presence[about(row, column, 3.5)] = 0.9
-    for row, column in FAINT:
-        colour[1][about(row, column, 3.5)] += 0.032
-    colour[:2] += 0.08 * np.exp(
-        -((ROWS - WIDE[0]) ** 2 + (COLUMNS - WIDE[1]) ** 2) / 2 / 7**2
-    )
-    presence[about(*WIDE, 14)] = 0.9
-    return Pieces.of(colour, presence, np.ones((SIDE, SIDE), bool))
+def count(mask):
+    return ndimage.label(mask, np.ones((3, 3)))[1]
 
 
-@pytest.fixture(scope="module")
-def pieces():
-    return made()
+def test_pieces_come_with_size_place_and_similarity(mask):
+    similarity = np.where(mask, 0.75, 0).astype(np.float32)
+    similarity[2:8, 2:8] = 0.5
+    numbers, pieces = find_pieces(mask, similarity)
+    assert [piece.pixels for piece in pieces] == [120, 36, 3]
+    assert [piece.similarity for piece in pieces] == [0.75, 0.5, 0.75]
+    for piece in pieces:
+        row, column = map(int, piece.point)
+        assert numbers[row, column] == piece.number
+    np.testing.assert_array_equal(numbers > 0, mask)
+    assert pieces[2].point == (13, 51)
+    assert find_pieces(mask)[1][0].similarity is None
+    assert find_pieces(np.zeros((3, 4), bool))[1] == []
 
 
-def clicks(*positive, negative=()):
-    places = np.array([*positive, *negative])
-    return Clicks(np.ones((len(places), 4), np.float32), places, len(positive))
+def two_discs(gap):
+    rows, columns = np.ogrid[:60, :100]
+    left = np.hypot(rows - 30, columns - 30) < 15
+    return left | (np.hypot(rows - 30, columns - 30 - gap) < 12)
 
 
-def at(values, places):
-    return np.array([values[place] for place in places])
+def test_a_piece_is_cut_where_it_is_narrow():
+    piece = two_discs(24)
+    assert count(piece) == 1
+    cut = cut_in_two(piece)
+    assert not (cut & ~piece).any()
+    assert count(piece & ~cut) == 2
+    assert cut.sum() < 30
+    assert 40 <= np.argwhere(cut)[:, 1].mean() <= 48
+    with pytest.raises(PromptError, match="narrow nowhere"):
+        cut_in_two(np.hypot(*np.ogrid[-20:20, -20:20]) < 12)
 
 
-def test_what_is_steep_is_a_lesion_and_what_is_wide_or_faint_is_none(pieces):
-    likely = pieces.likely()
-    assert likely.shape == (SIDE, SIDE)
-    assert likely.dtype == np.float32
-    assert (at(likely, SHARP) > 0.6).all()
-    assert (at(likely, FAINT) < 0.4).all()
-    assert likely[WIDE] < 0.4
-    assert (likely > 0.5).mean() < 0.01
+def test_a_cut_at_the_images_edge():
+    piece = two_discs(24)[20:, 20:]
+    cut = cut_in_two(piece)
+    assert cut.shape == piece.shape
+    assert count(piece & ~cut) == 2
 
 
-def test_a_click_counts_and_what_looks_like_it_follows_a_little(pieces):
-    before, after = pieces.likely(), pieces.likely(clicks(SHARP[0], FAINT[0]))
-    assert after[FAINT[0]] > 0.6
-    assert (at(after, FAINT) > at(before, FAINT)).all()
-    assert after[WIDE] == pytest.approx(before[WIDE], abs=0.05)
-    assert (at(after, SHARP) > 0.6).all()
-
-
-def test_a_negative_click_takes_its_piece(pieces):
-    after = pieces.likely(clicks(SHARP[0], negative=[SHARP[2]]))
-    assert after[SHARP[2]] < 0.4
-    assert after[SHARP[0]] > 0.6
-
-
-def test_a_negative_click_at_the_foot_of_a_piece_leaves_its_core():
-    rng = np.random.default_rng(0)
-    colour = rng.normal(0.4, 0.005, (3, SIDE, SIDE)).astype(np.float32)
-    foot = about(100, 100, 6)
-    colour[1][foot] += 0.05
-    colour[1][about(100, 97, 2)] += 0.25
-    everywhere = np.ones((SIDE, SIDE), bool)
-    pieces = Pieces.of(colour, foot.astype(np.float32), everywhere)
-    assert pieces.likely()[100, 104] > 0.5
-    after = pieces.likely(clicks((100, 97), negative=[(100, 104)]))
-    assert after[100, 104] < 0.5 < after[100, 97]
-
-
-def test_a_picture_that_shows_nothing_has_none():
-    nothing = np.zeros((3, 64, 64), np.float32)
-    outside = np.zeros((64, 64), bool)
-    for inside in (outside, ~outside):
-        likely = Pieces.of(nothing, nothing[0], inside).likely(clicks((5, 5)))
-        assert np.isfinite(likely).all()
-        assert (likely < 0.5).all()
+def test_pieces_are_joined(mask):
+    joined = join(mask)
+    assert count(joined) == 1
+    assert (joined & mask == mask).all()

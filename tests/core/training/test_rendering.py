@@ -114,3 +114,18 @@ def test_the_generator_decides(ground):
     draw = renderer(get_prior("vessel-tree"))
     first, second = (draw(*ground, torch.Generator().manual_seed(9))[0] for _ in "12")
     assert torch.equal(first, second)
+
+
+def test_what_a_photograph_may_show_itself_is_not_said_to_be_none():
+    priors = [get_prior("vessel-tree"), get_prior("haemorrhage")]
+    stocks = [Drawings(p, 4, 112, 540, seed=0) for p in priors]
+    draw = Renderer(priors, stocks, Augmentation(), [None, 1])
+    masks = torch.zeros(1, 2, 8, 8)
+    masks[..., :4] = 1
+    fitted = torch.zeros(1, 2, 8, 8)
+    fitted[:, 1, :6] = 127 / 255
+    known = draw.known(masks, torch.zeros(1, 1, 8, 8, dtype=torch.bool), fitted)
+    assert known[:, 0].all()
+    assert known[0, 1, :, :4].all()
+    assert not known[0, 1, :6, 4:].any()
+    assert known[0, 1, 6:].all()

@@ -3,11 +3,17 @@
 from functools import partial
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QScrollArea
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
-from napari_localdisc._qt.parts import Pointing, Section, button, follow
+from napari_localdisc._qt.parts import (
+    Pointing,
+    Section,
+    bring_into_sight,
+    button,
+    follow,
+)
 from napari_localdisc.core.model.card import FEWEST
 from napari_localdisc.viewer.controller import Controller
 
@@ -171,11 +177,7 @@ class StructurePanel(Section):
             made.setChecked(tuned)
 
     def _bring_into_sight(self) -> None:
-        around = self.parentWidget()
-        while around is not None and not isinstance(around, QScrollArea):
-            around = around.parentWidget()
-        if around is not None and self.tuning_form.isVisible():
-            around.ensureWidgetVisible(self.tuning_form)
+        bring_into_sight(self.tuning_form)
 
     def _show_enabled(self) -> None:
         has_image = self._controller.workspace.images.current is not None

@@ -36,6 +36,9 @@ def index(
     device: options.Device = None,
     workers: options.Workers = None,
     scheduler: options.Scheduler = None,
+    tls_ca: options.TlsCa = None,
+    tls_certificate: options.TlsCertificate = None,
+    tls_key: options.TlsKey = None,
     overwrite: Annotated[
         bool, options.flag("--overwrite", "Look at all images anew.")
     ] = False,

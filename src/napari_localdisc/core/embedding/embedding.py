@@ -21,6 +21,7 @@ from napari_localdisc.core.model.network import region_embedding
 from napari_localdisc.core.names import brightness, is_lesion
 
 from . import clusters, correction, masks, similarity
+from .bright_pieces import Pieces
 from .clusters import ClusterMaps
 from .meaning import (
     DARK_CUT,
@@ -31,7 +32,6 @@ from .meaning import (
     choose,
     depth_of,
 )
-from .pieces import Pieces
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
 from .spots import Spot

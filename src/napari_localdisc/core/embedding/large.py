@@ -85,7 +85,8 @@ def paint_large(
     model : Model
         From `load_model`.
     paint : ClusterPaint or StructurePaint
-        What the labels are.
+        What the labels are; lesions as the network shows them, not completed by the
+        picture as `ClusterMaps.structure` does.
     target : array_like
         (H, W) uint8 that can be written to by slices, for instance zarr.
     detail : float

@@ -1,173 +1,145 @@
-"""Small bright pieces of a picture, and which of them are sharp lesions.
-
-Exudates are steep: high for their area, and yellow, so that green rises with red; and
-there are more of them near by.  Reflexes of light, cotton wool spots and the pigment
-behind the retina are low and wide.  A piece has log odds by such a rule; clicks on
-pieces move them, for pieces that look like those that were clicked.
-
-The constants were chosen on the tuning half of IDRiD; see docs/experiments.md.
-"""
-
-from __future__ import annotations
+"""The connected pieces of a mask: found, cut in two, joined."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
-if TYPE_CHECKING:
-    from .meaning import Clicks
+from .tuning import bridge
 
-_COARSE, _WINDOW = 2, 1 / 36
-"""Step of the grid that the background is found on, and side of its median's window in
-the longer side of the grid."""
-
-_SMOOTH = 0.5
-_LEAST, _CLEAR = 2.0, 4.0
-"""Deviations of noise of a piece, and of one that says that there are more about it."""
-
-_CONFIRMED = 0.3
-_ABOUT = 1 / 9.5
-"""Presence of such a one, and the side of the square that is about a piece."""
-
-_NONE_ABOUT = 1e-4
-_AREA, _DENSITY, _RED, _STEEP = 0.3, 0.1, 0.06, 0.1
-"""What a lesion's score takes of the logarithms of area and density and of the contrast
-in red; and from where on it is one."""
-
-_STEEPNESS = 4.0
-_ELSEWHERE = 0.2
-
-_APART = 0.35
-"""Highest value of a piece that is none, and 1 minus the least of one that is."""
-
-_SPREADS = (0.25, 0.5, 1.0, 0.75)
-"""Differences of peak, area, red and density up to which pieces look alike."""
-
-_CORE = 0.7
-"""A negative click that is lower than this part of a piece's peak takes what is as low
-of it, and leaves its core."""
-
-_MARGIN, _NOISE = 1.0, 0.1
-_OTHERS = 0.3
+_EVERY_SIDE = np.ones((3, 3), dtype=bool)
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Connected bright pieces on the working grid.
+class Piece:
+    """An 8-connected piece of a mask.
 
     Attributes
     ----------
-    names : ndarray
-        (h, w) int, 0 where there is none.
-    looks : ndarray
-        (n, 4) float64, row 0 without a meaning: the logarithms of the highest contrast
-        and of the area, the mean contrast in red, the logarithm of how much of what is
-        about it is seen as a lesion.
-    contrast : ndarray
-        (h, w) float32 in deviations of noise.
+    number : int
+        In the (H, W) array of pieces; from 1 on, the largest first.
+    pixels : int
+        Its size.
+    point : tuple of float
+        (row, column) of the pixel of it that is nearest to its middle.
+    similarity : float or None
+        Mean over it of what it was found by, in [0, 1]; None: not known.
     """
 
-    names: NDArray[np.int32]
-    looks: NDArray[np.float64]
-    contrast: FloatImage
-
-    @classmethod
-    def of(cls, colour: FloatImage, presence: FloatImage, inside: Mask) -> Pieces:
-        """Find them in a (3, h, w) picture.
-
-        Where (h, w) ``presence`` is high lesions are likely; none are outside of
-        ``inside``.
-        """
-        red, green = (
-            part - _behind(part, inside)
-            for part in (colour[0], ndimage.gaussian_filter(colour[1], _SMOOTH))
-        )
-        values = abs(green[inside])
-        noise = max(1.4826 * float(np.median(values)) if values.size else 1.0, 1e-4)
-        contrast = np.where(inside, green / noise, 0).astype(np.float32)
-        names, count = ndimage.label(contrast > _LEAST)
-        every = np.arange(count + 1)
-        clear = (contrast > _CLEAR) & (presence > _CONFIRMED)
-        side = max(3, round(_ABOUT * max(inside.shape)))
-        density = ndimage.uniform_filter(clear.astype(np.float32), side)
-        looks = np.stack(
-            [
-                np.log(np.maximum(ndimage.maximum(contrast, names, every), _LEAST)),
-                np.log(np.bincount(names.ravel(), minlength=count + 1)),
-                np.asarray(ndimage.mean(red / noise, names, every)),
-                np.log(
-                    np.maximum(ndimage.mean(density, names, every), 0) + _NONE_ABOUT
-                ),
-            ],
-            1,
-        )
-        return cls(names, looks, contrast)
-
-    def likely(self, clicks: Clicks | None = None) -> FloatImage:
-        """Return the (h, w) float32 probability of a sharp lesion, as clicks say."""
-        peak, area, red, density = self.looks.T
-        score = peak - _AREA * area + _DENSITY * density - _RED * red
-        odds = _STEEPNESS * (score - _STEEP)
-        low: dict[int, float] = {}
-        if clicks is not None:
-            clicked = self.names[tuple(clicks.pixels.T)]
-            whole = clicked > 0
-            for number, (row, column) in enumerate(clicks.pixels.tolist()):
-                about = self.contrast[
-                    max(0, row - 1) : row + 2, column - 1 : column + 2
-                ]
-                level, piece = float(about.max(initial=0)), int(clicked[number])
-                if (
-                    piece
-                    and number >= clicks.positives
-                    and level < _CORE * np.exp(peak[piece])
-                ):
-                    low[piece] = max(level, low.get(piece, 0))
-                    whole[number] = False
-            odds = odds + self._moved(odds, clicked[whole], clicks.signs[whole])
-        sure = 1 / (1 + np.exp(-odds))
-        # A cut that is moved a little changes outlines, not what is a lesion
-        values = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
-        values[0] = _ELSEWHERE
-        result = np.asarray(values[self.names], np.float32)
-        for piece, level in low.items():
-            result[(self.names == piece) & (self.contrast <= level)] = _ELSEWHERE
-        return result
-
-    def _moved(
-        self,
-        odds: NDArray[np.float64],
-        clicked: NDArray[np.int32],
-        signs: NDArray[np.float32],
-    ) -> NDArray[np.float64] | float:
-        """Say what clicks on pieces add to the log odds of those that look alike."""
-        missing = signs * np.maximum(0, _MARGIN - signs * odds[clicked])
-        if not missing.any():
-            return 0.0
-        scaled = self.looks / _SPREADS
-        away = np.square(scaled[:, None] - scaled[clicked]).sum(-1)
-        alike = _OTHERS * np.exp(-away / 2)
-        alike[np.arange(len(alike))[:, None] == clicked] = 1
-        kernel = alike[clicked] + _NOISE * np.eye(len(clicked))
-        return np.asarray(alike @ np.linalg.solve(kernel, missing))
+    number: int
+    pixels: int
+    point: tuple[float, float]
+    similarity: float | None = None
 
 
-def _behind(light: FloatImage, inside: Mask) -> FloatImage:
-    """(h, w) what lies behind small things: the median about each pixel."""
-    small, seen = (part[::_COARSE, ::_COARSE] for part in (light, inside))
-    if seen.any():
-        nearest = ndimage.distance_transform_edt(
-            np.logical_not(seen), return_distances=False, return_indices=True
-        )
-        small = small[tuple(nearest)]
-    size = max(3, round(_WINDOW * max(light.shape) / _COARSE))
-    middle = ndimage.median_filter(small, size, mode="nearest")
-    rows, columns = ((np.arange(side) + 0.5) / _COARSE - 0.5 for side in light.shape)
-    at = np.meshgrid(rows, columns, indexing="ij")
-    found = ndimage.map_coordinates(middle, at, order=1, mode="nearest")
-    return np.asarray(found, np.float32)
+def find_pieces(
+    mask: Mask, similarity: FloatImage | None = None
+) -> tuple[NDArray[np.int32], list[Piece]]:
+    """Find the pieces of an (H, W) mask, the largest first.
+
+    Parameters
+    ----------
+    mask : ndarray
+        (H, W) bool.
+    similarity : ndarray, optional
+        (H, W) in [0, 1]: what the mask was cut out of.
+
+    Returns
+    -------
+    numbers : ndarray
+        (H, W) int32: the number of the piece, 0 where there is none.
+    pieces : list of Piece
+        In the order of their numbers.
+    """
+    found, count = ndimage.label(mask, _EVERY_SIDE)
+    sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-sizes, kind="stable")
+    renumbered = np.zeros(count + 1, np.int32)
+    renumbered[1 + order] = np.arange(1, count + 1)
+    numbers = renumbered[found]
+    pieces = []
+    for number, box in enumerate(ndimage.find_objects(numbers), 1):
+        inside = numbers[box] == number
+        points = np.argwhere(inside)
+        middle = points[np.square(points - points.mean(0)).sum(1).argmin()]
+        row, column = np.add(middle, [box[0].start, box[1].start]).tolist()
+        mean = None if similarity is None else float(similarity[box][inside].mean())
+        point = float(row), float(column)
+        pieces.append(Piece(number, len(points), point, mean))
+    return numbers, pieces
+
+
+def cut_in_two(piece: Mask) -> Mask:
+    """Return the pixels to take away so that a piece falls apart where it is narrow.
+
+    Raises
+    ------
+    PromptError
+        If it is narrow nowhere.
+    """
+    from skimage.feature import peak_local_max
+    from skimage.segmentation import watershed
+
+    (box,) = ndimage.find_objects(np.pad(piece, 1).view(np.uint8), 1)
+    part = np.pad(piece, 1)[box[0].start - 1 : box[0].stop + 1, :]
+    part = part[:, box[1].start - 1 : box[1].stop + 1]
+    depth = ndimage.distance_transform_edt(part)
+    smooth = ndimage.gaussian_filter(depth, 1) * part
+    peaks = peak_local_max(smooth, labels=part.astype(int), exclude_border=False)
+    cut = np.zeros_like(piece)
+    if len(peaks) < 2:
+        raise PromptError("This piece is narrow nowhere: rub out where it is to part.")
+    markers = np.zeros(part.shape, int)
+    markers[tuple(peaks.T)] = 1 + np.arange(len(peaks))
+    areas = watershed(-smooth, markers, np.ones((3, 3)), mask=part)
+    first, second = _narrowest(areas, smooth)
+    apart = watershed(
+        -smooth,
+        _two_sides(areas, first, second),
+        np.ones((3, 3)),
+        mask=part,
+        watershed_line=True,
+    )
+    line = part & (apart == 0)
+    if ndimage.label(part & ~line, _EVERY_SIDE)[1] < 2:
+        raise PromptError("This piece is narrow nowhere: rub out where it is to part.")
+    top, left = box[0].start - 1, box[1].start - 1
+    rows, columns = np.nonzero(line)
+    cut[rows + top - 1, columns + left - 1] = True
+    return cut
+
+
+def _narrowest(areas: NDArray[np.int_], depth: FloatImage) -> tuple[int, int]:
+    """Return two neighbouring areas with the narrowest neck for their own width."""
+    best, chosen = np.inf, (1, 2)
+    widths = ndimage.maximum(depth, areas, np.arange(1, areas.max() + 1))
+    for axis in (0, 1):
+        one = tuple(slice(None, -1) if at == axis else slice(None) for at in (0, 1))
+        two = tuple(slice(1, None) if at == axis else slice(None) for at in (0, 1))
+        meet = (areas[one] != areas[two]) & (areas[one] > 0) & (areas[two] > 0)
+        pairs = np.sort(np.stack([areas[one][meet], areas[two][meet]], 1), axis=1)
+        necks = np.minimum(depth[one][meet], depth[two][meet])
+        for pair in np.unique(pairs, axis=0):
+            neck = necks[(pairs == pair).all(1)].max()
+            share = neck / min(widths[pair[0] - 1], widths[pair[1] - 1])
+            if share < best:
+                best, chosen = float(share), (int(pair[0]), int(pair[1]))
+    return chosen
+
+
+def _two_sides(areas: NDArray[np.int_], first: int, second: int) -> NDArray[np.int_]:
+    """Return markers of the two sides of the neck between two areas."""
+    markers = np.zeros_like(areas)
+    for side, area in enumerate((first, second), 1):
+        inner = ndimage.binary_erosion(areas == area, iterations=1)
+        markers[inner if inner.any() else areas == area] = side
+    return markers
+
+
+def join(mask: Mask) -> Mask:
+    """Join all pieces of a mask; see `bridge`."""
+    return bridge(mask, int(np.hypot(*mask.shape)))

@@ -23,6 +23,7 @@ from napari_localdisc.io.session import (
 from napari_localdisc.layers.plane import show_point
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.embeddings import Embedded
+from napari_localdisc.viewer.pieces import LAYER as PIECE
 from napari_localdisc.viewer.shown import Place
 from napari_localdisc.viewer.tuning import LAYER as TUNED
 from napari_localdisc.viewer.work import reporting, run_beside
@@ -102,7 +103,7 @@ class Sessions:
             shown.layer(what)
             for image in images
             for shown in self._controller.workspace.shown_of(image).values()
-            for what in ("mask", "prediction", TUNED)
+            for what in ("mask", "prediction", TUNED, PIECE)
         ]
         made.append(self._controller.writing.preview.layer)
         return {layer for layer in made if layer is not None}
@@ -132,7 +133,9 @@ class Sessions:
     def _describe_labels(self, layer: Labels) -> SavedLabels:
         """Describe labels; those of another image are seen again with it."""
         saved = layers.describe_labels(layer)
-        is_seen = self._controller.one_image.is_meant_to_show(layer)
+        controller = self._controller
+        is_seen = controller.one_image.is_meant_to_show(layer)
+        is_seen |= controller.workspace.overlays.is_meant_to_show(layer)
         return replace(saved, looks={**saved.looks, "visible": is_seen})
 
     def save(self, path: str | Path) -> None:

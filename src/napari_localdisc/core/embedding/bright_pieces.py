@@ -1,0 +1,173 @@
+"""Small bright pieces of a picture, and which of them are sharp lesions.
+
+Exudates are steep: high for their area, and yellow, so that green rises with red; and
+there are more of them near by.  Reflexes of light, cotton wool spots and the pigment
+behind the retina are low and wide.  A piece has log odds by such a rule; clicks on
+pieces move them, for pieces that look like those that were clicked.
+
+The constants were chosen on the tuning half of IDRiD; see docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_localdisc.core.image.grid import FloatImage, Mask
+
+if TYPE_CHECKING:
+    from .meaning import Clicks
+
+_COARSE, _WINDOW = 2, 1 / 36
+"""Step of the grid that the background is found on, and side of its median's window in
+the longer side of the grid."""
+
+_SMOOTH = 0.5
+_LEAST, _CLEAR = 2.0, 4.0
+"""Deviations of noise of a piece, and of one that says that there are more about it."""
+
+_CONFIRMED = 0.3
+_ABOUT = 1 / 9.5
+"""Presence of such a one, and the side of the square that is about a piece."""
+
+_NONE_ABOUT = 1e-4
+_AREA, _DENSITY, _RED, _STEEP = 0.3, 0.1, 0.06, 0.1
+"""What a lesion's score takes of the logarithms of area and density and of the contrast
+in red; and from where on it is one."""
+
+_STEEPNESS = 4.0
+_ELSEWHERE = 0.2
+
+_APART = 0.35
+"""Highest value of a piece that is none, and 1 minus the least of one that is."""
+
+_SPREADS = (0.25, 0.5, 1.0, 0.75)
+"""Differences of peak, area, red and density up to which pieces look alike."""
+
+_CORE = 0.7
+"""A negative click that is lower than this part of a piece's peak takes what is as low
+of it, and leaves its core."""
+
+_MARGIN, _NOISE = 1.0, 0.1
+_OTHERS = 0.3
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Connected bright pieces on the working grid.
+
+    Attributes
+    ----------
+    names : ndarray
+        (h, w) int, 0 where there is none.
+    looks : ndarray
+        (n, 4) float64, row 0 without a meaning: the logarithms of the highest contrast
+        and of the area, the mean contrast in red, the logarithm of how much of what is
+        about it is seen as a lesion.
+    contrast : ndarray
+        (h, w) float32 in deviations of noise.
+    """
+
+    names: NDArray[np.int32]
+    looks: NDArray[np.float64]
+    contrast: FloatImage
+
+    @classmethod
+    def of(cls, colour: FloatImage, presence: FloatImage, inside: Mask) -> Pieces:
+        """Find them in a (3, h, w) picture.
+
+        Where (h, w) ``presence`` is high lesions are likely; none are outside of
+        ``inside``.
+        """
+        red, green = (
+            part - _behind(part, inside)
+            for part in (colour[0], ndimage.gaussian_filter(colour[1], _SMOOTH))
+        )
+        values = abs(green[inside])
+        noise = max(1.4826 * float(np.median(values)) if values.size else 1.0, 1e-4)
+        contrast = np.where(inside, green / noise, 0).astype(np.float32)
+        names, count = ndimage.label(contrast > _LEAST)
+        every = np.arange(count + 1)
+        clear = (contrast > _CLEAR) & (presence > _CONFIRMED)
+        side = max(3, round(_ABOUT * max(inside.shape)))
+        density = ndimage.uniform_filter(clear.astype(np.float32), side)
+        looks = np.stack(
+            [
+                np.log(np.maximum(ndimage.maximum(contrast, names, every), _LEAST)),
+                np.log(np.bincount(names.ravel(), minlength=count + 1)),
+                np.asarray(ndimage.mean(red / noise, names, every)),
+                np.log(
+                    np.maximum(ndimage.mean(density, names, every), 0) + _NONE_ABOUT
+                ),
+            ],
+            1,
+        )
+        return cls(names, looks, contrast)
+
+    def likely(self, clicks: Clicks | None = None) -> FloatImage:
+        """Return the (h, w) float32 probability of a sharp lesion, as clicks say."""
+        peak, area, red, density = self.looks.T
+        score = peak - _AREA * area + _DENSITY * density - _RED * red
+        odds = _STEEPNESS * (score - _STEEP)
+        low: dict[int, float] = {}
+        if clicks is not None:
+            clicked = self.names[tuple(clicks.pixels.T)]
+            whole = clicked > 0
+            for number, (row, column) in enumerate(clicks.pixels.tolist()):
+                about = self.contrast[
+                    max(0, row - 1) : row + 2, column - 1 : column + 2
+                ]
+                level, piece = float(about.max(initial=0)), int(clicked[number])
+                if (
+                    piece
+                    and number >= clicks.positives
+                    and level < _CORE * np.exp(peak[piece])
+                ):
+                    low[piece] = max(level, low.get(piece, 0))
+                    whole[number] = False
+            odds = odds + self._moved(odds, clicked[whole], clicks.signs[whole])
+        sure = 1 / (1 + np.exp(-odds))
+        # A cut that is moved a little changes outlines, not what is a lesion
+        values = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
+        values[0] = _ELSEWHERE
+        result = np.asarray(values[self.names], np.float32)
+        for piece, level in low.items():
+            result[(self.names == piece) & (self.contrast <= level)] = _ELSEWHERE
+        return result
+
+    def _moved(
+        self,
+        odds: NDArray[np.float64],
+        clicked: NDArray[np.int32],
+        signs: NDArray[np.float32],
+    ) -> NDArray[np.float64] | float:
+        """Say what clicks on pieces add to the log odds of those that look alike."""
+        missing = signs * np.maximum(0, _MARGIN - signs * odds[clicked])
+        if not missing.any():
+            return 0.0
+        scaled = self.looks / _SPREADS
+        away = np.square(scaled[:, None] - scaled[clicked]).sum(-1)
+        alike = _OTHERS * np.exp(-away / 2)
+        alike[np.arange(len(alike))[:, None] == clicked] = 1
+        kernel = alike[clicked] + _NOISE * np.eye(len(clicked))
+        return np.asarray(alike @ np.linalg.solve(kernel, missing))
+
+
+def _behind(light: FloatImage, inside: Mask) -> FloatImage:
+    """(h, w) what lies behind small things: the median about each pixel."""
+    small, seen = (part[::_COARSE, ::_COARSE] for part in (light, inside))
+    if seen.any():
+        nearest = ndimage.distance_transform_edt(
+            np.logical_not(seen), return_distances=False, return_indices=True
+        )
+        small = small[tuple(nearest)]
+    size = max(3, round(_WINDOW * max(light.shape) / _COARSE))
+    middle = ndimage.median_filter(small, size, mode="nearest")
+    rows, columns = ((np.arange(side) + 0.5) / _COARSE - 0.5 for side in light.shape)
+    at = np.meshgrid(rows, columns, indexing="ij")
+    found = ndimage.map_coordinates(middle, at, order=1, mode="nearest")
+    return np.asarray(found, np.float32)
