@@ -25,7 +25,7 @@ from .embeddings import Embedded
 from .mouse import ClickMode, HoverPreview
 from .prompt_mask import PromptMask
 from .shown import Place, Shown
-from .work import disconnect_all
+from .work import disconnect_all, run_beside
 from .workspace import Workspace
 from .writing import LabelWriting, of_source
 
@@ -129,7 +129,13 @@ class Prompts:
         self.finding_changed.emit(finding)
         self.invite()
         if finding and self._workspace.images.current is not None:
-            self._workspace.do("prepare", lambda place, known: self.invite())
+            self._workspace.do("prepare", self._prepare)
+
+    def _prepare(self, place: Place, known: Embedded) -> None:
+        """Have what the first click needs made before it comes."""
+        workspace = self._workspace
+        run_beside(workspace.runner, known.embedding.get_ready, workspace.report)
+        self.invite()
 
     def invite(self, prompts: Sequence[Prompt] | None = None, taken: str = "") -> None:
         """Say what can be done next with these prompts, or those that are shown.

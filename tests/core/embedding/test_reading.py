@@ -40,6 +40,15 @@ def test_a_reading_is_the_single_questions(embedding, options):
     assert (reading.weights, reading.meaning) == ({}, "")
 
 
+def test_to_get_ready_changes_nothing_and_makes_what_readings_share(eye):
+    asked = Prompts([(160, 54)])
+    mask, ready = eye.read(asked).mask, eye.with_presence({})
+    assert "_structures" not in vars(ready)
+    ready.get_ready()
+    assert "_structures" in vars(ready)
+    np.testing.assert_array_equal(ready.read(asked).mask, mask)
+
+
 def test_a_click_on_a_named_structure_means_it(eye):
     disc = Prompts([(160, 54)])
     reading = eye.read(disc)

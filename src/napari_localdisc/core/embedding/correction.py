@@ -126,14 +126,17 @@ class Kind(NamedTuple):
     ----------
     bright : bool or None
         Whether they are brighter than their surroundings; None: either.
+    in_pieces : bool
+        Whether clicks have moved whole pieces already.
     """
 
     bright: bool | None = None
+    in_pieces: bool = False
 
     @property
     def reach(self) -> float:
         """How far a correction reaches, see `REACH`."""
-        return REACH_OF_PIECES if self.bright else REACH_OF_OBJECTS
+        return REACH_OF_PIECES if self.in_pieces else REACH_OF_OBJECTS
 
 
 def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:

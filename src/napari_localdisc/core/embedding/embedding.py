@@ -38,11 +38,11 @@ from .spots import Spot
 
 _AS_IT_IS = MaskOptions()
 
-_DENIED = 0.02
-"""Of the grid's longer side: how far around a negative point nothing is sure."""
-
 _RIM = 4
 """Pixels about a disc that are none of its surroundings."""
+
+_DENIED = 0.02
+"""Of the grid's longer side: how far around a negative point nothing is sure."""
 
 
 class Embedding(ClusterMaps):
@@ -114,7 +114,7 @@ class Embedding(ClusterMaps):
             model's card names, in place of its own, and of others.
         """
         other = self.fresh()
-        for made in ("_candidates", "_structures"):
+        for made in ("_candidates", "_structures", "_pieces"):
             vars(other).pop(made, None)
         other.presence = {**self.presence, **maps}
         other._found = dict(maps)
@@ -450,6 +450,13 @@ class Embedding(ClusterMaps):
         values = torch.from_numpy(np.ascontiguousarray(on_grid)).to(self.matrix)
         return self.on_image(values, self.visible)
 
+    def get_ready(self) -> None:
+        """Make what all readings of points share, so that the first is as quick."""
+        if self._means_more:
+            _ = self._structures
+        if self._contrast is not None:
+            _ = self._contrast.slope
+
     # What readings share
 
     @property
@@ -667,7 +674,10 @@ class Reading:
         meant = int(weights.argmax())
         if meant == len(every):
             return correction.Kind()
-        return correction.Kind(every[meant].bright) if every[meant].is_lesion else None
+        if not every[meant].is_lesion:
+            return None
+        in_pieces = self.embedding._is_pieces(meant)
+        return correction.Kind(every[meant].bright, in_pieces)
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))
