@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
-MOST_LAYERS = 14
+MOST_LAYERS = 10
 LONGEST_BLOCK = 0.2
 """Seconds of its own processor time that the GUI thread may take in one go."""
 MOST_MEMORY = 150 << 20

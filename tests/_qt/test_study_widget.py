@@ -175,7 +175,7 @@ def test_a_study_begins_with_the_model_and_structures_that_are_asked_for(
     header.path.line_edit.value = str(folder)
     assert not header.models.visible  # a study is there
     (folder / "study.sqlite").unlink()
-    header.path.line_edit.value = str(folder / ".")
+    header.path.line_edit.value = ""
     header.path.line_edit.value = str(folder)
     assert header.models.visible
     header.models.value = "tiny"

@@ -281,7 +281,12 @@ def test_what_a_model_finds(study, models, tmp_path):
 def test_on_a_cluster(study, folder, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=None,
+        protocol="tcp",
+        host="127.0.0.1",  # else it asks the network for its own address
     ) as cluster:
         result = study(folder, "--scheduler", cluster.scheduler_address)
     assert result.exit_code == 0, result.output

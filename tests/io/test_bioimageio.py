@@ -33,7 +33,7 @@ def test_the_network_that_stands_alone_sees_what_ours_sees(
     card = dataclasses.replace(model.card, modality=modality, surround=surround)
     model = Model(card, model.network, model.centres)
     picture = picture_to_test(card)[0].transpose(1, 2, 0)
-    embedding = ld.embed(picture, model, precision="float32")
+    embedding = ld.embed(picture, model, precision="float32", magnification=1)
     colour = look(picture, modality, card.working_diameter).colour
     source, given = architecture(), arguments(card)
     for name in [name for name in sys.modules if name.startswith("napari_localdisc")]:

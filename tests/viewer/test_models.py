@@ -1,13 +1,18 @@
 """Models as files, and one that is learnt from labels; through the real controller."""
 
+import io
 import shutil
+import sys
+import zipfile
 
 import numpy as np
 import pytest
+import torch
 from napari.components import ViewerModel
 
-from napari_localdisc.core.errors import ModelError, TrainingError
+from napari_localdisc.core.errors import FileError, ModelError, TrainingError
 from napari_localdisc.core.model.card import ModelFile, list_models, read_card
+from napari_localdisc.core.model.model import load_model
 from napari_localdisc.viewer import models as models_module
 from napari_localdisc.viewer.controller import Controller
 
@@ -114,3 +119,22 @@ def test_a_fine_tuning_that_is_stopped_leaves_nothing(folder, picture, stepped):
     assert "stopped" in controller.workspace.status.text
     assert list_models() == before
     controller.close()
+
+
+def test_a_package_of_bioimage_io_is_imported(controller, files, tmp_path, monkeypatch):
+    model = load_model("other", "cpu")
+    weights, centres = io.BytesIO(), io.BytesIO()
+    torch.save(model.network.state_dict(), weights)
+    np.save(centres, model.centres)
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as package:
+        package.writestr("rdf.yaml", "config: {napari_localdisc: {version: any}}")
+        package.writestr("weights.pt", weights.getvalue())
+        package.writestr("centres.npy", centres.getvalue())
+        package.writestr("card.json", model.card.to_json())
+    files.import_file(tmp_path / "package.zip")
+    assert controller.workspace.models.name == "other 2"
+    assert load_model("other 2", "cpu").hash == model.hash
+    files.delete("other 2")
+    monkeypatch.setitem(sys.modules, "bioimageio.core", None)
+    with pytest.raises(FileError, match="pip install"):
+        files.export_package(tmp_path / "out.zip")

@@ -15,7 +15,7 @@ PAGES = {
     "Structures": "tutorial.md#four-clicks-to-a-saved-mask",
     "Find similar": "tutorial.md#find-anything-by-a-click",
     "Strokes": "tutorial.md#learn-from-strokes",
-    "Measure": "measures.md",
+    "Measure": "measuring.md",
     "Models": "panels.md#models",
     "Files": "panels.md#files",
     "Train a model": "panels.md#train-a-model",

@@ -143,7 +143,7 @@ class StudyHeader(QWidget):
         )
         self.models.reset_choices()
         self.models.changed.connect(self._choose_model)
-        self.path.changed.connect(self._show_what_is_asked)
+        self.path.line_edit.native.textChanged.connect(self._show_what_is_asked)
         self.open_button = button(
             "Open", "Open the study, or begin one of the folder's images", self._open
         )
@@ -434,7 +434,7 @@ class AgreementPage(QWidget):
             ["Structure", "Images", "Dice", "Outlines apart"]
         )
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setMaximumHeight(125)
+        self.table.setFixedHeight(122)
         header = self.table.verticalHeader()
         if header is not None:
             header.hide()

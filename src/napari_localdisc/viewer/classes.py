@@ -161,9 +161,8 @@ class Classes:
         if not meaning:
             return Destination() if selected is None else _into(selected)
         if selected is not None and selected.value in table:
-            named = find_name(self._workspace.models.structures, selected.name)
             has_pixels = pixels is not None and (pixels == selected.value).any()
-            if named is None and not has_pixels:
+            if not has_pixels and not self._is_known(selected.name):
                 return _into(selected)
         written = (
             operation.parameters["value"]
@@ -173,10 +172,14 @@ class Classes:
         value = next((value for value in written if value in table), None)
         if value is not None:
             return _into(table[value])
-        name = find_name((entry.name for entry in table.values()), meaning)
-        same = (entry for entry in table.values() if entry.name == name)
-        found = next(same, None)
+        named = {entry.name: entry for entry in reversed(table.values())}
+        found = named.get(meaning)
+        if found is None and named:
+            found = named.get(find_name(list(named), meaning) or "")
         return Destination(None, meaning) if found is None else _into(found)
+
+    def _is_known(self, name: str) -> bool:
+        return find_name(self._workspace.models.structures, name) is not None
 
     def choose(self, value: int | None) -> None:
         """Choose what brushes paint, and what a mask that is there becomes."""

@@ -238,7 +238,8 @@ class Controller:
             place = workspace.place_of(layer, operation.plane)
             show_point(workspace.viewer, layer, place.plane)
             self.prompts.refresh(place)
-            self.tuning.refresh(place)
+            if self.tuning.name:
+                self.tuning.refresh(place)
         workspace.status.say(f"{said}: {operation.text}.")
 
     def annotation(self) -> ImageAnnotation:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STEPS = 300
 """Of a fine-tuning."""
 
+PACKAGE = ".zip"
+"""Ending of packages of bioimage.io."""
+
 _LOOK_SECONDS = 0.1
 _IMAGES = {"fundus": "round, in a dark frame", "frame": "the whole picture"}
 
@@ -91,14 +94,41 @@ class ModelFiles:
         return path is not None and path.resolve().parent == self.folder.resolve()
 
     def import_file(self, path: str | Path) -> None:
-        """Copy a model's file to the user's models, and choose it."""
+        """Copy a model's file to the user's models, and choose it.
+
+        A package of bioimage.io that holds a model of ours is taken as well.
+        """
         with reporting(self._workspace.report):
+            if Path(path).suffix.lower() == PACKAGE:
+                self._import_package(path)
+                return
             read_card(Path(path))
             name = free_name(Path(path).stem)
             target = model_file(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
             self._tell(name, f"“{name}” is imported and chosen.")
+
+    def _import_package(self, path: str | Path) -> None:
+        from napari_localdisc.core.model.model import save_model
+        from napari_localdisc.io.bioimageio import import_bioimageio
+
+        model = import_bioimageio(path)
+        name = free_name(model.card.name)
+        save_model(
+            replace(model, card=replace(model.card, name=name)), model_file(name)
+        )
+        self._tell(name, f"“{name}” is imported and chosen.")
+
+    def export_package(self, path: str | Path) -> None:
+        """Write the chosen model as a package of bioimage.io."""
+        with reporting(self._workspace.report):
+            from napari_localdisc.core.model.model import load_model
+            from napari_localdisc.io.bioimageio import export_bioimageio
+
+            name = str(self._workspace.models.name)
+            written = export_bioimageio(load_model(name, "cpu"), path)
+            self._workspace.status.say(f"“{name}” is written to {written}.")
 
     def rename(self, name: str, wanted: str) -> None:
         """Give a model of the user's own another name, also on its card."""

@@ -30,6 +30,9 @@ from .workspace import Workspace
 LAYER = "chosen piece"
 """What the outline is called among our layers."""
 
+MOST = 500
+"""Pieces; smaller ones than these are no objects."""
+
 DELAY = 150
 """Milliseconds after which what was painted shows in the pieces."""
 
@@ -66,13 +69,6 @@ class Pieces:
         """The largest first."""
         self.chosen: tuple[int, ...] = ()
         """Numbers of pieces."""
-        for signal in (
-            classes.changed,
-            classes.areas_changed,
-            workspace.plane_changed,
-        ):
-            signal.connect(self._soon)
-        workspace.annotations.changed.connect(self._on_annotations)
 
     def close(self) -> None:
         """Choose none, and let go of all listeners."""
@@ -84,7 +80,18 @@ class Pieces:
         if active == self._is_active:
             return
         self._is_active = active
-        callbacks = self._workspace.viewer.mouse_drag_callbacks
+        workspace, classes = self._workspace, self._classes
+        for signal, hear in (
+            (classes.changed, self._soon),
+            (classes.areas_changed, self._soon),
+            (workspace.plane_changed, self._soon),
+            (workspace.annotations.changed, self._on_annotations),
+        ):
+            if active:
+                signal.connect(hear)
+            else:
+                signal.disconnect(hear, missing_ok=True)
+        callbacks = workspace.viewer.mouse_drag_callbacks
         if active:
             callbacks.append(self._on_press)
         elif self._on_press in callbacks:
@@ -237,7 +244,7 @@ class Pieces:
             if labels is not None and entry is not None:
                 mask = read_plane(labels, place.plane) == entry.value
                 similarity = self._similarity(place, entry.value)
-                self._numbers, found = find_pieces(mask, similarity)
+                self._numbers, found = find_pieces(mask, similarity, MOST)
                 self.found = tuple(found)
                 numbers = {self._number_at(place, point) for point in chosen}
                 self.chosen = tuple(sorted(numbers - {0}))

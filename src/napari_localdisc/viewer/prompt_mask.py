@@ -158,8 +158,10 @@ class PromptMask:
             as_class = np.where(mask.wanted, value, 0)
             wanted[taken_pixels(before, as_class)] = 2
             mask.taken = overlap_by_class(before, as_class)
-        new = known_colour(mask.destination.name) or COLOURS[0]
-        colours = mask_colours(chosen.colour if chosen else new)
+        colour = COLOURS[0] if chosen is None else chosen.colour
+        if chosen is None and mask.destination.name:
+            colour = known_colour(mask.destination.name) or colour
+        colours = mask_colours(colour)
         # Corrections belong on the labels
         look = Look(colours, OPACITY, below="prompts", editable=False)
         return place.show("mask", wanted, look, mask.made)

@@ -8,7 +8,6 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from tests.core import phantoms
 
 from napari_localdisc._qt.panels.measure_table import HEADINGS, VALUE
-from napari_localdisc.viewer.plugin import open_measures
 
 SHAPE = (160, 200)
 CLASSES = {1: "vessel", 2: "optic disc", 3: "exudate"}
@@ -191,7 +190,12 @@ def test_without_labels_it_says_so(qtbot, viewer, open_widget):
 
 
 def test_layers_measure_opens_the_page(qtbot, viewer, layer, models, told):
-    open_measures()
+    from napari._app_model import get_app_model
+
+    app, command = get_app_model(), "napari-localdisc.measure"
+    menu = app.menus.get_menu("napari/layers/measure")
+    assert command in [item.command.id for item in menu]
+    app.commands.execute_command(command)
     (dock,) = viewer.window.dock_widgets.values()
     assert dock.tabs.currentWidget() is dock.measure_page
     told(dock)

@@ -35,6 +35,10 @@ def test_pieces_come_with_size_place_and_similarity(mask):
     assert pieces[2].point == (13, 51)
     assert find_pieces(mask)[1][0].similarity is None
     assert find_pieces(np.zeros((3, 4), bool))[1] == []
+    numbers, pieces = find_pieces(mask, most=2)
+    assert [piece.pixels for piece in pieces] == [120, 36]
+    assert numbers.max() == 2
+    assert not numbers[12:15, 50:53].any()
 
 
 def two_discs(gap):

@@ -28,7 +28,7 @@ from napari_localdisc.viewer.controller import Controller
 if TYPE_CHECKING:
     from napari_localdisc._qt.train_widget import TrainWidget
 
-MODEL_FILTER = "Models (*.safetensors)"
+MODEL_FILTER = "Models (*.safetensors *.zip)"
 _LINES = 8
 """Of a card that are seen at least."""
 
@@ -91,7 +91,9 @@ class ModelSection(Section):
         self.card.setAccessibleName("The model's card")
         self.card.setMinimumHeight(_LINES * self.card.fontMetrics().lineSpacing())
         self.import_button = button(
-            "Import…", "Copy a model's file to your models", self._import
+            "Import…",
+            "Copy a model's file, or a package of bioimage.io, to your models",
+            self._import,
         )
         self.rename_button = button(
             "Rename…", "Give this model of yours another name", self._rename

@@ -14,13 +14,11 @@ from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import Section, bring_into_sight, button, follow
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.pieces import MOST
 
 COLUMNS = "", "Size", "Row, column", "Similarity"
 ROWS = 4
 """Rows that are seen without scrolling."""
-
-MOST = 500
-"""Rows; the smallest pieces beyond are only counted."""
 
 
 class PiecesPanel(Section):
@@ -87,6 +85,8 @@ class PiecesPanel(Section):
             accepted = sum(map(pieces.is_accepted, found))
             noun = "piece" if len(found) == 1 else "pieces"
             text = f"“{entry.name}”: {len(found):,} {noun}, {accepted:,} accepted."
+            if len(found) == MOST:
+                text += " Smaller ones are not in the table."
         self.summary.setText(text)
         self.table.setVisible(bool(found))
         chosen = len(pieces.chosen)
@@ -130,7 +130,7 @@ class PiecesTable(QTableWidget):
         follow(self._show, self._pieces.changed)
 
     def _show(self) -> None:
-        found = self._pieces.found[:MOST]
+        found = self._pieces.found
         with signals_blocked(self):
             self.setRowCount(len(found))
             for line, piece in enumerate(found):

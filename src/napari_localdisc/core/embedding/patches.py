@@ -59,9 +59,11 @@ def describe_regions(embedding: Embedding, cell: int = CELL) -> Regions:
     embedding : Embedding
         Of the image.
     cell : int
-        Side of a cell in pixels of the working grid.
+        Side of a cell in pixels of the working grid at its usual size.
     """
     height, width = embedding.grid.shape
+    # As many regions where the image was looked at more closely
+    cell = max(1, round(cell * max(height, width) / embedding.card.working_diameter))
     pad = (0, -width % cell, 0, -height % cell)
     matrix = embedding.matrix.view(-1, height, width)
     vectors = _cells(F.pad(matrix, pad), cell)

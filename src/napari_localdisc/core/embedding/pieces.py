@@ -37,7 +37,7 @@ class Piece:
 
 
 def find_pieces(
-    mask: Mask, similarity: FloatImage | None = None
+    mask: Mask, similarity: FloatImage | None = None, most: int | None = None
 ) -> tuple[NDArray[np.int32], list[Piece]]:
     """Find the pieces of an (H, W) mask, the largest first.
 
@@ -47,6 +47,8 @@ def find_pieces(
         (H, W) bool.
     similarity : ndarray, optional
         (H, W) in [0, 1]: what the mask was cut out of.
+    most : int, optional
+        How many to find; smaller ones are left out.
 
     Returns
     -------
@@ -57,9 +59,9 @@ def find_pieces(
     """
     found, count = ndimage.label(mask, _EVERY_SIDE)
     sizes = np.bincount(found.ravel(), minlength=count + 1)[1:]
-    order = np.argsort(-sizes, kind="stable")
+    order = np.argsort(-sizes, kind="stable")[:most]
     renumbered = np.zeros(count + 1, np.int32)
-    renumbered[1 + order] = np.arange(1, count + 1)
+    renumbered[1 + order] = np.arange(1, len(order) + 1)
     numbers = renumbered[found]
     pieces = []
     for number, box in enumerate(ndimage.find_objects(numbers), 1):
