@@ -28,6 +28,8 @@ from qtpy.QtWidgets import (
 
 from napari_localdisc.viewer.preferences import PLUGIN
 
+from .opengl import mend_deleted_programs
+
 CHARACTERS = 12
 """Least width of a list; longer names are shown when it is opened."""
 
@@ -230,6 +232,10 @@ _PLACED = QEvent.Type.User
 
 class Docked(QWidget):
     """A widget of napari's docks; `leave` is called when it is closed or taken out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        mend_deleted_programs()
 
     def leave(self) -> None:
         """End the work; may be called more than once."""

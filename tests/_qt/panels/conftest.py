@@ -22,11 +22,7 @@ def two(viewer, picture, open_widget, meanings):
     """A widget; “large” is worked on, and “small” lies elsewhere, turned and scaled."""
     viewer.add_image(picture[:40, ::-1], name="small", scale=(3, 2), rotate=33)
     viewer.add_image(picture, name="large", translate=(-70, 110))
-    widget = open_widget(viewer)
-    # Mesa's software renderer ends the program where points were removed and another
-    # image is hidden then
-    widget.controller.one_image.set_alone(False)
-    return widget
+    return open_widget(viewer)
 
 
 @pytest.fixture
