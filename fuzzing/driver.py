@@ -208,7 +208,8 @@ class Driver:
         self.controller.prompts.set_options(**changes)
 
     def _toggle_grid(self) -> None:
-        self.viewer.grid.enabled = not self.viewer.grid.enabled
+        grid = getattr(self.viewer, "canvas", self.viewer).grid  # before napari 0.9
+        grid.enabled = not grid.enabled
 
     def _toggle_alone(self) -> None:
         self.controller.one_image.set_alone(not self.controller.one_image.alone)
