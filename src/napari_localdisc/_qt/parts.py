@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 
 from napari_localdisc.viewer.preferences import PLUGIN
 
-from .opengl import mend_deleted_programs
+from .opengl import mend_deleted_objects
 
 CHARACTERS = 12
 """Least width of a list; longer names are shown when it is opened."""
@@ -235,7 +235,7 @@ class Docked(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        mend_deleted_programs()
+        mend_deleted_objects()
 
     def leave(self) -> None:
         """End the work; may be called more than once."""
