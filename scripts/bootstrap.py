@@ -39,7 +39,10 @@ STYLE_CHECKS = (
 DOCS = ("sphinx-build", "-q", "-W", "--keep-going", "docs", "build/docs")
 """Also runs the notebooks; a warning is an error."""
 
-SIDE_BY_SIDE = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+SIDE_BY_SIDE = (
+    *("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"),
+    *("--max-worker-restart", "0"),
+)
 """How all tests are run; a process needs up to 2 GB."""
 
 
