@@ -15,7 +15,8 @@ def mend_deleted_objects() -> None:
     draws with the deleted one.  Arrays of vertices, too, stay switched on when their
     buffer is deleted.  Either ends the process in Mesa's drivers.
     """
-    from vispy.gloo.glir import GlirBuffer, GlirProgram, gl
+    from vispy.gloo import glir
+    from vispy.gloo.glir import GlirBuffer, GlirProgram
 
     if getattr(GlirProgram.delete, "is_mended", False):
         return
@@ -28,7 +29,7 @@ def mend_deleted_objects() -> None:
 
     def delete_unread(self: Any) -> None:
         for number in range(_ATTRIBUTES):  # a draw switches on what it needs
-            gl.glDisableVertexAttribArray(number)
+            glir.gl.glDisableVertexAttribArray(number)
         delete_buffer(self)
 
     delete_out_of_use.is_mended = True  # type: ignore[attr-defined]
