@@ -37,6 +37,7 @@ def draw(path: Path) -> None:
 
     desk.viewer.open_sample(PLUGIN, "retina")
     widget = desk.open_widget()
+    desk.controller.workspace.overlays.choose("fill")  # seen at this size
     see()
     widget.cluster_panel.button.click()
     desk.finish_work()
@@ -95,7 +96,10 @@ def main() -> int:
         return 0
     command = on_virtual_screen([sys.executable, __file__, str(path)], 1600, 1000)
     with tempfile.TemporaryDirectory() as settings:
-        environ = {**os.environ, "NAPARI_CONFIG": str(Path(settings) / "settings.yaml")}
+        environ = os.environ | {
+            "NAPARI_CONFIG": str(Path(settings) / "settings.yaml"),
+            "LOCALDISC_SESSIONS": str(Path(settings) / "sessions"),
+        }
         return subprocess.run(command, env=environ).returncode
 
 

@@ -46,6 +46,8 @@ class Desk:
         """Dock the widget and wait until it is drawn."""
         _, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
         self.controller = widget.controller
+        if not widget.tour_notice.isHidden():
+            widget.tour_notice.end_button.click()
         self.settle()
         self.viewer.reset_view()
         return widget
@@ -265,8 +267,11 @@ def main() -> int:
     arguments = [str(folder), *(["--only", chosen.only] if chosen.only else [])]
     command = on_virtual_screen([sys.executable, __file__, *arguments], *SIZE)
     with tempfile.TemporaryDirectory() as settings:
-        # The user's own napari settings neither change a picture nor are changed
-        environ = {**os.environ, "NAPARI_CONFIG": str(Path(settings) / "settings.yaml")}
+        # What the user set and left behind neither changes a picture nor is changed
+        environ = os.environ | {
+            "NAPARI_CONFIG": str(Path(settings) / "settings.yaml"),
+            "LOCALDISC_SESSIONS": str(Path(settings) / "sessions"),
+        }
         return subprocess.run(command, env=environ).returncode
 
 
