@@ -68,6 +68,7 @@ def save_picture(target: Path) -> None:
         )
     # Side by side: the photograph, and its structures
     controller.clusters.layer.opacity = 1.0
+    controller.workspace.overlays.choose("fill")  # beside the picture, nothing hides
     viewer.grid.enabled = True
     viewer.grid.shape = (1, 2)
     viewer.reset_view()
