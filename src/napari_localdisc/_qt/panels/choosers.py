@@ -1,6 +1,9 @@
 """Lists of the viewer's images and of the models, and how far the work is."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox
 from qtpy.QtWidgets import (
@@ -13,13 +16,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
-from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
-from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.overlays import View
-from napari_localdisc.viewer.study.control import StudyControl
 from napari_localdisc.viewer.workspace import Workspace
+
+if TYPE_CHECKING:  # what they need is for their own widgets to import
+    from napari_localdisc.viewer.collection import CollectionControl
+    from napari_localdisc.viewer.folder import FolderControl
+    from napari_localdisc.viewer.study.control import StudyControl
 
 
 def image_choice(controller: Controller) -> Choice:
