@@ -373,9 +373,7 @@ class Driver:
         left = [layer.name for layer in self.viewer.layers if _is_transient(layer)]
         if left:
             findings.append(f"the layers {', '.join(left)} are left")
-        # Of all layers one stays: without any, napari draws its page of welcome
-        for layer in list(self.viewer.layers)[1:]:
-            self.viewer.layers.remove(layer)
+        self.viewer.layers.clear()
         _events(0.5)
         threads = [
             thread.name

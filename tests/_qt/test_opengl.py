@@ -1,73 +1,50 @@
-"""What vispy deletes is not drawn with afterwards."""
+"""What a canvas deletes, it deletes in its own OpenGL context."""
 
-from types import SimpleNamespace
-
+import numpy as np
 import pytest
+from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 
-from napari_localdisc._qt.opengl import mend_deleted_objects
+from napari_localdisc._qt.opengl import keep_to_own_context
 
 
 @pytest.fixture
-def gl(monkeypatch):
-    """A driver that gives a number again once it is free, as drivers do."""
-    from vispy.gloo import glir
-
-    used, told, there = [], [], set()
-
-    def create():
-        number = min(set(range(1, 9)) - there)
-        there.add(number)
-        return number
-
-    fake = SimpleNamespace(
-        glCreateProgram=create,
-        glDeleteProgram=there.discard,
-        glUseProgram=used.append,
-        glCreateBuffer=lambda: 1,
-        glDeleteBuffer=lambda handle: told.append("deleted"),
-        glDisableVertexAttribArray=lambda number: told.append(number),
-        used=used,
-        told=told,
-    )
-    monkeypatch.setattr(glir, "gl", fake)
-    for made in (glir.GlirProgram, glir.GlirBuffer):
-        monkeypatch.setattr(made, "delete", made.delete)
-    return fake
-
-
-def program(parser):
-    from vispy.gloo.glir import GlirProgram
-
-    return GlirProgram(parser, 1)
+def another():
+    """A context that shares with others, as the one of Qt's windows, made current."""
+    surface = QOffscreenSurface()
+    surface.create()
+    context = QOpenGLContext()
+    context.setShareContext(QOpenGLContext.globalShareContext())
+    assert context.create()
+    assert context.makeCurrent(surface)
+    yield context
+    context.doneCurrent()
+    surface.destroy()
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_number_that_is_given_again_is_used_anew(gl, times):
+def test_layers_go_in_the_context_they_came_in(
+    make_napari_viewer, qtbot, monkeypatch, times, request
+):
+    from vispy.gloo import glir
+
     for _ in range(times):
-        mend_deleted_objects()
-    parser = SimpleNamespace(env={})
-    first = program(parser)
-    first.activate()
-    first.delete()
-    second = program(parser)
-    assert second.handle == first.handle
-    second.activate()
-    assert gl.used == [first.handle, 0, second.handle]
+        keep_to_own_context()
+    viewer = make_napari_viewer(show=True)
+    image = viewer.add_image(np.zeros((8, 8), np.float32))
+    viewer.add_labels(np.ones((8, 8), np.uint8))
+    canvas = viewer.window._qt_viewer.canvas._scene_canvas.native
+    with qtbot.waitSignal(canvas.frameSwapped):
+        canvas.update()
+    deleted_in = []
+    delete = glir.gl.glDeleteProgram
 
+    def watched(handle):
+        deleted_in.append(QOpenGLContext.currentContext() == canvas.context())
+        delete(handle)
 
-def test_another_program_stays_in_use(gl):
-    mend_deleted_objects()
-    parser = SimpleNamespace(env={})
-    first, second = program(parser), program(parser)
-    first.activate()
-    second.delete()
-    first.activate()
-    assert gl.used == [first.handle]
-
-
-def test_arrays_are_off_before_their_buffer_is_deleted(gl):
-    from vispy.gloo.glir import GlirVertexBuffer
-
-    mend_deleted_objects()
-    GlirVertexBuffer(SimpleNamespace(env={}), 1).delete()
-    assert gl.told == [*range(16), "deleted"]
+    monkeypatch.setattr(glir.gl, "glDeleteProgram", watched)
+    another = request.getfixturevalue("another")
+    viewer.layers.remove(image)
+    assert deleted_in
+    assert all(deleted_in)
+    assert QOpenGLContext.currentContext() == another

@@ -1,36 +1,39 @@
-"""Faults of vispy that end napari when layers go and others come, mended."""
+"""A fault of napari and vispy that ends the process when layers go, mended."""
 
 from typing import Any
 
-_ATTRIBUTES = 16
-"""Arrays of vertices that every driver has at least."""
 
+def keep_to_own_context() -> None:
+    """Let every canvas of vispy send its commands to its own OpenGL context.
 
-def mend_deleted_objects() -> None:
-    """Let vispy not draw with what it deleted.
-
-    vispy (seen in 0.17) remembers which GL program is in use by its number.  When that
-    one is deleted, as happens with a layer that goes, the driver may give its number to
-    the program of a layer that comes.  vispy then takes this one for used already and
-    draws with the deleted one.  Arrays of vertices, too, stay switched on when their
-    buffer is deleted.  Either ends the process in Mesa's drivers.
+    napari (seen in 0.9) has vispy (0.17) delete what a removed layer drew with at once,
+    whichever context is current: while events are handled, that is the one in which Qt
+    puts the window together.  Programs, arrays and textures are then deleted behind the
+    back of the context that still uses them, and the next draw ends the process in the
+    driver.
     """
-    from vispy.gloo import glir
-    from vispy.gloo.glir import GlirBuffer, GlirProgram
+    from qtpy.QtGui import QOpenGLContext
+    from vispy.gloo.context import GLContext
 
-    if getattr(GlirProgram.delete, "is_mended", False):
+    flush_commands = GLContext.flush_commands
+    if hasattr(flush_commands, "unmended"):
         return
-    delete_program, delete_buffer = GlirProgram.delete, GlirBuffer.delete
 
-    def delete_out_of_use(self: Any) -> None:
-        if self._parser.env.get("current_program") == self._handle:
-            self.deactivate()
-        delete_program(self)
+    def flush_in_own_context(self: Any, event: Any = None) -> None:
+        canvas = self.shared.ref
+        own = canvas.context() if hasattr(canvas, "makeCurrent") else None
+        current = QOpenGLContext.currentContext()
+        if own is None or current == own:
+            flush_commands(self, event)
+            return
+        surface = current.surface() if current is not None else None
+        canvas.makeCurrent()
+        try:
+            flush_commands(self, event)
+        finally:
+            canvas.doneCurrent()
+            if surface is not None:
+                current.makeCurrent(surface)
 
-    def delete_unread(self: Any) -> None:
-        for number in range(_ATTRIBUTES):  # a draw switches on what it needs
-            glir.gl.glDisableVertexAttribArray(number)
-        delete_buffer(self)
-
-    delete_out_of_use.is_mended = True  # type: ignore[attr-defined]
-    GlirProgram.delete, GlirBuffer.delete = delete_out_of_use, delete_unread
+    flush_in_own_context.unmended = flush_commands  # type: ignore[attr-defined]
+    GLContext.flush_commands = flush_in_own_context

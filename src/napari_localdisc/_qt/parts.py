@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 
 from napari_localdisc.viewer.preferences import PLUGIN
 
-from .opengl import mend_deleted_objects
+from .opengl import keep_to_own_context
 
 CHARACTERS = 12
 """Least width of a list; longer names are shown when it is opened."""
@@ -235,7 +235,7 @@ class Docked(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        mend_deleted_objects()
+        keep_to_own_context()
 
     def leave(self) -> None:
         """End the work; may be called more than once."""
