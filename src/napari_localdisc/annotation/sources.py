@@ -45,6 +45,11 @@ class Source(ABC):
     kind: ClassVar[str]
     """Tells it from other sources in JSON."""
 
+    @property
+    def pointed_at(self) -> tuple[Point, ...]:
+        """Points that a hand says are meant, whatever it did there before."""
+        return ()
+
     @abstractmethod
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
         """Make (H, W) labels: ``value``, or each class of a prediction as itself."""
@@ -85,6 +90,11 @@ class Prompts(MaskOptions, Points, Source):
         for prompt in prompts:
             sides[prompt.positive].append((prompt.row, prompt.column))
         return cls(tuple(sides[True]), tuple(sides[False]), **vars(options))
+
+    @property
+    def pointed_at(self) -> tuple[Point, ...]:
+        """The positive ones."""
+        return self.positive
 
     def read(self, embedding: Embedding) -> Reading:
         """Ask the embedding once what the points find."""

@@ -118,7 +118,7 @@ class SimilarPanel(Section):
         if not pixels:
             self.effect.setText("No mask yet.")
             return
-        effect = Effect(pixels, masks.overlap)
+        effect = Effect(pixels, masks.overlap, masks.by_hand)
         overwrites = self._controller.writing.overwrite
         self.effect.setText(effect.describe(classes.entries, overwrites))
 
