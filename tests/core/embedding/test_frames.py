@@ -76,7 +76,7 @@ def test_several_frames_and_clicks_find_all_of_theirs(either):
 
 
 def test_a_negative_frame_drops_what_is_in_it(either):
-    mask = either.mask([ON_LEFT], negative_frames=[OUT_LEFT[:1] + [(90, 45)]])
+    mask = either.mask([ON_LEFT], negative_frames=[(OUT_LEFT[0], (90, 45))])
     assert not mask[56:84, 26:44].any()
     assert mask[70, 45]  # but not the click itself
     everything = either.mask(frames=[AROUND_LEFT], negative_frames=[AROUND_LEFT])
