@@ -195,7 +195,7 @@ class LabelWriting:
         text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
         if gone:
             text += f"; {gone:,} that it no longer has were taken away"
-        taken = overlap_by_class(before, writing.wanted)
+        taken = overlap_by_class(before, taken_pixels(before, writing.wanted))
         if taken:
             fate = "overwriting" if self.overwrite else "left as they were"
             text += f"; {fate}: {_whose(taken, document.classes)}"
@@ -429,4 +429,4 @@ class WritingPreview:
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown
-        return Effect(pixels, overlap_by_class(before, writing.wanted))
+        return Effect(pixels, overlap_by_class(before, taken))
