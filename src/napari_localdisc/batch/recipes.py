@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_localdisc.core.colours import from_hex
 from napari_localdisc.core.embedding.tuning import StructureOptions
@@ -17,6 +17,7 @@ from napari_localdisc.core.work import Steps
 
 if TYPE_CHECKING:
     from napari_localdisc.core.learning.concept import Concept
+    from napari_localdisc.core.model.card import ModelCard
     from napari_localdisc.core.model.model import Model
 
 Progress = Callable[[int, int], None]
@@ -44,6 +45,18 @@ class Recipe(ABC):
     def how(self) -> dict[str, Any]:
         """How the network sees images."""
         return {"flips": self.flips, "magnification": self.magnification}
+
+    def by_scale(self, image: ArrayLike, card: ModelCard, side: float | None) -> Self:
+        """Return it with the magnification that pixels of ``side`` mm tell.
+
+        A magnification that is given stays.
+        """
+        if self.magnification is not None or side is None:
+            return self
+        from napari_localdisc.core.embedding.magnification import magnification_by_scale
+
+        told = magnification_by_scale(image, card, side)
+        return replace(self, magnification=told)
 
     @property
     @abstractmethod

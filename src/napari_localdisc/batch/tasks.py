@@ -357,12 +357,14 @@ def _make_files(
         read_placement,
     )
     from napari_localdisc.io.labels.tiff import write_tiff
+    from napari_localdisc.io.measured import millimetres
 
     check_no_result(task.source)
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
-        arrays = recipe.make(read_image(task.source), model, progress)
-        placement = read_placement(task.source)
+        pixels, placement = read_image(task.source), read_placement(task.source)
+        seen = recipe.by_scale(pixels, model.card, millimetres(placement, 2))
+        arrays = seen.make(pixels, model, progress)
         looks = recipe.looks(model)
         for output, array in zip(task.outputs, arrays, strict=True):
             write_tiff(
