@@ -1,5 +1,6 @@
 """The classes of an image's labels: a table, and the layer that holds them."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from pydantic_core import to_jsonable_python
 
+from napari_localdisc.annotation.by_hand import ByHand
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
     AnnotationClass,
+    PlaneKey,
+    Run,
     changed_class,
 )
 from napari_localdisc.core.colours import known_colour
@@ -74,6 +78,9 @@ class Classes:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._followed: Labels | None = None
+        self._hands: weakref.WeakKeyDictionary[Labels, dict[PlaneKey, ByHand]]
+        self._hands = weakref.WeakKeyDictionary()
+        self._begun_empty: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._is_writing = self._is_behind = False
         workspace.annotations.classes_changed.connect(self._on_changed)
         workspace.image_changed.connect(self._on_changed)
@@ -283,7 +290,9 @@ class Classes:
             {"value": value, "classes": to_jsonable_python(left)},
             classes=left,
             chosen=None if document.chosen == value else document.chosen,
-            edits=() if labels is None else erase_class(labels, value),
+            edits=()
+            if labels is None
+            else erase_class(labels, value, lambda plane: self.by_hand(labels, plane)),
         )
 
     def _change(self, value: int, text: str, **changes: Any) -> None:
@@ -352,6 +361,7 @@ class Classes:
         if document.chosen is None and document.classes:
             document.chosen = document.classes[0].value
         labels.metadata = {**labels.metadata, **source_of(layer)}
+        self.by_hand(labels, place.plane)
         document.set_labels(labels)
 
     def target(self, place: Place | None = None) -> Labels:
@@ -362,8 +372,45 @@ class Classes:
         if labels is None:
             viewer = self._workspace.viewer
             labels = new_labels(viewer, layer, document.classes)
+            self._begun_empty.add(labels)
             document.set_labels(labels)
         return labels
+
+    def by_hand(self, labels: Labels, plane: Plane) -> ByHand:
+        """Return what a hand painted and rubbed out on a plane of a layer, up to now.
+
+        What a layer of the user's own held before it was worked on is not by hand.
+        """
+        pixels, planes = read_plane(labels, plane), self._hands.setdefault(labels, {})
+        hand = planes.get(plane.index)
+        if hand is None:
+            is_ours = labels in self._begun_empty
+            hand = ByHand(np.zeros_like(pixels) if is_ours else pixels)
+            planes[plane.index] = hand
+        hand.notice(pixels)
+        return hand
+
+    def by_hand_on(self, place: Place) -> ByHand:
+        """Return the same of the layer that holds the place's classes.
+
+        Raises
+        ------
+        LookupError
+            If there is none.
+        """
+        labels = self.of(place.layer, place.document)[1]
+        if labels is None:
+            raise LookupError(f"{place.layer.name} has no labels")
+        return self.by_hand(labels, place.plane)
+
+    def runs_by_hand(self, labels: Labels) -> list[tuple[PlaneKey, list[Run]]]:
+        """Return the same on all planes that something was done on, as runs."""
+        known = self._hands.get(labels, {})
+        found = [
+            (key, self.by_hand(labels, Plane(labels.data, key)).to_runs())
+            for key in known
+        ]
+        return [(key, entries) for key, entries in found if entries]
 
     # Areas, and where a class is
 

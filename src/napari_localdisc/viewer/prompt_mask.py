@@ -75,6 +75,12 @@ class PromptMask:
         return dict(mask.taken) if mask is not None else {}
 
     @property
+    def by_hand(self) -> int:
+        """Pixels that adding the mask leaves as they were corrected by hand."""
+        mask = self._mask
+        return mask.by_hand if mask is not None else 0
+
+    @property
     def meaning(self) -> str:
         """The structure that the prompts are taken to mean; empty: none, or no mask."""
         mask = self._mask
@@ -147,16 +153,22 @@ class PromptMask:
     def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
         wanted = mask.wanted.astype(np.uint8)
-        mask.pixels = int(np.count_nonzero(wanted.view(bool)))
-        mask.taken = {}
+        mask.taken, mask.by_hand = {}, 0
         mask.destination, before = self._classes.destination(place, mask.meaning)
         chosen = mask.destination.entry
         if before is not None:
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
+            hand = self._classes.by_hand_on(place)
+            points = [each.point for each in place.shown.prompts if each.positive]
+            left = hand.left_out(before, as_class, points)
+            mask.by_hand = int(np.count_nonzero(left))
+            if mask.by_hand:
+                as_class[left] = wanted[left] = 0
             taken = taken_pixels(before, as_class)
             wanted[taken] = 2
             mask.taken = overlap_by_class(before, taken)
+        mask.pixels = int(np.count_nonzero(wanted))
         colour = COLOURS[0] if chosen is None else chosen.colour
         if chosen is None and mask.destination.name:
             colour = known_colour(mask.destination.name) or colour

@@ -78,6 +78,8 @@ class ShownMask:
         How many it has.
     taken : dict of int to int
         Its pixels that other classes have, per class.
+    by_hand : int
+        Pixels that it leaves as a hand left them.
     is_hidden : bool
         Whether it is out of sight because a threshold is being dragged.
     meaning : str
@@ -91,6 +93,7 @@ class ShownMask:
     made: dict[str, Any]
     pixels: int = 0
     taken: dict[int, int] = field(default_factory=dict)
+    by_hand: int = 0
     is_hidden: bool = False
     meaning: str = ""
     destination: Destination = Destination()
