@@ -7,7 +7,7 @@ From scratch has two parts.  The first begins with random weights and becomes OU
 the second goes on from it with a learning rate that rises and falls once more, and
 structures that the first one never finds begin as their nearest kin (rare, small ones:
 their gradient vanishes before they are found).  Both go on from the checkpoint beside
-them with --resume.  ``--minutes`` ends the part that runs early, with the learning rate
+them with --resume.  ``--minutes 100 20`` ends either part early, with the learning rate
 where it should be; ``--every 3`` takes each third photograph of the folder, sorted by
 name.
 """
@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--start", help="Model to go on from.")
-    parser.add_argument("--minutes", type=float, help="Time budget.")
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", help="Time budget of each part."
+    )
     parser.add_argument("--every", type=int, default=1, help="Photographs to take.")
     parser.add_argument("--most", type=int, help="Photographs to take, at most.")
     parser.add_argument("--resume", action="store_true")
@@ -70,9 +72,13 @@ def main() -> None:
     if start is None:
         start = given.out.with_name(f"{given.out.stem}_first{SUFFIX}")
         if not (given.resume and start.exists()):
-            _train(given, start, FIRST, None, given.resume)
+            _train(given, start, FIRST, None, given.resume, _minutes(given, 0))
     resume = given.resume and given.out.with_suffix(".checkpoint").exists()
-    _train(given, given.out, SECOND, start, resume)
+    _train(given, given.out, SECOND, start, resume, _minutes(given, -1))
+
+
+def _minutes(given: argparse.Namespace, part: int) -> float | None:
+    return given.minutes[part] if given.minutes else None
 
 
 def _train(
@@ -81,10 +87,11 @@ def _train(
     part: dict[str, Any],
     start: Path | str | None,
     resume: bool,
+    minutes: float | None,
 ) -> None:
     """Train one part."""
     settings = TrainingSettings.for_modality(
-        "fundus", priors=PRIORS, minutes=given.minutes, weights=WEIGHTS, **part
+        "fundus", priors=PRIORS, minutes=minutes, weights=WEIGHTS, **part
     )
     train(
         photograph_files(given.folder)[:: given.every][: given.most],
