@@ -32,7 +32,7 @@ def keep_to_own_context() -> None:
             flush_commands(self, event)
         finally:
             canvas.doneCurrent()
-            if surface is not None:
+            if current is not None and surface is not None:
                 current.makeCurrent(surface)
 
     flush_in_own_context.unmended = flush_commands  # type: ignore[attr-defined]
