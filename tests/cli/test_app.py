@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 from napari_localdisc.core.embedding.tuning import StructureOptions, structure_mask
+from napari_localdisc.core.model.model import Model, save_model
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
@@ -152,6 +153,25 @@ def test_the_model_is_loaded_once(localdisc, scans, tmp_path, monkeypatch, image
     assert len(loaded) == 1
 
 
+def test_segment_finds_several_structures_in_one_run(localdisc, scans, tmp_path):
+    two = Model.random(
+        working_diameter=144, width=4, structures={"vessel": 0, "disc": 1}
+    )
+    model = save_model(two, tmp_path / "two")
+    given = ("segment", scans, "-o", tmp_path / "both", "-m", model)
+    both = localdisc(*given, "-s", "Vessel", "-s", "disc", "-s", "vessel")
+    assert both.exit_code == 0, both.output
+    assert "2 images, 2 structures each: 4 written" in both.stdout
+    for name in ("vessel", "disc"):
+        alone = ("segment", scans, "-o", tmp_path / name, "-m", model, "-s", name)
+        assert localdisc(*alone).exit_code == 0
+        for file in sorted((tmp_path / name).glob("*.tif")):
+            together = tifffile.imread(tmp_path / "both" / file.name)
+            np.testing.assert_array_equal(together, tifffile.imread(file))
+    again = localdisc(*given, "-s", "vessel", "-s", "disc", "--json")
+    assert [each["state"] for each in json.loads(again.stdout)] == ["skipped"] * 4
+
+
 def test_segment_writes_mask_and_probability(localdisc, scans, tmp_path):
     given = ("segment", scans, "--structure", "Vessel", "-o", tmp_path, "-m", "tiny")
     result = localdisc(*given)
@@ -216,6 +236,24 @@ def test_similar_shapes_the_mask_as_asked(localdisc, scans, tmp_path, options, a
     assert not np.array_equal(mask, embedding.mask([(80, 60)]))
 
 
+def test_similar_takes_boxes(localdisc, scans, tmp_path):
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.model.model import load_model
+
+    out, mask = tmp_path / "similar.tif", tmp_path / "mask.tif"
+    boxes = ("--box", "60,40,90,80", "--not-box", "60,40,70,50")
+    given = ("similar", scans / "a.jpg", *boxes, "-o", out, "--mask", mask)
+    result = localdisc(*given, "-m", "tiny")
+    assert result.exit_code == 0, result.stderr
+    image = np.asarray(Image.open(scans / "a.jpg"))
+    frames = {
+        "frames": [[(60, 40), (90, 80)]],
+        "negative_frames": [[(60, 40), (70, 50)]],
+    }
+    wanted = embed(image, load_model("tiny", "cpu")).mask(**frames)
+    np.testing.assert_array_equal(tifffile.imread(mask), wanted)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -224,6 +262,9 @@ def test_similar_shapes_the_mask_as_asked(localdisc, scans, tmp_path, options, a
         (("--at", "500,60"), "lies outside the image"),
         (("--at", "1,1"), "field of view"),
         (("--at", "80,60", "--not", "1;2"), "--not takes a row"),
+        (("--box", "80,60"), "--box takes two opposite corners"),
+        (("--at", "80,60", "--not-box", "1,2,3,x"), "not '1,2,3,x'"),
+        ((), "--at Y,X, or --box"),
     ],
 )
 def test_wrong_points_are_wrong_use(localdisc, scans, tmp_path, arguments, sentence):

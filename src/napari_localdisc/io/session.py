@@ -97,6 +97,9 @@ class SavedImage:
         Which of the session's labels hold the classes of this image.
     strokes : list
         ``[plane, labels]`` for each plane that was painted on to learn from.
+    by_hand : list
+        ``[plane, runs]`` for each plane whose labels were painted or rubbed out by
+        hand, see `ByHand.to_runs`.
     looks : dict
         opacity, visible, blending, contrast_limits, gamma; empty: not known.
     """
@@ -114,6 +117,7 @@ class SavedImage:
     annotation: Mapping[str, Json] = field(default_factory=dict)
     labels: int | None = None
     strokes: Sequence[Json] = ()
+    by_hand: Sequence[Json] = ()
     looks: Mapping[str, Json] = field(default_factory=dict)
 
 

@@ -165,15 +165,19 @@ class LabelWriting:
             labels = self._classes.target(place)
             check_value(labels, int(writing.wanted.max()))
             before = np.array(read_plane(labels, place.plane))
+            hand = self._classes.by_hand(labels, place.plane)
+            left = hand.left_out(before, writing.wanted, writing.source.pointed_at)
             earlier = self._earlier(place, known, writing)
-            base, wanted = before, writing.wanted
+            base, wanted = before, np.where(left, 0, writing.wanted)
             if earlier is not None:
                 value = 0 if entry is None else entry.value
                 base, wanted = anew(
                     before, wanted, earlier.labels(known.embedding, value)
                 )
+                painted = hand.painted(before) & (base == 0)
+                base = np.where(painted, before, base)
             after = merge_classes(base, wanted, self.overwrite)
-            edit = LabelsEdit(labels, place.plane, before, after)
+            edit = LabelsEdit(labels, place.plane, before, after, hand)
             edit.redo()
             changes: dict[str, Any] = {"edits": (edit,)}
             if entry is not None and entry not in document.classes:
@@ -196,10 +200,14 @@ class LabelWriting:
         text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
         if gone:
             text += f"; {gone:,} that it no longer has were taken away"
-        taken = overlap_by_class(before, writing.wanted)
+        taken = overlap_by_class(
+            before, taken_pixels(before, np.where(left, 0, writing.wanted))
+        )
         if taken:
             fate = "overwriting" if self.overwrite else "left as they were"
             text += f"; {fate}: {_whose(taken, document.classes)}"
+        if left.any():
+            text += f"; {np.count_nonzero(left):,} stay as they are by hand"
         text += "."
         self._workspace.status.say(text)
         return text
@@ -309,10 +317,13 @@ class Effect:
         How many are wanted.
     taken : mapping of int to int
         Those of them that other classes have, per class.
+    by_hand : int
+        Those beside them that stay as they were painted or rubbed out by hand.
     """
 
     pixels: int
     taken: Mapping[int, int] = field(default_factory=dict)
+    by_hand: int = 0
 
     def describe(self, classes: Iterable[AnnotationClass], overwrites: bool) -> str:
         """Say it in a sentence."""
@@ -321,6 +332,8 @@ class Effect:
         if taken:
             fate = "would be overwritten" if overwrites else "would stay"
             text += f"; in pink {_whose(self.taken, classes)} {fate}"
+        if self.by_hand:
+            text += f"; {self.by_hand:,} would stay as they are by hand"
         return text + "."
 
 
@@ -427,11 +440,14 @@ class WritingPreview:
         if labels is None:
             return Effect(pixels)
         before = read_plane(labels, place.plane)
-        taken = taken_pixels(before, writing.wanted)
+        hand = self._classes.by_hand(labels, place.plane)
+        left = hand.left_out(before, writing.wanted, writing.source.pointed_at)
+        wanted, by_hand = np.where(left, 0, writing.wanted), int(np.count_nonzero(left))
+        taken = taken_pixels(before, wanted)
         if place.shown is not self._shown or self._grid.enabled:
             self._take_away()
         if taken.any() and not self._grid.enabled:
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown
-        return Effect(pixels, overlap_by_class(before, writing.wanted))
+        return Effect(pixels - by_hand, overlap_by_class(before, taken), by_hand)

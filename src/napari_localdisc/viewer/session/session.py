@@ -120,14 +120,18 @@ class Sessions:
         described = layers.describe_image(image)
         is_seen = self._controller.one_image.is_meant_to_show(image)
         name = index = None
+        by_hand: list[Any] = []
         if own is not None and own in labels:
             name, index = own.name, labels.index(own)
+            classes = self._controller.classes
+            by_hand = [[list(key), runs] for key, runs in classes.runs_by_hand(own)]
         return replace(
             described,
             looks={**described.looks, "visible": is_seen},
             annotation=document.describe(name).to_json(),
             labels=index,
             strokes=strokes,
+            by_hand=by_hand,
         )
 
     def _describe_labels(self, layer: Labels) -> SavedLabels:
@@ -297,6 +301,11 @@ class Sessions:
         workspace.images.choose(image)
         annotation = annotation_of(saved, troubles)
         controller.restore_annotation(annotation, added.get(saved.labels))
+        for key, runs in saved.by_hand:
+            plane = workspace.place_of(image, tuple(key)).plane
+            if saved.labels in added:
+                hand = controller.classes.by_hand(added[saved.labels], plane)
+                hand.take(runs)
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
             show_point(workspace.viewer, image, place.plane)
