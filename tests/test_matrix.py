@@ -40,3 +40,16 @@ def test_a_row_that_fails_is_named(monkeypatch, tmp_path, capsys):
     assert matrix.main() == 1
     assert ran == [("pyqt6", "tests/io"), ("pyside6", "tests/io")]
     assert "Failed: newest-pyside6" in capsys.readouterr().out
+
+
+def test_the_quick_part_is_there(monkeypatch):
+    ran = []
+    done = type("Done", (), {"returncode": 0})
+    monkeypatch.setattr(
+        matrix.subprocess, "run", lambda command, **how: ran.append(command) or done
+    )
+    monkeypatch.setattr(matrix, "prepare", lambda row, folder: Path("python"))
+    monkeypatch.setattr(sys, "argv", ["matrix", "newest-pyqt6", "--quick", "--", "-x"])
+    assert matrix.main() == 0
+    assert ran[0][-len(matrix.QUICK) - 1 :] == [*matrix.QUICK, "-x"]
+    assert all((SCRIPTS.parent / tests).exists() for tests in matrix.QUICK)

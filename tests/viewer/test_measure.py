@@ -1,5 +1,7 @@
 """Measures of labels that follow edits, without a window."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -320,6 +322,19 @@ def test_rows_are_saved_and_copied(workspace, measuring, shown, tmp_path):
     assert len(lines) == len(shown.rows) + 1
     with pytest.raises(Exception, match="must end with"):
         files.save(tmp_path / "eye.xlsx")
+
+
+def test_a_report_names_the_models_that_made_the_labels(workspace, measuring, shown):
+    files, result = MeasureFiles(workspace, shown), measuring.result
+    assert "labels made with" not in files.settings(result)
+    image = workspace.viewer.add_image(np.ones(SHAPE), name="eye")
+    document = workspace.annotations.of(image)
+    document.set_labels(result.asked.layer)
+    for name in ("vessel", "optic disc"):
+        model = {"model": "fundus", "model_hash": "a1"}
+        document.do((None, None), "write", f"add {name}", model)
+    result = replace(result, asked=replace(result.asked, image=image))
+    assert files.settings(result)["labels made with"] == "fundus (a1)"
 
 
 def test_parquet_is_offered_where_it_can_be_written(monkeypatch):

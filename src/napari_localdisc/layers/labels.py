@@ -243,11 +243,10 @@ def taken_pixels(
 
 
 def overlap_by_class(
-    before: NDArray[np.integer], wanted: NDArray[np.integer]
+    before: NDArray[np.integer], taken: NDArray[np.bool_]
 ) -> dict[int, int]:
-    """Count, per class, the pixels that hold it and are wanted for another one."""
-    held = before[taken_pixels(before, wanted)]
-    values, counts = np.unique(held, return_counts=True)
+    """Count the pixels of `taken_pixels`, per class that holds them."""
+    values, counts = np.unique(before[taken], return_counts=True)
     return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
 
 

@@ -138,11 +138,8 @@ class Classes:
         raise PromptError(f"There is no class {value}: choose one of the table.")
 
     def destination(
-        self,
-        place: Place,
-        meaning: str = "",
-        pixels: NDArray[np.integer] | None = None,
-    ) -> Destination:
+        self, place: Place, meaning: str = ""
+    ) -> tuple[Destination, NDArray[np.integer] | None]:
         """Say which class the mask of a place's prompts becomes.
 
         The class that was chosen while the prompts were there.  Else, in this order:
@@ -157,10 +154,22 @@ class Classes:
             Where the prompts are.
         meaning : str
             The structure that they mean; empty: what looks like them.
-        pixels : ndarray, optional
-            (H, W) labels of the plane; None: there are none.
+
+        Returns
+        -------
+        destination : Destination
+            The class.
+        pixels : ndarray or None
+            (H, W) labels of the plane as they are; None: there are none.
         """
-        document, into = place.document, place.state.annotation.into
+        labels = self.of(place.layer, place.document)[1]
+        pixels = None if labels is None else read_plane(labels, place.plane)
+        return self._destination(place, meaning, pixels), pixels
+
+    def _destination(
+        self, place: Place, meaning: str, pixels: NDArray[np.integer] | None
+    ) -> Destination:
+        document, into = place.document, place.state.committed.into
         table = {e.value: e for e in document.classes if not e.background}
         selected = _chosen(document)
         if into in table:
@@ -381,6 +390,19 @@ class Classes:
         hand.notice(pixels)
         return hand
 
+    def by_hand_on(self, place: Place) -> ByHand:
+        """Return the same of the layer that holds the place's classes.
+
+        Raises
+        ------
+        LookupError
+            If there is none.
+        """
+        labels = self.of(place.layer, place.document)[1]
+        if labels is None:
+            raise LookupError(f"{place.layer.name} has no labels")
+        return self.by_hand(labels, place.plane)
+
     def runs_by_hand(self, labels: Labels) -> list[tuple[PlaneKey, list[Run]]]:
         """Return the same on all planes that something was done on, as runs."""
         known = self._hands.get(labels, {})
@@ -433,16 +455,16 @@ class Classes:
         if self._is_writing:
             self._is_behind = True
             return
-        layer = self._workspace.images.current
-        if layer is None:
-            self._follow(None)
-        else:
-            document = self._workspace.annotations.of(layer)
+        place = self._workspace.place_or_none()
+        layer = self._workspace.images.current if place is None else place.layer
+        document = self.document if place is None else place.document
+        labels = None
+        if layer is not None and document is not None:
             labels = self.of(layer, document)[1]
-            self._follow(labels)
-            if labels is not None:
-                self._adopt_painted(labels, document)
-                self._dress(labels, document)
+        self._follow(labels)
+        if labels is not None and document is not None:
+            self._adopt_painted(labels, place)
+            self._dress(labels, document)
         self.changed.emit()
 
     def _dress(self, labels: Labels, document: Document) -> None:
@@ -451,11 +473,11 @@ class Classes:
         dress_labels(labels, document.classes)
         self._is_writing = before
 
-    def _adopt_painted(self, labels: Labels, document: Document) -> bool:
+    def _adopt_painted(self, labels: Labels, place: Place | None) -> bool:
         """Take labels that the user painted into the table, if there are new ones."""
-        place = self._workspace.place_or_none()
         if place is None:
             return False
+        document = place.document
         known = {entry.value for entry in document.classes}
         found = np.flatnonzero(np.bincount(read_plane(labels, place.plane).ravel()))
         new = [int(value) for value in found if value and int(value) not in known]
@@ -468,11 +490,11 @@ class Classes:
         return True
 
     def _on_painted(self) -> None:
-        labels, document = self.labels_layer, self.document
-        if labels is None or document is None:
+        labels, place = self.labels_layer, self._workspace.place_or_none()
+        if labels is None or place is None:
             return
-        if self._adopt_painted(labels, document):
-            self._dress(labels, document)
+        if self._adopt_painted(labels, place):
+            self._dress(labels, place.document)
             self.changed.emit()
             self._workspace.annotations.changed.emit()
 

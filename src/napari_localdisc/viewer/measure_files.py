@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_localdisc.core.errors import FileError, PromptError
+from napari_localdisc.layers.plane import METADATA_KEY
 
 from .measure import Measured, colours_of
 from .measure_shown import MeasureShown
@@ -111,6 +112,18 @@ class MeasureFiles:
             said.insert(0, f"The field of view is {share}.")
         return " ".join(said)
 
+    def _models(self, result: Measured) -> str:
+        """Name the models that wrote into the labels; empty where none is known to."""
+        labels, image = result.asked.layer, result.asked.image
+        made = [labels.metadata.get(METADATA_KEY, {})]
+        if image is not None:
+            document = self._workspace.annotations.of(image)
+            if document.labels is not None and document.labels() is labels:
+                log = document.history.log
+                made += [step.parameters for step in log if step.kind == "write"]
+        named = (f"{m['model']} ({m['model_hash']})" for m in made if "model_hash" in m)
+        return ", ".join(dict.fromkeys(named))
+
     def settings(self, result: Measured) -> dict[str, str]:
         """Say what else made the numbers, for a report's reader."""
         asked, examined = result.asked, result.examined
@@ -123,8 +136,8 @@ class MeasureFiles:
             "in view": f"{landmarks.view_name}, {_share(result):.0f} % of the image",
             "millimetres": _millimetres(result),
         }
-        if asked.image is not None:
-            said["model that is chosen"] = self._workspace.models.name or "none"
+        if models := self._models(result):
+            said["labels made with"] = models
         if landmarks.disc is not None:
             said["optic disc"] = landmarks.disc.source
         if landmarks.fovea is not None:

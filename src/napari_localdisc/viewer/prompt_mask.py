@@ -12,7 +12,7 @@ from psygnal import Signal
 from napari_localdisc.annotation.state import LARGEST_CLASS
 from napari_localdisc.core.colours import known_colour
 from napari_localdisc.layers.colours import THRESHOLD_WIDTH, mask_colours
-from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_pixels
+from napari_localdisc.layers.labels import overlap_by_class, taken_pixels
 from napari_localdisc.layers.ours import Look
 
 from .classes import COLOURS, Classes
@@ -152,23 +152,22 @@ class PromptMask:
 
     def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
-        _, labels = self._classes.of(place.layer, place.document)
         wanted = mask.wanted.astype(np.uint8)
         mask.taken, mask.by_hand = {}, 0
-        before = None if labels is None else read_plane(labels, place.plane)
-        mask.destination = self._classes.destination(place, mask.meaning, before)
+        mask.destination, before = self._classes.destination(place, mask.meaning)
         chosen = mask.destination.entry
-        if labels is not None and before is not None:
+        if before is not None:
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
-            hand = self._classes.by_hand(labels, place.plane)
+            hand = self._classes.by_hand_on(place)
             points = [each.point for each in place.shown.prompts if each.positive]
             left = hand.left_out(before, as_class, points)
             mask.by_hand = int(np.count_nonzero(left))
             if mask.by_hand:
                 as_class[left] = wanted[left] = 0
-            wanted[taken_pixels(before, as_class)] = 2
-            mask.taken = overlap_by_class(before, as_class)
+            taken = taken_pixels(before, as_class)
+            wanted[taken] = 2
+            mask.taken = overlap_by_class(before, taken)
         mask.pixels = int(np.count_nonzero(wanted))
         colour = COLOURS[0] if chosen is None else chosen.colour
         if chosen is None and mask.destination.name:

@@ -23,7 +23,6 @@ from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.frames import PromptFrames
-from napari_localdisc.layers.labels import read_plane
 from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
@@ -336,7 +335,6 @@ class Prompts:
         taken = ""
         if source.positive or source.frames:
             reading, embedding = source.read(known.embedding), known.embedding
-            taken = f"Taken as: {reading.meaning or 'what looks like this'}."
             points = list(source.positive), list(source.negative)
             made = known.provenance(positive=points[0], negative=points[1])
             if source.frames or source.negative_frames:
@@ -348,6 +346,9 @@ class Prompts:
                 place.show("similarity", values, look, made, grid=embedding.grid),
                 self._mask.show(place, reading, made),
             )
+            if place.shown.mask is not None:
+                meaning = place.shown.mask.meaning or "what looks like this"
+                taken = f"Taken as: {meaning}."
             self._show_points(place, prompts)
             soon = partial(update_thumbnails, layers)
             self._workspace.pacer.soon("thumbnails", 500, soon)
@@ -505,10 +506,8 @@ class Prompts:
             )
         reading = source.read(known.embedding)
         source = replace(source, threshold=reading.threshold)
-        labels = self._classes.of(place.layer, place.document)[1]
-        pixels = None if labels is None else read_plane(labels, place.plane)
         meaning = reading.meaning
-        into = self._classes.destination(place, meaning, pixels)
+        into, _ = self._classes.destination(place, meaning)
         entry = into.entry or self._classes.new(into.name)
         options = replace(annotation.options, threshold=None)
         done = replace(annotation, prompts=(), options=options, into=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from napari_localdisc.annotation.document import Document, PlaneState
@@ -115,7 +115,7 @@ class Shown(OurLayers):
     def __init__(
         self,
         viewer: ViewerModel,
-        dress: Callable[[Layer], None] = lambda layer: None,
+        dress: Callable[[Labels], None] = lambda layer: None,
     ) -> None:
         super().__init__(viewer, dress)
         self.prompts: tuple[Prompt, ...] = ()
@@ -154,8 +154,7 @@ class Place:
 
     def placed(self, grid: WorkingGrid) -> dict[str, Any]:
         """Return where a layer of the working grid's pixels lies."""
-        origin = grid.points_to_image([(0, 0)])[0]
-        return self.plane.placement(self.layer, origin, 1 / np.asarray(grid.scale))
+        return self.plane.placement(self.layer, *grid.on_image)
 
     def name(self, what: str) -> str:
         """Name a layer after what it shows, and after image and slice."""

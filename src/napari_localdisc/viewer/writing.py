@@ -199,7 +199,9 @@ class LabelWriting:
         text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
         if gone:
             text += f"; {gone:,} that it no longer has were taken away"
-        taken = overlap_by_class(before, np.where(left, 0, writing.wanted))
+        taken = overlap_by_class(
+            before, taken_pixels(before, np.where(left, 0, writing.wanted))
+        )
         if taken:
             fate = "overwriting" if self.overwrite else "left as they were"
             text += f"; {fate}: {_whose(taken, document.classes)}"
@@ -443,4 +445,4 @@ class WritingPreview:
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown
-        return Effect(pixels - by_hand, overlap_by_class(before, wanted), by_hand)
+        return Effect(pixels - by_hand, overlap_by_class(before, taken), by_hand)

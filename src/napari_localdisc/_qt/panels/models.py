@@ -171,8 +171,8 @@ class TrainingSection(Section):
         )
         self.adapt_button = button(
             "Adapt to my images",
-            "Fit the model to your camera: a few minutes on your own images, without "
-            "labels",
+            "Train the model on for a few minutes on your own images, without labels.\n"
+            "You see before and after, and keep one",
             lambda: self._open().show_adapting(controller.workspace.models.name),
         )
         self.train_button = button(

@@ -206,11 +206,9 @@ class Embedding(ClusterMaps):
         """
         if len(prompts.frames) or len(prompts.negative_frames):
             return self._read_frames(prompts, options)
-        similarity.require_positive(prompts.positive)
-        kinds = [
-            similarity.check_points(points, self.field_of_view)
-            for points in (prompts.positive, prompts.negative)
-        ]
+        kinds = similarity.check_prompts(
+            prompts.positive, prompts.negative, self.field_of_view
+        )
         points = self.grid.points_to_working(np.concatenate(kinds))
         vectors = self._vectors(points)
         pixels = self.grid.nearest(points)
@@ -759,16 +757,14 @@ class Reading:
         """The similarity that the mask is cut at."""
         if self.options.threshold is not None:
             return self.options.threshold
-        wanted, unwanted = (
-            similarity.values_at(self.map, points)
-            for points in (self.prompts.positive, self.prompts.negative)
-        )
-        threshold = correction.CUT
+        prompts, threshold = self.prompts, correction.CUT
         if self._weights is None and self._frames is None:
             inside = torch.from_numpy(self.embedding.inside).to(self._on_grid.device)
             seen = self._on_grid[inside].cpu().numpy()
             threshold = similarity.otsu_threshold(seen)
-        return similarity.moved_threshold(threshold, wanted, unwanted)
+        return similarity.moved_threshold(
+            threshold, self.map, prompts.positive, prompts.negative
+        )
 
     @cached_property
     def mask(self) -> Mask:
