@@ -20,6 +20,9 @@ from .plane import METADATA_KEY
 CLASSES = "classes"
 """Key in our metadata of a Labels layer: {value: name}."""
 
+GROUP = "group"
+"""Key in our metadata of a Labels layer: its classes' group, where that is not 0."""
+
 SOURCE_KEY = "napari-localdisc source"
 """Key in the metadata of labels of a DICOM image: its path, which no file says."""
 

@@ -16,7 +16,7 @@ from napari_localdisc.core.errors import PromptError
 
 from .as_meant import as_stored_note
 from .colours import PAINTED, LabelColours, same_colours
-from .files import CLASSES, source_of
+from .files import CLASSES, GROUP, source_of
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
 
@@ -65,14 +65,27 @@ def labels_candidates(viewer: ViewerModel, layer: Image) -> list[Labels]:
 
 
 def new_labels(
-    viewer: ViewerModel, layer: Image, classes: Iterable[AnnotationClass]
+    viewer: ViewerModel,
+    layer: Image,
+    classes: Iterable[AnnotationClass],
+    group: int = 0,
+    name: str = "",
 ) -> Labels:
-    """Add an empty Labels layer of the image's own size and place."""
+    """Add an empty Labels layer of the image's own size and place.
+
+    For a group of classes; one that is not the first is called after its class.
+    """
+    said = (
+        f"{layer.name} labels {name or group + 1}" if group else f"{layer.name} labels"
+    )
+    ours = {"image": layer.name, CLASSES: {}, **as_stored_note(layer)}
+    if group:
+        ours[GROUP] = group
     classes = tuple(classes)
     most = max((entry.value for entry in classes), default=1)
     labels = Labels(
         np.zeros(image_shape(layer), np.uint8 if most < 256 else np.uint16),
-        name=f"{layer.name} labels",
+        name=said,
         opacity=LABELS_OPACITY,
         scale=layer.scale,
         translate=layer.translate,
@@ -81,10 +94,7 @@ def new_labels(
         affine=layer.affine.affine_matrix,
         units=layer.units,
         axis_labels=layer.axis_labels,
-        metadata={
-            METADATA_KEY: {"image": layer.name, CLASSES: {}, **as_stored_note(layer)},
-            **source_of(layer),
-        },
+        metadata={METADATA_KEY: ours, **source_of(layer)},
     )
     add(viewer, labels)
     return labels
@@ -175,6 +185,11 @@ class LabelsEdit:
         """How many pixels it changes."""
         return int(self._at.size)
 
+    @property
+    def gone(self) -> int:
+        """How many pixels fewer, or with a minus more, have a class after it."""
+        return int(np.count_nonzero(self._old)) - int(np.count_nonzero(self._new))
+
     def redo(self) -> None:
         """Write the pixels."""
         self._write(self._old, self._new)
@@ -235,14 +250,30 @@ def overlap_by_class(
 
 def erase_class(labels: Labels, value: int) -> tuple[LabelsEdit, ...]:
     """Take a class's pixels away, on all planes; return what was done."""
+    return move_class(labels, None, value)
+
+
+def move_class(
+    source: Labels, target: Labels | None, value: int
+) -> tuple[LabelsEdit, ...]:
+    """Move a class's pixels from one layer to another, on all planes.
+
+    Where the other one holds a class already, that stays; None: nowhere.
+    """
     edits = []
-    for index in np.ndindex(*labels.data.shape[:-2]):
-        plane = Plane(labels.data, (*index, None, None))
-        before = np.array(read_plane(labels, plane))
-        if (before == value).any():
-            after = np.where(before == value, 0, before)
-            edits.append(LabelsEdit(labels, plane, before, after))
-            edits[-1].redo()
+    for index in np.ndindex(*source.data.shape[:-2]):
+        plane = Plane(source.data, (*index, None, None))
+        before = np.array(read_plane(source, plane))
+        own = before == value
+        if not own.any():
+            continue
+        edits.append(LabelsEdit(source, plane, before, np.where(own, 0, before)))
+        if target is not None:
+            there = np.array(read_plane(target, plane))
+            after = np.where(own & (there == 0), value, there).astype(there.dtype)
+            edits.append(LabelsEdit(target, plane, there, after))
+    for edit in edits:
+        edit.redo()
     return tuple(edits)
 
 

@@ -45,6 +45,7 @@ class PromptMask:
         self._shown: weakref.WeakSet[Shown] = weakref.WeakSet()
         classes.changed.connect(self._soon)
         classes.areas_changed.connect(self._soon)
+        classes.may_overlap_changed.connect(self._soon)
 
     @property
     def _mask(self) -> ShownMask | None:
@@ -146,13 +147,20 @@ class PromptMask:
 
     def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
-        _, labels = self._classes.of(place.layer, place.document)
+        classes = self._classes
+        selected, labels = classes.of(place.layer, place.document)
         wanted = mask.wanted.astype(np.uint8)
         mask.pixels = int(np.count_nonzero(wanted.view(bool)))
         mask.taken = {}
         before = None if labels is None else read_plane(labels, place.plane)
-        mask.destination = self._classes.destination(place, mask.meaning, before)
+        mask.destination = classes.destination(place, mask.meaning, before)
         chosen = mask.destination.entry
+        group = 0 if chosen is None else chosen.group
+        if classes.may_overlap:
+            before = None  # nothing is taken from others
+        elif group != (0 if selected is None else selected.group):
+            labels = classes.of(place.layer, place.document, group)[1]
+            before = None if labels is None else read_plane(labels, place.plane)
         if before is not None:
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)

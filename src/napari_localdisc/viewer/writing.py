@@ -17,6 +17,8 @@ from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
     anew,
+    changed_class,
+    groups_of,
     merge_classes,
 )
 from napari_localdisc.core.colours import to_hex
@@ -32,7 +34,7 @@ from napari_localdisc.layers.labels import (
 )
 from napari_localdisc.layers.ours import Look
 
-from .classes import Classes
+from .classes import Classes, free_group
 from .embeddings import Embedded
 from .shown import Place, Shown
 from .work import disconnect_all
@@ -64,6 +66,7 @@ class LabelWriting:
         self.overwrite = False
         """Whether pixels of other classes may be written to."""
         self.preview = WritingPreview(workspace, classes, lambda: self.overwrite)
+        classes.may_overlap_changed.connect(self.preview.refresh)
 
     def close(self) -> None:
         """Let go of all listeners."""
@@ -160,23 +163,12 @@ class LabelWriting:
         if not writing.wanted.any():
             raise PromptError("The mask is empty: lower the threshold, or click again.")
         document, entry = place.document, writing.entry
+        earlier = self._earlier(place, known, writing)
         with self._classes.writing():
-            labels = self._classes.target(place)
-            check_value(labels, int(writing.wanted.max()))
-            before = np.array(read_plane(labels, place.plane))
-            earlier = self._earlier(place, known, writing)
-            base, wanted = before, writing.wanted
-            if earlier is not None:
-                value = 0 if entry is None else entry.value
-                base, wanted = anew(
-                    before, wanted, earlier.labels(known.embedding, value)
-                )
-            after = merge_classes(base, wanted, self.overwrite)
-            edit = LabelsEdit(labels, place.plane, before, after)
-            edit.redo()
-            changes: dict[str, Any] = {"edits": (edit,)}
-            if entry is not None and entry not in document.classes:
-                changes["classes"] = (*document.classes, entry)
+            written = self._write_groups(place, known, writing, earlier)
+            changes: dict[str, Any] = {"edits": written.edits}
+            if written.classes != document.classes:
+                changes["classes"] = written.classes
             if entry is not None and document.chosen != entry.value:
                 changes["chosen"] = entry.value
             if annotation is not None:
@@ -187,21 +179,83 @@ class LabelWriting:
                 "overwrite": self.overwrite,
                 **({"meaning": writing.meaning} if writing.meaning else {}),
                 **({} if earlier is None else {"instead": earlier.to_json()}),
+                **({"groups": written.groups} if written.groups else {}),
                 **known.provenance(),
             }
             document.do(place.plane.index, "write", writing.text, parameters, **changes)
         what = f"“{entry.name}”" if entry is not None else "the prediction"
-        gone = int(np.count_nonzero((after == 0) & (before != 0)))
-        text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
-        if gone:
-            text += f"; {gone:,} that it no longer has were taken away"
-        taken = overlap_by_class(before, writing.wanted)
-        if taken:
+        where = " and ".join(f"“{name}”" for name in written.names)
+        text = f"{written.pixels:,} pixels written as {what} in {where}"
+        if written.gone:
+            text += f"; {written.gone:,} that it no longer has were taken away"
+        if written.taken:
             fate = "overwriting" if self.overwrite else "left as they were"
-            text += f"; {fate}: {_whose(taken, document.classes)}"
+            text += f"; {fate}: {_whose(written.taken, document.classes)}"
+        if written.apart:
+            text += f"; {' and '.join(written.apart)} may overlap other classes now"
         text += "."
         self._workspace.status.say(text)
         return text
+
+    def _write_groups(
+        self,
+        place: Place,
+        known: Embedded,
+        writing: Writing,
+        earlier: sources.Structure | None,
+    ) -> _Written:
+        """Write each class to the layer of its group; nothing that would be undone."""
+        entry, classes = writing.entry, place.document.classes
+        if entry is not None and entry not in classes:
+            classes = (*classes, entry)
+        written = _Written(classes)
+        if self._classes.may_overlap:
+            self._set_apart(place, writing, written)
+        groups = groups_of(written.classes)
+        values = [int(v) for v in np.flatnonzero(np.bincount(writing.wanted.ravel()))]
+        if groups or written.edits:
+            written.groups = {v: groups.get(v, 0) for v in values if v}
+        into = sorted({groups.get(v, 0) for v in values if v})
+        for group in into:
+            wanted = writing.wanted
+            if len(into) > 1:
+                own = [v for v in values if groups.get(v, 0) == group]
+                wanted = np.where(np.isin(wanted, own), wanted, 0)
+            name = "" if entry is None else entry.name
+            labels = self._classes.target(place, group, name)
+            check_value(labels, int(wanted.max()))
+            before = np.array(read_plane(labels, place.plane))
+            base = before
+            if earlier is not None and entry is not None:
+                was = earlier.labels(known.embedding, entry.value)
+                base, wanted = anew(before, wanted, was)
+            after = merge_classes(base, wanted, self.overwrite)
+            edit = LabelsEdit(labels, place.plane, before, after)
+            edit.redo()
+            gone = int(np.count_nonzero((after == 0) & (before != 0)))
+            written.edits += (edit,)
+            written.names.append(labels.name)
+            written.gone += gone
+            written.pixels += edit.pixels - gone
+            written.taken.update(overlap_by_class(before, wanted))
+        return written
+
+    def _set_apart(self, place: Place, writing: Writing, written: _Written) -> None:
+        """Give classes groups of their own that would take pixels, or not get them."""
+        for entry in written.classes:
+            mask = writing.wanted == entry.value
+            labels = self._classes.of(place.layer, place.document, entry.group)[1]
+            if labels is None or not mask.any():
+                continue
+            wanted = np.where(mask, entry.value, 0)
+            before = np.asarray(read_plane(labels, place.plane))
+            if not taken_pixels(before, wanted).any():
+                continue
+            others = [e for e in written.classes if e.value != entry.value]
+            group = free_group(others)
+            written.edits += self._classes.regroup(place, entry, group)
+            written.classes = changed_class(written.classes, entry.value, group=group)
+            written.apart.append(f"“{entry.name}”")
 
     @staticmethod
     def _earlier(
@@ -218,6 +272,18 @@ class LabelWriting:
             source.name,
             known.model.hash,
         )
+
+
+@dataclass
+class _Written:
+    classes: tuple[AnnotationClass, ...]
+    edits: tuple[LabelsEdit, ...] = ()
+    groups: dict[int, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
+    apart: list[str] = field(default_factory=list)
+    pixels: int = 0
+    gone: int = 0
 
 
 def class_of_clusters(clusters: Sequence[int], names: Mapping[int, str]) -> str:
@@ -417,16 +483,22 @@ class WritingPreview:
             self._shown = None
 
     def _show(self, place: Place, writing: Writing) -> Effect:
-        labels = self._classes.labels_layer
-        pixels = int(np.count_nonzero(writing.wanted))
-        if labels is None:
-            return Effect(pixels)
-        before = read_plane(labels, place.plane)
-        taken = taken_pixels(before, writing.wanted)
+        classes, wanted = self._classes, writing.wanted
+        pixels = int(np.count_nonzero(wanted))
+        taken, counts = np.zeros(wanted.shape, bool), dict[int, int]()
+        new = () if writing.entry is None else (writing.entry,)
+        layers = {} if classes.may_overlap else classes.layers
+        for group, labels in layers.items():
+            entries = (*classes.entries, *new)
+            others = [entry.value for entry in entries if entry.group != group]
+            own = np.where(np.isin(wanted, others), 0, wanted) if others else wanted
+            before = read_plane(labels, place.plane)
+            taken |= taken_pixels(before, own)
+            counts |= overlap_by_class(before, own)
         if place.shown is not self._shown:
             self._take_away()
         if taken.any():
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown
-        return Effect(pixels, overlap_by_class(before, writing.wanted))
+        return Effect(pixels, counts)

@@ -111,7 +111,11 @@ class Sessions:
     def _describe(self, image: Image, labels: list[Labels]) -> SavedImage:
         workspace = self._controller.workspace
         document = workspace.annotations.of(image)
-        own = document.labels() if document.labels is not None else None
+        maps = {
+            group: (layer.name, labels.index(layer))
+            for group, layer in document.labels.items()
+            if layer in labels
+        }
         strokes = []
         for key, shown in workspace.shown_of(image).items():
             layer = shown.layer("strokes")
@@ -119,14 +123,13 @@ class Sessions:
                 strokes.append([list(key), labels.index(layer)])
         described = layers.describe_image(image)
         is_seen = self._controller.one_image.is_meant_to_show(image)
-        name = index = None
-        if own is not None and own in labels:
-            name, index = own.name, labels.index(own)
+        name, index = maps.pop(0, (None, None))
         return replace(
             described,
             looks={**described.looks, "visible": is_seen},
             annotation=document.describe(name).to_json(),
             labels=index,
+            groups=[[group, at] for group, (_, at) in maps.items()],
             strokes=strokes,
         )
 
@@ -296,7 +299,9 @@ class Sessions:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
         annotation = annotation_of(saved, troubles)
-        controller.restore_annotation(annotation, added.get(saved.labels))
+        layers = {0: saved.labels, **dict(saved.groups)}
+        held = {group: added[at] for group, at in layers.items() if at in added}
+        controller.restore_annotation(annotation, held.pop(0, None), held)
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
             show_point(workspace.viewer, image, place.plane)
