@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from tests.core import phantoms
 
 import napari_localdisc as ld
+from napari_localdisc.annotation import sources
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.layers.plane import METADATA_KEY
 from napari_localdisc.viewer.classes import free_group
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.measure import Measuring
 from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.session import Sessions
+from napari_localdisc.viewer.writing import of_source
 
 PLACED = {"scale": (0.5, 3), "translate": (-7, 11), "rotate": 33, "shear": (0.4,)}
 DISC, CUP, VESSEL = "optic disc", "optic cup", "vessels"
@@ -299,3 +303,70 @@ def test_the_first_free_group_is_taken(controller):
     assert [entry.group for entry in controller.classes.entries] == [0, 1, 0]
     controller.classes.remove(controller.classes.entries[0].value)
     assert free_group(controller.classes.entries) == 0
+
+
+SIZE = 120, 150
+
+
+def phantom() -> dict[str, np.ndarray]:
+    """A cup in a disc, and vessels that run over both."""
+    vessels = phantoms.tube(SIZE, [np.array([(58, 6), (64, 145)])], 4).mask
+    return {
+        DISC: phantoms.disc(SIZE, (60, 100), 20),
+        CUP: phantoms.disc(SIZE, (61, 102), 9),
+        VESSEL: vessels,
+    }
+
+
+def rows_of(table) -> set[tuple]:
+    return {(r.structure, r.piece, r.region, r.measure, r.value, r.unit) for r in table}
+
+
+def test_no_order_changes_a_measure(models):
+    masks = phantom()
+    viewer, made = ViewerModel(), []
+    noise = np.random.default_rng(1).random((*SIZE, 3), dtype=np.float32)
+    viewer.add_image(noise * np.float32(0.3) + np.float32(0.4), name="eye")
+    controller = Controller(viewer)
+    controller.set_model("tiny")
+    controller.classes.set_may_overlap(True)
+    measuring = Measuring(controller.workspace)
+    measuring.watch(True)
+    for order in ((DISC, CUP, VESSEL), (VESSEL, CUP, DISC), (CUP, DISC, VESSEL)):
+        for name in order:
+
+            def make(place, known, name=name):
+                entry = controller.classes.new(name)
+                source = sources.Clusters(2, (1,))
+                return of_source(known, source, f"add {name}", entry, masks[name])
+
+            controller.writing.add(name, make)
+        made.append(rows_of(measuring.result.table))
+        areas = {
+            name: measuring.result.table.value(
+                structure=name, measure="area", unit="pixel²", region="field of view"
+            )
+            for name in (DISC, CUP)
+        }
+        assert areas == {DISC: masks[DISC].sum(), CUP: masks[CUP].sum()}
+        assert np.count_nonzero(measuring.result.examined.subject.masks[VESSEL]) == (
+            masks[VESSEL].sum()
+        )
+        for _ in order:
+            controller.undo()
+    assert made[0] == made[1] == made[2]
+    assert {"vertical cup-to-disc ratio", "CRAE"} & {row[3] for row in made[0]}
+    measuring.close()
+    controller.close()
+
+
+def test_measures_of_masks_know_no_order():
+    masks = phantom()
+    found = [
+        rows_of(ld.measure({name: masks[name] for name in order}, "fundus"))
+        for order in itertools.permutations(masks)
+    ]
+    assert all(rows == found[0] for rows in found)
+    areas = {(row[0], row[4]) for row in found[0] if row[3] == "area" and not row[1]}
+    assert (DISC, masks[DISC].sum()) in areas
+    assert (CUP, masks[CUP].sum()) in areas

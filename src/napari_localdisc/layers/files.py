@@ -13,15 +13,13 @@ from napari.types import LayerDataTuple
 
 from napari_localdisc.core.image.dicom import is_dicom
 from napari_localdisc.io.labels import LabelMap
+from napari_localdisc.io.labels.label_map import GROUP as GROUP
 
 from .colours import PAINTED, LabelColours
 from .plane import METADATA_KEY
 
 CLASSES = "classes"
 """Key in our metadata of a Labels layer: {value: name}."""
-
-GROUP = "group"
-"""Key in our metadata of a Labels layer: its classes' group, where that is not 0."""
 
 SOURCE_KEY = "napari-localdisc source"
 """Key in the metadata of labels of a DICOM image: its path, which no file says."""

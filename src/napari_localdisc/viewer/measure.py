@@ -251,7 +251,7 @@ class Measuring:
             (events.reordered, self._on_layers),
             (workspace.image_changed, self._on_layers),
             (workspace.plane_changed, self._on_plane),
-            (workspace.annotations.changed, self._soon),
+            (workspace.annotations.changed, self._on_annotations),
         ):
             (event.connect if watched else event.disconnect)(hear)
         if watched:
@@ -260,18 +260,9 @@ class Measuring:
         else:
             self._follow([])
 
-    def _beside(self, labels: Labels) -> list[Labels]:
-        """Return the layers of the same image's classes that may overlap these."""
-        for image in self._workspace.images.images:
-            held = [*self._workspace.annotations.of(image).labels.values()]
-            if labels in held:
-                there = self.candidates
-                return [e for e in held if e is not labels and e in there]
-        return []
-
     def _names(self, labels: Labels) -> dict[int, str]:
         names = names_of(labels)
-        for other in self._beside(labels):
+        for other in self._workspace.beside(labels):
             names |= class_names(other)
         return names
 
@@ -283,10 +274,18 @@ class Measuring:
     # Following
 
     def _on_layers(self, event: Any = None) -> None:
-        labels = self.labels
-        self._follow([] if labels is None else [labels, *self._beside(labels)])
+        self._follow_labels()
         self.listed.emit()
         self._soon()
+
+    def _on_annotations(self) -> None:
+        self._follow_labels()  # there may be a layer of another group
+        self._soon()
+
+    def _follow_labels(self) -> None:
+        labels = self.labels
+        others = [] if labels is None else self._workspace.beside(labels)
+        self._follow([] if labels is None else [labels, *others])
 
     def _on_plane(self) -> None:
         """Measure again: the picture's pixels may be others."""
@@ -340,7 +339,8 @@ class Measuring:
         pixels = np.array(plane.read())
         names = self._names(layer)
         beside = {
-            each: np.array(read_plane(each, plane)) for each in self._beside(layer)
+            each: np.array(read_plane(each, plane))
+            for each in self._workspace.beside(layer)
         }
         image = self._workspace.images.current
         if image is not None and why_no_target(layer, image):
