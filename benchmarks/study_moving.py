@@ -112,7 +112,7 @@ def serve(folder: Path, runs: int) -> None:
         until(lambda: time.perf_counter() > end)
 
     def _ahead() -> bool:
-        return bool(control.ahead.is_busy or control._teaching.is_busy)
+        return bool(control.ahead.is_busy)
 
     control.begin(scans, STRUCTURES, "grader")
     settle()

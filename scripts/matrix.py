@@ -1,11 +1,13 @@
 """Test with the lowest and the newest versions of what the package needs.
 
-    python3 scripts/matrix.py [ROW ...] [--folder FOLDER] [-- PYTEST ARGUMENT ...]
+    python3 scripts/matrix.py [ROW …] [--quick] [--folder FOLDER] [-- ARGUMENT …]
 
 Each row has an environment of its own, made in FOLDER the first time. Rows are
 `lowest-pyqt6`, `lowest-pyside6`, `newest-pyqt6` and `newest-pyside6`. Lowest are the
 versions that `pyproject.toml` names; of torch the one in `requirements/constraints.txt`
 is taken in every row, as one build is at hand. Newest are whatever pip finds.
+`--quick` runs what depends on these most: the windows, napari's layers, files, and the
+package as a whole. What follows `--` goes to pytest.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ WARNINGS = {
 SINGLE = "torch"
 """Of this one version is tested."""
 EXTRAS = "cluster,coco,dicom,ome-zarr"
+QUICK = (
+    *("tests/_qt", "tests/layers", "tests/viewer/session", "tests/io"),
+    *("tests/core/image", "tests/core/model"),
+    *("tests/test_manifest.py", "tests/test_package.py"),
+)
+"""Tests of `--quick`."""
 
 
 def testing_tools() -> list[str]:
@@ -83,6 +91,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--quick", action="store_true", help=", ".join(QUICK))
     parser.add_argument("--folder", type=Path, default=ROOT / ".tox" / "matrix")
     given = sys.argv[1:]
     at = given.index("--") if "--" in given else len(given)
@@ -90,6 +99,7 @@ def main() -> int:
     unknown = set(arguments.rows) - set(ROWS)
     if unknown:
         parser.error(f"no row {', '.join(sorted(unknown))}")
+    tests = [*(QUICK if arguments.quick else ()), *tests]
     failed = []
     for row in arguments.rows or ROWS:
         print(f"== {row}", flush=True)
@@ -100,7 +110,7 @@ def main() -> int:
             continue
         versions, _, binding = row.partition("-")
         api = os.environ | {"QT_API": binding, "PYTEST_QT_API": binding}
-        command = [python, "-m", "pytest", *WARNINGS[versions], *(tests or ["-q"])]
+        command = [python, "-m", "pytest", *WARNINGS[versions], "-q", *tests]
         if subprocess.run(command, cwd=ROOT, env=api, check=False).returncode:
             failed.append(row)
     print(f"Failed: {', '.join(failed)}" if failed else "All rows passed.")

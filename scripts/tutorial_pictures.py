@@ -175,6 +175,30 @@ def vessels_and_disc(desk: Desk) -> None:
     desk.picture("tutorial_5_strokes.jpg")
 
 
+def frames(desk: Desk) -> None:
+    """Draw around objects, as docs/tutorial.md tells."""
+    disc, exudate, elsewhere = (454, 938), (485, 472), (640, 830)
+    desk.viewer.open(str(ROOT / "docs" / "photographs" / "idrid_13.jpg"))
+    widget = desk.open_widget()
+    controller = desk.controller
+    show_tab(widget, "Find similar")
+    widget.similar_panel.tools.buttons["box"].click()
+    desk.finish_work()
+    controller.prompts.add_frame([(360, 845), (550, 1035)])
+    widget.similar_panel.tools.buttons["lasso"].click()
+    line = (205, 350), (190, 640), (300, 720), (400, 560), (440, 400), (300, 320)
+    controller.prompts.add_frame(line)
+    desk.finish_work()
+    mask = np.asarray(controller.mask.layer.data) > 0
+    assert mask[disc]
+    assert not mask[elsewhere]
+    assert not mask[exudate]  # it lies outside of the lasso
+    assert 500 < mask[190:440, 320:720].sum() < 40_000
+    camera = desk.viewer.scene.camera
+    camera.center, camera.zoom = (0, 400, 660), 1.15
+    desk.picture("frames.jpg")
+
+
 def lesions(desk: Desk) -> None:
     """Do docs/lesions.md."""
     exudate, vessel = (485.0, 472.0), (640.0, 830.0)
@@ -245,7 +269,7 @@ def measuring(desk: Desk) -> None:
     desk.picture("measuring.jpg")
 
 
-TUTORIALS = (vessels_and_disc, lesions, chest_film, measuring)
+TUTORIALS = (vessels_and_disc, frames, lesions, chest_film, measuring)
 
 
 def main() -> int:

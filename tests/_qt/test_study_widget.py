@@ -62,7 +62,6 @@ def settled(qtbot, widget):
                 control.current is not None
                 and control.current.name == name
                 and not (control.work.is_busy or control.ahead.is_busy)
-                and not control._teaching.is_busy
             ),
             timeout=60_000,
         )
@@ -133,7 +132,7 @@ def test_list_notes_and_agreement(qtbot, viewer, folder, widget, open_study, set
     page.list.itemClicked.emit(page.list.item(1))
     settled("p1_OS")
     page.orders.value = "least certain first"
-    assert widget.control.order == "least certain first"
+    assert widget.control.list.order == "least certain first"
     page.states.value = "accepted"
     assert page.list.count() == 0
     page.states.value = "all"

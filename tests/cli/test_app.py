@@ -216,6 +216,24 @@ def test_similar_shapes_the_mask_as_asked(localdisc, scans, tmp_path, options, a
     assert not np.array_equal(mask, embedding.mask([(80, 60)]))
 
 
+def test_similar_takes_boxes(localdisc, scans, tmp_path):
+    from napari_localdisc.core.embedding.embed import embed
+    from napari_localdisc.core.model.model import load_model
+
+    out, mask = tmp_path / "similar.tif", tmp_path / "mask.tif"
+    boxes = ("--box", "60,40,90,80", "--not-box", "60,40,70,50")
+    given = ("similar", scans / "a.jpg", *boxes, "-o", out, "--mask", mask)
+    result = localdisc(*given, "-m", "tiny")
+    assert result.exit_code == 0, result.stderr
+    image = np.asarray(Image.open(scans / "a.jpg"))
+    frames = {
+        "frames": [[(60, 40), (90, 80)]],
+        "negative_frames": [[(60, 40), (70, 50)]],
+    }
+    wanted = embed(image, load_model("tiny", "cpu")).mask(**frames)
+    np.testing.assert_array_equal(tifffile.imread(mask), wanted)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -224,6 +242,9 @@ def test_similar_shapes_the_mask_as_asked(localdisc, scans, tmp_path, options, a
         (("--at", "500,60"), "lies outside the image"),
         (("--at", "1,1"), "field of view"),
         (("--at", "80,60", "--not", "1;2"), "--not takes a row"),
+        (("--box", "80,60"), "--box takes two opposite corners"),
+        (("--at", "80,60", "--not-box", "1,2,3,x"), "not '1,2,3,x'"),
+        ((), "--at Y,X, or --box"),
     ],
 )
 def test_wrong_points_are_wrong_use(localdisc, scans, tmp_path, arguments, sentence):

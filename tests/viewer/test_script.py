@@ -10,7 +10,9 @@ from napari.components import ViewerModel
 from npe2 import PluginManager
 from PIL import Image
 
+from napari_localdisc.core.embedding.magnification import USUAL_FIELD
 from napari_localdisc.core.errors import ModelError
+from napari_localdisc.viewer.clusters import seen_at
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.script import Scripts
 from napari_localdisc.viewer.session.session import Sessions
@@ -98,6 +100,25 @@ def test_the_magnification_that_was_chosen_is_in_the_script(
     assert known.embedding.magnification == 0.75
     script = copy()
     assert "magnification=0.75" in script.text
+    np.testing.assert_array_equal(run(script, tmp_path), controller.labels_layer.data)
+
+
+def test_the_magnification_that_a_layer_s_scale_tells_is_used_and_in_the_script(
+    viewer, copied, picture, tmp_path
+):
+    path = tmp_path / "eye.png"
+    Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+    (layer,) = viewer.open(path, plugin="napari")
+    side = 4 / 3 * USUAL_FIELD / max(picture.shape)
+    layer.scale, layer.units = (side, side), ("mm", "mm")
+    controller, copy = copied
+    controller.prompts.add((12, 30))
+    known = controller.workspace.known(controller.workspace.place())
+    assert 1.2 < known.embedding.magnification <= 1.34
+    assert "as its scale says" in seen_at(known)
+    controller.prompts.add_mask()
+    script = copy()
+    assert f"magnification={known.magnification}" in script.text
     np.testing.assert_array_equal(run(script, tmp_path), controller.labels_layer.data)
 
 

@@ -26,13 +26,13 @@ def keep_to_own_context() -> None:
         if own is None or current == own:
             flush_commands(self, event)
             return
-        surface = current.surface() if current is not None else None
+        surface = None if current is None else current.surface()
         canvas.makeCurrent()
         try:
             flush_commands(self, event)
         finally:
             canvas.doneCurrent()
-            if surface is not None:
+            if current is not None:
                 current.makeCurrent(surface)
 
     flush_in_own_context.unmended = flush_commands  # type: ignore[attr-defined]

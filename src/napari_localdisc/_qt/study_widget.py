@@ -27,7 +27,8 @@ from napari_localdisc.batch.comparing import Comparison, worth_drawing
 from napari_localdisc.core.study.graders import BlandAltman
 from napari_localdisc.core.study.plots import draw_bland_altman
 from napari_localdisc.io.study import STATES, State, StudyImage, is_study
-from napari_localdisc.viewer.study.control import EVERY, ORDERS, StudyControl
+from napari_localdisc.viewer.study.control import StudyControl
+from napari_localdisc.viewer.study.listing import EVERY, ORDERS
 
 from .help import HelpButton
 from .panels.choosers import ProgressRow
@@ -190,13 +191,13 @@ class ImagesPage(QWidget):
         keys = control.keys
         self.states = Choice(
             lambda: [EVERY, *STATES],
-            lambda: control.state_filter,
+            lambda: control.list.state,
             label="Show",
             tooltip="List only images in this state",
         )
         self.orders = Choice(
             lambda: list(ORDERS),
-            lambda: control.order,
+            lambda: control.list.order,
             label="Sort",
             tooltip="Next and previous follow this order",
         )
@@ -258,8 +259,8 @@ class ImagesPage(QWidget):
         layout.addLayout(row(self.accept_button, self.reject_button))
         layout.addLayout(row(self.previous_button, self.next_button))
         layout.addLayout(row(self.learns, None, self.reopen_button, self.table_button))
-        self.states.changed.connect(control.list_only)
-        self.orders.changed.connect(control.sort)
+        self.states.changed.connect(control.list.only)
+        self.orders.changed.connect(control.list.sort)
         follow(self._show, control.opened, control.shown)
         control.changed.connect(self._on_changed)
 
@@ -276,12 +277,12 @@ class ImagesPage(QWidget):
         with self.learns.changed.blocked():
             self.learns.value = study is not None and study.about.learns
         self.note.setText("" if image is None else image.note)
-        self.count.setText("" if study is None else f"{control.progress}.")
+        self.count.setText("" if study is None else f"{control.list.progress}.")
         decided = image is not None and image.state in ("accepted", "rejected")
         self.reopen_button.setVisible(decided)
 
     def _on_changed(self, image: StudyImage) -> None:
-        self.count.setText(f"{self._control.progress}.")
+        self.count.setText(f"{self._control.list.progress}.")
         current = self._control.current
         if current is not None and image.id == current.id:
             self.reopen_button.setVisible(image.state in ("accepted", "rejected"))
@@ -300,7 +301,7 @@ class ImagesPage(QWidget):
             self, "Save table", str(study.path.with_name("study.csv")), "CSV (*.csv)"
         )
         if path:
-            self._control.save_table(path, lambda rows: None)
+            self._control.results.save_table(path, lambda rows: None)
 
 
 class ImageList(QListWidget):
@@ -319,7 +320,7 @@ class ImageList(QListWidget):
         self.itemClicked.connect(self._open)
         self.itemActivated.connect(self._open)
         control.opened.connect(self._forget)
-        control.listed.connect(self._fill)
+        control.list.changed.connect(self._fill)
         control.changed.connect(self._on_changed)
         control.shown.connect(self._show_current)
         self._fill()
@@ -331,7 +332,7 @@ class ImageList(QListWidget):
         self.clear()
         self._rows.clear()
         self._look(self._control.thumbnails())
-        for image in self._control.images:
+        for image in self._control.list.images:
             item = QListWidgetItem()
             item.setData(Qt.ItemDataRole.UserRole, image.id)
             self._rows[image.id] = item
@@ -462,7 +463,7 @@ class AgreementPage(QWidget):
         self.said.setWordWrap(True)
         layout.addWidget(self.said)
         self.measures.changed.connect(self._draw)
-        control.compared.connect(self._show)
+        control.results.compared.connect(self._show)
         follow(self._show_others, control.opened)
 
     def _others(self) -> list[str]:
@@ -477,7 +478,7 @@ class AgreementPage(QWidget):
     def _compare(self) -> None:
         file = path_text(self.file)
         who = "" if file else self.other.value or ""
-        self._control.compare(file, who)
+        self._control.results.compare(file, who)
 
     def _show(self, found: Comparison) -> None:
         structures = list(dict.fromkeys(each.structure for each in found.masks))

@@ -23,6 +23,7 @@ from napari_localdisc.core.errors import FileError
 
 from .state import (
     STRICT,
+    Frame,
     Json,
     Operation,
     PlaneKey,
@@ -44,6 +45,11 @@ class Source(ABC):
 
     kind: ClassVar[str]
     """Tells it from other sources in JSON."""
+
+    @property
+    def pointed_at(self) -> tuple[Point, ...]:
+        """Points that a hand says are meant, whatever it did there before."""
+        return ()
 
     @abstractmethod
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
@@ -71,20 +77,55 @@ def _write(mask: str, value: int | str | None, overwrite: bool) -> str:
 
 @dataclass(frozen=True, config=STRICT)
 class Prompts(MaskOptions, Points, Source):
-    """Points and how they become a mask: the arguments of `Embedding.mask`."""
+    """Points, frames and how they become a mask: arguments of `Embedding.mask`."""
 
     kind: ClassVar[str] = "prompts"
 
     positive: tuple[Point, ...]
     negative: tuple[Point, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    negative_frames: tuple[Frame, ...] = ()
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:
         """Take prompts and options as they are."""
         sides: dict[bool, list[Point]] = {True: [], False: []}
+        frames: dict[bool, list[Frame]] = {True: [], False: []}
         for prompt in prompts:
-            sides[prompt.positive].append((prompt.row, prompt.column))
-        return cls(tuple(sides[True]), tuple(sides[False]), **vars(options))
+            if prompt.frame:
+                frames[prompt.positive].append(prompt.frame)
+            else:
+                sides[prompt.positive].append((prompt.row, prompt.column))
+        return cls(
+            tuple(sides[True]),
+            tuple(sides[False]),
+            **vars(options),
+            frames=tuple(frames[True]),
+            negative_frames=tuple(frames[False]),
+        )
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether they say what is meant, and not only what is not."""
+        return bool(self.positive or self.frames)
+
+    @property
+    def pointed_at(self) -> tuple[Point, ...]:
+        """The positive points, and the middles of positive frames."""
+        middles = [Prompt.around(frame).point for frame in self.frames]
+        return (*self.positive, *middles)
+
+    def to_json(self) -> Json:
+        """Leave out what earlier versions did not know where there is none."""
+        return {"kind": self.kind, **to_jsonable_python(self._given)}
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        values = dict(vars(self))
+        for name in ("frames", "negative_frames"):
+            if not values[name]:
+                del values[name]
+        return values
 
     def read(self, embedding: Embedding) -> Reading:
         """Ask the embedding once what the points find."""
@@ -98,7 +139,7 @@ class Prompts(MaskOptions, Points, Source):
         """Say it with all arguments by name."""
         given = [
             f"{name}={list(value) if isinstance(value, tuple) else value!r}"
-            for name, value in vars(self).items()
+            for name, value in self._given.items()
         ]
         mask = call(f"mask = {embedding}.mask", given)
         return mask + _write("mask", value, overwrite)

@@ -60,6 +60,9 @@ from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.embedding.tuning import StructureOptions
 
 Point = tuple[float, float]
+Frame = tuple[Point, ...]
+"""Corners of what is drawn around an object: two of a box, or more of a lasso."""
+
 PlaneKey = tuple[int | None, ...]
 Json = dict[str, Any]
 
@@ -74,16 +77,57 @@ STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=STRICT)
 class Prompt:
-    """A point (row, column) of an image that is, or is not, like what is looked for."""
+    """What is, or is not, like what is looked for: a point of an image, or a frame.
+
+    Attributes
+    ----------
+    row, column : float
+        The point; of a frame a point within it.
+    positive : bool
+        Whether it is meant.
+    frame : tuple of (row, column)
+        Corners of what is drawn around an object; empty: it is a point.
+    """
 
     row: float
     column: float
     positive: bool = True
+    frame: Frame = ()
+
+    @classmethod
+    def around(cls, corners: Sequence[Point], positive: bool = True) -> Prompt:
+        """Make a prompt of a frame."""
+        frame = tuple((float(row), float(column)) for row, column in corners)
+        row, column = np.mean(frame, axis=0).tolist()
+        return cls(row, column, positive, frame)
 
     @property
     def point(self) -> Point:
         """(row, column)."""
         return self.row, self.column
+
+
+def upright(corners: Sequence[Point]) -> tuple[Point, ...]:
+    """Return two corners of a frame that is an upright box, else all of them."""
+    points = np.array(corners, float)
+    low, high = points.min(0), points.max(0)
+    at_corner = (np.isclose(points, low) | np.isclose(points, high)).all()
+    if len(points) == 4 and at_corner:
+        points = np.array([low, high])
+    return tuple((float(row), float(column)) for row, column in points)
+
+
+def with_edited(
+    before: Sequence[Prompt], edited: Sequence[Prompt], are_frames: bool
+) -> tuple[Prompt, ...]:
+    """Put points or frames that were edited in the place of those that were there."""
+    kept = [each for each in before if bool(each.frame) is not are_frames]
+    if len(edited) != len(before) - len(kept):
+        return (*kept, *edited)
+    new = iter(edited)
+    return tuple(
+        next(new) if bool(each.frame) is are_frames else each for each in before
+    )
 
 
 def within(prompts: Iterable[Prompt], mask: NDArray[np.bool_]) -> tuple[Prompt, ...]:

@@ -118,21 +118,27 @@ class MeasureRecipe(FileRecipe):
         }
         if model is not None:
             from napari_localdisc.core.embedding.embed import map_clusters
+            from napari_localdisc.core.embedding.magnification import (
+                magnification_by_scale,
+            )
             from napari_localdisc.core.image.files import read_placement
             from napari_localdisc.core.measure.found import found_masks
             from napari_localdisc.io.measured import millimetres
 
             image = _picture(files)
+            scale = self.scale or millimetres(read_placement(files.labels[0]), 2)
+            magnification = self.magnification
+            if magnification is None and scale is not None:
+                magnification = magnification_by_scale(image, model.card, scale)
             maps = map_clusters(
                 image,
                 model,
                 flips=self.flips,
-                magnification=self.magnification,
+                magnification=magnification,
                 progress=progress,
             )
             found = {name: maps.structure(name) for name in model.card.structures}
             masks = found_masks(found, maps.field_of_view)
-            scale = self.scale or millimetres(read_placement(files.labels[0]), 2)
             how |= {"field_of_view": maps.field_of_view, "scale": scale}
             # Thin vessels do not reach one half in the probability: the picture tells
             return measure(masks, self.kind, image=image, **how)

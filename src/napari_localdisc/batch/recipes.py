@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_localdisc.core.colours import from_hex
 from napari_localdisc.core.embedding.tuning import StructureOptions
@@ -16,10 +16,27 @@ from napari_localdisc.core.names import plain_name
 from napari_localdisc.core.work import Steps
 
 if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.clusters import ClusterMaps
+    from napari_localdisc.core.embedding.embedding import Embedding
     from napari_localdisc.core.learning.concept import Concept
+    from napari_localdisc.core.model.card import ModelCard
     from napari_localdisc.core.model.model import Model
 
 Progress = Callable[[int, int], None]
+
+
+def look(
+    image: NDArray[Any],
+    model: Model,
+    embeds: bool,
+    progress: Progress | None = None,
+    **how: Any,
+) -> ClusterMaps:
+    """Let a model see an image: clusters and structures, or the whole embedding."""
+    from napari_localdisc.core.embedding.embed import embed, map_clusters
+
+    see = embed if embeds else map_clusters
+    return see(image, model, **how, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,9 @@ class Recipe(ABC):
     made: ClassVar[str]
     """What it makes, as files say it."""
 
+    embeds: ClassVar[bool] = False
+    """Whether it needs the embedding, and not clusters and structures alone."""
+
     flips: int = field(default=1, kw_only=True)
     magnification: float | None = field(default=None, kw_only=True)
 
@@ -44,6 +64,18 @@ class Recipe(ABC):
     def how(self) -> dict[str, Any]:
         """How the network sees images."""
         return {"flips": self.flips, "magnification": self.magnification}
+
+    def by_scale(self, image: ArrayLike, card: ModelCard, side: float | None) -> Self:
+        """Return it with the magnification that pixels of ``side`` mm tell.
+
+        A magnification that is given stays.
+        """
+        if self.magnification is not None or side is None:
+            return self
+        from napari_localdisc.core.embedding.magnification import magnification_by_scale
+
+        told = magnification_by_scale(image, card, side)
+        return replace(self, magnification=told)
 
     @property
     @abstractmethod
@@ -59,11 +91,15 @@ class Recipe(ABC):
     def check(self, model: Model) -> None:
         """Raise a LocalDiscError where the model cannot do it."""
 
-    @abstractmethod
     def make(
         self, image: NDArray[Any], model: Model, progress: Progress | None = None
     ) -> tuple[NDArray[Any], ...]:
         """Return one (H, W) array per ending."""
+        return self.read(look(image, model, self.embeds, progress, **self.how))
+
+    @abstractmethod
+    def read(self, seen: Any) -> tuple[NDArray[Any], ...]:
+        """Return the same of what the model has seen; see `look`."""
 
     @abstractmethod
     def looks(self, model: Model) -> dict[str, Any]:
@@ -105,14 +141,9 @@ class ClusterRecipe(Recipe):
 
         check_number(self.clusters, model.card.clusters)
 
-    def make(
-        self, image: NDArray[Any], model: Model, progress: Progress | None = None
-    ) -> tuple[NDArray[Any], ...]:
+    def read(self, seen: ClusterMaps) -> tuple[NDArray[Any], ...]:
         """Return (H, W) uint8 labels."""
-        from napari_localdisc.core.embedding.embed import map_clusters
-
-        maps = map_clusters(image, model, **self.how, progress=progress)
-        return (maps.clusters(self.clusters),)
+        return (seen.clusters(self.clusters),)
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
         """Label an image block by block."""
@@ -187,15 +218,10 @@ class StructureRecipe(Recipe):
         self.options.check()
         check_structure(model.card, self.structure)
 
-    def make(
-        self, image: NDArray[Any], model: Model, progress: Progress | None = None
-    ) -> tuple[NDArray[Any], ...]:
+    def read(self, seen: ClusterMaps) -> tuple[NDArray[Any], ...]:
         """Return the (H, W) bool mask and the (H, W) float32 probability."""
-        from napari_localdisc.core.embedding.embed import map_clusters
-
-        maps = map_clusters(image, model, **self.how, progress=progress)
-        probability = maps.structure(self.structure)
-        return maps.tuned(probability, self.options), probability
+        probability = seen.structure(self.structure)
+        return seen.tuned(probability, self.options), probability
 
     def label_large(self, array: Any, model: Model, target: Any) -> Steps[None]:
         """Make an image's mask block by block, which sees no pieces."""
@@ -222,6 +248,7 @@ class ConceptRecipe(Recipe):
     """Find a concept: labels of its classes, 0 where it is not."""
 
     made = "concept"
+    embeds = True
 
     concept: Concept
 
@@ -244,14 +271,9 @@ class ConceptRecipe(Recipe):
         """Raise where the concept was learned with another model."""
         self.concept.check(model.card.name, model.hash)
 
-    def make(
-        self, image: NDArray[Any], model: Model, progress: Progress | None = None
-    ) -> tuple[NDArray[Any], ...]:
+    def read(self, seen: Embedding) -> tuple[NDArray[Any], ...]:
         """Return (H, W) labels."""
-        from napari_localdisc.core.embedding.embed import embed
-
-        embedding = embed(image, model, **self.how, progress=progress)
-        return (self.concept.labels(embedding),)
+        return (self.concept.labels(seen),)
 
     def looks(self, model: Model) -> dict[str, Any]:
         """Return names and colours of the concept's classes."""

@@ -10,20 +10,25 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_localdisc.core.errors import Cancelled
 from napari_localdisc.core.work import reused_memory, torch_threads
 
-from .tasks import Job, Outcome, Outcomes, Task, run_task
+from .recipes import Progress
+from .tasks import Job, Outcome, Outcomes, Task, run_image, run_task
 
 if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
 
     from .dask_cluster import Scheduler
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _POLL_SECONDS = 0.2
 _LEFTOVER_SECONDS = 5.0
@@ -91,6 +96,68 @@ def run_tasks(
         remove_leftovers(tasks)
 
 
+def run_several(
+    plans: Sequence[Sequence[Task]],
+    jobs: Sequence[Job],
+    *,
+    model: Model | None = None,
+    scheduler: str | Scheduler | None = None,
+    spare_cores: int = 0,
+) -> Generator[tuple[int, Outcome] | None, None, None]:
+    """Make several things of the same images; the model looks at each image once.
+
+    On a cluster it looks once for each of them.
+
+    Parameters
+    ----------
+    plans : sequence of sequence of Task
+        For each job those of the same images, in the same order.
+    jobs : sequence of Job
+        What to make, by one model.
+    model, scheduler, spare_cores
+        As for `run_tasks`.
+
+    Yields
+    ------
+    (int, Outcome) or None
+        Number of the job, and what became of an image; None where nothing ended for a
+        while.
+
+    Raises
+    ------
+    FileError, ModelError
+        As `run_tasks`.
+    """
+    if scheduler or len(jobs) == 1:
+        for number, (tasks, job) in enumerate(zip(plans, jobs, strict=True)):
+            how = {"model": model, "scheduler": scheduler, "spare_cores": spare_cores}
+            with closing(run_tasks(tasks, job, **how)) as outcomes:  # type: ignore[arg-type]
+                for outcome in outcomes:
+                    yield None if outcome is None else (number, outcome)
+        return
+    model = model or jobs[0].load_model()
+    images = list(zip(*plans, strict=True))
+    cores = max(1, (os.cpu_count() or 1) - spare_cores)
+    on_gpu = model is not None and model.device.type == "cuda"
+    at_once = max(1, min(2 if on_gpu else cores, len(images)))
+
+    def work(tasks: tuple[Task, ...], progress: Progress) -> list[Outcome]:
+        return run_image(tasks, jobs, model, progress)
+
+    with (
+        reused_memory(),
+        torch_threads(at_once, cores // at_once) as pool,
+        closing(_done_here(images, work, pool, at_once)) as done,
+    ):
+        for made in done:
+            if made is None:
+                yield None
+            else:
+                yield from enumerate(made)
+    for tasks in plans:
+        remove_leftovers(tasks)
+
+
 def _outcomes_here(
     tasks: Sequence[Task],
     job: Job,
@@ -99,16 +166,32 @@ def _outcomes_here(
     at_once: int,
     on_tile: Callable[[Task, int, int], None] | None,
 ) -> Outcomes:
-    stop = threading.Event()
-
-    def start(task: Task) -> Future[Outcome]:
+    def work(task: Task, progress: Progress) -> Outcome:
         def on_progress(done: int, total: int) -> None:
-            if stop.is_set():
-                raise Cancelled
+            progress(done, total)
             if on_tile is not None:
                 on_tile(task, done, total)
 
-        return pool.submit(run_task, task, job, model, on_progress)
+        return run_task(task, job, model, on_progress)
+
+    yield from _done_here(tasks, work, pool, at_once)
+
+
+def _done_here(
+    tasks: Sequence[T],
+    work: Callable[[T, Progress], R],
+    pool: ThreadPoolExecutor,
+    at_once: int,
+) -> Generator[R | None, None, None]:
+    """Do work for each task, so many at once; None where nothing ended for a while."""
+    stop = threading.Event()
+
+    def on_progress(done: int, total: int) -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    def start(task: T) -> Future[R]:
+        return pool.submit(work, task, on_progress)
 
     waiting = iter(tasks)
     running = {start(task) for task in islice(waiting, at_once)}

@@ -23,9 +23,10 @@ from napari_localdisc.core.work import Steps, run
 from napari_localdisc.io.labels import ome_zarr, read_made_by
 from napari_localdisc.io.labels.label_map import LabelMap
 
-from .recipes import Progress, Recipe
+from .recipes import Progress, Recipe, look
 
 if TYPE_CHECKING:
+    from napari_localdisc.core.embedding.clusters import ClusterMaps
     from napari_localdisc.core.model.model import Model
 
 ATTEMPTS = 3
@@ -224,8 +225,50 @@ def plan_tasks(
     return tasks
 
 
+class Looked:
+    """What a model has seen of one image, for several recipes to read.
+
+    Parameters
+    ----------
+    embeds : bool
+        Whether one of them needs the embedding.
+    """
+
+    def __init__(self, embeds: bool) -> None:
+        self._embeds = embeds
+        self._known: dict[str, ClusterMaps] = {}
+
+    def at(
+        self, image: Any, recipe: Recipe, model: Model, progress: Progress | None
+    ) -> ClusterMaps:
+        """Look as a recipe does, unless another one has looked so before."""
+        key = repr(sorted(recipe.how.items()))
+        if key not in self._known:
+            made = look(image, model, self._embeds, progress, **recipe.how)
+            self._known[key] = made
+        return self._known[key]
+
+
+def run_image(
+    tasks: Sequence[Task],
+    jobs: Sequence[Job],
+    model: Model | None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Do several tasks of one image, at which the model looks once; see `run_task`."""
+    looked = Looked(any(isinstance(j.recipe, Recipe) and j.recipe.embeds for j in jobs))
+    return [
+        run_task(task, job, model, progress, looked)
+        for task, job in zip(tasks, jobs, strict=True)
+    ]
+
+
 def run_task(
-    task: Task, job: Job, model: Model | None, progress: Progress | None = None
+    task: Task,
+    job: Job,
+    model: Model | None,
+    progress: Progress | None = None,
+    looked: Looked | None = None,
 ) -> Outcome:
     """Make the files of one image; whatever goes wrong is part of the outcome.
 
@@ -243,6 +286,8 @@ def run_task(
         The job's.
     progress : callable, optional
         Called with (tiles done, tiles in all).
+    looked : Looked, optional
+        What the model has seen of the image already.
 
     Raises
     ------
@@ -250,7 +295,7 @@ def run_task(
         If ``progress`` raised it.
     """
     for number in range(1, ATTEMPTS + 1):
-        outcome = _try(task, job, model, progress)
+        outcome = _try(task, job, model, progress, looked)
         if not outcome.may_pass or number == ATTEMPTS:
             break
         time.sleep(0.1 * 2**number)
@@ -258,7 +303,11 @@ def run_task(
 
 
 def _try(
-    task: Task, job: Job, model: Model | None, progress: Progress | None
+    task: Task,
+    job: Job,
+    model: Model | None,
+    progress: Progress | None,
+    looked: Looked | None,
 ) -> Outcome:
     from napari_localdisc.io.labels.formats import check_targets
 
@@ -283,7 +332,7 @@ def _try(
             recipe.write(task, model, made_by, progress)
         else:
             assert model is not None
-            _make_files(task, recipe, model, made_by, progress)
+            _make_files(task, recipe, model, made_by, progress, looked)
     except Cancelled:
         raise
     except LocalDiscError as error:
@@ -350,6 +399,7 @@ def _make_files(
     model: Model,
     made_by: Mapping[str, object],
     progress: Progress | None,
+    looked: Looked | None,
 ) -> None:
     from napari_localdisc.core.image.files import (
         open_large,
@@ -357,12 +407,18 @@ def _make_files(
         read_placement,
     )
     from napari_localdisc.io.labels.tiff import write_tiff
+    from napari_localdisc.io.measured import millimetres
 
     check_no_result(task.source)
     image = task.source.name
     if not task.outputs[0].name.endswith(LARGE_ENDING):
-        arrays = recipe.make(read_image(task.source), model, progress)
-        placement = read_placement(task.source)
+        pixels, placement = read_image(task.source), read_placement(task.source)
+        seen = recipe.by_scale(pixels, model.card, millimetres(placement, 2))
+        arrays = (
+            seen.make(pixels, model, progress)
+            if looked is None
+            else seen.read(looked.at(pixels, seen, model, progress))
+        )
         looks = recipe.looks(model)
         for output, array in zip(task.outputs, arrays, strict=True):
             write_tiff(

@@ -1,6 +1,6 @@
 """Commands that make files of images: one loop for all of them, and one report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import typer
+
+from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import check_replaceable
 
 from .output import (
     WrongUse,
@@ -45,6 +48,16 @@ def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
     )
     outcomes = work_through(tasks, job, model, given)
     conclude(outcomes, given.as_json)
+
+
+def check_table(path: Path, is_ours: Callable[[Path], bool], overwrite: bool) -> None:
+    """Raise an error where a command cannot write its table, before it works for it."""
+    if path.suffix.lower() != ".csv":
+        raise WrongUse(f"{path} must end with .csv.")
+    if path.exists():
+        check_replaceable(path, is_ours)
+        if not overwrite:
+            raise FileError(f"{path} is there already; --overwrite replaces it.")
 
 
 def work_through(

@@ -73,6 +73,34 @@ Magnification = Annotated[
         max=4,
     ),
 ]
+TableFile = Annotated[
+    Path, option("FILE.csv", "The table of all images.", "-o", "--output")
+]
+PixelSize = Annotated[
+    float | None,
+    option(
+        "MM",
+        "Millimetres of a pixel; by default what files say.",
+        "--mm-per-pixel",
+        min=1e-9,
+    ),
+]
+DiscSize = Annotated[
+    float | None,
+    option(
+        "MM",
+        "Take the optic disc for so many millimetres (1.8, say) where there is no "
+        "scale.",
+        min=1e-9,
+    ),
+]
+Pieces = Annotated[
+    bool,
+    typer.Option(
+        "--pieces/--no-pieces",
+        help="Rows for each lesion and each segment of a vessel.",
+    ),
+]
 Overwrite = Annotated[
     bool, flag("--overwrite", "Replace results that are there already.")
 ]

@@ -56,3 +56,18 @@ def points(given: Sequence[str], option: str) -> list[tuple[float, float]]:
             ) from None
         found.append((row, column))
     return found
+
+
+def boxes(given: Sequence[str], option: str) -> list[list[tuple[float, float]]]:
+    """Return two (row, column) corners of each text ``Y,X,Y,X``."""
+    found = []
+    for text in given:
+        try:
+            top, left, bottom, right = (float(part) for part in text.split(","))
+        except ValueError:
+            raise WrongUse(
+                f"{option} takes two opposite corners, row and column each, for "
+                f"instance {option} 560,130,720,300, not {text!r}."
+            ) from None
+        found.append([(top, left), (bottom, right)])
+    return found

@@ -99,6 +99,9 @@ class SavedImage:
         ``[group, labels]`` of classes that may overlap those.
     strokes : list
         ``[plane, labels]`` for each plane that was painted on to learn from.
+    by_hand : list
+        ``[plane, runs]`` for each plane whose labels were painted or rubbed out by
+        hand, see `ByHand.to_runs`.
     looks : dict
         opacity, visible, blending, contrast_limits, gamma; empty: not known.
     """
@@ -117,6 +120,7 @@ class SavedImage:
     labels: int | None = None
     groups: Sequence[Json] = ()
     strokes: Sequence[Json] = ()
+    by_hand: Sequence[Json] = ()
     looks: Mapping[str, Json] = field(default_factory=dict)
 
 

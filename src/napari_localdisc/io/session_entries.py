@@ -13,6 +13,8 @@ _Details = dict[str, JsonValue]
 _Plane = Annotated[list[_Count | None], Field(max_length=64)]
 _Strokes = Annotated[tuple[_Plane, _Count], Strict(False)]  # of JSON, which has lists
 _Group = Annotated[tuple[_Count, _Count], Strict(False)]
+_Run = Annotated[tuple[_Count, _Count, _Count], Strict(False)]
+_ByHand = Annotated[tuple[_Plane, list[_Run]], Strict(False)]
 _Member = Annotated[tuple[Literal["images", "labels"], _Count], Strict(False)]
 
 
@@ -68,6 +70,9 @@ class Image(_Entry):
         default_factory=list
     )
     strokes: Annotated[list[_Strokes], Field(max_length=100_000)] = Field(
+        default_factory=list
+    )
+    by_hand: Annotated[list[_ByHand], Field(max_length=100_000)] = Field(
         default_factory=list
     )
     looks: _Details = Field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The Labels layer that holds an image's classes: found, made, written, reverted."""
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
+from napari_localdisc.annotation.by_hand import ByHand, Forgotten, HandedOn
 from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
@@ -164,6 +165,10 @@ class LabelsEdit:
         The plane of the image.
     before, after : ndarray
         (H, W) labels.
+    hand : ByHand
+        What a hand did on the plane, up to now.
+    is_by_hand : bool
+        Whether this is another thing that a hand did.
     """
 
     def __init__(
@@ -172,6 +177,8 @@ class LabelsEdit:
         plane: Plane,
         before: NDArray[np.integer],
         after: NDArray[np.integer],
+        hand: ByHand,
+        is_by_hand: bool = False,
     ) -> None:
         self._labels = weakref.ref(labels)
         self._index = plane.index
@@ -179,6 +186,13 @@ class LabelsEdit:
         self._at = np.flatnonzero(before != after).astype(np.uint32)
         self._old = before.ravel()[self._at]
         self._new = after.ravel()[self._at]
+        self._hand = hand
+        self._hand_old = hand.decided.ravel()[self._at]
+        self._hand_new = (
+            np.where(self._new != 0, self._new, self._old)
+            if is_by_hand
+            else hand.after(self._at, self._old, self._new)
+        )
 
     @property
     def pixels(self) -> int:
@@ -192,16 +206,18 @@ class LabelsEdit:
 
     def redo(self) -> None:
         """Write the pixels."""
-        self._write(self._old, self._new)
+        self._write(self._old, self._new, self._hand_new)
 
     def undo(self) -> None:
         """Put back those pixels that are still as they were written.
 
         What the user painted since stays.
         """
-        self._write(self._new, self._old)
+        self._write(self._new, self._old, self._hand_old)
 
-    def _write(self, expected: NDArray[Any], values: NDArray[Any]) -> None:
+    def _write(
+        self, expected: NDArray[Any], values: NDArray[Any], decided: NDArray[Any]
+    ) -> None:
         labels = self._labels()
         if labels is None or self._at.size == 0:
             return
@@ -209,6 +225,7 @@ class LabelsEdit:
         pixels = np.array(labels.data[where])
         if pixels.shape != self._shape:
             return  # the layer has other data now
+        self._hand.notice(pixels)
         flat = pixels.ravel()
         ours = flat[self._at] == expected
         flat[self._at[ours]] = values[ours]
@@ -220,6 +237,7 @@ class LabelsEdit:
                 f"“{labels.name}” cannot be written to: choose another labels layer, "
                 "or let a new one be made."
             ) from error
+        self._hand.wrote(self._at[ours], values[ours], decided[ours])
         labels.refresh()
 
 
@@ -240,40 +258,58 @@ def taken_pixels(
 
 
 def overlap_by_class(
-    before: NDArray[np.integer], wanted: NDArray[np.integer]
+    before: NDArray[np.integer], taken: NDArray[np.bool_]
 ) -> dict[int, int]:
-    """Count, per class, the pixels that hold it and are wanted for another one."""
-    held = before[taken_pixels(before, wanted)]
-    values, counts = np.unique(held, return_counts=True)
+    """Count the pixels of `taken_pixels`, per class that holds them."""
+    values, counts = np.unique(before[taken], return_counts=True)
     return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
 
 
-def erase_class(labels: Labels, value: int) -> tuple[LabelsEdit, ...]:
+def erase_class(
+    labels: Labels, value: int, hand_on: Callable[[Plane], ByHand]
+) -> tuple[LabelsEdit | Forgotten, ...]:
     """Take a class's pixels away, on all planes; return what was done."""
-    return move_class(labels, None, value)
+    edits: list[LabelsEdit | Forgotten] = []
+    for index in np.ndindex(*labels.data.shape[:-2]):
+        plane = Plane(labels.data, (*index, None, None))
+        before = np.array(read_plane(labels, plane))
+        if (before == value).any():
+            after = np.where(before == value, 0, before)
+            edits.append(LabelsEdit(labels, plane, before, after, hand_on(plane)))
+            edits[-1].redo()
+            edits.append(Forgotten(hand_on(plane), value))
+            edits[-1].redo()
+    return tuple(edits)
 
 
 def move_class(
-    source: Labels, target: Labels | None, value: int
-) -> tuple[LabelsEdit, ...]:
+    source: Labels,
+    target: Labels,
+    value: int,
+    hand_on: Callable[[Labels, Plane], ByHand],
+) -> tuple[LabelsEdit | HandedOn, ...]:
     """Move a class's pixels from one layer to another, on all planes.
 
-    Where the other one holds a class already, that stays; None: nowhere.
+    Where the other one holds a class already, that stays.  What is by hand goes along.
     """
-    edits = []
+    edits: list[LabelsEdit | HandedOn] = []
     for index in np.ndindex(*source.data.shape[:-2]):
         plane = Plane(source.data, (*index, None, None))
-        before = np.array(read_plane(source, plane))
-        own = before == value
-        if not own.any():
+        before, there = (np.array(read_plane(each, plane)) for each in (source, target))
+        own, hands = (
+            before == value,
+            [hand_on(each, plane) for each in (source, target)],
+        )
+        decided = HandedOn(hands[0], hands[1], value, there == 0)
+        if not own.any() and not decided.pixels:
             continue
-        edits.append(LabelsEdit(source, plane, before, np.where(own, 0, before)))
-        if target is not None:
-            there = np.array(read_plane(target, plane))
-            after = np.where(own & (there == 0), value, there).astype(there.dtype)
-            edits.append(LabelsEdit(target, plane, there, after))
-    for edit in edits:
-        edit.redo()
+        after = np.where(own & (there == 0), value, there).astype(there.dtype)
+        cleared = np.where(own, 0, before).astype(before.dtype)
+        edits.append(LabelsEdit(source, plane, before, cleared, hands[0]))
+        edits.append(LabelsEdit(target, plane, there, after, hands[1]))
+        edits.append(decided)
+        for edit in edits[-3:]:
+            edit.redo()
     return tuple(edits)
 
 

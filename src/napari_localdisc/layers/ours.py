@@ -83,6 +83,13 @@ class Ours:
         layer = self._layer()
         return layer if layer is not None and layer in self._viewer.layers else None
 
+    def placed(self, placement: dict[str, Any]) -> Any | None:
+        """Return the layer, moved to where its image is now."""
+        layer = self.layer
+        if layer is not None:
+            place(layer, placement)
+        return layer
+
     @property
     def intact(self) -> Any | None:
         """The layer while it is in the viewer, and as we wrote it."""
@@ -106,13 +113,13 @@ class OurLayers:
     viewer : ViewerModel
         Where they are.
     dress : callable, optional
-        Gets each new layer before it is shown.
+        Gets each new Labels layer before it is shown.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
-        dress: Callable[[Layer], None] = lambda layer: None,
+        dress: Callable[[Labels], None] = lambda layer: None,
     ) -> None:
         self.viewer = viewer
         self._dress = dress
@@ -207,7 +214,7 @@ class OurLayers:
             layer = Labels(
                 pixels.copy(), opacity=look.opacity, colormap=colormap, **options
             )
-        self._dress(layer)
+            self._dress(layer)
         ours = Ours(self.viewer, layer, selects=look.selects, written=written)
         ours.colours = look.colours
         self.ours[what] = ours

@@ -46,15 +46,21 @@ def inner_outline(
     return np.where(near, labels, labels.dtype.type(background))
 
 
-def draw_outlines(labels: Labels) -> None:
-    """Let a layer's contours be drawn by `inner_outline`, before it is shown.
+def draw_outlines(labels: Labels, filled: bool = False) -> None:
+    """Show a layer's labels as outlines, drawn by `inner_outline`, before it is shown.
+
+    ``filled`` shows them filled for now: outlines are drawn once it has a contour.
 
     napari's own takes a hundred milliseconds of a photograph's thick contours each time
     that the labels change, which is more than a click has.  Where napari draws them
     otherwise, its own are drawn.
     """
-    if not hasattr(labels, "_calculate_contour"):
-        return
+    if hasattr(labels, "_calculate_contour"):
+        _draw_ours(labels)
+    labels.contour = 0 if filled else thickness(labels)
+
+
+def _draw_ours(labels: Labels) -> None:
     of_napari = labels._calculate_contour
 
     def contour(shown: NDArray[Any], part: tuple[slice, ...]) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.annotation.state import Prompt
 
-from .ours import Ours, place
+from .ours import Ours
 from .plane import METADATA_KEY, Plane
 
 SYMBOLS = {True: "cross", False: "hbar"}
@@ -67,12 +67,11 @@ class PromptPoints(Ours):
 
     def show(self, prompts: Sequence[Prompt], placement: dict[str, Any]) -> bool:
         """Show other prompts; false if the layer is gone."""
-        layer = self.layer
+        layer = self.placed(placement)
         if layer is None:
             return False
         if self._read(layer) != tuple(prompts):
             self._write(layer, prompts)
-        place(layer, placement)
         return True
 
     def _write(self, layer: Points, prompts: Sequence[Prompt]) -> None:

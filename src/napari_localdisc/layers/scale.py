@@ -38,3 +38,11 @@ def pixel_sides_mm(layer: Layer, plane: Plane) -> tuple[float, float] | None:
         way = (np.asarray(layer.data_to_world(step)) - corner) * to
         sides.append(float(np.hypot.reduce(way)))
     return sides[0], sides[1]
+
+
+def pixel_side_mm(layer: Layer, plane: Plane) -> float | None:
+    """Return the side of a plane's pixels in millimetres where they are square."""
+    sides = pixel_sides_mm(layer, plane)
+    if sides is None or not 0 < max(sides) < 1.005 * min(sides):
+        return None
+    return sides[0]

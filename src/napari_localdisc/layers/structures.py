@@ -14,7 +14,7 @@ from .colours import PAINTED, LabelColours
 from .files import CLASSES
 from .labels import image_shape
 from .ours import LABELS_OPACITY
-from .outline import draw_outlines, thickness
+from .outline import draw_outlines
 from .plane import METADATA_KEY
 
 Mask = NDArray[np.bool_]
@@ -66,7 +66,6 @@ def structure_layers(
             },
         )
         draw_outlines(layer)
-        layer.contour = thickness(layer)
         layer.selected_label = values[name]
         made[name] = layer
     return made

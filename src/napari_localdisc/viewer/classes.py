@@ -5,6 +5,7 @@ groups may overlap.
 """
 
 import itertools
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from pydantic_core import to_jsonable_python
 
+from napari_localdisc.annotation.by_hand import ByHand, HandedOn
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
     AnnotationClass,
+    PlaneKey,
+    Run,
     changed_class,
 )
 from napari_localdisc.core.colours import known_colour
@@ -86,6 +90,9 @@ class Classes:
         self.may_overlap = False
         """Whether new classes, and old ones that would lose pixels, get own groups."""
         self._followed: list[Labels] = []
+        self._hands: weakref.WeakKeyDictionary[Labels, dict[PlaneKey, ByHand]]
+        self._hands = weakref.WeakKeyDictionary()
+        self._begun_empty: weakref.WeakSet[Labels] = weakref.WeakSet()
         self._is_writing = self._is_behind = False
         workspace.annotations.classes_changed.connect(self._on_changed)
         workspace.image_changed.connect(self._on_changed)
@@ -150,11 +157,8 @@ class Classes:
         raise PromptError(f"There is no class {value}: choose one of the table.")
 
     def destination(
-        self,
-        place: Place,
-        meaning: str = "",
-        pixels: NDArray[np.integer] | None = None,
-    ) -> Destination:
+        self, place: Place, meaning: str = ""
+    ) -> tuple[Destination, NDArray[np.integer] | None]:
         """Say which class the mask of a place's prompts becomes.
 
         The class that was chosen while the prompts were there.  Else, in this order:
@@ -169,11 +173,28 @@ class Classes:
             Where the prompts are.
         meaning : str
             The structure that they mean; empty: what looks like them.
-        pixels : ndarray, optional
-            (H, W) labels of the plane, of the selected class's group; None: there are
-            none.
+
+        Returns
+        -------
+        destination : Destination
+            The class.
+        pixels : ndarray or None
+            (H, W) labels of the plane as they are, of that class's group; None: there
+            are none.
         """
-        document, into = place.document, place.state.annotation.into
+        selected, labels = self.of(place.layer, place.document)
+        pixels = None if labels is None else read_plane(labels, place.plane)
+        found = self._destination(place, meaning, pixels)
+        group = 0 if found.entry is None else found.entry.group
+        if group != (0 if selected is None else selected.group):
+            labels = self.of(place.layer, place.document, group)[1]
+            pixels = None if labels is None else read_plane(labels, place.plane)
+        return found, pixels
+
+    def _destination(
+        self, place: Place, meaning: str, pixels: NDArray[np.integer] | None
+    ) -> Destination:
+        document, into = place.document, place.state.committed.into
         table = {e.value: e for e in document.classes if not e.background}
         selected = _chosen(document)
         if into in table:
@@ -307,7 +328,9 @@ class Classes:
             {"value": value, "classes": to_jsonable_python(left)},
             classes=left,
             chosen=None if document.chosen == value else document.chosen,
-            edits=() if labels is None else erase_class(labels, value),
+            edits=()
+            if labels is None
+            else erase_class(labels, value, lambda plane: self.by_hand(labels, plane)),
         )
 
     def _change(self, value: int, text: str, **changes: Any) -> None:
@@ -372,21 +395,21 @@ class Classes:
                 classes=classes,
                 edits=edits,
             )
-        lost = sum(edit.gone for edit in edits)
+        lost = sum(edit.gone for edit in edits if isinstance(edit, LabelsEdit))
         said = f"{text[0].upper()}{text[1:]}: done"
         said += f"; {lost:,} pixels of it are {kept} alone now." if lost else "."
         self._workspace.status.say(said)
 
     def regroup(
         self, place: Place, entry: AnnotationClass, group: int
-    ) -> tuple[LabelsEdit, ...]:
+    ) -> tuple[LabelsEdit | HandedOn, ...]:
         """Move a class's pixels into another group's layer; return what was done."""
         source = self.of(place.layer, place.document, entry.group)[1]
         if source is None or entry.value not in values_in(source):
             return ()
         target = self.target(place, group, entry.name)
         check_value(target, entry.value)
-        return move_class(source, target, entry.value)
+        return move_class(source, target, entry.value, self.by_hand)
 
     # The layers
 
@@ -486,6 +509,7 @@ class Classes:
         if document.chosen is None and document.classes:
             document.chosen = document.classes[0].value
         labels.metadata = {**labels.metadata, **source_of(layer)}
+        self.by_hand(labels, place.plane)
         document.set_labels(labels, group)
 
     def target(
@@ -512,8 +536,45 @@ class Classes:
             if not name and chosen is not None and chosen.group == group:
                 name = chosen.name
             labels = new_labels(viewer, layer, document.classes, group, name)
+            self._begun_empty.add(labels)
             document.set_labels(labels, group)
         return labels
+
+    def by_hand(self, labels: Labels, plane: Plane) -> ByHand:
+        """Return what a hand painted and rubbed out on a plane of a layer, up to now.
+
+        What a layer of the user's own held before it was worked on is not by hand.
+        """
+        pixels, planes = read_plane(labels, plane), self._hands.setdefault(labels, {})
+        hand = planes.get(plane.index)
+        if hand is None:
+            is_ours = labels in self._begun_empty
+            hand = ByHand(np.zeros_like(pixels) if is_ours else pixels)
+            planes[plane.index] = hand
+        hand.notice(pixels)
+        return hand
+
+    def by_hand_on(self, place: Place, group: int) -> ByHand:
+        """Return the same of the layer that holds a group of the place's classes.
+
+        Raises
+        ------
+        LookupError
+            If there is none.
+        """
+        labels = self.of(place.layer, place.document, group)[1]
+        if labels is None:
+            raise LookupError(f"{place.layer.name} has no labels")
+        return self.by_hand(labels, place.plane)
+
+    def runs_by_hand(self, labels: Labels) -> list[tuple[PlaneKey, list[Run]]]:
+        """Return the same on all planes that something was done on, as runs."""
+        known = self._hands.get(labels, {})
+        found = [
+            (key, self.by_hand(labels, Plane(labels.data, key)).to_runs())
+            for key in known
+        ]
+        return [(key, entries) for key, entries in found if entries]
 
     # Areas, and where a class is
 
@@ -561,15 +622,16 @@ class Classes:
         if self._is_writing:
             self._is_behind = True
             return
-        layer = self._workspace.images.current
-        if layer is None:
-            self._follow([])
-        else:
-            document = self._workspace.annotations.of(layer)
+        place = self._workspace.place_or_none()
+        layer = self._workspace.images.current if place is None else place.layer
+        document = self.document if place is None else place.document
+        layers: dict[int, Labels] = {}
+        if layer is not None and document is not None:
             layers = self._layers_of(layer, document)
-            self._follow([*layers.values()])
+        self._follow([*layers.values()])
+        if document is not None:
             for group, labels in layers.items():
-                self._adopt_painted(labels, document, group)
+                self._adopt_painted(labels, place, group)
                 self._dress(labels, document, group)
         self.changed.emit()
 
@@ -580,11 +642,11 @@ class Classes:
         dress_labels(labels, own)
         self._is_writing = before
 
-    def _adopt_painted(self, labels: Labels, document: Document, group: int) -> bool:
+    def _adopt_painted(self, labels: Labels, place: Place | None, group: int) -> bool:
         """Take labels that the user painted into the table, if there are new ones."""
-        place = self._workspace.place_or_none()
         if place is None:
             return False
+        document = place.document
         known = {entry.value for entry in document.classes}
         found = np.flatnonzero(np.bincount(read_plane(labels, place.plane).ravel()))
         new = [int(value) for value in found if value and int(value) not in known]
@@ -599,13 +661,13 @@ class Classes:
         return True
 
     def _on_painted(self) -> None:
-        document, layers = self.document, self.layers
-        if document is None:
+        layers, place = self.layers, self._workspace.place_or_none()
+        if not layers or place is None:
             return
         adopted = False
         for group, labels in layers.items():
-            if self._adopt_painted(labels, document, group):
-                self._dress(labels, document, group)
+            if self._adopt_painted(labels, place, group):
+                self._dress(labels, place.document, group)
                 adopted = True
         if adopted:
             self.changed.emit()
@@ -627,9 +689,13 @@ class Classes:
                 with self.writing():
                     target = self.target(place, entry.group, entry.name)
                     for layer, value in ((target, entry.value), (labels, 0)):
+                        hand = self.by_hand(layer, place.plane)
                         before = np.array(read_plane(layer, place.plane))
                         after = np.where(stray, value, before)
-                        LabelsEdit(layer, place.plane, before, after).redo()
+                        edit = LabelsEdit(
+                            layer, place.plane, before, after, hand, value > 0
+                        )
+                        edit.redo()
                 self._workspace.status.say(
                     f"What was painted of “{entry.name}” is in “{target.name}” now, "
                     "which holds it."

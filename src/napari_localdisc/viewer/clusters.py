@@ -23,12 +23,14 @@ from .writing import LabelWriting, class_of_clusters
 DEFAULT_NUMBER = 8
 
 
-def seen_at(magnification: float, is_chosen: bool) -> str:
+def seen_at(known: Embedded) -> str:
     """Say how much larger than usual the network saw an image, and why."""
-    why = "as you chose" if is_chosen else "as its vessels are narrow: a wide angle"
+    why = "as its vessels are narrow: a wide angle"
+    if known.magnification is not None:
+        why = "as you chose" if known.was_chosen else "as its scale says"
     return (
-        f"The image was seen at {magnification:g} times the usual size, {why}; change "
-        "that under “Models”."
+        f"The image was seen at {known.embedding.magnification:g} times the usual "
+        f"size, {why}; change that under “Models”."
     )
 
 
@@ -160,9 +162,8 @@ class Clusters:
                 f"{self.number} structures. Move the slider for more or fewer; a "
                 "colour means the same in every image."
             )
-        larger = known.embedding.magnification
-        if larger != 1:
-            text += f" {seen_at(larger, known.magnification is not None)}"
+        if known.embedding.magnification != 1:
+            text += f" {seen_at(known)}"
         self._workspace.status.say(text)
 
     def _on_large(self, labels: Labels) -> None:

@@ -95,7 +95,7 @@ class Concepts:
         threshold = mask.threshold if mask is not None else None
         options = replace(annotation.options, threshold=threshold)
         source = Prompts.of(annotation.prompts, options)
-        if source.positive:
+        if source.is_positive:
             return source
         return prompts_written(place.document.history.log, place.plane.index)
 
@@ -131,6 +131,8 @@ class Concepts:
                     threshold=source.threshold,
                     smooth=source.smooth,
                     minimum_size=source.minimum_size,
+                    frames=source.frames,
+                    negative_frames=source.negative_frames,
                     **colour,
                 )
                 self._write(concept, path)
@@ -142,7 +144,7 @@ class Concepts:
         """The one click on the image, which may be kept as a landmark."""
         place = self._workspace.place_or_none()
         prompts = place.state.annotation.prompts if place is not None else ()
-        if len(prompts) != 1 or not prompts[0].positive:
+        if len(prompts) != 1 or not prompts[0].positive or prompts[0].frame:
             return None
         return prompts[0].row, prompts[0].column
 

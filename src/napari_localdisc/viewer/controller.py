@@ -99,6 +99,7 @@ class Controller:
             "find similar": lambda: self.prompts.set_finding(
                 not self.prompts.is_finding
             ),
+            "click, box, lasso": self.prompts.choose_next_tool,
             "add to labels": self.prompts.add_mask,
             "next class": self.classes.choose_next,
             "where next": self.strokes.where_next,

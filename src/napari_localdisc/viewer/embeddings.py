@@ -20,6 +20,7 @@ from napari_localdisc.core.model.card import ModelFile
 from napari_localdisc.core.work import Steps, without_collections
 from napari_localdisc.io.cache import EmbeddingCache
 from napari_localdisc.layers.plane import Plane, fingerprint
+from napari_localdisc.layers.scale import pixel_side_mm
 
 from .chosen import ModelChoice
 from .shown import Place
@@ -42,12 +43,14 @@ class Embedded:
     was_kept: bool = False
     """Whether it came from the cache on disk."""
     magnification: float | None = None
-    """As it was asked for; None: as vessels told."""
+    """As it was chosen or the layer's scale told; None: as vessels told."""
+    was_chosen: bool = False
+    """Whether it was chosen."""
 
     def provenance(self, **made: Any) -> dict[str, Any]:
         """Say in a layer's metadata how it was made."""
-        model, chosen = self.model, self.magnification
-        asked = {} if chosen is None else {"magnification": chosen}
+        model, told = self.model, self.magnification
+        asked = {} if told is None else {"magnification": told}
         return {"model": model.card.name, "model_hash": model.hash, **asked, **made}
 
 
@@ -153,10 +156,11 @@ class Embeddings:
             self._task.then[purpose] = then
             return
         cache = self._cache()
+        side = pixel_side_mm(place.layer, place.plane)
         self._work.cancel()
         task = self._task = _Task(place, look, cache, {purpose: then})
         self._work.run(
-            lambda: embed_plane(place.plane, *look, self._shelf, cache),
+            lambda: embed_plane(place.plane, *look, self._shelf, cache, side),
             lambda embedded: self._on_result(task, embedded),
             failed=lambda error: self._on_error(task, error),
             dropped=lambda: self._abandon(task),
@@ -322,6 +326,7 @@ def embed_plane(
     magnification: float | None,
     shelf: ModelShelf,
     cache: EmbeddingCache | None = None,
+    side: float | None = None,
 ) -> Steps[Embedded]:
     """Read a plane and a model and embed the one by the other.
 
@@ -337,6 +342,8 @@ def embed_plane(
         Where the model is if it was used last.
     cache : EmbeddingCache, optional
         Where the embedding may be from an earlier time: then the network does not run.
+    side : float, optional
+        Millimetres of a pixel, which say a magnification where none is given.
 
     Yields
     ------
@@ -346,6 +353,7 @@ def embed_plane(
     yield 0, 0
     with without_collections():
         from napari_localdisc.core.embedding.embed import embed_steps
+        from napari_localdisc.core.embedding.magnification import magnification_by_scale
         from napari_localdisc.core.model.card import FEWEST
         from napari_localdisc.core.model.inference import Inference
         from napari_localdisc.io.cache import content_hash
@@ -356,10 +364,16 @@ def embed_plane(
     pixels = fingerprint(picture)
     yield 0, 0
     content = content_hash(picture)
+    was_chosen = magnification is not None
+    if not was_chosen and side is not None:
+        magnification = magnification_by_scale(picture, model.card, side)
+        yield 0, 0
     kept = cache and cache.load(
         picture, model, magnification=magnification, image_hash=content
     )
     how = Inference(magnification=magnification)
     embedding = kept or (yield from embed_steps(picture, model, how))
     embedding.clusters(FEWEST)  # what is slow about it is the same for every number
-    return Embedded(model, embedding, pixels, content, kept is not None, magnification)
+    return Embedded(
+        model, embedding, pixels, content, kept is not None, magnification, was_chosen
+    )

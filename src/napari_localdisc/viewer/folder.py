@@ -133,8 +133,8 @@ class FolderControl:
         out : str or Path
             Where labels and the table of areas go.
         recipe : callable or sequence of callable
-            Returns what to make of each image; called by the worker.  Of several, one
-            is made of all images after the other.
+            Returns what to make of each image; called by the worker.  For several the
+            model looks at each image once.
         overwrite : bool
             Make files that are there anew.
         scheduler : str
@@ -170,7 +170,7 @@ class FolderControl:
         def work() -> Steps[None]:
             """Make the files of every image and measure them."""
             yield 0, 0
-            from napari_localdisc.batch.run import run_tasks
+            from napari_localdisc.batch.run import run_several
             from napari_localdisc.core.image.files import find_images
             from napari_localdisc.core.model.model import load_model
 
@@ -186,18 +186,18 @@ class FolderControl:
             # Other machines find it by its name
             name = file.path.stem if scheduler else str(file.path)
             done, views = 0, FieldsOfView(model.card.modality)
-            for what, tasks in zip(wanted, plans, strict=True):
-                made = f"{model.card.name}: {described(what)}"
-                job = Job(what, name, model.hash, overwrite=overwrite)
-                outcomes = run_tasks(
-                    tasks, job, model=model, scheduler=scheduler, spare_cores=1
-                )
-                with closing(outcomes):
-                    for outcome in outcomes:
-                        if outcome is not None:
-                            done += 1
-                            arrived.append(_measured(outcome, made, views))
-                        yield done, total
+            made = [f"{model.card.name}: {described(what)}" for what in wanted]
+            jobs = [Job(what, name, model.hash, overwrite=overwrite) for what in wanted]
+            outcomes = run_several(
+                plans, jobs, model=model, scheduler=scheduler, spare_cores=1
+            )
+            with closing(outcomes):
+                for ended in outcomes:
+                    if ended is not None:
+                        number, outcome = ended
+                        done += 1
+                        arrived.append(_measured(outcome, made[number], views))
+                    yield done, total
 
         if self.table != folder / TABLE:
             self.clear()

@@ -9,6 +9,7 @@ from napari.utils.key_bindings import coerce_keybinding
 
 KEYS = {
     "find similar": "Q",
+    "click, box, lasso": "J",
     "add to labels": "K",
     "next class": "N",
     "where next": "W",

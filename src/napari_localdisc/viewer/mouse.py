@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.core.embedding.prompts import Prompts
@@ -29,7 +30,15 @@ PAN_ZOOM = "pan_zoom"
 MIDDLE = 3
 """The wheel's button, as the canvas counts."""
 
-OnClick = Callable[[tuple[float, ...], bool], None]
+STEP = 3
+"""Canvas pixels from one corner of a lasso to the next, at least."""
+
+TOOLS = "click", "box", "lasso"
+"""What a drag of the left button does: pan, or draw a frame."""
+
+World = tuple[float, ...]
+OnClick = Callable[[World, bool], None]
+OnFrame = Callable[[list[World], bool, bool], None]
 
 
 class ClickMode:
@@ -47,11 +56,23 @@ class ClickMode:
     on_click : callable
         Called with the click's world position and whether it is positive (Shift makes
         it negative).
+    on_frame : callable, optional
+        Called while a frame is drawn, with its corners in the world, whether it is
+        positive and whether it is done.
+
+    Attributes
+    ----------
+    tool : str
+        One of `TOOLS`.
     """
 
-    def __init__(self, viewer: ViewerModel, on_click: OnClick) -> None:
+    def __init__(
+        self, viewer: ViewerModel, on_click: OnClick, on_frame: OnFrame | None = None
+    ) -> None:
         self._viewer = viewer
         self._on_click = on_click
+        self._on_frame = on_frame
+        self.tool = TOOLS[0]
         self._double_click: list[Callable[..., Any]] = []
         self._borrowed: tuple[weakref.ref[Layer], str] | None = None
         self.is_active = False
@@ -122,6 +143,10 @@ class ClickMode:
         modifiers = {str(getattr(key, "name", key)) for key in event.modifiers}
         if event.button != 1 or modifiers - {"Shift"} or not self.takes_clicks:
             return
+        if self._on_frame is not None and self.tool != TOOLS[0]:
+            positive = "Shift" not in modifiers
+            yield from self._draw(viewer, event, positive, self._on_frame)
+            return
         # The event changes under us as the mouse goes on
         start = np.array(event.pos, dtype=float)
         position = tuple(float(value) for value in event.position)
@@ -132,6 +157,50 @@ class ClickMode:
             yield
         if np.abs(np.asarray(event.pos) - start).max() <= TOLERANCE and self.is_active:
             self._on_click(position, "Shift" not in modifiers)
+
+    def _draw(
+        self, viewer: ViewerModel, event: Any, positive: bool, on_frame: OnFrame
+    ) -> Generator[None, None, None]:
+        """Draw a frame; a press that does not move is a click still."""
+        camera = getattr(viewer, "scene", viewer).camera
+        start = last = np.array(event.pos, dtype=float)
+        path = [np.array(event.position, dtype=float)]
+        displayed = list(event.dims_displayed)
+        is_drawn, pans = False, camera.mouse_pan
+        camera.mouse_pan = False
+        corners: list[World] = []
+        try:
+            yield
+            while event.type == "mouse_move":
+                at = np.array(event.pos, dtype=float)
+                is_drawn |= bool(np.abs(at - start).max() > TOLERANCE)
+                if self.tool == "box" or np.abs(at - last).max() >= STEP:
+                    path.append(np.array(event.position, dtype=float))
+                    last = at
+                if is_drawn:
+                    corners = self._corners(path, displayed)
+                    on_frame(corners, positive, False)
+                yield
+        finally:
+            camera.mouse_pan = pans
+        if self.is_active and is_drawn:
+            on_frame(corners, positive, True)
+        elif self.is_active:
+            self._on_click(tuple(path[0].tolist()), positive)
+
+    def _corners(
+        self, path: list[NDArray[np.float64]], displayed: list[int]
+    ) -> list[World]:
+        """Return a frame's corners: those of a box are upright on the screen."""
+        if self.tool != "box":
+            return [tuple(at.tolist()) for at in path]
+        corners = []
+        for row, column in ((0, 0), (0, -1), (-1, -1), (-1, 0)):
+            at = path[0].copy()
+            at[displayed[-2]] = path[row][displayed[-2]]
+            at[displayed[-1]] = path[column][displayed[-1]]
+            corners.append(tuple(at.tolist()))
+        return corners
 
     @staticmethod
     def _pan(viewer: ViewerModel, event: Any) -> Generator[None, None, None]:

@@ -78,18 +78,17 @@ class Overlays:
         """Whether a layer is only out of sight while all of ours are."""
         return layer in self._hidden
 
-    def dress(self, layer: Layer) -> None:
+    def dress(self, layer: Labels) -> None:
         """Give a layer of ours that is new its outlines."""
-        if isinstance(layer, Labels) and not layer.multiscale and _is_mask(layer):
-            draw_outlines(layer)
-            layer.contour = thickness(layer) if self._view != "fill" else 0
+        if not layer.multiscale and _is_mask(layer):
+            draw_outlines(layer, filled=self._view == "fill")
 
     def _ours(self) -> list[Layer]:
         return [layer for layer in self._viewer.layers if is_derived(layer)]
 
     def _on_inserted(self, event: Any) -> None:
         layer = event.value
-        if is_derived(layer) and isinstance(layer, Labels) and not layer.contour:
+        if isinstance(layer, Labels) and not layer.contour and is_derived(layer):
             self.dress(layer)
 
     def _show(self, layer: Layer) -> None:

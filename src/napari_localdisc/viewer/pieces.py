@@ -207,9 +207,9 @@ class Pieces:
                 raise PromptError("Choose a piece first: click on it.")
             before = np.array(read_plane(labels, place.plane))
             meant = pixels & ((before == 0) if value else (before == entry.value))
-            edit = LabelsEdit(
-                labels, place.plane, before, np.where(meant, value, before)
-            )
+            after = np.where(meant, value, before)
+            hand = self._classes.by_hand(labels, place.plane)
+            edit = LabelsEdit(labels, place.plane, before, after, hand, is_by_hand=True)
             noun = "a piece" if len(self.chosen) == 1 else f"{len(self.chosen)} pieces"
             text = f"{what} {noun} of “{entry.name}”"
             with self._classes.writing():

@@ -12,7 +12,7 @@ from psygnal import Signal
 from napari_localdisc.annotation.state import LARGEST_CLASS
 from napari_localdisc.core.colours import known_colour
 from napari_localdisc.layers.colours import THRESHOLD_WIDTH, mask_colours
-from napari_localdisc.layers.labels import overlap_by_class, read_plane, taken_pixels
+from napari_localdisc.layers.labels import overlap_by_class, taken_pixels
 from napari_localdisc.layers.ours import Look
 
 from .classes import COLOURS, Classes
@@ -74,6 +74,12 @@ class PromptMask:
         """Pixels of other classes that the mask wants, per class."""
         mask = self._mask
         return dict(mask.taken) if mask is not None else {}
+
+    @property
+    def by_hand(self) -> int:
+        """Pixels that adding the mask leaves as they were corrected by hand."""
+        mask = self._mask
+        return mask.by_hand if mask is not None else 0
 
     @property
     def meaning(self) -> str:
@@ -148,24 +154,25 @@ class PromptMask:
     def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
         classes = self._classes
-        selected, labels = classes.of(place.layer, place.document)
         wanted = mask.wanted.astype(np.uint8)
-        mask.pixels = int(np.count_nonzero(wanted.view(bool)))
-        mask.taken = {}
-        before = None if labels is None else read_plane(labels, place.plane)
-        mask.destination = classes.destination(place, mask.meaning, before)
+        mask.taken, mask.by_hand = {}, 0
+        mask.destination, before = classes.destination(place, mask.meaning)
         chosen = mask.destination.entry
-        group = 0 if chosen is None else chosen.group
-        if classes.may_overlap:
-            before = None  # nothing is taken from others
-        elif group != (0 if selected is None else selected.group):
-            labels = classes.of(place.layer, place.document, group)[1]
-            before = None if labels is None else read_plane(labels, place.plane)
         if before is not None:
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
-            wanted[taken_pixels(before, as_class)] = 2
-            mask.taken = overlap_by_class(before, as_class)
+            group = 0 if chosen is None else chosen.group
+            hand = classes.by_hand_on(place, group)
+            points = [each.point for each in place.shown.prompts if each.positive]
+            left = hand.left_out(before, as_class, points)
+            mask.by_hand = int(np.count_nonzero(left))
+            if mask.by_hand:
+                as_class[left] = wanted[left] = 0
+            if not classes.may_overlap:  # else nothing is taken from others
+                taken = taken_pixels(before, as_class)
+                wanted[taken] = 2
+                mask.taken = overlap_by_class(before, taken)
+        mask.pixels = int(np.count_nonzero(wanted))
         colour = COLOURS[0] if chosen is None else chosen.colour
         if chosen is None and mask.destination.name:
             colour = known_colour(mask.destination.name) or colour

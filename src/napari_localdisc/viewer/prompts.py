@@ -7,27 +7,37 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Points
+from napari.layers import Image, Points, Shapes
 from psygnal import Signal
 
 from napari_localdisc.annotation.sources import Prompts as MaskSource
-from napari_localdisc.annotation.state import PlaneAnnotation, PlaneKey, Prompt
+from napari_localdisc.annotation.state import (
+    PlaneAnnotation,
+    PlaneKey,
+    Point,
+    Prompt,
+    upright,
+    with_edited,
+)
 from napari_localdisc.core.embedding.prompts import MaskOptions
 from napari_localdisc.core.errors import ImageError, PromptError
 from napari_localdisc.layers.colours import ramp
-from napari_localdisc.layers.labels import read_plane
+from napari_localdisc.layers.frames import PromptFrames
 from napari_localdisc.layers.ours import Look, update_thumbnails
 from napari_localdisc.layers.plane import point_on_plane
 from napari_localdisc.layers.points import PromptPoints
 
 from .classes import Classes
 from .embeddings import Embedded
-from .mouse import ClickMode, HoverPreview
+from .mouse import TOOLS, ClickMode, HoverPreview, World
 from .prompt_mask import PromptMask
 from .shown import Place, Shown
 from .work import disconnect_all, run_beside
 from .workspace import Workspace
 from .writing import LabelWriting, of_source
+
+SKETCH = "frame"
+"""What is being drawn is called, among our layers."""
 
 THRESHOLD_STEP = 0.02
 """What a key press moves the threshold by."""
@@ -57,6 +67,8 @@ class Prompts:
     """Prompts or options are others, or map and mask that show them."""
     finding_changed = Signal(bool)
     """Clicks became prompts, or stopped to."""
+    tool_changed = Signal(str)
+    """A drag draws something else, see `TOOLS`."""
 
     def __init__(
         self,
@@ -69,7 +81,7 @@ class Prompts:
         self._classes = classes
         self._writing = writing
         self._mask = mask
-        self._clicks = ClickMode(workspace.viewer, self._on_click)
+        self._clicks = ClickMode(workspace.viewer, self._on_click, self._on_frame)
         self.hover = HoverPreview(workspace, lambda: self._clicks.takes_clicks)
         workspace.image_changed.connect(self.invite)
         workspace.replaced.connect(self._on_replaced)
@@ -109,7 +121,33 @@ class Prompts:
         """The prompts of the plane that is shown as points, if in the viewer."""
         return self._workspace.layer("prompts")
 
+    @property
+    def frames_layer(self) -> Shapes | None:
+        """The frames of the plane that is shown, if in the viewer."""
+        return self._workspace.layer("frames")
+
     # The mode
+
+    @property
+    def tool(self) -> str:
+        """What a drag in the canvas does, one of `TOOLS`."""
+        return self._clicks.tool
+
+    def set_tool(self, tool: str) -> None:
+        """Let drags pan (``"click"``), or draw a ``"box"`` or a ``"lasso"``."""
+        if tool not in TOOLS:
+            raise ValueError(f"a tool is one of {TOOLS}, not {tool!r}")
+        if tool != self._clicks.tool:
+            self._clicks.tool = tool
+            self.tool_changed.emit(tool)
+            self.invite()
+        if tool != TOOLS[0]:
+            self.set_finding(True)
+
+    def choose_next_tool(self) -> None:
+        """Choose the tool that follows in `TOOLS`; outside of the mode a box."""
+        number = TOOLS.index(self.tool) if self.is_finding else 0
+        self.set_tool(TOOLS[(number + 1) % len(TOOLS)])
 
     @property
     def is_finding(self) -> bool:
@@ -151,7 +189,11 @@ class Prompts:
             text = "Cluster the structures, or find what is similar to a click."
         else:
             prompts = self.points if prompts is None else prompts
-            if any(prompt.positive for prompt in prompts):
+            if self._clicks.tool != TOOLS[0]:
+                what = "Draw around it"
+                text = f"{what}; with Shift around what is not meant; or click."
+                text = f"{taken} {text}".strip()
+            elif any(prompt.positive for prompt in prompts):
                 text = "Click on more of it; Shift + click on what is not meant."
                 text = f"{taken} {text}".strip()
             else:
@@ -179,6 +221,29 @@ class Prompts:
         before = place.state.annotation
         prompts = (*before.prompts, Prompt(row, column, positive))
         self._propose(place, before, prompts, text)
+
+    def add_frame(self, corners: Sequence[Point], positive: bool = True) -> None:
+        """Add what is drawn around an object that is, or is not, looked for.
+
+        Parameters
+        ----------
+        corners : sequence of (row, column)
+            In pixels of the plane that is shown: two opposite ones of a box, or three
+            and more of a lasso.  What lies off the image is cut off.
+        positive : bool
+            Whether what is in it is wanted or unwanted.
+        """
+        with self._workspace.reporting():
+            place = self._workspace.place()
+            limits = np.array(place.plane.shape) - 1
+            framed = np.clip(np.asarray(corners, float), 0, limits)
+            if len(framed) < 2 or (np.ptp(framed, axis=0) < 1).any():
+                raise PromptError("Draw around something on the image.")
+            before = place.state.annotation
+            added = Prompt.around([(row, column) for row, column in framed], positive)
+            kind = "box" if len(framed) == 2 else "lasso"
+            text = f"add a {kind}" if positive else f"add a negative {kind}"
+            self._propose(place, before, (*before.prompts, added), text)
 
     def set(self, prompts: Sequence[Prompt], text: str = "change the prompts") -> None:
         """Replace the prompts of the plane that is shown.
@@ -268,17 +333,22 @@ class Prompts:
         prompts = place.shown.prompts = annotation.prompts
         source = MaskSource.of(prompts, annotation.options)
         taken = ""
-        if source.positive:
+        if source.positive or source.frames:
             reading, embedding = source.read(known.embedding), known.embedding
-            taken = f"Taken as: {reading.meaning or 'what looks like this'}."
             points = list(source.positive), list(source.negative)
             made = known.provenance(positive=points[0], negative=points[1])
+            if source.frames or source.negative_frames:
+                made["frames"] = list(source.frames)
+                made["negative_frames"] = list(source.negative_frames)
             values = np.where(embedding.inside, reading.map_on_grid, np.float32(0))
             look = Look(ramp("similarity"))
             layers = (
                 place.show("similarity", values, look, made, grid=embedding.grid),
                 self._mask.show(place, reading, made),
             )
+            if place.shown.mask is not None:
+                meaning = place.shown.mask.meaning or "what looks like this"
+                taken = f"Taken as: {meaning}."
             self._show_points(place, prompts)
             soon = partial(update_thumbnails, layers)
             self._workspace.pacer.soon("thumbnails", 500, soon)
@@ -296,6 +366,12 @@ class Prompts:
 
     def _show_points(self, place: Place, prompts: tuple[Prompt, ...]) -> None:
         """Show the prompts as a Points layer, which is taken away with the last one."""
+        framed = [each for each in prompts if each.frame]
+        if framed:
+            self._show_frames(place, framed)
+            prompts = tuple([each for each in prompts if not each.frame])
+        elif "frames" in place.shown.ours:
+            place.shown.remove("frames")
         if not prompts:
             place.shown.remove("prompts")
             return
@@ -312,10 +388,24 @@ class Prompts:
             )
             points.show(prompts, place.placement)
 
+    def _show_frames(self, place: Place, frames: Sequence[Prompt]) -> None:
+        """Show frames as a Shapes layer."""
+        known = place.shown.ours.get("frames")
+        if isinstance(known, PromptFrames) and known.show(frames, place.placement):
+            return
+        known = place.shown.ours["frames"] = PromptFrames(
+            self._workspace.viewer,
+            place.plane,
+            place.placement,
+            place.name("frames"),
+            self._edited(place.layer, place.plane.index, is_frames=True),
+        )
+        known.show(frames, place.placement)
+
     def _edited(
-        self, layer: Image, key: PlaneKey
+        self, layer: Image, key: PlaneKey, is_frames: bool = False
     ) -> Callable[[tuple[Prompt, ...]], None]:
-        """Return what takes over what the user does to a Points layer of prompts."""
+        """Return what takes over what the user does to a layer of points or frames."""
         reference = weakref.ref(layer)  # the points must not keep the image alive
 
         def edited(prompts: tuple[Prompt, ...]) -> None:
@@ -323,22 +413,49 @@ class Prompts:
             if layer is None or workspace.is_closed:
                 return
             if layer in workspace.viewer.layers:
-                self._on_points(workspace.place_of(layer, key), prompts)
+                self._on_edited(workspace.place_of(layer, key), prompts, is_frames)
 
         return edited
 
-    def _on_points(self, place: Place, prompts: tuple[Prompt, ...]) -> None:
+    def _on_edited(
+        self, place: Place, prompts: tuple[Prompt, ...], is_frames: bool
+    ) -> None:
         before = place.state.annotation
-        more = len(prompts) - len(before.prompts)
+        edited = [each for each in before.prompts if bool(each.frame) is is_frames]
+        more = len(prompts) - len(edited)
         done = "move" if more == 0 else "add" if more > 0 else "delete"
+        every = with_edited(before.prompts, prompts, is_frames)
         try:
             with self._workspace.reporting():
-                self._propose(place, before, prompts, f"{done} a prompt")
+                self._propose(place, before, every, f"{done} a prompt")
         finally:
-            points = place.shown.ours.get("prompts")
             wanted = place.state.annotation.prompts
-            if wanted != prompts and isinstance(points, PromptPoints):
-                points.show(wanted, place.placement)
+            if wanted != every:
+                self._show_points(place, wanted)
+
+    def _on_frame(self, corners: list[World], positive: bool, done: bool) -> None:
+        """Show what is being drawn; take it over once it is done."""
+        workspace, place = self._workspace, self._workspace.place_or_none()
+        dims = workspace.viewer.dims
+        if place is None or dims.ndisplay != 2:
+            return
+        if done:
+            place.shown.remove(SKETCH)
+        with workspace.reporting():
+            points = [
+                point_on_plane(place.layer, place.plane, corner, dims)
+                for corner in corners
+            ]
+            if done:
+                self.add_frame(upright(points), positive)
+                return
+        sketch = place.shown.ours.get(SKETCH)
+        if not isinstance(sketch, PromptFrames):
+            sketch = place.shown.ours[SKETCH] = PromptFrames(
+                workspace.viewer, place.plane, place.placement, place.name(SKETCH)
+            )
+        if len(points) > 2:
+            sketch.show([Prompt.around(points, positive)], place.placement)
 
     def _on_click(self, position: tuple[float, ...], positive: bool) -> None:
         dims = self._workspace.viewer.dims
@@ -353,7 +470,7 @@ class Prompts:
 
     def _take_away(self, shown: Shown) -> None:
         """Take away what shows prompts that are no longer there."""
-        shown.remove("similarity", "prompts")
+        shown.remove("similarity", "prompts", "frames", SKETCH)
         shown.prompts = ()
         self._mask.clear(shown)
 
@@ -382,17 +499,15 @@ class Prompts:
         place.document.commit(place.plane.index, known.embedding.field_of_view)
         annotation = place.state.committed
         source = MaskSource.of(annotation.prompts, annotation.options)
-        if not source.positive:
+        if not source.is_positive:
             raise PromptError(
                 "There is no mask yet: turn on Find similar and click on what you look "
                 "for."
             )
         reading = source.read(known.embedding)
         source = replace(source, threshold=reading.threshold)
-        labels = self._classes.of(place.layer, place.document)[1]
-        pixels = None if labels is None else read_plane(labels, place.plane)
         meaning = reading.meaning
-        into = self._classes.destination(place, meaning, pixels)
+        into, _ = self._classes.destination(place, meaning)
         entry = into.entry or self._classes.new(into.name)
         options = replace(annotation.options, threshold=None)
         done = replace(annotation, prompts=(), options=options, into=None)

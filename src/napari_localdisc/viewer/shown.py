@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from napari_localdisc.annotation.document import Document, PlaneState
@@ -78,6 +78,8 @@ class ShownMask:
         How many it has.
     taken : dict of int to int
         Its pixels that other classes have, per class.
+    by_hand : int
+        Pixels that it leaves as a hand left them.
     is_hidden : bool
         Whether it is out of sight because a threshold is being dragged.
     meaning : str
@@ -91,6 +93,7 @@ class ShownMask:
     made: dict[str, Any]
     pixels: int = 0
     taken: dict[int, int] = field(default_factory=dict)
+    by_hand: int = 0
     is_hidden: bool = False
     meaning: str = ""
     destination: Destination = Destination()
@@ -112,7 +115,7 @@ class Shown(OurLayers):
     def __init__(
         self,
         viewer: ViewerModel,
-        dress: Callable[[Layer], None] = lambda layer: None,
+        dress: Callable[[Labels], None] = lambda layer: None,
     ) -> None:
         super().__init__(viewer, dress)
         self.prompts: tuple[Prompt, ...] = ()
@@ -151,8 +154,7 @@ class Place:
 
     def placed(self, grid: WorkingGrid) -> dict[str, Any]:
         """Return where a layer of the working grid's pixels lies."""
-        origin = grid.points_to_image([(0, 0)])[0]
-        return self.plane.placement(self.layer, origin, 1 / np.asarray(grid.scale))
+        return self.plane.placement(self.layer, *grid.on_image)
 
     def name(self, what: str) -> str:
         """Name a layer after what it shows, and after image and slice."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation import sources
+from napari_localdisc.annotation.by_hand import HandedOn
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
@@ -191,6 +192,8 @@ class LabelWriting:
         if written.taken:
             fate = "overwriting" if self.overwrite else "left as they were"
             text += f"; {fate}: {_whose(written.taken, document.classes)}"
+        if written.by_hand:
+            text += f"; {written.by_hand:,} stay as they are by hand"
         if written.apart:
             text += f"; {' and '.join(written.apart)} may overlap other classes now"
         text += "."
@@ -225,19 +228,26 @@ class LabelWriting:
             labels = self._classes.target(place, group, name)
             check_value(labels, int(wanted.max()))
             before = np.array(read_plane(labels, place.plane))
+            hand = self._classes.by_hand(labels, place.plane)
+            left = hand.left_out(before, wanted, writing.source.pointed_at)
+            kept = wanted = np.where(left, 0, wanted)
             base = before
             if earlier is not None and entry is not None:
                 was = earlier.labels(known.embedding, entry.value)
                 base, wanted = anew(before, wanted, was)
+                painted = hand.painted(before) & (base == 0)
+                base = np.where(painted, before, base)
             after = merge_classes(base, wanted, self.overwrite)
-            edit = LabelsEdit(labels, place.plane, before, after)
+            edit = LabelsEdit(labels, place.plane, before, after, hand)
             edit.redo()
             gone = int(np.count_nonzero((after == 0) & (before != 0)))
             written.edits += (edit,)
             written.names.append(labels.name)
             written.gone += gone
             written.pixels += edit.pixels - gone
-            written.taken.update(overlap_by_class(before, wanted))
+            held = taken_pixels(before, kept)
+            written.taken.update(overlap_by_class(before, held))
+            written.by_hand += int(np.count_nonzero(left))
         return written
 
     def _set_apart(self, place: Place, writing: Writing, written: _Written) -> None:
@@ -277,13 +287,14 @@ class LabelWriting:
 @dataclass
 class _Written:
     classes: tuple[AnnotationClass, ...]
-    edits: tuple[LabelsEdit, ...] = ()
+    edits: tuple[LabelsEdit | HandedOn, ...] = ()
     groups: dict[int, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     taken: dict[int, int] = field(default_factory=dict)
     apart: list[str] = field(default_factory=list)
     pixels: int = 0
     gone: int = 0
+    by_hand: int = 0
 
 
 def class_of_clusters(clusters: Sequence[int], names: Mapping[int, str]) -> str:
@@ -374,10 +385,13 @@ class Effect:
         How many are wanted.
     taken : mapping of int to int
         Those of them that other classes have, per class.
+    by_hand : int
+        Those beside them that stay as they were painted or rubbed out by hand.
     """
 
     pixels: int
     taken: Mapping[int, int] = field(default_factory=dict)
+    by_hand: int = 0
 
     def describe(self, classes: Iterable[AnnotationClass], overwrites: bool) -> str:
         """Say it in a sentence."""
@@ -386,6 +400,8 @@ class Effect:
         if taken:
             fate = "would be overwritten" if overwrites else "would stay"
             text += f"; in pink {_whose(self.taken, classes)} {fate}"
+        if self.by_hand:
+            text += f"; {self.by_hand:,} would stay as they are by hand"
         return text + "."
 
 
@@ -484,21 +500,25 @@ class WritingPreview:
 
     def _show(self, place: Place, writing: Writing) -> Effect:
         classes, wanted = self._classes, writing.wanted
-        pixels = int(np.count_nonzero(wanted))
+        pixels, by_hand = int(np.count_nonzero(wanted)), 0
         taken, counts = np.zeros(wanted.shape, bool), dict[int, int]()
         new = () if writing.entry is None else (writing.entry,)
-        layers = {} if classes.may_overlap else classes.layers
-        for group, labels in layers.items():
+        for group, labels in classes.layers.items():
             entries = (*classes.entries, *new)
             others = [entry.value for entry in entries if entry.group != group]
             own = np.where(np.isin(wanted, others), 0, wanted) if others else wanted
             before = read_plane(labels, place.plane)
-            taken |= taken_pixels(before, own)
-            counts |= overlap_by_class(before, own)
+            hand = classes.by_hand(labels, place.plane)
+            left = hand.left_out(before, own, writing.source.pointed_at)
+            by_hand += int(np.count_nonzero(left))
+            if not classes.may_overlap:
+                held = taken_pixels(before, np.where(left, 0, own))
+                taken |= held
+                counts |= overlap_by_class(before, held)
         if place.shown is not self._shown:
             self._take_away()
         if taken.any():
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown
-        return Effect(pixels, counts)
+        return Effect(pixels - by_hand, counts, by_hand)

@@ -1,12 +1,16 @@
 """How large an image is to be seen, by the calibre of its vessels."""
 
 import numpy as np
+import pytest
 
 from napari_localdisc.core.embedding.magnification import (
+    USUAL_FIELD,
     WIDE_ANGLE,
     calibre,
+    magnification_by_scale,
     suggested,
 )
+from napari_localdisc.core.model.model import load_model
 
 INSIDE = np.ones((576, 576), bool)
 
@@ -38,3 +42,34 @@ def test_few_vessels_say_nothing():
     assert calibre(few, INSIDE) is None
     assert suggested(few, INSIDE) == 1
     assert suggested(np.zeros_like(few), INSIDE) == 1
+
+
+@pytest.fixture(scope="module")
+def fundus():
+    return load_model("fundus").card
+
+
+@pytest.mark.parametrize(
+    ("angle", "wanted"), [(30, 1), (45, 1), (60, 1.33), (75, 1.67), (100, 2)]
+)
+def test_a_pixel_s_length_tells_the_angle(disc, fundus, angle, wanted):
+    """The same picture, 200 pixels across, of another part of the retina."""
+    side = angle * USUAL_FIELD / 45 / 200
+    told = magnification_by_scale(disc, fundus, side)
+    assert told == pytest.approx(wanted, abs=0.02)
+
+
+@pytest.mark.parametrize("side", [0.0005, 0.35, 0.0, float("nan")])
+def test_a_length_that_no_retina_has_says_nothing(disc, fundus, side):
+    assert magnification_by_scale(disc, fundus, side) is None
+
+
+def test_models_of_other_images_have_no_angle(disc):
+    assert magnification_by_scale(disc, load_model("chest").card, 0.065) is None
+
+
+@pytest.fixture
+def disc():
+    rows, columns = np.mgrid[:240, :260] - np.array([120, 130])[:, None, None]
+    inside = np.hypot(rows, columns) <= 100
+    return (inside[..., None] * np.array([180, 90, 40])).astype(np.uint8)

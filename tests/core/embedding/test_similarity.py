@@ -201,37 +201,34 @@ def test_prompts_come_out_right(embedding, data):
         assert not mask[point] or values[point] >= lowest
 
 
-def automatic_threshold(values, positive, negative):
-    return moved_threshold(otsu_threshold(values), positive, negative)
+def automatic_threshold(values, positive=(), negative=()):
+    """Of values in a column; prompts are the rows of theirs."""
+    points = [[(row, 0) for row in rows] for rows in (positive, negative)]
+    return moved_threshold(otsu_threshold(values), values[:, None], *points)
 
 
 def test_the_automatic_threshold_is_otsus():
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(0.2, 0.12, 3000), rng.normal(0.7, 0.12, 900)])
     values = values.clip(0, 1).astype(np.float32)
-    none = np.zeros(0, np.float32)
-    threshold = automatic_threshold(values, none, none)
+    values[:3] = low, middle, high = np.float32([0.3, 0.8, 0.9])
+    threshold = automatic_threshold(values)
     filters = pytest.importorskip("skimage.filters")
     assert threshold == pytest.approx(filters.threshold_otsu(values), abs=0.02)
-    moved = automatic_threshold(values, np.float32([0.3]), none)
-    assert moved == pytest.approx(0.3)
-    moved = automatic_threshold(values, np.float32([0.9]), np.float32([0.8]))
-    assert 0.8 < moved < 0.81
+    assert automatic_threshold(values, [0]) == pytest.approx(low)
+    assert middle < automatic_threshold(values, [2], [1]) < middle + 0.01 < high
     # Contradicting prompts: the positive ones decide
-    assert automatic_threshold(
-        values, np.float32([0.3]), np.float32([0.8])
-    ) == pytest.approx(0.3)
+    assert automatic_threshold(values, [0], [1]) == pytest.approx(low)
 
 
 def test_the_threshold_is_in_the_middle_of_a_gap():
     values = np.repeat(np.float32([0.1, 0.2, 0.8, 0.9]), 50)
-    none = np.zeros(0, np.float32)
-    assert automatic_threshold(values, none, none) == pytest.approx(0.5, abs=0.01)
+    assert automatic_threshold(values) == pytest.approx(0.5, abs=0.01)
 
 
 def test_similarity_that_is_the_same_everywhere_has_a_threshold():
     same = np.full(100, 0.5, np.float32)
-    assert 0 <= automatic_threshold(same, same[:1], same[:0]) <= 0.5
+    assert 0 <= automatic_threshold(same, [0]) <= 0.5
 
 
 def test_components_touch_at_corners():

@@ -12,7 +12,8 @@ from napari_localdisc.core.errors import FileError
 from napari_localdisc.io.study import Study
 from napari_localdisc.layers.plane import METADATA_KEY
 from napari_localdisc.viewer.controller import Controller
-from napari_localdisc.viewer.study.control import ORDERS, Stopwatch, StudyControl
+from napari_localdisc.viewer.study.control import StudyControl
+from napari_localdisc.viewer.study.listing import ORDERS
 
 SHAPE = (120, 130)
 
@@ -52,7 +53,7 @@ def test_three_images_accepted_corrected_rejected(open_study, folder):
     control.reject()
     states = [image.state for image in Study(folder).images("anna")]
     assert states == ["accepted", "corrected", "rejected"]
-    assert control.progress.startswith("2 of 3 images done")
+    assert control.list.progress.startswith("2 of 3 images done")
     study = Study(folder)
     assert study.image(2, "anna").note == "soft drusen"
     assert study.masks(2, "anna")["drusen"].sum() == 100
@@ -127,16 +128,16 @@ def test_the_main_widget_writes_where_the_hand_works(open_study):
 def test_filter_and_order(open_study):
     control = open_study()
     control.accept()
-    control.list_only("proposed")
-    assert [image.name for image in control.images] == ["p1_OS", "p2_OD"]
+    control.list.only("proposed")
+    assert [image.name for image in control.list.images] == ["p1_OS", "p2_OD"]
     control.accept()  # what is accepted leaves the list, and the next one comes
     assert control.current.name == "p2_OD"
-    control.list_only("all")
+    control.list.only("all")
     for order in ORDERS:
-        control.sort(order)
-        assert len(control.images) == 3
-    control.sort("least certain first")
-    sure = [image.certainty for image in control.images]
+        control.list.sort(order)
+        assert len(control.list.images) == 3
+    control.list.sort("least certain first")
+    sure = [image.certainty for image in control.list.images]
     assert sure == sorted(sure)
 
 
@@ -187,8 +188,8 @@ def test_agreement_with_another_grader(open_study, folder):
     paint(control, "drusen", slice(50, 65))
     control.accept()
     found = []
-    control.compared.connect(found.append)
-    control.compare("")
+    control.results.compared.connect(found.append)
+    control.results.compare("")
     (comparison,) = found
     drusen = {row.structure: row for row in comparison.masks}["drusen"]
     assert drusen.dice == pytest.approx(200 / 250)
@@ -199,14 +200,14 @@ def test_agreement_with_another_grader(open_study, folder):
     }["area"]
     assert area.bias == 50
     with pytest.raises(FileError, match="say whom"):
-        control.compare("", "carl")
+        control.results.compare("", "carl")
 
 
 def test_one_table(open_study, tmp_path):
     control = open_study()
     paint(control, "drusen")
     rows = []
-    control.save_table(tmp_path / "t.csv", rows.append)
+    control.results.save_table(tmp_path / "t.csv", rows.append)
     with (tmp_path / "t.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
     assert rows == [len(read)]
@@ -223,7 +224,7 @@ def test_a_study_is_begun_from_a_folder(folder):
     control.models.choose("tiny")
     control.begin(folder, [], "anna")
     assert control.study.about.structures == ("vessel",)
-    assert len(control.images) == 3
+    assert len(control.list.images) == 3
     control.begin(folder, ["drusen"], "ben")  # it is there: opened
     assert control.study.about.structures == ("vessel",)
     assert control.grader == "ben"
@@ -251,15 +252,6 @@ def test_two_windows_of_one_grader(open_study, folder):
     assert (here.layers["drusen"].data[50:60, 50:60] == 2).all()
     paint(here, "vessel")
     assert Study(folder).masks(1, "anna")["vessel"][50:60, 50:60].all()
-
-
-def test_breaks_are_no_work():
-    seconds = [0.0]
-    watch = Stopwatch(lambda: seconds[0])
-    for moment in (10, 30, 3000, 3010):
-        seconds[0] = moment
-        watch.touch()
-    assert watch.seconds == 10 + 20 + 60 + 10
 
 
 def test_keys_are_given_back(open_study):

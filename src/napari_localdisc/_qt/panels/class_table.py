@@ -133,13 +133,14 @@ class ClassTable(QTableWidget):
         """Make a row; return its cells for colour, name, area and map."""
         self.insertRow(line)
         cells = [QTableWidgetItem() for _ in (COLOUR, NAME, AREA, MAP)]
-        for column, cell in enumerate(cells):
+        for column, cell in zip((COLOUR, NAME, AREA, MAP), cells, strict=True):
             self.setItem(line, column, cell)
+        held = cells[-1]
         can = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         cells[AREA].setFlags(can)
-        cells[MAP].setFlags(can)
-        cells[MAP].setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-        cells[MAP].setToolTip(
+        held.setFlags(can)
+        held.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+        held.setToolTip(
             "Classes of one map, a Labels layer, exclude each other;\nthose of others "
             "it may overlap. Right click to change it"
         )

@@ -50,7 +50,8 @@ class SizeSection(Section):
         self.choice = ComboBox(
             choices=[(text, at) for at, text in enumerate(_SIZES)],
             tooltip="The network knows structures at the size that a camera of some "
-            "45° shows them.\nWhere vessels are narrow, it looks again, closer.",
+            "45° shows them.\nWhere the layer's scale or narrow vessels tell a wider "
+            "angle, it looks closer.",
         )
         self.said = small_print("")
         self.add(self.choice)
@@ -75,9 +76,7 @@ class SizeSection(Section):
         known = self._workspace.known(self._workspace.place_or_none())
         text = "" if known is None else "The image was seen at its usual size."
         if known is not None and known.embedding.magnification != 1:
-            text = seen_at(
-                known.embedding.magnification, known.magnification is not None
-            )
+            text = seen_at(known)
         self.said.setText(text.partition(";")[0].rstrip(".") + "." * bool(text))
 
 
@@ -172,8 +171,8 @@ class TrainingSection(Section):
         )
         self.adapt_button = button(
             "Adapt to my images",
-            "Fit the model to your camera: a few minutes on your own images, without "
-            "labels",
+            "Train the model on for a few minutes on your own images, without labels.\n"
+            "You see before and after, and keep one",
             lambda: self._open().show_adapting(controller.workspace.models.name),
         )
         self.train_button = button(

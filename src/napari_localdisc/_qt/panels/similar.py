@@ -6,12 +6,13 @@ from functools import partial
 from magicgui.widgets import CheckBox, FloatSpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QLabel, QMenu, QPushButton, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import Section, button, follow, form, row
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.mouse import TOOLS
 from napari_localdisc.viewer.writing import Effect
 
 from .class_table import swatch
@@ -48,10 +49,12 @@ class SimilarPanel(Section):
             lambda: controller.prompts.set_finding(self.button.isChecked()),
         )
         self.button.setCheckable(True)
+        self.tools = ToolButtons(controller)
         self.counts = QLabel()
         self.counts.setToolTip(
-            "Clicks on what is meant (+) and on what is not (−).\nThey are points in "
-            "the layer “prompts”: select it to drag or delete them."
+            "Clicks, boxes and lassos: what is meant (+), and what is not (−).\nThey "
+            "are in the layers “prompts” and “frames”: select one to drag or delete "
+            "them."
         )
         self.preview = CheckBox(
             value=controller.prompts.hover.is_enabled,
@@ -60,7 +63,7 @@ class SimilarPanel(Section):
         )
         self.clear_button = button(
             "Clear",
-            "Forget the clicks on this image and their map",
+            "Forget the clicks and frames on this image, and their map",
             controller.prompts.clear,
         )
         self.threshold_row = ThresholdRow(controller)
@@ -76,7 +79,9 @@ class SimilarPanel(Section):
             controller.prompts.add_mask,
         )
         self.into_button = IntoButton(controller)
-        self.add(self.button)
+        finding = row(self.button, self.tools)
+        finding.setStretch(0, 1)
+        self.body.addLayout(finding)
         self.add(self.counts, None, self.preview, self.clear_button)
         self.add(self.threshold_row)
         self.add(self.options_form.fields)
@@ -118,9 +123,50 @@ class SimilarPanel(Section):
         if not pixels:
             self.effect.setText("No mask yet.")
             return
-        effect = Effect(pixels, masks.overlap)
+        effect = Effect(pixels, masks.overlap, masks.by_hand)
         overwrites = self._controller.writing.overwrite
         self.effect.setText(effect.describe(classes.entries, overwrites))
+
+
+class ToolButtons(QWidget):
+    """What a drag in the canvas does: pan, or draw a box or a lasso."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._controller = controller
+        about = {
+            "click": "Prompts are clicks; dragging pans.",
+            "box": "Drag a box around an object: that object, and nothing outside.\n"
+            "With Shift: not what is in it, nor what looks like that.\nThe middle "
+            "button pans; a click is a click still.",
+            "lasso": "The same, with a line drawn around it by hand.",
+        }
+        self._group = QButtonGroup(self)
+        self.buttons: dict[str, QPushButton] = {}
+        for tool in TOOLS:
+            each = QPushButton(tool.capitalize())
+            each.setCheckable(True)
+            each.setToolTip(about[tool] + controller.keys.hint("click, box, lasso"))
+            each.clicked.connect(partial(self._choose, tool))
+            self._group.addButton(each)
+            self.buttons[tool] = each
+        layout = row(*self.buttons.values())
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(1)
+        self.setLayout(layout)
+        controller.prompts.tool_changed.connect(self._show)
+        follow(self._show_enabled, controller.workspace.image_changed)
+        self._show(controller.prompts.tool)
+
+    def _choose(self, tool: str) -> None:
+        with self._controller.reporting():
+            self._controller.prompts.set_tool(tool)
+
+    def _show(self, tool: str) -> None:
+        self.buttons[tool].setChecked(True)
+
+    def _show_enabled(self) -> None:
+        self.setEnabled(self._controller.workspace.images.current is not None)
 
 
 class IntoButton(QPushButton):

@@ -138,7 +138,7 @@ class TrainForm(_Form):
 
 
 class AdaptForm(_Form):
-    """A model there is, trained on for a few minutes so that it fits a camera."""
+    """A model there is, trained on for a few minutes on images of a camera."""
 
     def __init__(self) -> None:
         self.model = Choice(
@@ -147,8 +147,9 @@ class AdaptForm(_Form):
             tooltip="The model to start from; it stays as it is",
         )
         super().__init__(
-            "A few minutes on your own images, without labels, fit a model to your "
-            "camera; one image is enough. You see before and after, and keep one.",
+            "Trains a model on for a few minutes on your own images, without labels; "
+            "one image is enough. It may gain nothing: see before and after, and keep "
+            "one.",
             ADAPTING_MINUTES,
             self.model,
         )

@@ -30,7 +30,10 @@ def adapt(
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Fit a model to your camera: train on, without labels, on your own images."""
+    """Train a model on, without labels, on images of your camera.
+
+    It may gain nothing: keep the model it came from, and compare the two.
+    """
     from napari_localdisc.core.model.model import Model, load_model
     from napari_localdisc.core.training.adapt import adapt as run
 

@@ -1,13 +1,12 @@
 """`localdisc measure`."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
 
 import typer
 
 from napari_localdisc.cli import options
-from napari_localdisc.cli.folders import conclude, work_through
+from napari_localdisc.cli.folders import check_table, conclude, work_through
 from napari_localdisc.cli.output import WrongUse, checking_arguments
 from napari_localdisc.core.errors import FileError
 
@@ -32,9 +31,7 @@ def measure(
             "pictures.",
         ),
     ],
-    output: Annotated[
-        Path, options.option("FILE.csv", "The table of all images.", "-o", "--output")
-    ],
+    output: options.TableFile,
     kind: Annotated[
         str | None,
         options.option(
@@ -69,31 +66,9 @@ def measure(
             "fovea allow.",
         ),
     ] = None,
-    scale: Annotated[
-        float | None,
-        options.option(
-            "MM",
-            "Millimetres of a pixel; by default what files say.",
-            "--mm-per-pixel",
-            min=1e-9,
-        ),
-    ] = None,
-    disc_mm: Annotated[
-        float | None,
-        options.option(
-            "MM",
-            "Take the optic disc for so many millimetres (1.8, say) where there is no "
-            "scale.",
-            min=1e-9,
-        ),
-    ] = None,
-    pieces: Annotated[
-        bool,
-        typer.Option(
-            "--pieces/--no-pieces",
-            help="Rows for each lesion and each segment of a vessel.",
-        ),
-    ] = True,
+    scale: options.PixelSize = None,
+    disc_mm: options.DiscSize = None,
+    pieces: options.Pieces = True,
     flips: options.Flips = 1,
     magnification: options.Magnification = None,
     device: options.Device = None,
@@ -124,14 +99,12 @@ def measure(
         remove_parts,
     )
     from napari_localdisc.batch.tasks import Job
-    from napari_localdisc.core.files import check_replaceable
     from napari_localdisc.core.image.files import find_images
     from napari_localdisc.core.measure.grids import GRIDS
     from napari_localdisc.core.measure.measure import KINDS
     from napari_localdisc.io.measured import Measured, find_measured, told_apart
 
-    if output.suffix.lower() != ".csv":
-        raise WrongUse(f"{output} must end with .csv.")
+    check_table(output, is_table, overwrite or dry_run)
     if kind not in (None, *KINDS):
         raise WrongUse(f"There is no kind {kind!r}; there are {', '.join(KINDS)}.")
     grids = None
@@ -147,10 +120,6 @@ def measure(
         )
     else:
         sources = find_measured(labels)
-    if output.exists():
-        check_replaceable(output, is_table)
-        if not (overwrite or dry_run):
-            raise FileError(f"{output} is there already; --overwrite replaces it.")
     loaded = None
     if model is not None:
         from napari_localdisc.core.model.model import load_model

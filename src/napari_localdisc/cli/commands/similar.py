@@ -8,7 +8,7 @@ import typer
 
 from napari_localdisc.cli import options
 from napari_localdisc.cli.output import WrongUse, print_json
-from napari_localdisc.cli.pictures import embed_picture, points, read_picture
+from napari_localdisc.cli.pictures import boxes, embed_picture, points, read_picture
 from napari_localdisc.core.errors import FileError
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -17,20 +17,30 @@ localdisc similar retina.jpg --at 700,350 -o similar.tif
 
 localdisc similar retina.jpg --at 700,350 --at 640,400 --not 200,600 -o similar.tif
 
-localdisc similar retina.jpg --at 640,216 -o map.tif --mask disc.tif --connected"""
+localdisc similar retina.jpg --at 640,216 -o map.tif --mask disc.tif --connected
+
+localdisc similar retina.jpg --box 560,130,720,300 -o map.tif --mask disc.tif"""
 
 
 def similar(
     image: Annotated[Path, options.argument("IMAGE", "Image file.")],
+    output: Annotated[Path, options.option("FILE", "TIFF file.", "-o", "--output")],
     at: Annotated[
-        list[str],
+        list[str] | None,
         options.option(
             "Y,X",
             "Row and column, in the image's pixels, of what to look for; may be given "
             "several times.",
         ),
-    ],
-    output: Annotated[Path, options.option("FILE", "TIFF file.", "-o", "--output")],
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        options.option(
+            "Y,X,Y,X",
+            "Two opposite corners of a box around an object: that object alone; may be "
+            "given several times.",
+        ),
+    ] = None,
     unlike: Annotated[
         list[str] | None,
         options.option(
@@ -38,6 +48,10 @@ def similar(
             "Row and column of what it is not; may be given several times.",
             "--not",
         ),
+    ] = None,
+    not_box: Annotated[
+        list[str] | None,
+        options.option("Y,X,Y,X", "Likewise of what it is not."),
     ] = None,
     mask: Annotated[
         Path | None, options.option("FILE", "Also write the mask (0 and 1).")
@@ -70,7 +84,7 @@ def similar(
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show what looks like a point of an image: 32-bit floats from 0 to 1."""
+    """Show what looks like a point or a box of an image: 32-bit floats from 0 to 1."""
     from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
     from napari_localdisc.core.image.files import read_placement
     from napari_localdisc.core.model.model import load_model
@@ -79,7 +93,14 @@ def similar(
     shape = MaskOptions(threshold, connected, smooth, minimum_size)
     if mask is None and shape != MaskOptions():
         raise WrongUse("What shapes the mask needs a file for it: --mask FILE.")
-    prompts = Prompts(points(at, "--at"), points(unlike or [], "--not"))
+    prompts = Prompts(
+        points(at or [], "--at"),
+        points(unlike or [], "--not"),
+        boxes(box or [], "--box"),
+        boxes(not_box or [], "--not-box"),
+    )
+    if not (at or box):
+        raise WrongUse("Say what to look for: --at Y,X, or --box Y,X,Y,X.")
     targets = [path for path in (output, mask) if path is not None]
     for path in targets:
         if path.suffix.lower() not in ENDINGS:
@@ -97,6 +118,8 @@ def similar(
             "made": "similarity",
             "at": prompts.positive,
             "not": prompts.negative,
+            **({"boxes": prompts.frames} if prompts.frames else {}),
+            **({"not_boxes": prompts.negative_frames} if not_box else {}),
             "flips": flips,
             "magnification": embedding.magnification,
             "model": embedding.card.name,

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_localdisc.cli import options
-from napari_localdisc.cli.folders import conclude, on_this_machine, work_through
+from napari_localdisc.cli.folders import (
+    check_table,
+    conclude,
+    on_this_machine,
+    work_through,
+)
 from napari_localdisc.cli.output import (
     WrongUse,
     checking_arguments,
@@ -280,9 +285,7 @@ def _plain(image: "StudyImage") -> dict[str, object]:
 @study.command()
 def table(
     path: StudyPath,
-    output: Annotated[
-        Path, options.option("FILE.csv", "The table of all images.", "-o", "--output")
-    ],
+    output: options.TableFile,
     grader: Grader = None,
     states: Annotated[
         str | None,
@@ -291,28 +294,9 @@ def table(
             "Images in these states; by default all but new and rejected ones.",
         ),
     ] = None,
-    disc_mm: Annotated[
-        float | None,
-        options.option(
-            "MM", "Take the optic disc for so many millimetres (1.8, say).", min=1e-9
-        ),
-    ] = None,
-    scale: Annotated[
-        float | None,
-        options.option(
-            "MM",
-            "Millimetres of a pixel; by default what files say.",
-            "--mm-per-pixel",
-            min=1e-9,
-        ),
-    ] = None,
-    pieces: Annotated[
-        bool,
-        typer.Option(
-            "--pieces/--no-pieces",
-            help="Rows for each lesion and each segment of a vessel.",
-        ),
-    ] = False,
+    disc_mm: options.DiscSize = None,
+    scale: options.PixelSize = None,
+    pieces: options.Pieces = False,
     workers: options.Workers = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
@@ -329,16 +313,10 @@ def table(
         plan_study,
     )
     from napari_localdisc.batch.tasks import Job
-    from napari_localdisc.core.files import check_replaceable
     from napari_localdisc.io.study import Study, default_grader
 
-    if output.suffix.lower() != ".csv":
-        raise WrongUse(f"{output} must end with .csv.")
+    check_table(output, is_study_table, overwrite)
     opened = Study(path)
-    if output.exists():
-        check_replaceable(output, is_study_table)
-        if not overwrite:
-            raise FileError(f"{output} is there already; --overwrite replaces it.")
     wanted = _states(states) if states else _states("proposed,corrected,accepted")
     who = grader or default_grader()
     images = [image for image in opened.images(who) if image.state in wanted]

@@ -115,7 +115,7 @@ def mix(
             _remove_pieces(mixed, likeness, clicks)
             _add_spots(mixed, clicks, kind)
     if clicks is not None:
-        _hold(mixed, clicks)
+        hold(mixed, clicks)
     return mixed.clamp_(0, 1)
 
 
@@ -152,7 +152,7 @@ def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
             window[inside] = window[inside].clamp_min(_SURE)
 
 
-def _hold(mixed: Tensor, clicks: Clicks) -> None:
+def hold(mixed: Tensor, clicks: Clicks) -> None:
     """Let what lies between pixels about a click be on the click's side, in place.
 
     The cut would otherwise be moved for it, and with it every outline.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.network import region_embedding
 from napari_localdisc.core.names import brightness, is_lesion
 
-from . import clusters, correction, masks, similarity
+from . import clusters, correction, frames, masks, similarity
 from .bright_pieces import Pieces
 from .clusters import ClusterMaps
 from .meaning import (
@@ -204,11 +204,11 @@ class Embedding(ClusterMaps):
             If there is no positive point, or a point lies outside the image or its
             field of view.
         """
-        similarity.require_positive(prompts.positive)
-        kinds = [
-            similarity.check_points(points, self.field_of_view)
-            for points in (prompts.positive, prompts.negative)
-        ]
+        if len(prompts.frames) or len(prompts.negative_frames):
+            return self._read_frames(prompts, options)
+        kinds = similarity.check_prompts(
+            prompts.positive, prompts.negative, self.field_of_view
+        )
         points = self.grid.points_to_working(np.concatenate(kinds))
         vectors = self._vectors(points)
         pixels = self.grid.nearest(points)
@@ -221,6 +221,76 @@ class Embedding(ClusterMaps):
             weights[choose(self._candidates, clicks)] = 1
         likes, dislikes = np.split(vectors, [clicks.positives])
         return Reading(self, prompts, options, likes, dislikes, weights, clicks)
+
+    def _read_frames(self, prompts: Prompts, options: MaskOptions) -> Reading:
+        """Ask what points and frames find: what is typical of a frame is a point."""
+        wanted, unwanted = (
+            [self._framed(corners) for corners in frames.check_frames(given)]
+            for given in (prompts.frames, prompts.negative_frames)
+        )
+        if not wanted:
+            similarity.require_positive(prompts.positive)
+        kinds = [
+            self.grid.points_to_working(
+                similarity.check_points(points, self.field_of_view)
+            )
+            for points in (prompts.positive, prompts.negative)
+        ]
+        parts = [
+            part
+            for points, framed in zip(kinds, (wanted, unwanted), strict=True)
+            for part in (points, np.array([f.seed for f in framed]).reshape(-1, 2))
+        ]
+        points = np.concatenate(parts)
+        vectors, pixels = self._vectors(points), self.grid.nearest(points)
+        count = len(kinds[0]) + len(wanted)
+        spots = self._spots(pixels[:count])
+        clicks = Clicks(vectors, pixels, count, spots, points)
+        weights = None
+        if self._means_more:
+            weights = np.zeros(len(self.presence) + 1)
+            meant = choose(self._candidates, clicks)
+            if wanted and not len(kinds[0]):
+                meant = wanted[0].meant
+            weights[meant] = 1
+        likes, dislikes = np.split(vectors, [count])
+        around = Frames(tuple(wanted), tuple(unwanted), *map(len, kinds))
+        return Reading(self, prompts, options, likes, dislikes, weights, clicks, around)
+
+    def _framed(self, corners: NDArray[np.float64]) -> frames.Framed:
+        """Find what a frame, in the image's pixels, is drawn around."""
+        shown = self.grid.points_to_working(corners)
+        window = frames.Window.about(shown, self.inside)
+        maps = [
+            values.view(self.grid.shape)[window.box].cpu().numpy()
+            for values in (self._structures if self._means_more else ())
+        ]
+        vectors = self.matrix.view(-1, *self.grid.shape)
+        pictures = [vectors[:, *window.box].cpu().numpy()]
+        if self.colour is not None:
+            pictures.append(self.colour[:, *window.box].float().cpu().numpy())
+        if self._contrast is not None:
+            pictures.append(self._contrast.smooth[window.box][None])
+        return frames.find(window, maps, pictures, partial(self._clicked, window.box))
+
+    def _clicked(
+        self, box: tuple[slice, slice], pixel: tuple[int, int]
+    ) -> tuple[FloatImage, int]:
+        """Read one click on a pixel of the grid: its map there, and what it means."""
+        points = np.array([pixel], float)
+        vectors, pixels = self._vectors(points), self.grid.nearest(points)
+        clicks = Clicks(vectors, pixels, 1, self._spots(pixels), points)
+        weights, meant = None, len(self.presence)
+        if self._means_more:
+            weights = np.zeros(len(self.presence) + 1)
+            meant = choose(self._candidates, clicks)
+            weights[meant] = 1
+        point = self.grid.points_to_image(points)
+        nothing = vectors[:0]
+        reading = Reading(
+            self, Prompts(point), _AS_IT_IS, vectors, nothing, weights, clicks
+        )
+        return reading.at_half[box].cpu().numpy(), meant
 
     def read_vectors(
         self,
@@ -257,13 +327,24 @@ class Embedding(ClusterMaps):
             weights = np.array([*named, 1 - sum(named)])
         return Reading(self, Prompts(()), options, likes, dislikes, weights)
 
-    def similarity(self, positive: ArrayLike, negative: ArrayLike = ()) -> FloatImage:
-        """How similar each pixel is to the positive and not to the negative points.
+    def similarity(
+        self,
+        positive: ArrayLike = (),
+        negative: ArrayLike = (),
+        frames: Sequence[ArrayLike] = (),
+        negative_frames: Sequence[ArrayLike] = (),
+    ) -> FloatImage:
+        """How similar each pixel is to the positive and not to the negative prompts.
 
         Parameters
         ----------
         positive, negative : array_like
-            (k, 2) points (row, column) in the image's pixels; at least one positive.
+            (k, 2) points (row, column) in the image's pixels.
+        frames, negative_frames : sequence of array_like
+            (k, 2) corners of what is drawn around objects: two opposite ones of a box,
+            or three and more of a lasso.  A positive frame finds the object, or the
+            objects, in it and nothing outside, unless a point says so; a negative one
+            takes away what is in it, and what looks like that.
 
         Returns
         -------
@@ -278,7 +359,7 @@ class Embedding(ClusterMaps):
         PromptError
             As `read`.
         """
-        return self.read(Prompts(positive, negative)).map
+        return self.read(Prompts(positive, negative, frames, negative_frames)).map
 
     def similarity_on_grid(
         self, positive: ArrayLike, negative: ArrayLike = ()
@@ -296,9 +377,13 @@ class Embedding(ClusterMaps):
         return self.read_vectors(positive, negative, meaning).map_on_grid
 
     def meaning(
-        self, positive: ArrayLike, negative: ArrayLike = ()
+        self,
+        positive: ArrayLike = (),
+        negative: ArrayLike = (),
+        frames: Sequence[ArrayLike] = (),
+        negative_frames: Sequence[ArrayLike] = (),
     ) -> dict[str, float]:
-        """Say what points most likely mean: a named structure, or pixels like these.
+        """Say what prompts most likely mean: a named structure, or pixels like these.
 
         Parameters are as for `similarity`.
 
@@ -308,7 +393,7 @@ class Embedding(ClusterMaps):
             Structure → weight, those above 0; what is missing to 1 is the weight of
             likeness to the points.
         """
-        return self.read(Prompts(positive, negative)).weights
+        return self.read(Prompts(positive, negative, frames, negative_frames)).weights
 
     def automatic_threshold(
         self, positive: ArrayLike, negative: ArrayLike = ()
@@ -323,19 +408,21 @@ class Embedding(ClusterMaps):
 
     def mask(
         self,
-        positive: ArrayLike,
+        positive: ArrayLike = (),
         negative: ArrayLike = (),
         threshold: float | None = None,
         connected: bool = False,
         smooth: bool = False,
         minimum_size: int = 0,
+        frames: Sequence[ArrayLike] = (),
+        negative_frames: Sequence[ArrayLike] = (),
     ) -> Mask:
-        """Segment what is similar to the positive and not to the negative points.
+        """Segment what is similar to the positive and not to the negative prompts.
 
         Parameters
         ----------
-        positive, negative : array_like
-            (k, 2) points (row, column) in the image's pixels; at least one positive.
+        positive, negative, frames, negative_frames
+            As of `similarity`.
         threshold, connected, smooth, minimum_size
             As of `MaskOptions`; the threshold is `automatic_threshold` by default.
 
@@ -350,7 +437,8 @@ class Embedding(ClusterMaps):
             As `read`, or if the minimum size is negative.
         """
         options = MaskOptions(threshold, connected, smooth, minimum_size)
-        return self.read(Prompts(positive, negative), options).mask
+        prompts = Prompts(positive, negative, frames, negative_frames)
+        return self.read(prompts, options).mask
 
     def corrected(
         self, name: str, positive: ArrayLike = (), negative: ArrayLike = ()
@@ -558,6 +646,62 @@ class Embedding(ClusterMaps):
 
 
 @dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames among the prompts.
+
+    Attributes
+    ----------
+    wanted, unwanted : tuple of Framed
+        What they are drawn around.
+    positives, negatives : int
+        How many points there are beside them, the first of each kind among the clicks.
+    """
+
+    wanted: tuple[frames.Framed, ...]
+    unwanted: tuple[frames.Framed, ...]
+    positives: int
+    negatives: int
+
+    def put(self, values: Tensor, likeness: Likeness, clicks: Clicks) -> Tensor:
+        """Return an (h, w) map, to be cut at a half, with what is in the frames."""
+        result = values.clone() if self.positives else torch.zeros_like(values)
+        split = clicks.positives
+        liked = clicks.pixels[: self.positives]
+        others = clicks.pixels[split : split + self.negatives]
+        for framed in self.wanted:
+            window = framed.window
+            found = torch.from_numpy(framed.values).to(result)
+            if window.holds(liked):
+                found = torch.maximum(found, values[window.box])
+            if self.unwanted or window.holds(others):
+                near, against = (
+                    torch.stack([each.view(values.shape)[window.box] for each in side])
+                    for side in (likeness.positive, likeness.negative)
+                )
+                found = torch.where(against.amax(0) > near.amax(0), 0, found)
+            inside = torch.from_numpy(window.frame).to(result.device)
+            result[window.box][inside] = found[inside]
+        for framed in self.unwanted:
+            inside = torch.from_numpy(framed.window.frame).to(result.device)
+            result[framed.window.box][inside] = 0
+        if self.positives or self.negatives:
+            correction.hold(result, self._points(clicks))
+        return result
+
+    def _points(self, clicks: Clicks) -> Clicks:
+        """Return the clicks without what stands for frames."""
+        first, last = clicks.positives, clicks.positives + self.negatives
+        kept = [*range(self.positives), *range(first, last)]
+        places = None if clicks.places is None else clicks.places[kept]
+        return Clicks(
+            clicks.vectors[kept],
+            clicks.pixels[kept],
+            self.positives,
+            places=places,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Reading:
     """What an image shows of what prompts mean.
 
@@ -582,6 +726,7 @@ class Reading:
     dislikes: FloatImage
     _weights: NDArray[np.float64] | None = None
     _clicks: Clicks | None = None
+    _frames: Frames | None = None
 
     @property
     def weights(self) -> dict[str, float]:
@@ -612,16 +757,14 @@ class Reading:
         """The similarity that the mask is cut at."""
         if self.options.threshold is not None:
             return self.options.threshold
-        wanted, unwanted = (
-            similarity.values_at(self.map, points)
-            for points in (self.prompts.positive, self.prompts.negative)
-        )
-        threshold = correction.CUT
-        if self._weights is None:
+        prompts, threshold = self.prompts, correction.CUT
+        if self._weights is None and self._frames is None:
             inside = torch.from_numpy(self.embedding.inside).to(self._on_grid.device)
             seen = self._on_grid[inside].cpu().numpy()
             threshold = similarity.otsu_threshold(seen)
-        return similarity.moved_threshold(threshold, wanted, unwanted)
+        return similarity.moved_threshold(
+            threshold, self.map, prompts.positive, prompts.negative
+        )
 
     @cached_property
     def mask(self) -> Mask:
@@ -635,12 +778,34 @@ class Reading:
         options, seen = self.options, self.embedding.field_of_view
         found = (self.map >= self.threshold) & seen
         scale = self.embedding.grid.scale
-        mask = masks.refine(found, self.prompts.positive, options, scale)
+        mask = masks.refine(found, self._anchors, options, scale)
         return mask & seen if options.smooth else mask
+
+    @property
+    def _anchors(self) -> ArrayLike:
+        """(k, 2) points of the image that what is connected holds one of."""
+        if self._frames is None or self._clicks is None:
+            return self.prompts.positive
+        pixels = self._clicks.pixels[: self._clicks.positives]
+        return self.embedding.grid.points_to_image(pixels)
 
     @cached_property
     def _on_grid(self) -> Tensor:
         """(h, w) similarity on the embedding's device."""
+        if self._frames is None or self._clicks is None:
+            return self._of_points()
+        return self._frames.put(self.at_half, self._likeness(), self._clicks)
+
+    @property
+    def at_half(self) -> Tensor:
+        """(h, w) what the points find without frames, to be cut at a half."""
+        values = self._of_points()
+        if self._weights is None:
+            seen = values.view(-1)[self.embedding._few_inside].cpu().numpy()
+            values = correction.cut_at_half(values, similarity.otsu_threshold(seen))
+        return values
+
+    def _of_points(self) -> Tensor:
         known, weights, clicks = self.embedding, self._weights, self._clicks
         if weights is None:
             return self._likeness().at().clamp(0, 1).view(known.grid.shape)

@@ -56,6 +56,20 @@ def check_points(points: ArrayLike, field_of_view: Mask) -> NDArray[np.float64]:
     return checked
 
 
+def check_prompts(
+    positive: ArrayLike, negative: ArrayLike, field_of_view: Mask
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return positive and negative points, each checked by `check_points`.
+
+    Raises
+    ------
+    PromptError
+        As `check_points`, or if there is no positive point.
+    """
+    require_positive(positive)
+    return check_points(positive, field_of_view), check_points(negative, field_of_view)
+
+
 def _not_points(points: ArrayLike) -> str:
     return f"Points are (row, column) pairs of finite numbers, not {points!r:.80}."
 
@@ -168,17 +182,19 @@ def values_at(values: NDArray[Any], points: ArrayLike) -> NDArray[Any]:
 
 
 def moved_threshold(
-    threshold: float, positive: FloatImage, negative: FloatImage
+    threshold: float, values: FloatImage, positive: ArrayLike, negative: ArrayLike
 ) -> float:
     """Move a threshold as little as needed for the prompts to come out right.
 
-    Given are the similarities at the positive and at the negative prompts.  Where a
-    negative prompt is more similar than a positive one, the positive ones decide.
+    Given are an (H, W) map of similarities and (k, 2) positive and negative prompts.
+    Where a negative prompt is more similar than a positive one, the positive ones
+    decide.
     """
-    if negative.size:
-        threshold = max(threshold, float(np.nextafter(negative.max(), np.float32(2))))
-    if positive.size:
-        threshold = min(threshold, float(positive.min()))
+    unwanted, wanted = values_at(values, negative), values_at(values, positive)
+    if unwanted.size:
+        threshold = max(threshold, float(np.nextafter(unwanted.max(), np.float32(2))))
+    if wanted.size:
+        threshold = min(threshold, float(wanted.min()))
     return threshold
 
 

@@ -115,6 +115,14 @@ class WorkingGrid:
         return self.shape[0] / self.height, self.shape[1] / self.width
 
     @property
+    def on_image(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(row, column) of its first pixel's centre in the image, and its pixels' size.
+
+        Both in the image's pixels.
+        """
+        return self.points_to_image([(0, 0)])[0], 1 / np.asarray(self.scale)
+
+    @property
     def box(self) -> tuple[slice, slice]:
         """Rows and columns of the image that the grid covers."""
         return (

@@ -131,15 +131,17 @@ class Concept:
         cls,
         name: str,
         embedding: Embedding,
-        positive: ArrayLike,
+        positive: ArrayLike = (),
         negative: ArrayLike = (),
         *,
         threshold: float | None = None,
         smooth: bool = False,
         minimum_size: int = 0,
         colour: str = "#e6550d",
+        frames: Sequence[ArrayLike] = (),
+        negative_frames: Sequence[ArrayLike] = (),
     ) -> Concept:
-        """Learn from points of an image: what they mean, not how they correct it.
+        """Learn from prompts on an image: what they mean, not how they correct it.
 
         Parameters
         ----------
@@ -148,7 +150,10 @@ class Concept:
         embedding : Embedding
             Of the image.
         positive, negative : array_like
-            (k, 2) points (row, column) in the image's pixels; at least one positive.
+            (k, 2) points (row, column) in the image's pixels.
+        frames, negative_frames : sequence of array_like
+            As for `Embedding.mask`.  Of each what is typical of the object in it
+            counts, wherever it is in other images.
         threshold : float, optional
             Similarity from which a pixel belongs to it; by default see `PromptRule`.
         smooth, minimum_size
@@ -162,7 +167,7 @@ class Concept:
             As `Embedding.similarity`, or if the name is empty.
         """
         area = minimum_size * float(np.prod(embedding.grid.scale))
-        seen = embedding.read(Prompts(positive, negative))
+        seen = embedding.read(Prompts(positive, negative, frames, negative_frames))
         vectors = seen.likes, seen.dislikes
         rule = PromptRule(*vectors, threshold, smooth, area, seen.weights)
         classes = (ConceptClass(1, name, colour),)

@@ -116,7 +116,8 @@ _haemorrhages = partial(_of, "lesions", "simulate_haemorrhages")
 _microaneurysms = partial(_of, "lesions", "simulate_microaneurysms")
 _candidates = partial(partial, _of, "candidates", "candidate_map")
 _disc = partial(_of, "disc", "disc_map")
-_lungs, _heart = partial(_of, "lungs", "lungs_map"), partial(_of, "lungs", "heart_map")
+_lungs, _heart = partial(_of, "lungs", "lungs_map"), partial(_of, "heart", "heart_map")
+_clavicles = partial(_of, "clavicles", "clavicles_map")
 
 PRIORS: dict[str, Prior] = {
     prior.name: prior
@@ -198,7 +199,15 @@ PRIORS: dict[str, Prior] = {
             "heart",
             "heart",
             _heart,
+            version=2,
             explanation="What lies between the lungs of a chest radiograph",
+            modality="frame",
+        ),
+        FittedPrior(
+            "clavicles",
+            "clavicle",
+            _clavicles,
+            explanation="The two bright bars across the tops of the lungs",
             modality="frame",
         ),
     )

@@ -4,9 +4,6 @@ A pair of lungs with modes of variation (`lung_shapes`) is fitted to each radiog
 itself: shapes are drawn and redrawn around the best of them until dark inside and
 bright around fit best, then the outline moves along its normals to the strongest edge
 nearby, smoothly.  No label is involved; where the fit is doubtful the map says nothing.
-
-The heart lies between the two lungs: `heart_map` is what the fitted lungs leave free
-above the diaphragm, its corners rounded.
 """
 
 from dataclasses import dataclass
@@ -15,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.draw import polygon2mask
 
 from .lung_shapes import MODES, Floats, fill, lung_grid, outline_places
 from .masks import closed_path, fitted_map
@@ -34,9 +30,6 @@ _FRAME = 0.02
 that says nothing of where lungs end."""
 _CORNER = 0.025
 """Radius that a lung's corners are rounded to, as a fraction of the side."""
-_HEART_TOP, _HEART_BASE, _HEART_CORNER = 0.55, 0.06, 0.12
-"""Where the heart begins and ends and how round it is, as fractions of the height from
-the apex of the lungs to the inner ends of the diaphragm, which it reaches beyond."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,11 @@ class LungFit:
     outlines: Floats
     score: float
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether its score says little."""
+        return self.score < _LEAST_SCORE
+
 
 def lungs_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return what the fit says of each pixel.
@@ -79,29 +77,7 @@ def lungs_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np
         doubtful.
     """
     fit = fit_lungs(rgb, inside)
-    return fitted_map(fit.mask, fit.score < _LEAST_SCORE)
-
-
-def heart_map(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return where the fitted lungs say that the heart is, as `lungs_map` does."""
-    fit = fit_lungs(rgb, inside)
-    return fitted_map(heart_mask(fit) & inside, fit.score < _LEAST_SCORE)
-
-
-def heart_mask(fit: LungFit) -> NDArray[np.bool_]:
-    """Return (h, w) bool: between the lungs, from below the hila to the diaphragm."""
-    across, along = outline_places()
-    border = np.flatnonzero(across == 0)
-    left, right = fit.outlines[:, border[np.argsort(along[border])]]
-    apex = fit.outlines[..., 0].min()
-    height = (left[-1, 0] + right[-1, 0]) / 2 - apex
-    rows = apex + height * np.linspace(_HEART_TOP, 1 + _HEART_BASE, 60)
-    sides = [
-        np.stack([rows, np.interp(rows, np.maximum.accumulate(b[:, 0]), b[:, 1])], 1)
-        for b in (left, right)
-    ]
-    mask = polygon2mask(fit.mask.shape, np.concatenate([sides[0], sides[1][::-1]]))
-    return _rounded(mask, _HEART_CORNER * height) & ~fit.mask
+    return fitted_map(fit.mask, fit.is_doubtful)
 
 
 def _rounded(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
@@ -121,7 +97,7 @@ def fit_lungs(rgb: NDArray[np.float32], inside: NDArray[np.bool_]) -> LungFit:
     Parameters are those of `lungs_map`.
     """
     grey = np.ascontiguousarray(rgb.mean(-1), np.float32)
-    # Two priors ask for the same fit, one after the other
+    # Three priors ask for the same fit, one after the other
     return _fit(grey.tobytes(), np.ascontiguousarray(inside).tobytes(), inside.shape)
 
 

@@ -45,7 +45,7 @@ def adapt(
     keep_best: bool = False,
     watch: Callable[[Trainer], None] | None = None,
 ) -> Model:
-    """Fit a model to a camera with unlabelled images of it; one is enough.
+    """Train a model on with unlabelled images of a camera; one is enough.
 
     Parameters
     ----------

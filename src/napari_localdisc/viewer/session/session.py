@@ -9,7 +9,7 @@ from typing import Any
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import ImageAnnotation
+from napari_localdisc.annotation.state import ImageAnnotation, groups_of
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import T
@@ -124,6 +124,13 @@ class Sessions:
         described = layers.describe_image(image)
         is_seen = self._controller.one_image.is_meant_to_show(image)
         name, index = maps.pop(0, (None, None))
+        classes = self._controller.classes
+        by_hand = [
+            [list(key), runs]
+            for layer in document.labels.values()
+            if layer in labels
+            for key, runs in classes.runs_by_hand(layer)
+        ]
         return replace(
             described,
             looks={**described.looks, "visible": is_seen},
@@ -131,6 +138,7 @@ class Sessions:
             labels=index,
             groups=[[group, at] for group, (_, at) in maps.items()],
             strokes=strokes,
+            by_hand=by_hand,
         )
 
     def _describe_labels(self, layer: Labels) -> SavedLabels:
@@ -301,7 +309,15 @@ class Sessions:
         annotation = annotation_of(saved, troubles)
         layers = {0: saved.labels, **dict(saved.groups)}
         held = {group: added[at] for group, at in layers.items() if at in added}
-        controller.restore_annotation(annotation, held.pop(0, None), held)
+        others = {group: layer for group, layer in held.items() if group}
+        controller.restore_annotation(annotation, held.get(0), others)
+        groups = groups_of(annotation.classes)
+        for key, runs in saved.by_hand:
+            plane = workspace.place_of(image, tuple(key)).plane
+            for group, layer in held.items():
+                own = [run for run in runs if groups.get(run[0], 0) == group]
+                if own:
+                    controller.classes.by_hand(layer, plane).take(own)
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
             show_point(workspace.viewer, image, place.plane)
