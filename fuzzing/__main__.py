@@ -116,6 +116,11 @@ def _viewer(arguments: argparse.Namespace) -> int:
     print(f"GUI thread busy for over 0.2 s by us: {len(report.blocks)} times")
     for seconds, where in sorted(report.blocks, reverse=True)[:20]:
         print(f"- {seconds:.2f} s: {where}")
+    longest = max(report.blocks_of_napari, default=0)
+    print(
+        "By napari and Qt alone, layers that come and go too: "
+        f"{len(report.blocks_of_napari)} times, {longest:.2f} s the longest"
+    )
     print(f"Findings: {len(report.findings)}")
     for finding, times in Counter(report.findings).most_common():
         print(f"- {finding} (×{times})")

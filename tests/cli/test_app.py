@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from napari_localdisc.cli import commands, main
 from napari_localdisc.cli.app import build_app
 from napari_localdisc.core.embedding.tuning import StructureOptions, structure_mask
+from napari_localdisc.core.model.model import Model, save_model
 
 COMMANDS = (
     *("demo", "cluster", "segment", "similar", "measure"),
@@ -150,6 +151,25 @@ def test_the_model_is_loaded_once(localdisc, scans, tmp_path, monkeypatch, image
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "out").iterdir())) == images
     assert len(loaded) == 1
+
+
+def test_segment_finds_several_structures_in_one_run(localdisc, scans, tmp_path):
+    two = Model.random(
+        working_diameter=144, width=4, structures={"vessel": 0, "disc": 1}
+    )
+    model = save_model(two, tmp_path / "two")
+    given = ("segment", scans, "-o", tmp_path / "both", "-m", model)
+    both = localdisc(*given, "-s", "Vessel", "-s", "disc", "-s", "vessel")
+    assert both.exit_code == 0, both.output
+    assert "2 images, 2 structures each: 4 written" in both.stdout
+    for name in ("vessel", "disc"):
+        alone = ("segment", scans, "-o", tmp_path / name, "-m", model, "-s", name)
+        assert localdisc(*alone).exit_code == 0
+        for file in sorted((tmp_path / name).glob("*.tif")):
+            together = tifffile.imread(tmp_path / "both" / file.name)
+            np.testing.assert_array_equal(together, tifffile.imread(file))
+    again = localdisc(*given, "-s", "vessel", "-s", "disc", "--json")
+    assert [each["state"] for each in json.loads(again.stdout)] == ["skipped"] * 4
 
 
 def test_segment_writes_mask_and_probability(localdisc, scans, tmp_path):

@@ -24,6 +24,7 @@ from napari_localdisc.viewer.folder import FolderControl, Row, read_concept
 
 from .help import HelpButton
 from .panels.choosers import ProgressRow
+from .panels.tuning import TuneButton
 from .parts import (
     Choice,
     Docked,
@@ -75,6 +76,7 @@ class FolderWidget(Docked):
             min=2, label="How many", tooltip="How many structures to tell apart"
         )
         self.structures: dict[str, CheckBox] = {}
+        self.tuning: dict[str, TuneButton] = {}
         self._boxes = QGridLayout()
         self._boxes.setVerticalSpacing(2)
         self.concept = path_field(
@@ -145,16 +147,20 @@ class FolderWidget(Docked):
             pass
         for old in self.structures.values():
             old.native.deleteLater()
+        for tune in self.tuning.values():
+            tune.deleteLater()
         self.structures = {
             name: CheckBox(
                 text=name, tooltip=f"The mask of {name}, and its probability"
             )
             for name in self.control.models.structures
         }
+        self.tuning = {name: TuneButton(name) for name in self.structures}
         self._boxes.addWidget(self.clusters.native, 0, 0)
         self._boxes.addWidget(self.number.native, 0, 1)
-        for at, box in enumerate(self.structures.values()):
-            self._boxes.addWidget(box.native, 1 + at // _COLUMNS, at % _COLUMNS)
+        for at, (name, box) in enumerate(self.structures.items()):
+            place = row(box, self.tuning[name], None)
+            self._boxes.addLayout(place, 1 + at // _COLUMNS, at % _COLUMNS)
 
     def _show_busy(self, busy: bool) -> None:
         self.start_button.setEnabled(not busy)
@@ -172,7 +178,8 @@ class FolderWidget(Docked):
             recipes.append(partial(ClusterRecipe, self.number.value))
         for name, box in self.structures.items():
             if box.value:
-                recipes.append(partial(StructureRecipe, name))
+                options = vars(self.tuning[name].options)
+                recipes.append(partial(StructureRecipe, name, **options))
         if concept := path_text(self.concept):
             recipes.append(partial(read_concept, concept))
         overwrite = self.overwrite.value

@@ -29,6 +29,7 @@ from qtpy.QtWidgets import (
 from napari_localdisc.viewer.preferences import PLUGIN
 
 from .opengl import keep_to_own_context
+from .thumbnails import keep_their_pixels
 
 CHARACTERS = 12
 """Least width of a list; longer names are shown when it is opened."""
@@ -236,6 +237,7 @@ class Docked(QWidget):
     def __init__(self) -> None:
         super().__init__()
         keep_to_own_context()
+        keep_their_pixels()
 
     def leave(self) -> None:
         """End the work; may be called more than once."""

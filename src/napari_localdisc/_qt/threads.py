@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any
 
-from napari.qt.threading import create_worker
+from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
@@ -52,6 +52,20 @@ def _local_discrimination_to_its_end(held: list[Job]) -> tuple[str, Any]:
     return run(_local_discrimination(held))
 
 
+class _Worker(GeneratorWorker):
+    """Ends its generator in its own thread, also where napari asks it to quit.
+
+    By itself it only forgets it then: threads that the work has made would go on.
+    """
+
+    def work(self) -> Any:
+        """Take all steps."""
+        try:
+            return super().work()
+        finally:
+            self._gen.close()
+
+
 class QtRunner(Runner):
     """Runs work off the GUI thread; it can be cancelled between two steps."""
 
@@ -67,7 +81,7 @@ class QtRunner(Runner):
         if job.must_finish:
             worker = create_worker(_local_discrimination_to_its_end, held)
         else:
-            worker = create_worker(_local_discrimination, held)
+            worker = create_worker(_local_discrimination, held, _worker_class=_Worker)
             worker.yielded.connect(lambda progress: call("on_progress", progress))
         worker.returned.connect(lambda outcome: call(*outcome))
         worker.finished.connect(lambda: held.clear())

@@ -102,6 +102,7 @@ def run_several(
     *,
     model: Model | None = None,
     scheduler: str | Scheduler | None = None,
+    workers: int | None = None,
     spare_cores: int = 0,
 ) -> Generator[tuple[int, Outcome] | None, None, None]:
     """Make several things of the same images; the model looks at each image once.
@@ -114,7 +115,7 @@ def run_several(
         For each job those of the same images, in the same order.
     jobs : sequence of Job
         What to make, by one model.
-    model, scheduler, spare_cores
+    model, scheduler, workers, spare_cores
         As for `run_tasks`.
 
     Yields
@@ -130,8 +131,15 @@ def run_several(
     """
     if scheduler or len(jobs) == 1:
         for number, (tasks, job) in enumerate(zip(plans, jobs, strict=True)):
-            how = {"model": model, "scheduler": scheduler, "spare_cores": spare_cores}
-            with closing(run_tasks(tasks, job, **how)) as outcomes:  # type: ignore[arg-type]
+            work_of_one = run_tasks(
+                tasks,
+                job,
+                model=model,
+                scheduler=scheduler,
+                workers=workers,
+                spare_cores=spare_cores,
+            )
+            with closing(work_of_one) as outcomes:
                 for outcome in outcomes:
                     yield None if outcome is None else (number, outcome)
         return
@@ -139,7 +147,7 @@ def run_several(
     images = list(zip(*plans, strict=True))
     cores = max(1, (os.cpu_count() or 1) - spare_cores)
     on_gpu = model is not None and model.device.type == "cuda"
-    at_once = max(1, min(2 if on_gpu else cores, len(images)))
+    at_once = max(1, min(workers or (2 if on_gpu else cores), len(images)))
 
     def work(tasks: tuple[Task, ...], progress: Progress) -> list[Outcome]:
         return run_image(tasks, jobs, model, progress)
@@ -154,8 +162,9 @@ def run_several(
                 yield None
             else:
                 yield from enumerate(made)
-    for tasks in plans:
-        remove_leftovers(tasks)
+    for tasks, job in zip(plans, jobs, strict=True):
+        if not job.dry_run:
+            remove_leftovers(tasks)
 
 
 def _outcomes_here(

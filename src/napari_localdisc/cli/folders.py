@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from napari_localdisc.core.model.model import Model
 
 
-def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
-    """Run a recipe over a command's images, report each, and exit with 1 if one failed.
+def make_files(
+    ctx: typer.Context, recipes: "Sequence[Recipe]", model_name: str
+) -> None:
+    """Run recipes over a command's images, report each, and exit with 1 if one failed.
 
     The command has the options ``images``, ``output``, ``device``, ``workers``,
     ``scheduler``, ``tls_…``, ``overwrite``, ``dry_run`` and ``as_json``.
@@ -39,15 +41,54 @@ def make_files(ctx: typer.Context, recipe: "Recipe", model_name: str) -> None:
     from napari_localdisc.core.model.model import load_model
 
     given = SimpleNamespace(**ctx.params)
-    tasks = plan_tasks(find_images(given.images, remark), given.output, recipe.endings)
+    sources = find_images(given.images, remark)
+    plans = [plan_tasks(sources, given.output, recipe.endings) for recipe in recipes]
     model = load_model(model_name, given.device)
     with checking_arguments():
-        recipe.check(model)
-    job = Job(
-        recipe, model_name, model.hash, given.device, given.overwrite, given.dry_run
-    )
-    outcomes = work_through(tasks, job, model, given)
+        for recipe in recipes:
+            recipe.check(model)
+    jobs = [
+        Job(
+            recipe, model_name, model.hash, given.device, given.overwrite, given.dry_run
+        )
+        for recipe in recipes
+    ]
+    if len(jobs) == 1:
+        outcomes = work_through(plans[0], jobs[0], model, given)
+    else:
+        outcomes = _work_through_several(plans, jobs, model, given)
     conclude(outcomes, given.as_json)
+
+
+def _work_through_several(
+    plans: "Sequence[Sequence[Task]]",
+    jobs: "Sequence[Job]",
+    model: "Model",
+    given: SimpleNamespace,
+) -> "list[Outcome]":
+    """Do several jobs, for which the model looks at each image once, as `work_through`.
+
+    Outcomes are in the order of the images, and of the jobs within each.
+    """
+    from napari_localdisc.batch.run import run_several
+
+    done: list[tuple[int, int, Outcome]] = []
+    order = {task.source.resolve(): place for place, task in enumerate(plans[0])}
+    work = run_several(
+        plans,
+        jobs,
+        model=model,
+        scheduler=_scheduler(given),
+        workers=given.workers,
+    )
+    with progress_bar(len(plans[0]) * len(jobs)) as show, closing(work):
+        for ended in filter(None, work):
+            number, outcome = ended
+            source = outcome.task.source
+            done.append((order[source.resolve()], number, outcome))
+            show(len(done), source.name)
+            report(outcome, given.as_json)
+    return [outcome for _, _, outcome in sorted(done, key=lambda row: row[:2])]
 
 
 def check_table(path: Path, is_ours: Callable[[Path], bool], overwrite: bool) -> None:
@@ -128,7 +169,11 @@ def conclude(outcomes: "Sequence[Outcome]", as_json: bool) -> None:
     if as_json:
         print_json([outcome.to_dict() for outcome in outcomes])
     elif len(outcomes) > 1:
-        typer.echo(f"{len(outcomes)} images: {count_states(outcomes)}")
+        images = len({outcome.task.source for outcome in outcomes})
+        each = len(outcomes) // images
+        said = "1 image" if images == 1 else f"{images} images"
+        said += f", {each} structures each" if each > 1 else ""
+        typer.echo(f"{said}: {count_states(outcomes)}")
     exit_if_failed(outcomes)
 
 

@@ -257,6 +257,11 @@ def show_point(
     camera.center = tuple(centre)
 
 
+def grid_of(viewer: ViewerModel) -> Any:
+    """Return a viewer's grid: where it is on, each layer that is shown has a cell."""
+    return getattr(viewer, "canvas", viewer).grid  # the viewer's own before 0.9
+
+
 def is_seen(layer: Layer, plane: Plane, point: tuple[float, float]) -> bool:
     """Whether a (row, column) point of a plane is in view; false without a canvas."""
     if getattr(layer, "multiscale", False):

@@ -333,7 +333,8 @@ def described(recipe: Recipe) -> str:
     if isinstance(recipe, ClusterRecipe):
         return f"{recipe.clusters} clusters"
     if isinstance(recipe, StructureRecipe):
-        return recipe.structure
+        tuned = str(recipe.options)
+        return f"{recipe.structure} ({tuned})" if tuned else recipe.structure
     return recipe.concept.name if isinstance(recipe, ConceptRecipe) else recipe.made
 
 

@@ -293,8 +293,9 @@ def finetune_steps(
         while thread.is_alive():
             yield at[0], STEPS
             thread.join(_LOOK_SECONDS)
-    finally:
+    finally:  # a thread that computes while Python ends crashes it
         stop.set()
+        thread.join()
     (outcome,) = result
     if isinstance(outcome, Exception):
         raise outcome

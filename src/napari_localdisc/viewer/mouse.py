@@ -16,7 +16,7 @@ from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.errors import LocalDiscError
 from napari_localdisc.layers.colours import ramp
 from napari_localdisc.layers.ours import Look
-from napari_localdisc.layers.plane import point_on_plane
+from napari_localdisc.layers.plane import grid_of, point_on_plane
 
 from .embeddings import Embedded
 from .shown import Place, Shown
@@ -227,7 +227,8 @@ INTERVAL = 25
 class HoverPreview:
     """Shows a preview layer while the mouse moves over the image.
 
-    Nothing is embedded for it: there is a preview once the image was looked at.
+    Nothing is embedded for it: there is a preview once the image was looked at.  In
+    napari's grid there is none: a layer that comes moves all others to other cells.
 
     Parameters
     ----------
@@ -249,6 +250,8 @@ class HoverPreview:
         """Whether there are previews in the mode."""
         self._shown_at = -math.inf
         self._planes: list[Shown] = []
+        self._grid = grid_of(workspace.viewer)
+        self._grid.events.enabled.connect(self._on_grid)
 
     def set_enabled(self, enabled: bool) -> None:
         """Show previews in the mode, or do not."""
@@ -280,7 +283,11 @@ class HoverPreview:
     def close(self) -> None:
         """Stop, and let go of all listeners."""
         self.stop()
+        self._grid.events.enabled.disconnect(self._on_grid)
         disconnect_all(self)
+
+    def _on_grid(self, event: Any = None) -> None:
+        self.remove()
 
     def remove(self) -> None:
         """Take the previews away."""
@@ -300,7 +307,7 @@ class HoverPreview:
             self.shown.emit(None)
 
     def _on_move(self, viewer: ViewerModel, event: Any) -> None:
-        if not self.is_enabled:
+        if not self.is_enabled or self._grid.enabled:
             return
         self._position = tuple(float(value) for value in event.position)
         # At once where the last one is long ago: drawing may have taken as long

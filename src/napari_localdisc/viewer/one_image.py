@@ -6,7 +6,7 @@ from typing import Any
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from napari_localdisc.layers.plane import OF_KEY
+from napari_localdisc.layers.plane import OF_KEY, grid_of
 
 from .workspace import Workspace
 
@@ -31,8 +31,7 @@ class OneImage:
         self._workspace = workspace
         self._alone = True
         viewer = workspace.viewer
-        # On the viewer itself before napari 0.9
-        self._grid = getattr(viewer, "canvas", viewer).grid
+        self._grid = grid_of(viewer)
         self._hidden: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._connect()
         self._arrange()

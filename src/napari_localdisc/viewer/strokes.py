@@ -222,8 +222,10 @@ class Strokes:
         pixels = np.array(strokes.data).reshape(place.plane.shape)
         learned = place.shown.learned
         if learned is not None and np.array_equal(learned.strokes, pixels):
+            self.work.cancel()  # it is of strokes that were taken back meanwhile
             return
         if np.count_nonzero(np.bincount(pixels.ravel())[1:]) < 2:
+            self._unlearn(place)
             if pixels.any():
                 self._workspace.status.say(
                     "Now paint a little of another class; the background is one."
@@ -231,6 +233,8 @@ class Strokes:
             return
 
         def begin(place: Place, known: Embedded) -> None:
+            if not _are(place, pixels):  # others will be learned, or none
+                return
             self.work.run(
                 partial(learn_steps, known.embedding, pixels),
                 lambda learned: self._show(place, known, learned),
@@ -239,6 +243,15 @@ class Strokes:
 
         with self._workspace.reporting():
             self._workspace.request(place, "learn", begin)
+
+    def _unlearn(self, place: Place) -> None:
+        """Show nothing of strokes that are not there any more."""
+        self.work.cancel()
+        shown = place.shown
+        if shown.learned is not None:
+            shown.learned = None
+            shown.remove("prediction", "uncertainty", "marker")
+            self.changed.emit()
 
     def _on_error(self, error: Exception) -> None:
         if isinstance(error, LocalDiscError):
@@ -250,8 +263,8 @@ class Strokes:
         shown = place.shown
         if place.layer not in self._workspace.viewer.layers:
             return
-        if shown.layer("strokes") is None:
-            return  # the strokes were removed meanwhile
+        if not _are(place, learned.strokes):
+            return  # they were removed meanwhile, or others are learned soon
         shown.learned = learned
         predicted = learned.prediction
         most = int(predicted.labels.max())
@@ -369,6 +382,14 @@ class Strokes:
             shown.learned = None
             if shown.layer("strokes") is not None:
                 self._workspace.pacer.soon("strokes", 30, self.learn)
+
+
+def _are(place: Place, pixels: NDArray[np.integer]) -> bool:
+    """Whether the strokes of a place are these."""
+    strokes = place.shown.layer("strokes")
+    if strokes is None or strokes.data.size != pixels.size:
+        return False
+    return bool(np.array_equal(np.reshape(strokes.data, pixels.shape), pixels))
 
 
 def prepare(embedding: Embedding) -> None:

@@ -31,6 +31,7 @@ from napari_localdisc.layers.labels import (
     taken_pixels,
 )
 from napari_localdisc.layers.ours import Look
+from napari_localdisc.layers.plane import grid_of
 
 from .classes import Classes
 from .embeddings import Embedded
@@ -340,7 +341,8 @@ class WritingPreview:
     """Shows in pink what other classes have of what would be added.
 
     The prompts' mask shows it by itself, see `Masks`; this is for clusters, structures
-    and predictions.  Nothing is embedded for it.
+    and predictions.  Nothing is embedded for it.  In napari's grid, where a layer that
+    comes moves the others to other cells, it is said and not shown.
 
     Parameters
     ----------
@@ -365,6 +367,8 @@ class WritingPreview:
         self.effect: Effect | None = None
         """What adding what is previewed would do; None while nothing is."""
         self._shown: Shown | None = None
+        self._grid = grid_of(workspace.viewer)
+        self._grid.events.enabled.connect(self._soon)
         for signal in (
             classes.changed,
             classes.areas_changed,
@@ -376,6 +380,7 @@ class WritingPreview:
     def close(self) -> None:
         """Take the preview away, and let go of all listeners."""
         self.hide()
+        self._grid.events.enabled.disconnect(self._soon)
         disconnect_all(self)
 
     @property
@@ -439,9 +444,9 @@ class WritingPreview:
         left = hand.left_out(before, writing.wanted, writing.source.pointed_at)
         wanted, by_hand = np.where(left, 0, writing.wanted), int(np.count_nonzero(left))
         taken = taken_pixels(before, wanted)
-        if place.shown is not self._shown:
+        if place.shown is not self._shown or self._grid.enabled:
             self._take_away()
-        if taken.any():
+        if taken.any() and not self._grid.enabled:
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown

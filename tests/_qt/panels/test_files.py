@@ -7,6 +7,8 @@ from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtWidgets import QFileDialog
 
+import napari_localdisc as ld
+from napari_localdisc.io.labels import read_labels
 from napari_localdisc.layers.plane import METADATA_KEY
 
 PLUGIN = "napari-localdisc"
@@ -88,6 +90,21 @@ def test_a_folder_is_worked_on_and_a_row_opens(viewer, qtbot, tmp_path, picture)
     assert widget.table.item(len(rows), 4).text() == "tiny: vessel"
     lines = widget.table.rowHeight(0) * 8
     assert widget.table.minimumHeight() > lines
+    # A structure is tuned, and the row says how
+    tune = widget.tuning["vessel"]
+    assert tune.toolTip().endswith("as by default")
+    tune.threshold.value, tune.largest_only.value = 0.45, True
+    assert tune.toolTip().endswith("threshold 0.45, largest only")
+    widget.overwrite.value = True
+    widget.start_button.click()
+    qtbot.waitUntil(lambda: not widget.control.work.is_busy, timeout=30_000)
+    last = widget.table.item(widget.table.rowCount() - 1, 4).text()
+    assert last == "tiny: vessel (threshold 0.45, largest only)"
+    embedding = ld.embed(ld.read_image(tmp_path / "b.png"), ld.load_model("tiny"))
+    mask = read_labels(tmp_path / "localdisc" / "b_vessel.tif")[0].labels
+    wanted = embedding.structure_mask("vessel", 0.45, largest_only=True)
+    np.testing.assert_array_equal(np.asarray(mask) > 0, wanted)
+    widget.overwrite.value = False
     widget.structures["vessel"].value = False
     widget.start_button.click()
     assert "Tick what to find" in notification_manager.records[-1].message

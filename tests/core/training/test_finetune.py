@@ -48,6 +48,23 @@ def test_learns_a_structure_that_segment_can_show(
     assert dice > 0.7
 
 
+@pytest.mark.parametrize(("structure", "single"), [("disc", ["disc"]), ("cell", [])])
+def test_a_model_of_structures_that_an_image_shows_once(labelled, structure, single):
+    image, mask = labelled
+    known = Model.random(
+        working_diameter=96,
+        width=4,
+        clusters=4,
+        embedding_dim=8,
+        modality="frame",
+        structures={"disc": 1},
+        single=["disc"],
+    )
+    settings = FinetuneSettings(steps=1, crop_size=64)
+    tuned = finetune(known, [image], [mask], structure, settings=settings)
+    assert tuned.card.single == single
+
+
 def test_a_transfer_keeps_the_statistics_of_the_model(model, labelled):
     image, mask = labelled
     settings = FinetuneSettings(steps=3, crop_size=64)

@@ -1,12 +1,20 @@
 """How a named structure becomes a mask: sliders and boxes with a live outline."""
 
 from magicgui.widgets import CheckBox, FloatSpinBox
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QLabel,
+    QMenu,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+    QWidgetAction,
+)
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from napari_localdisc._qt.parts import button, follow, form, row
+from napari_localdisc.core.embedding.tuning import StructureOptions
 from napari_localdisc.viewer.controller import Controller
 
 from .class_table import SWATCH
@@ -15,6 +23,9 @@ LARGEST, WIDEST = 10_000_000, 100
 """Pixels that the smallest piece may have to have, and that a gap may be wide."""
 
 DECIMALS = 2
+
+TUNE_WIDTH = 26
+"""Pixels of the button that only opens a menu."""
 
 
 class TuningForm(QWidget):
@@ -30,20 +41,8 @@ class TuningForm(QWidget):
         self.threshold.setToolTip(
             "How probable a pixel must be to belong to it; 0.5 by default"
         )
-        self.fill_holes = CheckBox(
-            name="fill_holes", text="Fill holes", tooltip="Holes belong to it"
-        )
-        self.largest_only = CheckBox(
-            name="largest_only",
-            text="Largest only",
-            tooltip="Leave out all pieces but the largest one",
-        )
-        self.minimum_size = self._pixels(
-            "minimum_size", "Smallest", LARGEST, "Leave out smaller pieces"
-        )
-        self.bridge_gaps = self._pixels(
-            "bridge_gaps", "Gaps", WIDEST, "Join pieces that are no farther apart"
-        )
+        self.fill_holes, self.largest_only = _boxes()
+        self.minimum_size, self.bridge_gaps = _numbers()
         self.boxes = form(self.fill_holes, self.largest_only, layout="horizontal")
         self.numbers = form(self.minimum_size, self.bridge_gaps, layout="horizontal")
         self.effect = QLabel()
@@ -63,15 +62,6 @@ class TuningForm(QWidget):
         for fields in (self.boxes, self.numbers):
             fields.changed.connect(self._write)
         follow(self._show, self._tuning.changed)
-
-    @staticmethod
-    def _pixels(name: str, label: str, most: int, tooltip: str) -> FloatSpinBox:
-        # magicgui's whole numbers have no unit
-        field = FloatSpinBox(name=name, label=label, max=most, step=1, tooltip=tooltip)
-        field.native.setDecimals(0)
-        field.native.setSuffix(" px")
-        field.native.setKeyboardTracking(False)
-        return field
 
     def _on_threshold(self, value: float) -> None:
         if self.threshold.isSliderDown():
@@ -104,3 +94,90 @@ class TuningForm(QWidget):
         self.reset_button.setEnabled(bool(options.given))
         area = self._tuning.area
         self.effect.setText("" if area is None else str(area))
+
+
+class TuneButton(QPushButton):
+    """Fields of `StructureOptions` in a menu, where no image shows what they do.
+
+    Parameters
+    ----------
+    structure : str
+        What is tuned.
+    """
+
+    tuned = Signal()
+    """The options are others."""
+
+    def __init__(self, structure: str) -> None:
+        super().__init__("…")
+        self.setAccessibleName(f"Tune {structure}")
+        self.setFixedWidth(TUNE_WIDTH)
+        self.threshold = FloatSpinBox(
+            name="threshold",
+            label="Threshold",
+            value=StructureOptions().threshold,
+            max=1,
+            step=0.05,
+            tooltip="How probable a pixel must be to belong to it",
+        )
+        self.minimum_size, self.bridge_gaps = _numbers()
+        self.fill_holes, self.largest_only = _boxes()
+        self.fields = form(
+            self.threshold,
+            self.minimum_size,
+            self.bridge_gaps,
+            self.fill_holes,
+            self.largest_only,
+        )
+        self.fields.margins = (8, 8, 8, 8)
+        action = QWidgetAction(self)
+        action.setDefaultWidget(self.fields.native)
+        menu = QMenu(self)
+        menu.addAction(action)
+        self.setMenu(menu)
+        self.setStyleSheet("QPushButton::menu-indicator { width: 0; image: none; }")
+        self.fields.changed.connect(self._show)
+        self._show()
+
+    @property
+    def options(self) -> StructureOptions:
+        """What the fields say."""
+        return StructureOptions(
+            threshold=round(float(self.threshold.value), DECIMALS),
+            bridge_gaps=int(self.bridge_gaps.value),
+            fill_holes=bool(self.fill_holes.value),
+            minimum_size=int(self.minimum_size.value),
+            largest_only=bool(self.largest_only.value),
+        )
+
+    def _show(self) -> None:
+        said = str(self.options)
+        self.setToolTip(f"How the mask is cut: {said or 'as by default'}")
+        self.tuned.emit()
+
+
+def _boxes() -> tuple[CheckBox, CheckBox]:
+    return (
+        CheckBox(name="fill_holes", text="Fill holes", tooltip="Holes belong to it"),
+        CheckBox(
+            name="largest_only",
+            text="Largest only",
+            tooltip="Leave out all pieces but the largest one",
+        ),
+    )
+
+
+def _numbers() -> tuple[FloatSpinBox, FloatSpinBox]:
+    return (
+        _pixels("minimum_size", "Smallest", LARGEST, "Leave out smaller pieces"),
+        _pixels("bridge_gaps", "Gaps", WIDEST, "Join pieces that are no farther apart"),
+    )
+
+
+def _pixels(name: str, label: str, most: int, tooltip: str) -> FloatSpinBox:
+    # magicgui's whole numbers have no unit
+    field = FloatSpinBox(name=name, label=label, max=most, step=1, tooltip=tooltip)
+    field.native.setDecimals(0)
+    field.native.setSuffix(" px")
+    field.native.setKeyboardTracking(False)
+    return field

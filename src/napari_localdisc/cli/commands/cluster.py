@@ -58,4 +58,4 @@ def cluster(
     recipe = ClusterRecipe(
         clusters, flips=flips, magnification=magnification, detail=detail
     )
-    make_files(ctx, recipe, model)
+    make_files(ctx, [recipe], model)

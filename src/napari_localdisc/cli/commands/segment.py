@@ -15,6 +15,8 @@ localdisc segment retina.jpg --structure vessel -o out/
 
 localdisc segment scans/ --structure 'optic disc' --threshold 0.3 -o out/
 
+localdisc segment scans/ -s vessel -s 'optic disc' -o out/
+
 localdisc segment scans/ -s vessel --bridge-gaps 6 --minimum-size 40 -o out/
 
 localdisc segment scans/ --concept lesion.concept.safetensors -o out/"""
@@ -24,11 +26,12 @@ def segment(
     ctx: typer.Context,
     images: options.Images,
     output: options.OutputFolder,
-    structure: Annotated[
-        str | None,
+    structures: Annotated[
+        list[str] | None,
         options.option(
             "NAME",
-            "A structure that the model knows (see 'models').",
+            "A structure that the model knows (see 'models'); may be given again: the "
+            "model looks at each image once.",
             "-s",
             "--structure",
         ),
@@ -106,41 +109,44 @@ def segment(
     """
     from napari_localdisc.batch.recipes import ConceptRecipe, Recipe, StructureRecipe
 
-    recipe: Recipe
+    recipes: list[Recipe]
     how: dict[str, Any] = {"flips": flips, "magnification": magnification}
     shapes = bridge_gaps or fill_holes or minimum_size or largest_only
-    if structure is None and shapes:
+    if not structures and shapes:
         raise WrongUse("What shapes the mask is for structures: --structure NAME.")
-    if structure is not None and concept is None:
+    if structures and concept is None:
         model = model or "fundus"
-        name = _name_in_card(model, structure)
-        recipe = StructureRecipe(
-            name,
-            0.5 if threshold is None else threshold,
-            bridge_gaps,
-            fill_holes,
-            minimum_size,
-            largest_only,
-            **how,
-        )
-    elif concept is not None and structure is None:
+        recipes = [
+            StructureRecipe(
+                name,
+                0.5 if threshold is None else threshold,
+                bridge_gaps,
+                fill_holes,
+                minimum_size,
+                largest_only,
+                **how,
+            )
+            for name in _names_in_card(model, structures)
+        ]
+    elif concept is not None and not structures:
         from napari_localdisc.core.learning.concept import load_concept
 
         learned = load_concept(concept)
         if threshold is not None:
             learned = learned.with_threshold(threshold)
-        recipe = ConceptRecipe(learned, **how)
+        recipes = [ConceptRecipe(learned, **how)]
         model = model or learned.model_name
     else:
         raise WrongUse("Say what to find: either --structure NAME or --concept FILE.")
-    make_files(ctx, recipe, model)
+    make_files(ctx, recipes, model)
 
 
-def _name_in_card(model: str, structure: str) -> str:
+def _names_in_card(model: str, structures: list[str]) -> list[str]:
+    """Return each structure once, as the card names it where it does."""
     from napari_localdisc.core.model.card import list_models, read_card
     from napari_localdisc.core.names import find_name
     from napari_localdisc.core.priors.derived import every_structure
 
     file = list_models().get(model, Path(model))
     known = every_structure(read_card(file).structures) if file.is_file() else ()
-    return find_name(known, structure) or structure
+    return list(dict.fromkeys(find_name(known, name) or name for name in structures))

@@ -48,6 +48,14 @@ class StructureOptions:
         mine = {name: vars(self)[name] for name in usual}
         return {name: value for name, value in mine.items() if value != usual[name]}
 
+    def __str__(self) -> str:
+        """Say what is not as by default, in words; empty if all is."""
+        names = {name: name.replace("_", " ") for name in self.given}
+        return ", ".join(
+            words if self.given[name] is True else f"{words} {self.given[name]:g}"
+            for name, words in names.items()
+        )
+
     def check(self) -> None:
         """Raise a PromptError where they are impossible."""
         if not 0 <= self.threshold <= 1:

@@ -153,6 +153,7 @@ def finetune(
         model.card,
         name=Path(out).stem if out else structure,
         structures={structure: _CHANNEL},
+        single=[name for name in model.card.single if name == structure],
         details=details,
     )
     tuned = Model(card, network.cpu().requires_grad_(True), model.centres)
