@@ -24,7 +24,7 @@ def test_the_chooser_s_card_names_the_structures():
     path = list_models()["chest"]
     card = read_card(path)
     assert card.modality == "frame"
-    assert list(card.structures) == ["lung", "heart"]
+    assert list(card.structures) == ["lung", "heart", "clavicle"]
     assert path.stat().st_size <= 8e6
 
 
