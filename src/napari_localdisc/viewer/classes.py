@@ -8,7 +8,7 @@ import itertools
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -67,6 +67,21 @@ COLOURS = (
 
 BACKGROUND_COLOUR = "#5a5a5a"
 BACKGROUND = "background"
+
+
+class Held(NamedTuple):
+    """What a plane holds of a group of classes.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        (H, W) labels as they are.
+    by_hand : ByHand
+        What a hand painted and rubbed out, up to now.
+    """
+
+    pixels: NDArray[np.integer]
+    by_hand: ByHand
 
 
 class Classes:
@@ -158,7 +173,7 @@ class Classes:
 
     def destination(
         self, place: Place, meaning: str = ""
-    ) -> tuple[Destination, NDArray[np.integer] | None]:
+    ) -> tuple[Destination, Held | None]:
         """Say which class the mask of a place's prompts becomes.
 
         The class that was chosen while the prompts were there.  Else, in this order:
@@ -178,9 +193,8 @@ class Classes:
         -------
         destination : Destination
             The class.
-        pixels : ndarray or None
-            (H, W) labels of the plane as they are, of that class's group; None: there
-            are none.
+        held : Held or None
+            What the plane holds of that class's group; None: there are no labels.
         """
         selected, labels = self.of(place.layer, place.document)
         pixels = None if labels is None else read_plane(labels, place.plane)
@@ -189,7 +203,9 @@ class Classes:
         if group != (0 if selected is None else selected.group):
             labels = self.of(place.layer, place.document, group)[1]
             pixels = None if labels is None else read_plane(labels, place.plane)
-        return found, pixels
+        if labels is None or pixels is None:
+            return found, None
+        return found, Held(pixels, self._by_hand(labels, place.plane, pixels))
 
     def _destination(
         self, place: Place, meaning: str, pixels: NDArray[np.integer] | None
@@ -545,7 +561,12 @@ class Classes:
 
         What a layer of the user's own held before it was worked on is not by hand.
         """
-        pixels, planes = read_plane(labels, plane), self._hands.setdefault(labels, {})
+        return self._by_hand(labels, plane, read_plane(labels, plane))
+
+    def _by_hand(
+        self, labels: Labels, plane: Plane, pixels: NDArray[np.integer]
+    ) -> ByHand:
+        planes = self._hands.setdefault(labels, {})
         hand = planes.get(plane.index)
         if hand is None:
             is_ours = labels in self._begun_empty
@@ -553,19 +574,6 @@ class Classes:
             planes[plane.index] = hand
         hand.notice(pixels)
         return hand
-
-    def by_hand_on(self, place: Place, group: int) -> ByHand:
-        """Return the same of the layer that holds a group of the place's classes.
-
-        Raises
-        ------
-        LookupError
-            If there is none.
-        """
-        labels = self.of(place.layer, place.document, group)[1]
-        if labels is None:
-            raise LookupError(f"{place.layer.name} has no labels")
-        return self.by_hand(labels, place.plane)
 
     def runs_by_hand(self, labels: Labels) -> list[tuple[PlaneKey, list[Run]]]:
         """Return the same on all planes that something was done on, as runs."""

@@ -156,13 +156,12 @@ class PromptMask:
         classes = self._classes
         wanted = mask.wanted.astype(np.uint8)
         mask.taken, mask.by_hand = {}, 0
-        mask.destination, before = classes.destination(place, mask.meaning)
+        mask.destination, held = classes.destination(place, mask.meaning)
         chosen = mask.destination.entry
-        if before is not None:
+        if held is not None:
+            before, hand = held
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
-            group = 0 if chosen is None else chosen.group
-            hand = classes.by_hand_on(place, group)
             points = [each.point for each in place.shown.prompts if each.positive]
             left = hand.left_out(before, as_class, points)
             mask.by_hand = int(np.count_nonzero(left))
