@@ -177,7 +177,7 @@ def test_a_script_repeats_it(written, viewer, mouse, wait):
     place = controller.workspace.place()
     embedding = controller.workspace.known(place).embedding
     log, labels = place.document.history.log, controller.labels_layer.data
-    repeated = replay(log, (None, None), labels.shape, lambda key: embedding)
+    repeated = replay(log, (None, None), labels.shape, lambda key: embedding)[0]
     assert sorted(value for value, *_ in differences(labels, repeated)) == [0, 1]
 
 

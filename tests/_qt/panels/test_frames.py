@@ -139,7 +139,7 @@ def test_script_replay_and_concept_know_frames(finding, wait, qtbot, tmp_path):
     controller.prompts.add_mask()
     place = controller.workspace.place()
     log, labels = place.document.history.log, controller.labels_layer.data
-    repeated = replay(log, (None, None), labels.shape, lambda key: embedding)
+    repeated = replay(log, (None, None), labels.shape, lambda key: embedding)[0]
     assert differences(labels, repeated) == []
     (written,) = [entry for entry in log if entry.kind == "write"]
     source = source_from_json(written.parameters["source"])

@@ -103,7 +103,7 @@ def test_what_is_tuned_since_replaces_what_was_written(tuning):
     assert f"{gone:,} that it no longer has" in controller.workspace.status.text
     document = controller.workspace.place().document
     log = document.history.log
-    again = replay(log, (None, None), first.shape, lambda key: embedding)
+    again = replay(log, (None, None), first.shape, lambda key: embedding)[0]
     assert len(differences(labels.data, again)) == 2  # what the hand did
     controller.undo()
     np.testing.assert_array_equal(labels.data, before)
