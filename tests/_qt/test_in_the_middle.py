@@ -1,4 +1,4 @@
-"""In a real window, in the middle of things: undo, grid, closing, cancelling."""
+"""In the middle of things: undo and grid in a real window, work that is cancelled."""
 
 import threading
 from contextlib import closing
@@ -11,16 +11,14 @@ from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from superqt.utils import WorkerBase
-from tests.tiny_training import PATIENCE, TINY, fundus_like
+from tests.tiny_training import PATIENCE, fundus_like
 
 import napari_localdisc as ld
 from napari_localdisc._qt.threads import QtPacer, QtRunner
 from napari_localdisc.batch.recipes import ClusterRecipe
-from napari_localdisc.io.session import read_session
 from napari_localdisc.layers.plane import grid_of
 from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
-from napari_localdisc.viewer.embeddings import EmbeddingStore
 from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.measure import Measuring
 from napari_localdisc.viewer.study.control import StudyControl
@@ -167,63 +165,6 @@ def _move_and_click(qtbot, canvas, at) -> None:
     qtbot.mouseMove(canvas.native, point)
     qtbot.wait(60)
     qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=point)
-
-
-# Closing
-
-
-def test_the_window_is_closed_in_the_middle_of_everything(
-    qtbot, viewer, open_widget, wait, settled, tmp_path, monkeypatch, notifications
-):
-    for number in range(2):
-        viewer.add_image(fundus_like(number), name="eye")
-    widget = open_widget(viewer)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    controller = widget.controller
-    controller.writing.add_structure("vessel")
-    wait(widget)
-    controller.strokes.start()
-    controller.strokes.layer.brush_size = 5
-    paint(controller.strokes.layer, (60, 60), 1)
-    folders, training = (
-        viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
-        for name in ("Work on a folder", "Train a model")
-    )
-    read = training.train_form.asked
-    tiny = {"settings": TINY | {"steps": 100_000}}
-    monkeypatch.setattr(training.train_form, "asked", lambda: read() | tiny)
-    training.train_form.name.value = "closed"
-    training.start_button.click()
-    job = training.control._job
-    qtbot.waitUntil(lambda: training.plot.loss[0] != [], timeout=1000 * PATIENCE)
-    Image.fromarray(fundus_like(1)).save(tmp_path / "1.png")
-    folders.control.set_model("tiny")
-    widget.measuring.watch(True)
-    paint(controller.strokes.layer, (35, 50), 2)
-    qtbot.waitUntil(lambda: controller.strokes.work.is_busy, timeout=5000)
-    controller.workspace.embeddings.store = EmbeddingStore()
-    widget.cluster_panel.button.click()
-    folders.control.run(tmp_path, tmp_path / "out", partial(ClusterRecipe, 4))
-    widget.measuring.set_options(pieces=True)
-    qtbot.waitUntil(lambda: widget.measuring.is_busy, timeout=5000)
-    widget.sessions.save(tmp_path / "mine")
-    assert controller.workspace.work.is_busy
-    assert folders.control.work.is_busy
-    viewer.close()
-    assert not controller.workspace.work.is_busy
-    assert not controller.strokes.work.is_busy
-    assert not folders.control.work.is_busy
-    assert not widget.measuring.is_busy
-    settled()
-    assert job.wait(PATIENCE)
-    qtbot.wait(50)
-    assert not notifications
-    assert [t for t in threading.enumerate() if t.name.startswith("localdisc")] == []
-    # What was asked to be saved is
-    session = read_session(tmp_path / "mine.localdisc")
-    assert {labels.name for labels in session.labels} >= {"eye [1] labels"}
-    assert not list(tmp_path.glob(".*"))
 
 
 # Cancelling
