@@ -91,7 +91,9 @@ def run(script, tmp_path, name="script.py"):
 
 def test_script_makes_the_same_labels(log, embeddings, picture, tmp_path):
     assert models_used(log, PLANE) == list(embeddings)
-    labels = replay(log, PLANE, picture.shape[:2], embeddings.__getitem__)
+    maps = replay(log, PLANE, picture.shape[:2], embeddings.__getitem__)
+    assert list(maps) == [0]
+    labels = maps[0]
     assert set(np.unique(labels)) >= {1, 2, 3, 300}
     assert not {6, 7} & set(np.unique(labels))
     painted = labels.copy()
@@ -104,7 +106,7 @@ def test_script_makes_the_same_labels(log, embeddings, picture, tmp_path):
     where = Picture(
         'eye """\nimport os', code, PLANE, content_hash(picture), picture.shape[:2]
     )
-    script = python_script(log, where, "uint16", extra, names={1: "optic\ndisc"})
+    script = python_script(log, where, "uint16", {0: extra}, names={1: "optic\ndisc"})
     assert max(map(len, script.splitlines())) <= 120
     assert "# add prompts: optic disc" in script
     done, out = run(script, tmp_path)

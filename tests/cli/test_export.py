@@ -170,3 +170,26 @@ def test_a_dry_run_says_what_one_coco_file_cannot_hold(labelled, tmp_path):
     assert dry.exit_code == real.exit_code == 1
     assert dry.stderr == real.stderr
     assert "is called" in dry.stderr
+
+
+def test_classes_that_overlap_go_on_to_masks_and_coco(tmp_path):
+    disc, cup = np.zeros((2, 20, 20), np.uint8)
+    disc[4:16, 4:16] = 1
+    cup[8:12, 8:12] = 2
+    other = LabelMap(cup, names={2: "cup"}, made_by={"group": 1})
+    whole = LabelMap(disc, names={1: "disc"}, name="eye", others=(other,))
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    write_labels(folder / "eye.png", whole)
+    assert len([*folder.iterdir()]) == 2
+    for form, names in (
+        ("masks", ["eye_cup.png", "eye_rim.png"]),
+        ("tiff", ["eye.map2.tif", "eye.tif"]),
+    ):
+        out = tmp_path / form
+        given = ("export", folder, "-o", out, "--format", form, "--name", "1=rim")
+        assert localdisc(*given).exit_code == 0
+        assert sorted(path.name for path in out.iterdir()) == names
+    assert localdisc("export", folder, "-o", tmp_path / "all.json").exit_code == 0
+    (back,) = read_labels(tmp_path / "all.json")
+    assert [int((each.array > 0).sum()) for each in back.maps] == [144, 16]

@@ -145,6 +145,44 @@ class Forgotten:
         self._hand.decided.reshape(-1)[self._at] = self._value
 
 
+class HandedOn:
+    """What a hand decided on a class that goes into another layer, as a change.
+
+    Parameters
+    ----------
+    source, target : ByHand
+        On the same plane of the two layers.
+    value : int
+        The class.
+    free : ndarray
+        (H, W) bool: where the other layer takes it.
+    """
+
+    def __init__(
+        self, source: ByHand, target: ByHand, value: int, free: NDArray[np.bool_]
+    ) -> None:
+        self._source, self._target, self._value = source, target, value
+        decided = source.decided == value
+        self._gone = np.flatnonzero(decided)
+        self._at = np.flatnonzero(decided & free)
+        self._there = target.decided.reshape(-1)[self._at]
+
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return int(self._gone.size)
+
+    def redo(self) -> None:
+        """Hand it on."""
+        self._source.decided.reshape(-1)[self._gone] = 0
+        self._target.decided.reshape(-1)[self._at] = self._value
+
+    def undo(self) -> None:
+        """Take it back."""
+        self._target.decided.reshape(-1)[self._at] = self._there
+        self._source.decided.reshape(-1)[self._gone] = self._value
+
+
 def _without_pieces_at(
     mask: NDArray[np.bool_], points: Iterable[Point]
 ) -> NDArray[np.bool_]:

@@ -98,8 +98,8 @@ class Document:
         In the order of the table.
     chosen : int or None
         Value of the class that masks become.
-    labels : weakref or None
-        Of the layer that holds the classes.
+    layers : dict of int to weakref
+        Of the layers that hold the classes, by group.
     history : History
         Its steps.
     """
@@ -109,7 +109,7 @@ class Document:
         self.planes: dict[PlaneKey, PlaneState] = {}
         self.classes: tuple[AnnotationClass, ...] = ()
         self.chosen: int | None = None
-        self.labels: weakref.ref[Any] | None = None
+        self.layers: dict[int, weakref.ref[Any]] = {}
         self.history = History(told.history_changed.emit)
 
     def plane(self, key: PlaneKey) -> PlaneState:
@@ -208,10 +208,18 @@ class Document:
             self.classes, self.chosen = classes, chosen
             self._tell()
 
-    def set_labels(self, labels: Any | None) -> None:
-        """Say which layer holds the classes."""
-        self.labels = None if labels is None else weakref.ref(labels)
+    def set_labels(self, labels: Any | None, group: int = 0) -> None:
+        """Say which layer holds the classes of a group."""
+        self.layers.pop(group, None)
+        if labels is not None:
+            self.layers[group] = weakref.ref(labels)
         self._tell()
+
+    @property
+    def labels(self) -> dict[int, Any]:
+        """The layers that hold the classes and are still there, by group."""
+        held = {group: layer() for group, layer in sorted(self.layers.items())}
+        return {group: layer for group, layer in held.items() if layer is not None}
 
     def _tell(self, classes: bool = True) -> None:
         if classes:

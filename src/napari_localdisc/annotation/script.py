@@ -8,7 +8,7 @@ log; it is what is left between the two and the labels.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ModelKey = tuple[str, str, float | None]
 """A model's name and hash, and the magnification where the user chose one."""
+
+Maps = dict[int, NDArray[np.integer[Any]]]
+"""(H, W) labels of each group of classes."""
 
 SAMPLE = "ld.read_image(samples.sample_path())"
 """Reads the sample photograph."""
@@ -63,9 +66,30 @@ def paint(labels, runs):
     for value, start, stop in runs:
         labels.reshape(-1)[start:stop] = value
 '''
-_HELPERS = {"write(": _WRITE, "anew(": _ANEW, "paint(": _PAINT}
+_APART = '''
+
+def put_into(maps, group, value):
+    """Let a class lie in the map of a group, where it excludes those that it has."""
+    for other, labels in maps.items():
+        mask = labels == value
+        if other != group and mask.any():
+            labels[mask] = 0
+            write(maps[group], mask, value)
+'''
+_HELPERS = {
+    "put_into(": _APART,
+    "write(": _WRITE,
+    "anew(": _ANEW,
+    "paint(": _PAINT,
+}
 _TAIL = """
 tifffile.imwrite(sys.argv[1] if len(sys.argv) > 1 else "labels.tif", labels)
+"""
+_TAIL_OF_GROUPS = """
+out = Path(sys.argv[1] if len(sys.argv) > 1 else "labels.tif")
+for group, labels in maps.items():
+    name = f"{out.stem}.map{group + 1}{out.suffix}" if group else out.name
+    tifffile.imwrite(out.with_name(name), labels)
 """
 
 
@@ -108,7 +132,7 @@ def replay(
     plane: PlaneKey,
     shape: tuple[int, int],
     embedding_of: Callable[[ModelKey], Embedding],
-) -> NDArray[np.integer[Any]]:
+) -> Maps:
     """Do again what made a plane's labels.
 
     Parameters
@@ -124,26 +148,62 @@ def replay(
 
     Returns
     -------
-    ndarray
-        (H, W) uint16.
+    dict of int to ndarray
+        (H, W) uint16 labels of each group of classes that was written to, and of 0.
     """
-    labels: NDArray[np.integer[Any]] = np.zeros(shape, np.uint16)
+    maps: Maps = {0: np.zeros(shape, np.uint16)}
     for entry in _relevant(log, plane):
         value = entry.parameters["value"]
         if entry.kind == "erase":
-            labels[labels == value] = 0
+            for labels in maps.values():
+                labels[labels == value] = 0
             continue
-        source = source_from_json(entry.parameters["source"])
-        wanted = source.labels(embedding_of(_model_of(entry)), value)
+        for each, group in _groups_in(entry).items():
+            _put_into(maps, group, each)
+        if entry.kind == "group":
+            continue
+        embedding = embedding_of(_model_of(entry))
+        whole = source_from_json(entry.parameters["source"]).labels(embedding, value)
         overwrite = bool(entry.parameters["overwrite"])
         instead = entry.parameters.get("instead")
-        if instead is not None:
-            earlier = source_from_json(instead).labels(
-                embedding_of(_model_of(entry)), value
-            )
-            labels, wanted = anew(labels, wanted, earlier)
-        labels = merge_classes(labels, wanted, overwrite)
-    return labels
+        for group, wanted in _by_group(whole, _groups_in(entry)).items():
+            labels = maps.setdefault(group, np.zeros(shape, np.uint16))
+            if instead is not None:
+                earlier = source_from_json(instead).labels(embedding, value)
+                labels, wanted = anew(labels, wanted, earlier)
+            maps[group] = merge_classes(labels, wanted, overwrite)
+    return maps
+
+
+def _groups_in(entry: Operation) -> dict[int, int]:
+    """Return into which groups an operation puts classes; where none is said, 0."""
+    said = entry.parameters
+    groups = {int(each): int(group) for each, group in said.get("groups", {}).items()}
+    if entry.kind != "erase" and said["value"] is not None:
+        groups.setdefault(int(said["value"]), int(said.get("group", 0)))
+    return groups
+
+
+def _put_into(maps: Maps, group: int, value: int) -> None:
+    for other, labels in list(maps.items()):
+        mask = labels == value
+        if other != group and mask.any():
+            labels[mask] = 0
+            there = maps.setdefault(group, np.zeros_like(labels))
+            there[mask & (there == 0)] = value
+
+
+def _by_group(
+    wanted: NDArray[np.integer[Any]], groups: Mapping[int, int]
+) -> dict[int, NDArray[np.integer[Any]]]:
+    if not any(groups.values()):
+        return {0: wanted}
+    found = {}
+    values = [int(value) for value in np.flatnonzero(np.bincount(wanted.ravel()))]
+    for group in sorted({groups.get(value, 0) for value in values if value}):
+        own = [value for value in values if groups.get(value, 0) == group]
+        found[group] = np.where(np.isin(wanted, own), wanted, 0)
+    return found
 
 
 def differences(
@@ -158,7 +218,7 @@ def python_script(
     log: Iterable[Operation],
     picture: Picture,
     dtype: str = "uint8",
-    painted: Sequence[Run] = (),
+    painted: Mapping[int, Sequence[Run]] | None = None,
     clusters: tuple[ModelKey, int] | None = None,
     names: Mapping[int, str] | None = None,
 ) -> str:
@@ -172,8 +232,8 @@ def python_script(
         On what.
     dtype : str
         Of the labels.
-    painted : sequence of runs
-        `differences` to the labels that are there.
+    painted : mapping of int to sequence of runs
+        `differences` to the labels that are there, by the group of their classes.
     clusters : tuple, optional
         Model, and number of structures that are shown.  Where nothing was written,
         they are the labels.
@@ -185,7 +245,7 @@ def python_script(
     str
         Python that uses the public names of the package.
     """
-    entries = _relevant(log, picture.index)
+    entries, painted = _relevant(log, picture.index), painted or {0: ()}
     keys = models_used(entries, picture.index)
     if clusters is not None and clusters[0] not in keys:
         keys.append(clusters[0])
@@ -196,21 +256,34 @@ def python_script(
     body = [_read(picture), *(_load(key, variables[key]) for key in keys)]
     if clusters is not None:
         body.append(f"\nclusters = {variables[clusters[0]]}.clusters({clusters[1]})\n")
-    if entries or painted or clusters is None:
-        shape = "image.shape[:2]"
-        body.append(f"\nlabels = np.zeros({shape}, np.{dtype})\n")
+    groups = sorted(
+        {0, *painted, *(g for e in entries for g in _groups_in(e).values())}
+    )
+    if len(groups) > 1:
+        body.append(
+            "\n# classes of one map exclude each other, those of others they overlap\n"
+            f"groups = {groups}\n"
+            f"maps = {{g: np.zeros(image.shape[:2], np.{dtype}) for g in groups}}\n"
+        )
+        body += _said_in_groups(entries, variables, names or {})
+    elif entries or painted[0] or clusters is None:
+        body.append(f"\nlabels = np.zeros(image.shape[:2], np.{dtype})\n")
         body += [_said(entry, variables, names or {}) for entry in entries]
     else:
         body.append("labels = clusters\n")
-    if painted:
-        body.append("\n# painted by hand\n" + paint_code("labels", painted))
-    code = "".join(body) + _TAIL
+    for group, each in painted.items():
+        labels = f"maps[{group}]" if len(groups) > 1 else "labels"
+        if each:
+            body.append("\n# painted by hand\n" + paint_code(labels, each))
+    code = "".join(body) + (_TAIL_OF_GROUPS if len(groups) > 1 else _TAIL)
     title = f"Repeats what was done on {picture.name}, with the same labels."
     # A name must not end the docstring or its line
     title = " ".join(title.replace("\\", "/").replace('"', "'").split())
     head = _HEAD.format(title=title, version=version("napari-localdisc"))
     if picture.code == SAMPLE:
         head += "from napari_localdisc.io import samples\n"
+    if len(groups) > 1:
+        head = head.replace("import sys\n", "import sys\nfrom pathlib import Path\n")
     helpers = "".join(text for name, text in _HELPERS.items() if name in code)
     return head + helpers + ("\n" if helpers else "") + code
 
@@ -220,7 +293,8 @@ def _relevant(log: Iterable[Operation], plane: PlaneKey) -> list[Operation]:
     return [
         entry
         for entry in log
-        if entry.kind == "erase" or (entry.kind == "write" and entry.plane == plane)
+        if entry.kind in ("erase", "group")
+        or (entry.kind == "write" and entry.plane == plane)
     ]
 
 
@@ -281,3 +355,33 @@ def _said(
     return head + source.code(
         embedding, None if value is None else int(value), overwrite
     )
+
+
+def _said_in_groups(
+    entries: Iterable[Operation],
+    variables: Mapping[ModelKey, str],
+    names: Mapping[int, str],
+) -> Iterator[str]:
+    """Say into which map each class goes, too."""
+    held: dict[int, int] = {}
+    for entry in entries:
+        groups, value = _groups_in(entry), entry.parameters["value"]
+        moved = {v: g for v, g in groups.items() if held.get(v, g) != g}
+        held |= groups
+        if entry.kind == "erase":
+            text = _said(entry, variables, names)
+            head, _, line = text.rstrip().rpartition("\n")
+            yield f"{head}\nfor labels in maps.values():\n    {line}\n"
+            continue
+        before = "".join(f"put_into(maps, {g}, {v})\n" for v, g in moved.items())
+        if entry.kind == "group":
+            yield f"\n# {' '.join(entry.text.split())}\n{before}" if before else ""
+        elif value is not None:
+            text = _said(entry, variables, names)
+            head, _, rest = text[1:].partition("\n")
+            yield f"\n{head}\n{before}labels = maps[{groups[int(value)]}]\n{rest}"
+        else:
+            where = f"maps[{groups}.get(int(value), 0)]" if groups else "maps[0]"
+            text = _said(entry, variables, names)
+            text = text[1:].replace("write(labels,", f"write({where},")
+            yield f"\n{before}{text}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -83,8 +84,8 @@ class Prompts(MaskOptions, Points, Source):
 
     positive: tuple[Point, ...]
     negative: tuple[Point, ...] = ()
-    frames: tuple[Frame, ...] = ()
-    negative_frames: tuple[Frame, ...] = ()
+    frames: tuple[Frame, ...] = field(default=(), kw_only=True)
+    negative_frames: tuple[Frame, ...] = field(default=(), kw_only=True)
 
     @classmethod
     def of(cls, prompts: Iterable[Prompt], options: MaskOptions) -> Prompts:

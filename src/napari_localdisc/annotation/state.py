@@ -11,9 +11,9 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
 * `Controller.annotation()` describes the image that is worked on, and
   `Controller.restore_annotation(annotation, labels)` puts a description back; its
   signal `annotation_changed` says when there is something new to save.
-* Pixels are not in here.  They are in layers: `Controller.labels_layer` (the classes)
-  and `Controller.strokes_layer` (what was painted to learn from).  Save and restore
-  these beside the description.
+* Pixels are not in here.  They are in layers: `Classes.layers` (the classes, a layer a
+  group) and `Controller.strokes_layer` (what was painted to learn from).  Save and
+  restore these beside the description.
 * An `Operation` in the log is something that was done and not undone, in order, with
   all that is needed to do it again.  Its ``kind`` is one of
 
@@ -27,16 +27,21 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
   write      ``source``, ``value``, ``overwrite``, ``model``, ``model_hash``, and
              ``meaning``: the structure that prompts were taken to mean, if any;
              ``magnification`` where the user chose one;
-             ``instead``: the source of the structure that it replaces, if any
+             ``instead``: the source of the structure that it replaces, if any;
+             ``groups``: of what is written, {value: group} where that is not 0
   correct    ``what``: drop, split or merge pieces; ``value``, ``pixels``: how many.
              Which they are is left between what is repeated and the labels
   accept     ``accepted``: the plane's accepted pieces afterwards
+  group      ``value``, ``group``: this class lies in another group now, on all
+             planes, where it may overlap those that it left; ``classes``
   erase      ``value``: this class was removed, on all planes
   ========== =====================================================================
 
   A ``write`` can be repeated from its parameters alone, with the public API: `sources`
   makes labels of its ``source``, and `merge_classes` writes them.  ``value`` is None
   where each class of a prediction is written as itself.
+* Classes of one *group* exclude each other: each pixel of the group's labels layer has
+  one of them.  Classes of different groups may overlap.
 """
 
 from __future__ import annotations
@@ -151,6 +156,8 @@ class AnnotationClass:
     background : bool
         Whether it only says, in strokes, what is none of the other classes; it is
         never written to the labels.
+    group : int
+        Those of one group exclude each other, those of others it may overlap.
     """
 
     value: int
@@ -158,6 +165,7 @@ class AnnotationClass:
     colour: str
     visible: bool = True
     background: bool = False
+    group: int = 0
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -225,7 +233,8 @@ class ImageAnnotation:
     chosen : int or None
         Value of the class that masks become.
     labels_name : str or None
-        Name of the labels layer, if there is one; no layer is found by its name.
+        Name of the labels layer of group 0, if there is one; no layer is found by its
+        name.
     log : tuple of Operation
         What was done and not undone, in order.
     """
@@ -271,6 +280,11 @@ def changed_class(
         replace(entry, **changes) if entry.value == value else entry
         for entry in classes
     )
+
+
+def groups_of(classes: Iterable[AnnotationClass]) -> dict[int, int]:
+    """Return the group of each class that is not of group 0, by its value."""
+    return {entry.value: entry.group for entry in classes if entry.group}
 
 
 def background_values(classes: Iterable[AnnotationClass]) -> tuple[int, ...]:

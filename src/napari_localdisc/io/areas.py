@@ -99,7 +99,12 @@ def areas_in(path: Path, image: str) -> list[ClassArea]:
     FileError
         If the file cannot be read.
     """
-    every = (area for labels in read_labels(path) for area in class_areas(labels))
+    every = (
+        area
+        for labels in read_labels(path)
+        for each in labels.maps
+        for area in class_areas(each)
+    )
     return [replace(area, image=image) for area in every]
 
 

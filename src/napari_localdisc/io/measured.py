@@ -21,6 +21,7 @@ from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image.files import IMAGE_SUFFIXES, read_image, read_placement
 from napari_localdisc.core.image.upright import ORIENTATION, UPRIGHT, turned
 from napari_localdisc.core.measure.structures import split_name
+from napari_localdisc.core.measure.subject import class_masks
 from napari_localdisc.core.names import plain_name, stem_of
 
 from .labelled import FIELD_OF_VIEW
@@ -73,8 +74,8 @@ class Measured:
         names: dict[int, str] = {}
         scale: float | None = None
         for path in self.labels:
-            (found, *others) = read_labels(path)
-            if others:
+            (found, *images) = read_labels(path)
+            if images:
                 raise FileError(
                     f"{path} holds the labels of several images: export them to a file "
                     "each first."
@@ -82,6 +83,9 @@ class Measured:
             # Drawn on a picture as its file stores it, which is read upright
             as_stored = found.made_by.get(ORIENTATION)
             plane = turned(found.plane("A table"), as_stored or UPRIGHT)
+            for other in found.others:
+                upright = turned(other.plane("A table"), as_stored or UPRIGHT)
+                masks |= class_masks(upright, other.names)
             scale = scale or millimetres(found.placement, len(found.shape))
             structure = split_name(path)[1]
             if structure is None:

@@ -95,6 +95,8 @@ class SavedImage:
         `ImageAnnotation.to_json`: prompts, thresholds, classes, what was done.
     labels : int or None
         Which of the session's labels hold the classes of this image.
+    groups : list
+        ``[group, labels]`` of classes that may overlap those.
     strokes : list
         ``[plane, labels]`` for each plane that was painted on to learn from.
     by_hand : list
@@ -116,6 +118,7 @@ class SavedImage:
     placement: Mapping[str, Json] = field(default_factory=dict)
     annotation: Mapping[str, Json] = field(default_factory=dict)
     labels: int | None = None
+    groups: Sequence[Json] = ()
     strokes: Sequence[Json] = ()
     by_hand: Sequence[Json] = ()
     looks: Mapping[str, Json] = field(default_factory=dict)
@@ -292,9 +295,12 @@ def _session(document: dict[str, Json], archive: zipfile.ZipFile) -> Session:
         lost = said["labels"] is not None and said["labels"] not in at
         said["labels"] = at.get(said["labels"])
         strokes = [[plane, at[own]] for plane, own in said["strokes"] if own in at]
+        groups = [[group, at[own]] for group, own in said["groups"] if own in at]
+        lost = lost or len(groups) < len(said["groups"])
         if lost or len(strokes) < len(said["strokes"]):
             faults.append(f"Labels or strokes of “{said['name']}” are not there.")
-        images.append(SavedImage(**{**said, "strokes": strokes}))
+        said |= {"strokes": strokes, "groups": groups}
+        images.append(SavedImage(**said))
     if about["chosen"] is not None and about["chosen"] >= len(images):
         about["chosen"] = None
     there: dict[str, dict[Any, int]] = {

@@ -12,6 +12,7 @@ _Count = Annotated[int, Field(ge=0)]
 _Details = dict[str, JsonValue]
 _Plane = Annotated[list[_Count | None], Field(max_length=64)]
 _Strokes = Annotated[tuple[_Plane, _Count], Strict(False)]  # of JSON, which has lists
+_Group = Annotated[tuple[_Count, _Count], Strict(False)]
 _Run = Annotated[tuple[_Count, _Count, _Count], Strict(False)]
 _ByHand = Annotated[tuple[_Plane, list[_Run]], Strict(False)]
 _Member = Annotated[tuple[Literal["images", "labels"], _Count], Strict(False)]
@@ -65,6 +66,9 @@ class Image(_Entry):
     placement: _Details = Field(default_factory=dict)
     annotation: _Details = Field(default_factory=_nothing_done)
     labels: _Count | None = None
+    groups: Annotated[list[_Group], Field(max_length=1000)] = Field(
+        default_factory=list
+    )
     strokes: Annotated[list[_Strokes], Field(max_length=100_000)] = Field(
         default_factory=list
     )

@@ -13,6 +13,7 @@ from napari.types import LayerDataTuple
 
 from napari_localdisc.core.image.dicom import is_dicom
 from napari_localdisc.io.labels import LabelMap
+from napari_localdisc.io.labels.label_map import GROUP as GROUP
 
 from .colours import PAINTED, LabelColours
 from .plane import METADATA_KEY

@@ -10,14 +10,14 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import standardize_color
 from numpy.typing import NDArray
 
-from napari_localdisc.annotation.by_hand import ByHand, Forgotten
+from napari_localdisc.annotation.by_hand import ByHand, Forgotten, HandedOn
 from napari_localdisc.annotation.state import AnnotationClass
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import PromptError
 
 from .as_meant import as_stored_note
 from .colours import PAINTED, LabelColours, same_colours
-from .files import CLASSES, source_of
+from .files import CLASSES, GROUP, source_of
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
 
@@ -66,14 +66,27 @@ def labels_candidates(viewer: ViewerModel, layer: Image) -> list[Labels]:
 
 
 def new_labels(
-    viewer: ViewerModel, layer: Image, classes: Iterable[AnnotationClass]
+    viewer: ViewerModel,
+    layer: Image,
+    classes: Iterable[AnnotationClass],
+    group: int = 0,
+    name: str = "",
 ) -> Labels:
-    """Add an empty Labels layer of the image's own size and place."""
+    """Add an empty Labels layer of the image's own size and place.
+
+    For a group of classes; one that is not the first is called after its class.
+    """
+    said = (
+        f"{layer.name} labels {name or group + 1}" if group else f"{layer.name} labels"
+    )
+    ours = {"image": layer.name, CLASSES: {}, **as_stored_note(layer)}
+    if group:
+        ours[GROUP] = group
     classes = tuple(classes)
     most = max((entry.value for entry in classes), default=1)
     labels = Labels(
         np.zeros(image_shape(layer), np.uint8 if most < 256 else np.uint16),
-        name=f"{layer.name} labels",
+        name=said,
         opacity=LABELS_OPACITY,
         scale=layer.scale,
         translate=layer.translate,
@@ -82,10 +95,7 @@ def new_labels(
         affine=layer.affine.affine_matrix,
         units=layer.units,
         axis_labels=layer.axis_labels,
-        metadata={
-            METADATA_KEY: {"image": layer.name, CLASSES: {}, **as_stored_note(layer)},
-            **source_of(layer),
-        },
+        metadata={METADATA_KEY: ours, **source_of(layer)},
     )
     add(viewer, labels)
     return labels
@@ -189,6 +199,11 @@ class LabelsEdit:
         """How many pixels it changes."""
         return int(self._at.size)
 
+    @property
+    def gone(self) -> int:
+        """How many pixels fewer, or with a minus more, have a class after it."""
+        return int(np.count_nonzero(self._old)) - int(np.count_nonzero(self._new))
+
     def redo(self) -> None:
         """Write the pixels."""
         self._write(self._old, self._new, self._hand_new)
@@ -264,6 +279,37 @@ def erase_class(
             edits[-1].redo()
             edits.append(Forgotten(hand_on(plane), value))
             edits[-1].redo()
+    return tuple(edits)
+
+
+def move_class(
+    source: Labels,
+    target: Labels,
+    value: int,
+    hand_on: Callable[[Labels, Plane], ByHand],
+) -> tuple[LabelsEdit | HandedOn, ...]:
+    """Move a class's pixels from one layer to another, on all planes.
+
+    Where the other one holds a class already, that stays.  What is by hand goes along.
+    """
+    edits: list[LabelsEdit | HandedOn] = []
+    for index in np.ndindex(*source.data.shape[:-2]):
+        plane = Plane(source.data, (*index, None, None))
+        before, there = (np.array(read_plane(each, plane)) for each in (source, target))
+        own, hands = (
+            before == value,
+            [hand_on(each, plane) for each in (source, target)],
+        )
+        decided = HandedOn(hands[0], hands[1], value, there == 0)
+        if not own.any() and not decided.pixels:
+            continue
+        after = np.where(own & (there == 0), value, there).astype(there.dtype)
+        cleared = np.where(own, 0, before).astype(before.dtype)
+        edits.append(LabelsEdit(source, plane, before, cleared, hands[0]))
+        edits.append(LabelsEdit(target, plane, there, after, hands[1]))
+        edits.append(decided)
+        for edit in edits[-3:]:
+            edit.redo()
     return tuple(edits)
 
 

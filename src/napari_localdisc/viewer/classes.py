@@ -1,7 +1,12 @@
-"""The classes of an image's labels: a table, and the layer that holds them."""
+"""The classes of an image's labels: a table, and the layers that hold them.
 
+Classes of one group exclude each other and lie in one layer; classes of different
+groups may overlap.
+"""
+
+import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +16,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from pydantic_core import to_jsonable_python
 
-from napari_localdisc.annotation.by_hand import ByHand
+from napari_localdisc.annotation.by_hand import ByHand, HandedOn
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
@@ -24,14 +29,17 @@ from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.names import find_name
 from napari_localdisc.io.areas import ClassArea
-from napari_localdisc.layers.files import CLASSES, source_of
+from napari_localdisc.layers.files import CLASSES, GROUP, source_of
 from napari_localdisc.layers.labels import (
     MOST_CLASSES,
+    LabelsEdit,
+    check_value,
     colour_of,
     dress_labels,
     erase_class,
     image_shape,
     labels_candidates,
+    move_class,
     new_labels,
     read_plane,
     values_in,
@@ -74,10 +82,14 @@ class Classes:
     """Another table, class chosen or labels layer; the areas may be others, too."""
     areas_changed = Signal()
     """Labels were written or painted, and nothing else changed."""
+    may_overlap_changed = Signal(bool)
+    """Whether classes may overlap from now on."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._followed: Labels | None = None
+        self.may_overlap = False
+        """Whether new classes, and old ones that would lose pixels, get own groups."""
+        self._followed: list[Labels] = []
         self._hands: weakref.WeakKeyDictionary[Labels, dict[PlaneKey, ByHand]]
         self._hands = weakref.WeakKeyDictionary()
         self._begun_empty: weakref.WeakSet[Labels] = weakref.WeakSet()
@@ -89,7 +101,7 @@ class Classes:
     def close(self) -> None:
         """Follow the labels layer no longer."""
         self._workspace.viewer.layers.events.removed.disconnect(self._on_removed)
-        self._follow(None)
+        self._follow([])
         disconnect_all(self)
 
     # The table
@@ -113,16 +125,23 @@ class Classes:
         return None if document is None else _chosen(document)
 
     def of(
-        self, layer: Image, document: Document
+        self, layer: Image, document: Document, group: int | None = None
     ) -> tuple[AnnotationClass | None, Labels | None]:
-        """Return the chosen class of an image, and the layer that holds its classes."""
-        labels = document.labels() if document.labels is not None else None
+        """Return the chosen class of an image, and the layer that holds its group.
+
+        Or the layer of another group.
+        """
+        chosen = _chosen(document)
+        if group is None:
+            group = 0 if chosen is None else chosen.group
+        held = document.layers.get(group)
+        labels = held() if held is not None else None
         if labels is not None and (
             labels not in self._workspace.viewer.layers
             or tuple(labels.data.shape) != image_shape(layer)  # it has other data now
         ):
             labels = None
-        return _chosen(document), labels
+        return chosen, labels
 
     def find(self, value: int) -> AnnotationClass:
         """Return a class.
@@ -160,11 +179,17 @@ class Classes:
         destination : Destination
             The class.
         pixels : ndarray or None
-            (H, W) labels of the plane as they are; None: there are none.
+            (H, W) labels of the plane as they are, of that class's group; None: there
+            are none.
         """
-        labels = self.of(place.layer, place.document)[1]
+        selected, labels = self.of(place.layer, place.document)
         pixels = None if labels is None else read_plane(labels, place.plane)
-        return self._destination(place, meaning, pixels), pixels
+        found = self._destination(place, meaning, pixels)
+        group = 0 if found.entry is None else found.entry.group
+        if group != (0 if selected is None else selected.group):
+            labels = self.of(place.layer, place.document, group)[1]
+            pixels = None if labels is None else read_plane(labels, place.plane)
+        return found, pixels
 
     def _destination(
         self, place: Place, meaning: str, pixels: NDArray[np.integer] | None
@@ -207,6 +232,13 @@ class Classes:
         document.set_classes(document.classes, value)
         self._let_into(value)
         labels = self.labels_layer
+        active = self._workspace.viewer.layers.selection.active
+        others = [each for each in self._followed if each is not labels]
+        brush = next((each for each in others if each is active), None)
+        if value is not None and brush is not None:  # it goes with the class
+            labels = self.target()
+            labels.mode, labels.brush_size = brush.mode, brush.brush_size
+            self._workspace.viewer.layers.selection.active = labels
         if labels is not None and value is not None:
             labels.selected_label = value
 
@@ -226,10 +258,11 @@ class Classes:
         self, name: str = "", colour: str = "", background: bool = False
     ) -> AnnotationClass:
         """Make a class that is not in the table yet; see `add`."""
-        entries, labels = self.entries, self.labels_layer
+        entries = self.entries
         used = {entry.value for entry in entries}
-        if labels is not None:
+        for labels in self.layers.values():
             used.update(values_in(labels))
+        own = self.may_overlap and not background
         value = next(value for value in range(1, LARGEST_CLASS) if value not in used)
         free = [c for c in COLOURS if c not in {e.colour for e in entries}]
         colour = (
@@ -238,7 +271,11 @@ class Classes:
             or (free or COLOURS)[0 if free else value % len(COLOURS)]
         )
         return AnnotationClass(
-            value, name.strip() or f"class {value}", colour, background=background
+            value,
+            name.strip() or f"class {value}",
+            colour,
+            background=background,
+            group=free_group(entries) if own else 0,
         )
 
     def add(self, name: str = "", colour: str = "", background: bool = False) -> int:
@@ -281,7 +318,8 @@ class Classes:
     def remove(self, value: int) -> None:
         """Remove a class, and its pixels from the labels; both can be undone."""
         entry, place = self.find(value), self._workspace.place()
-        document, labels = place.document, self.labels_layer
+        document = place.document
+        labels = self.of(place.layer, document, entry.group)[1]
         left = tuple(other for other in document.classes if other.value != value)
         document.do(
             place.plane.index,
@@ -311,11 +349,89 @@ class Classes:
         parameters = {"classes": described}
         place.document.do(place.plane.index, "classes", text, parameters, **changes)
 
-    # The layer
+    # Groups, whose classes exclude each other
+
+    def set_may_overlap(self, may: bool) -> None:
+        """Let classes overlap from now on, or exclude each other as they are."""
+        if may != self.may_overlap:
+            self.may_overlap = may
+            self.may_overlap_changed.emit(may)
+
+    def groups(self) -> dict[int, list[AnnotationClass]]:
+        """Return the classes of each group."""
+        return groups_in(self.entries)
+
+    def set_alone(self, value: int, alone: bool) -> None:
+        """Let a class overlap all others, or exclude those of the first group."""
+        others = [entry for entry in self.entries if entry.value != value]
+        first = next(iter(groups_in(others)), 0)
+        self.set_group(value, free_group(others) if alone else first)
+
+    def set_group(self, value: int, group: int) -> None:
+        """Put a class into another group, with its pixels, as a step to be undone.
+
+        Where a class of that group is already it stays, and this one is no more.
+        """
+        entry, place = self.find(value), self._workspace.place()
+        if entry.background or entry.group == group:
+            return
+        with self.writing():
+            edits = self.regroup(place, entry, group)
+            classes = changed_class(self.entries, value, group=group)
+            others = [e.name for e in groups_in(classes)[group] if e.value != value]
+            kept = " and ".join(f"“{name}”" for name in others)
+            text = f"let “{entry.name}” overlap other classes"
+            if kept:
+                text = f"let “{entry.name}” exclude {kept}"
+            place.document.do(
+                place.plane.index,
+                "group",
+                text,
+                {
+                    "value": value,
+                    "group": group,
+                    "classes": to_jsonable_python(classes),
+                },
+                classes=classes,
+                edits=edits,
+            )
+        lost = sum(edit.gone for edit in edits if isinstance(edit, LabelsEdit))
+        said = f"{text[0].upper()}{text[1:]}: done"
+        said += f"; {lost:,} pixels of it are {kept} alone now." if lost else "."
+        self._workspace.status.say(said)
+
+    def regroup(
+        self, place: Place, entry: AnnotationClass, group: int
+    ) -> tuple[LabelsEdit | HandedOn, ...]:
+        """Move a class's pixels into another group's layer; return what was done."""
+        source = self.of(place.layer, place.document, entry.group)[1]
+        if source is None or entry.value not in values_in(source):
+            return ()
+        target = self.target(place, group, entry.name)
+        check_value(target, entry.value)
+        return move_class(source, target, entry.value, self.by_hand)
+
+    # The layers
+
+    @property
+    def layers(self) -> dict[int, Labels]:
+        """The Labels layers that hold the classes and are in the viewer, by group."""
+        layer = self._workspace.images.current
+        if layer is None:
+            return {}
+        return self._layers_of(layer, self._workspace.annotations.of(layer))
+
+    def _layers_of(self, layer: Image, document: Document) -> dict[int, Labels]:
+        found = {}
+        for group in sorted(document.layers):
+            labels = self.of(layer, document, group)[1]
+            if labels is not None:
+                found[group] = labels
+        return found
 
     @property
     def labels_layer(self) -> Labels | None:
-        """The Labels layer that holds the classes, while it is in the viewer."""
+        """The Labels layer that holds the chosen class, while it is in the viewer."""
         layer = self._workspace.images.current
         if layer is None:
             return None
@@ -329,51 +445,99 @@ class Classes:
             return []
         return labels_candidates(self._workspace.viewer, layer)
 
-    def use_labels(self, labels: Labels | None) -> None:
+    def use_labels(self, labels: Labels | None, group: int | None = None) -> None:
         """Let masks go into one of the user's layers; None: into a new one.
 
         Its values become classes, with the colours that they have.
 
+        Parameters
+        ----------
+        labels : Labels or None
+            The layer.
+        group : int, optional
+            The group that it holds.  By default the one that it was saved as, else the
+            chosen class's; that class goes into a layer that holds another group.
+
         Raises
         ------
         PromptError
-            If it is not of the image's size, or does not lie on it.
+            If it is not of the image's size, does not lie on it, or has labels of
+            classes that another layer holds.
         """
         place = self._workspace.place()
         document, layer = place.document, place.layer
+        chosen, held = _chosen(document), self._layers_of(layer, document)
+        asked = group
+        if group is None:
+            group = 0 if chosen is None else chosen.group
         if labels is None:
-            document.set_labels(None)
+            document.set_labels(None, group)
             return
+        for other, theirs in held.items():
+            if asked is None and theirs is labels:
+                if chosen is not None:
+                    self.set_group(chosen.value, other)
+                return
+        saved = labels.metadata.get(METADATA_KEY, {}).get(GROUP, 0)
+        if asked is None and saved not in held:
+            group = saved
         reason = why_no_target(labels, layer)
         if reason:
             raise PromptError(
                 f"“{labels.name}” cannot hold the classes of “{layer.name}”: {reason}."
             )
         known = {entry.value for entry in document.classes}
+        elsewhere = {e.value: e.name for e in document.classes if e.group != group}
         names = labels.metadata.get(METADATA_KEY, {}).get(CLASSES, {})
         table = {int(value): str(name) for value, name in names.items()}
+        values = {*values_in(labels), *table}
+        clash = next((value for value in sorted(values) if value in elsewhere), None)
+        if clash is not None and asked is None:
+            raise PromptError(
+                f"Label {clash} of “{labels.name}” is “{elsewhere[clash]}” in another "
+                "layer: give it another number first."
+            )
         document.classes += tuple(
             AnnotationClass(
-                value, table.get(value, f"class {value}"), colour_of(labels, value)
+                value,
+                table.get(value, f"class {value}"),
+                colour_of(labels, value),
+                group=group,
             )
-            for value in sorted({*values_in(labels), *table} - known)
+            for value in sorted(values - known)
         )
         if document.chosen is None and document.classes:
             document.chosen = document.classes[0].value
         labels.metadata = {**labels.metadata, **source_of(layer)}
         self.by_hand(labels, place.plane)
-        document.set_labels(labels)
+        document.set_labels(labels, group)
 
-    def target(self, place: Place | None = None) -> Labels:
-        """Return the labels layer; make one if there is none."""
+    def target(
+        self, place: Place | None = None, group: int | None = None, name: str = ""
+    ) -> Labels:
+        """Return the labels layer of a group; make one if there is none.
+
+        Parameters
+        ----------
+        place : Place, optional
+            By default what is shown.
+        group : int, optional
+            By default the chosen class's.
+        name : str
+            Of the class that a new layer is called after, if it is not of group 0.
+        """
         place = place or self._workspace.place()
         layer, document = place.layer, place.document
-        labels = self.of(layer, document)[1]
+        chosen, labels = self.of(layer, document, group)
         if labels is None:
             viewer = self._workspace.viewer
-            labels = new_labels(viewer, layer, document.classes)
+            if group is None:
+                group = 0 if chosen is None else chosen.group
+            if not name and chosen is not None and chosen.group == group:
+                name = chosen.name
+            labels = new_labels(viewer, layer, document.classes, group, name)
             self._begun_empty.add(labels)
-            document.set_labels(labels)
+            document.set_labels(labels, group)
         return labels
 
     def by_hand(self, labels: Labels, plane: Plane) -> ByHand:
@@ -390,15 +554,15 @@ class Classes:
         hand.notice(pixels)
         return hand
 
-    def by_hand_on(self, place: Place) -> ByHand:
-        """Return the same of the layer that holds the place's classes.
+    def by_hand_on(self, place: Place, group: int) -> ByHand:
+        """Return the same of the layer that holds a group of the place's classes.
 
         Raises
         ------
         LookupError
             If there is none.
         """
-        labels = self.of(place.layer, place.document)[1]
+        labels = self.of(place.layer, place.document, group)[1]
         if labels is None:
             raise LookupError(f"{place.layer.name} has no labels")
         return self.by_hand(labels, place.plane)
@@ -416,18 +580,21 @@ class Classes:
 
     def areas(self) -> dict[int, ClassArea]:
         """Measure each class on the plane that is shown."""
-        place, labels = self._workspace.place_or_none(), self.labels_layer
-        image, size, unit = "", None, ""
-        pixels: NDArray[np.integer] = np.zeros((0, 0), np.uint8)
-        if place is not None and labels is not None:
-            pixels, image = read_plane(labels, place.plane), place.layer.name
-            size, unit = pixel_area(place.layer, place.plane)
+        place, layers = self._workspace.place_or_none(), self.layers
+        image, size, unit, whole = "", None, "", 0
         most = max((entry.value for entry in self.entries), default=0)
-        counts = np.bincount(pixels.ravel(), minlength=most + 1)
+        counts = {}
+        if place is not None and layers:
+            image, whole = place.layer.name, int(np.prod(place.plane.shape))
+            size, unit = pixel_area(place.layer, place.plane)
+            for group, labels in layers.items():
+                pixels = read_plane(labels, place.plane).ravel()
+                counts[group] = np.bincount(pixels, minlength=most + 1)
         areas = {}
         for entry in self.entries:
-            count = int(counts[entry.value])
-            share = 100 * count / max(1, pixels.size)
+            held = counts.get(entry.group)
+            count = 0 if held is None else int(held[entry.value])
+            share = 100 * count / max(1, whole)
             area = None if size is None else float(count * size)
             areas[entry.value] = ClassArea(
                 image, entry.value, entry.name, count, share, area, unit
@@ -436,8 +603,8 @@ class Classes:
 
     def jump_to(self, value: int) -> None:
         """Move the view to the pixel of a class that is nearest to its middle."""
-        entry, labels = self.find(value), self.labels_layer
-        place = self._workspace.place_or_none()
+        entry, place = self.find(value), self._workspace.place_or_none()
+        labels = self.layers.get(entry.group)
         points = np.zeros((0, 2), int)
         if place is not None and labels is not None:
             points = np.argwhere(read_plane(labels, place.plane) == value)
@@ -458,22 +625,24 @@ class Classes:
         place = self._workspace.place_or_none()
         layer = self._workspace.images.current if place is None else place.layer
         document = self.document if place is None else place.document
-        labels = None
+        layers: dict[int, Labels] = {}
         if layer is not None and document is not None:
-            labels = self.of(layer, document)[1]
-        self._follow(labels)
-        if labels is not None and document is not None:
-            self._adopt_painted(labels, place)
-            self._dress(labels, document)
+            layers = self._layers_of(layer, document)
+        self._follow([*layers.values()])
+        if document is not None:
+            for group, labels in layers.items():
+                self._adopt_painted(labels, place, group)
+                self._dress(labels, document, group)
         self.changed.emit()
 
-    def _dress(self, labels: Labels, document: Document) -> None:
-        """Give the layer the classes' colours: nobody has painted meanwhile."""
+    def _dress(self, labels: Labels, document: Document, group: int) -> None:
+        """Give a layer its classes' colours: nobody has painted meanwhile."""
         before, self._is_writing = self._is_writing, True
-        dress_labels(labels, document.classes)
+        own = [e for e in document.classes if e.background or e.group == group]
+        dress_labels(labels, own)
         self._is_writing = before
 
-    def _adopt_painted(self, labels: Labels, place: Place | None) -> bool:
+    def _adopt_painted(self, labels: Labels, place: Place | None, group: int) -> bool:
         """Take labels that the user painted into the table, if there are new ones."""
         if place is None:
             return False
@@ -484,32 +653,68 @@ class Classes:
         if not new or len(known) + len(new) > MOST_CLASSES:
             return False
         document.classes += tuple(
-            AnnotationClass(v, f"class {v}", COLOURS[(v - 1) % len(COLOURS)])
+            AnnotationClass(
+                v, f"class {v}", COLOURS[(v - 1) % len(COLOURS)], group=group
+            )
             for v in new
         )
         return True
 
     def _on_painted(self) -> None:
-        labels, place = self.labels_layer, self._workspace.place_or_none()
-        if labels is None or place is None:
+        layers, place = self.layers, self._workspace.place_or_none()
+        if not layers or place is None:
             return
-        if self._adopt_painted(labels, place):
-            self._dress(labels, place.document)
+        adopted = False
+        for group, labels in layers.items():
+            if self._adopt_painted(labels, place, group):
+                self._dress(labels, place.document, group)
+                adopted = True
+        if adopted:
             self.changed.emit()
             self._workspace.annotations.changed.emit()
+        if len(layers) > 1:
+            self._put_right(layers)
+
+    def _put_right(self, layers: dict[int, Labels]) -> None:
+        """Move what was painted of a class in another group's layer into its own."""
+        place = self._workspace.place_or_none()
+        if place is None:
+            return
+        for group, labels in layers.items():
+            pixels = np.array(read_plane(labels, place.plane))
+            for entry in self.entries:
+                stray = pixels == entry.value
+                if entry.group == group or entry.background or not stray.any():
+                    continue
+                with self.writing():
+                    target = self.target(place, entry.group, entry.name)
+                    for layer, value in ((target, entry.value), (labels, 0)):
+                        hand = self.by_hand(layer, place.plane)
+                        before = np.array(read_plane(layer, place.plane))
+                        after = np.where(stray, value, before)
+                        edit = LabelsEdit(
+                            layer, place.plane, before, after, hand, value > 0
+                        )
+                        edit.redo()
+                self._workspace.status.say(
+                    f"What was painted of “{entry.name}” is in “{target.name}” now, "
+                    "which holds it."
+                )
 
     def _on_removed(self, event: Any) -> None:
-        if event.value is self._followed:
+        if any(layer is event.value for layer in self._followed):
             self._on_changed()
 
-    def _follow(self, labels: Labels | None) -> None:
-        if labels is self._followed:
-            return
-        for layer, connect in ((self._followed, False), (labels, True)):
-            if layer is not None:
-                for event in (layer.events.set_data, layer.events.paint):
-                    (event.connect if connect else event.disconnect)(self._on_pixels)
-        self._followed = labels
+    def _follow(self, layers: Sequence[Labels]) -> None:
+        for layer in self._followed:
+            if not any(layer is other for other in layers):
+                layer.events.set_data.disconnect(self._on_pixels)
+                layer.events.paint.disconnect(self._on_pixels)
+        for layer in layers:
+            if not any(layer is other for other in self._followed):
+                layer.events.set_data.connect(self._on_pixels)
+                layer.events.paint.connect(self._on_pixels)
+        self._followed = [*layers]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -532,6 +737,23 @@ class Classes:
             return
         self._workspace.pacer.soon("painted classes", 300, self._on_painted)
         self.areas_changed.emit()
+
+
+def free_group(entries: Sequence[AnnotationClass]) -> int:
+    """Return the first group that none of the classes belongs to."""
+    used = {entry.group for entry in entries if not entry.background}
+    return next(group for group in itertools.count() if group not in used)
+
+
+def groups_in(
+    entries: Sequence[AnnotationClass],
+) -> dict[int, list[AnnotationClass]]:
+    """Return the classes of each group."""
+    found: dict[int, list[AnnotationClass]] = {}
+    for entry in entries:
+        if not entry.background:
+            found.setdefault(entry.group, []).append(entry)
+    return dict(sorted(found.items()))
 
 
 def _into(entry: AnnotationClass) -> Destination:

@@ -1,6 +1,6 @@
 """What the plugin does in one viewer; without Qt, so that scripts drive it too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from napari.components import ViewerModel
@@ -203,7 +203,7 @@ class Controller:
 
     @property
     def labels_layer(self) -> Labels | None:
-        """The Labels layer that holds the classes, while it is in the viewer."""
+        """The Labels layer that holds the chosen class, while it is in the viewer."""
         return self.classes.labels_layer
 
     @property
@@ -251,12 +251,15 @@ class Controller:
         ImageError
             If there is no image.
         """
-        labels = self.classes.labels_layer
+        labels = self.classes.layers.get(0)
         name = labels.name if labels is not None else None
         return self.workspace.place().document.describe(name)
 
     def restore_annotation(
-        self, annotation: ImageAnnotation, labels: Labels | None = None
+        self,
+        annotation: ImageAnnotation,
+        labels: Labels | None = None,
+        others: Mapping[int, Labels] | None = None,
     ) -> None:
         """Put a description back on the image that is worked on.
 
@@ -266,6 +269,8 @@ class Controller:
             From `annotation`.
         labels : Labels, optional
             A layer of the viewer that holds its classes.
+        others : mapping of int to Labels, optional
+            The layers of further groups of classes.
 
         Raises
         ------
@@ -273,8 +278,10 @@ class Controller:
             If the labels do not fit the image.
         """
         self.workspace.place().document.restore(annotation)
-        if labels is not None:
-            self.classes.use_labels(labels)
+        held = {**({} if labels is None else {0: labels}), **(others or {})}
+        for group, layer in held.items():
+            self.classes.use_labels(layer, group)
+        self.classes.set_may_overlap(self.classes.may_overlap or len(held) > 1)
         self.prompts.changed.emit()
         with self.reporting():
             self.prompts.refresh(self.workspace.place())

@@ -176,7 +176,7 @@ class Doubts:
         workspace = self._workspace
         with workspace.reporting():
             document = workspace.annotations.of(layer)
-            if document.describe() != ImageAnnotation() or document.labels is not None:
+            if document.describe() != ImageAnnotation() or document.layers:
                 raise ImageError(
                     f"What was done on “{layer.name}” was done as it is shown, and "
                     "stays so: open the file once more, and turn that."

@@ -1,6 +1,6 @@
 """Labels layers to files and back, for panels; written off the GUI thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,12 @@ from napari_localdisc.core.errors import FileError, LocalDiscError
 from napari_localdisc.core.files import given_path
 from napari_localdisc.io.labels import (
     FORMATS,
+    LabelMap,
     format_of,
     read_labels,
     write_labels,
 )
-from napari_localdisc.layers.files import label_map_of, layer_data_of
+from napari_localdisc.layers.files import GROUP, label_map_of, layer_data_of
 
 from .work import (
     Runner,
@@ -39,6 +40,8 @@ class ExportControl:
         Whose layers.
     runner, report
         As of `Workspace`.
+    beside : callable, optional
+        Returns the layers of the classes that a layer's classes may overlap.
     """
 
     layers_changed = Signal()
@@ -53,8 +56,10 @@ class ExportControl:
         viewer: ViewerModel,
         runner: Runner | None = None,
         report: Callable[[Exception], None] = raise_error,
+        beside: Callable[[Labels], Sequence[Labels]] = lambda layer: (),
     ) -> None:
         self.viewer = viewer
+        self._beside = beside
         self._runner = runner or Runner()
         self._report = report
         self.is_busy = False
@@ -78,6 +83,9 @@ class ExportControl:
     def save(self, layer: Labels, path: str | Path, form: str | None = None) -> None:
         """Write a layer as it is now; data that are on the disk, as they are read.
 
+        Layers of classes that may overlap these go along: into the same file where the
+        format holds masks, else into files of their own.
+
         Parameters
         ----------
         layer : Labels
@@ -94,10 +102,9 @@ class ExportControl:
             chosen = format_of(path) if form is None else FORMATS[form]
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])
-            data, attributes, _ = layer.as_layer_data_tuple()
-            labels = label_map_of(data, attributes)
-            if isinstance(labels.labels, np.ndarray):  # the user may go on painting
-                labels = replace(labels, labels=labels.labels.copy())
+            others = [_as_it_is(other) for other in self._beside(layer)]
+            maps = sorted([_as_it_is(layer), *others], key=_group)
+            labels = replace(maps[0], others=tuple(maps[1:]))
             self._set_busy(True)
             run_beside(
                 self._runner,
@@ -110,7 +117,11 @@ class ExportControl:
     def open(self, path: str | Path) -> list[Labels]:
         """Add the labels of a file to the viewer, as they were saved."""
         try:
-            found = [layer_data_of(labels) for labels in read_labels(path)]
+            found = [
+                layer_data_of(each)
+                for labels in read_labels(path)
+                for each in labels.maps
+            ]
         except LocalDiscError as error:
             self._report(error)
             return []
@@ -128,3 +139,15 @@ class ExportControl:
         """Hear all events of the list and of its layers."""
         if event.type in ("inserted", "removed", "reordered", "name"):
             self.layers_changed.emit()
+
+
+def _as_it_is(layer: Labels) -> LabelMap:
+    data, attributes, _ = layer.as_layer_data_tuple()
+    labels = label_map_of(data, attributes)
+    if isinstance(labels.labels, np.ndarray):  # the user may go on painting
+        labels = replace(labels, labels=labels.labels.copy())
+    return labels
+
+
+def _group(labels: LabelMap) -> int:
+    return int(labels.made_by.get(GROUP, 0))

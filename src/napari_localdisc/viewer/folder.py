@@ -307,7 +307,9 @@ class FolderControl:
                 self.viewer.add_layer(image)
             layers.append(image)
             for labels in found:
-                layers.append(lay_result(self.viewer, image, layer_data_of(labels)))
+                for each in labels.maps:
+                    made = layer_data_of(each)
+                    layers.append(lay_result(self.viewer, image, made))
             self.viewer.layers.selection.active = image
             return layers
         return []

@@ -18,7 +18,12 @@ from napari_localdisc.core.errors import ImageError, LocalDiscError, PromptError
 from napari_localdisc.core.measure.structures import role_of, split_name
 from napari_localdisc.core.work import Steps, without_collections
 from napari_localdisc.layers.files import class_names
-from napari_localdisc.layers.labels import MOST_CLASSES, colour_of, why_no_target
+from napari_localdisc.layers.labels import (
+    MOST_CLASSES,
+    colour_of,
+    read_plane,
+    why_no_target,
+)
 from napari_localdisc.layers.plane import Plane, displayed_plane, fingerprint
 from napari_localdisc.layers.scale import pixel_sides_mm
 
@@ -86,6 +91,8 @@ class Asked:
         How.
     scale : tuple of float, optional
         Millimetres of a pixel's height and width.
+    beside : mapping of Labels to ndarray
+        Layers of classes that may overlap these, and their (H, W) pixels.
     """
 
     layer: Labels
@@ -96,6 +103,20 @@ class Asked:
     kind: Kind
     options: MeasureOptions
     scale: tuple[float, float] | None
+    beside: Mapping[Labels, NDArray[np.integer]] = field(default_factory=dict)
+
+    @property
+    def masks(self) -> NDArray[np.integer] | dict[str, NDArray[np.bool_]]:
+        """The labels; where there are more, a mask a class, each one whole."""
+        from napari_localdisc.core.measure.subject import class_masks
+
+        if not self.beside:
+            return self.labels
+        masks: dict[str, NDArray[np.bool_]] = {}
+        for pixels in (self.labels, *self.beside.values()):
+            for name, mask in class_masks(pixels, self.names).items():
+                masks[name] = masks[name] | mask if name in masks else mask
+        return masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +177,7 @@ class Measuring:
         self._viewer = workspace.viewer
         self._slot = Slot(workspace.runner, self._on_error)
         self._chosen: weakref.ref[Labels] | None = None
-        self._followed: Labels | None = None
+        self._followed: list[Labels] = []
         self._watched = self._is_stale = self._is_closed = False
         self._mark: tuple[Any, ...] | None = None
         self._picture: _Picture | None = None
@@ -189,10 +210,10 @@ class Measuring:
             return found
         image = self._workspace.images.current
         if image is not None:
-            own = self._workspace.annotations.of(image).labels
-            held = own() if own is not None else None
-            if held is not None and held in candidates:
-                return held
+            own = self._workspace.annotations.of(image).labels.values()
+            held = [each for each in own if each in candidates]
+            if held:
+                return held[0]
             lying = [each for each in candidates if not why_no_target(each, image)]
             candidates = lying or candidates
         return candidates[0] if candidates else None
@@ -215,7 +236,7 @@ class Measuring:
     def kind(self) -> Kind:
         """What names of classes mean: as it was set, else as they tell."""
         labels = self.labels
-        names = {} if labels is None else names_of(labels)
+        names = {} if labels is None else self._names(labels)
         return self.options.kind or kind_of(names)
 
     def watch(self, watched: bool) -> None:
@@ -230,14 +251,20 @@ class Measuring:
             (events.reordered, self._on_layers),
             (workspace.image_changed, self._on_layers),
             (workspace.plane_changed, self._on_plane),
-            (workspace.annotations.changed, self._soon),
+            (workspace.annotations.changed, self._on_annotations),
         ):
             (event.connect if watched else event.disconnect)(hear)
         if watched:
             self._mark = None  # whatever happened meanwhile
             self._on_layers()
         else:
-            self._follow(None)
+            self._follow([])
+
+    def _names(self, labels: Labels) -> dict[int, str]:
+        names = names_of(labels)
+        for other in self._workspace.beside(labels):
+            names |= class_names(other)
+        return names
 
     @property
     def is_busy(self) -> bool:
@@ -247,27 +274,36 @@ class Measuring:
     # Following
 
     def _on_layers(self, event: Any = None) -> None:
-        self._follow(self.labels)
+        self._follow_labels()
         self.listed.emit()
         self._soon()
+
+    def _on_annotations(self) -> None:
+        self._follow_labels()  # there may be a layer of another group
+        self._soon()
+
+    def _follow_labels(self) -> None:
+        labels = self.labels
+        others = [] if labels is None else self._workspace.beside(labels)
+        self._follow([] if labels is None else [labels, *others])
 
     def _on_plane(self) -> None:
         """Measure again: the picture's pixels may be others."""
         self._mark = None
         self._soon()
 
-    def _follow(self, labels: Labels | None) -> None:
-        if labels is self._followed:
-            return
-        for layer, verb in ((self._followed, "disconnect"), (labels, "connect")):
-            if layer is not None:
+    def _follow(self, layers: list[Labels]) -> None:
+        gone = [each for each in self._followed if each not in layers]
+        new = [each for each in layers if each not in self._followed]
+        for verb, changed in (("disconnect", gone), ("connect", new)):
+            for layer in changed:
                 events = layer.events
                 for event in (
                     *(events.set_data, events.paint, events.scale, events.units),
                     *(events.metadata, events.affine),
                 ):
                     getattr(event, verb)(self._soon)
-        self._followed = labels
+        self._followed = layers
 
     def _soon(self, event: Any = None) -> None:
         if self._watched:
@@ -301,7 +337,11 @@ class Measuring:
             return None
         plane = displayed_plane(layer, self._viewer.dims)
         pixels = np.array(plane.read())
-        names = names_of(layer)
+        names = self._names(layer)
+        beside = {
+            each: np.array(read_plane(each, plane))
+            for each in self._workspace.beside(layer)
+        }
         image = self._workspace.images.current
         if image is not None and why_no_target(layer, image):
             image = None
@@ -309,7 +349,8 @@ class Measuring:
         if scale is None and image is not None:
             scale = pixel_sides_mm(image, plane)
         kind = self.options.kind or kind_of(names)
-        return Asked(layer, plane, pixels, names, image, kind, self.options, scale)
+        asked = layer, plane, pixels, names, image, kind, self.options, scale
+        return Asked(*asked, beside)
 
     def _work(self, asked: Asked, before: Measured | None) -> Steps[Measured]:
         yield 0, 0
@@ -332,9 +373,9 @@ class Measuring:
         if before is not None and before.asked.layer is asked.layer:
             old = before.examined if before.asked.kind == asked.kind else None
         examined = examine(
-            asked.labels,
+            asked.masks,
             asked.kind,
-            names=asked.names,
+            names=None if asked.beside else asked.names,
             image=None if picture is None else picture.pixels,
             field_of_view=None if picture is None else picture.view,
             scale=asked.scale,
@@ -399,6 +440,7 @@ def _mark_of(asked: Asked) -> tuple[Any, ...]:
         weakref.ref(asked.layer),
         asked.plane.index,
         fingerprint(asked.labels),
+        *((weakref.ref(e), fingerprint(of)) for e, of in asked.beside.items()),
         tuple(asked.names.items()),
         None if image is None else weakref.ref(image),
         asked.options,
@@ -440,7 +482,9 @@ def kind_of(names: Mapping[int, str]) -> Kind:
 
 def colours_of(measured: Measured) -> dict[str, str]:
     """Return the colours of the classes that were measured, by their names."""
-    layer = measured.asked.layer
+    asked = measured.asked
+    holds = {value: each for each in asked.beside for value in class_names(each)}
     return {
-        name: colour_of(layer, value) for value, name in measured.asked.names.items()
+        name: colour_of(holds.get(value, asked.layer), value)
+        for value, name in asked.names.items()
     }

@@ -118,7 +118,7 @@ class MeasureFiles:
         made = [labels.metadata.get(METADATA_KEY, {})]
         if image is not None:
             document = self._workspace.annotations.of(image)
-            if document.labels is not None and document.labels() is labels:
+            if any(layer is labels for layer in document.labels.values()):
                 log = document.history.log
                 made += [step.parameters for step in log if step.kind == "write"]
         named = (f"{m['model']} ({m['model_hash']})" for m in made if "model_hash" in m)

@@ -184,8 +184,10 @@ class ModelFiles:
         found = set()
         for image in self._workspace.images.images:
             document = self._workspace.annotations.of(image)
-            if document.labels is not None and document.labels() is not None:
-                found |= {c.name for c in document.classes if not c.background}
+            held = document.labels
+            found |= {
+                c.name for c in document.classes if not c.background and c.group in held
+            }
         return sorted(found)
 
     def examples(self, structure: str) -> list[Example]:
@@ -193,10 +195,10 @@ class ModelFiles:
         found = []
         for image in self._workspace.images.images:
             document = self._workspace.annotations.of(image)
-            labels = None if document.labels is None else document.labels()
-            values = [c.value for c in document.classes if c.name == structure]
-            if labels is not None and values:
-                found += _examples(image, labels, values[0])
+            own = [c for c in document.classes if c.name == structure]
+            labels = document.labels.get(own[0].group) if own else None
+            if labels is not None:
+                found += _examples(image, labels, own[0].value)
         return found
 
     def finetune(self, structure: str) -> None:

@@ -93,8 +93,7 @@ class OneImage:
             for layer in workspace.viewer.layers
             if OF_KEY in layer.metadata and layer.metadata[OF_KEY]() is image
         ]
-        labels = workspace.annotations.of(image).labels
-        found.append(None if labels is None else labels())
+        found += workspace.annotations.of(image).labels.values()
         return [layer for layer in found if layer is not None]
 
     def _on_active(self, event: Any) -> None:

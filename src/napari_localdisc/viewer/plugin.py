@@ -13,7 +13,12 @@ import numpy as np
 from napari.types import LayerDataTuple
 
 from napari_localdisc.core.errors import LocalDiscError
-from napari_localdisc.io.labels import read_labels, write_labels, write_map
+from napari_localdisc.io.labels import (
+    read_labels,
+    without_others,
+    write_labels,
+    write_map,
+)
 from napari_localdisc.io.session import SUFFIX, read_session
 from napari_localdisc.layers.files import (
     finest,
@@ -134,7 +139,10 @@ def get_reader(path: str | list[str]) -> Reader | None:
 
 def _open_labels(path: str | list[str]) -> list[LayerDataTuple]:
     return [
-        layer_data_of(labels) for one in _paths(path) for labels in read_labels(one)
+        layer_data_of(each)
+        for one in without_others([Path(one) for one in _paths(path)])
+        for labels in read_labels(one)
+        for each in labels.maps
     ]
 
 

@@ -45,6 +45,7 @@ class PromptMask:
         self._shown: weakref.WeakSet[Shown] = weakref.WeakSet()
         classes.changed.connect(self._soon)
         classes.areas_changed.connect(self._soon)
+        classes.may_overlap_changed.connect(self._soon)
 
     @property
     def _mask(self) -> ShownMask | None:
@@ -152,22 +153,25 @@ class PromptMask:
 
     def _paint(self, place: Place, mask: ShownMask) -> Any:
         """Show the mask, and in another colour what other classes have of it."""
+        classes = self._classes
         wanted = mask.wanted.astype(np.uint8)
         mask.taken, mask.by_hand = {}, 0
-        mask.destination, before = self._classes.destination(place, mask.meaning)
+        mask.destination, before = classes.destination(place, mask.meaning)
         chosen = mask.destination.entry
         if before is not None:
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
-            hand = self._classes.by_hand_on(place)
+            group = 0 if chosen is None else chosen.group
+            hand = classes.by_hand_on(place, group)
             points = [each.point for each in place.shown.prompts if each.positive]
             left = hand.left_out(before, as_class, points)
             mask.by_hand = int(np.count_nonzero(left))
             if mask.by_hand:
                 as_class[left] = wanted[left] = 0
-            taken = taken_pixels(before, as_class)
-            wanted[taken] = 2
-            mask.taken = overlap_by_class(before, taken)
+            if not classes.may_overlap:  # else nothing is taken from others
+                taken = taken_pixels(before, as_class)
+                wanted[taken] = 2
+                mask.taken = overlap_by_class(before, taken)
         mask.pixels = int(np.count_nonzero(wanted))
         colour = COLOURS[0] if chosen is None else chosen.colour
         if chosen is None and mask.destination.name:

@@ -94,8 +94,10 @@ class Scripts:
         """Take down what was done there; return what makes a script of it."""
         plane, name, source = place.plane, place.layer.name, place.layer.source
         log, classes = place.document.history.log, place.document.classes
-        layer = self._controller.labels_layer
-        labels = None if layer is None else read_plane(layer, plane).copy()
+        layers = self._controller.classes.layers
+        labels = {
+            group: read_plane(each, plane).copy() for group, each in layers.items()
+        }
         clusters, shown = place.shown.layer("structures"), None
         if clusters is not None:
             made = clusters.metadata.get(METADATA_KEY, {})
@@ -108,18 +110,24 @@ class Scripts:
             pixels = plane.read()
             digest = content_hash(pixels)
             code, remark = _reading(name, source, plane, digest)
-            painted: list[Run] = []
+            painted: dict[int, list[Run]] = {}
             dtype = "uint8"
-            if labels is not None:
+            if labels:
                 embeddings = {
                     key: _embedding(key, pixels, digest, known, cache)
                     for key in models_used(log, plane.index)
                 }
                 made = replay(log, plane.index, plane.shape, embeddings.__getitem__)
-                painted = differences(labels, made)
+                nothing = np.zeros(plane.shape, np.uint16)
+                for group in sorted({*labels, *made}):
+                    there = labels.get(group, nothing), made.get(group, nothing)
+                    painted[group] = differences(*there)
                 # Wide enough for what is written before it is erased
-                widest = np.min_scalar_type(int(made.max()))
-                dtype = str(np.promote_types(labels.dtype, widest))
+                widest = np.min_scalar_type(
+                    max(int(each.max()) for each in made.values())
+                )
+                dtypes = (each.dtype for each in labels.values())
+                dtype = str(np.result_type(widest, *dtypes))
             from_file = not remark
             picture = Picture(name, code, plane.index, digest, plane.shape, from_file)
             names = {entry.value: entry.name for entry in classes}

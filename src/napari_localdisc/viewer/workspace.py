@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_localdisc.annotation.document import Annotations
@@ -254,6 +254,15 @@ class Workspace:
         """Call ``then`` with the embedding of what is shown; errors are reported."""
         with self.reporting():
             self.request(self.place(), purpose, then)
+
+    def beside(self, labels: Labels) -> list[Labels]:
+        """Return the layers of the same image's classes, which these may overlap."""
+        for image in self.images.images:
+            held = [*self.annotations.of(image).labels.values()]
+            if labels in held:
+                there = self.viewer.layers
+                return [e for e in held if e is not labels and e in there]
+        return []
 
     def cancel(self) -> None:
         """Stop long work; everything stays as it was before."""

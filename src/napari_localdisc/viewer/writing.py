@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_localdisc.annotation import sources
+from napari_localdisc.annotation.by_hand import HandedOn
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
     anew,
+    changed_class,
+    groups_of,
     merge_classes,
 )
 from napari_localdisc.core.colours import to_hex
@@ -33,7 +36,7 @@ from napari_localdisc.layers.labels import (
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import grid_of
 
-from .classes import Classes
+from .classes import Classes, free_group
 from .embeddings import Embedded
 from .shown import Place, Shown
 from .work import disconnect_all
@@ -65,6 +68,7 @@ class LabelWriting:
         self.overwrite = False
         """Whether pixels of other classes may be written to."""
         self.preview = WritingPreview(workspace, classes, lambda: self.overwrite)
+        classes.may_overlap_changed.connect(self.preview.refresh)
 
     def close(self) -> None:
         """Let go of all listeners."""
@@ -161,27 +165,12 @@ class LabelWriting:
         if not writing.wanted.any():
             raise PromptError("The mask is empty: lower the threshold, or click again.")
         document, entry = place.document, writing.entry
+        earlier = self._earlier(place, known, writing)
         with self._classes.writing():
-            labels = self._classes.target(place)
-            check_value(labels, int(writing.wanted.max()))
-            before = np.array(read_plane(labels, place.plane))
-            hand = self._classes.by_hand(labels, place.plane)
-            left = hand.left_out(before, writing.wanted, writing.source.pointed_at)
-            earlier = self._earlier(place, known, writing)
-            base, wanted = before, np.where(left, 0, writing.wanted)
-            if earlier is not None:
-                value = 0 if entry is None else entry.value
-                base, wanted = anew(
-                    before, wanted, earlier.labels(known.embedding, value)
-                )
-                painted = hand.painted(before) & (base == 0)
-                base = np.where(painted, before, base)
-            after = merge_classes(base, wanted, self.overwrite)
-            edit = LabelsEdit(labels, place.plane, before, after, hand)
-            edit.redo()
-            changes: dict[str, Any] = {"edits": (edit,)}
-            if entry is not None and entry not in document.classes:
-                changes["classes"] = (*document.classes, entry)
+            written = self._write_groups(place, known, writing, earlier)
+            changes: dict[str, Any] = {"edits": written.edits}
+            if written.classes != document.classes:
+                changes["classes"] = written.classes
             if entry is not None and document.chosen != entry.value:
                 changes["chosen"] = entry.value
             if annotation is not None:
@@ -192,25 +181,92 @@ class LabelWriting:
                 "overwrite": self.overwrite,
                 **({"meaning": writing.meaning} if writing.meaning else {}),
                 **({} if earlier is None else {"instead": earlier.to_json()}),
+                **({"groups": written.groups} if written.groups else {}),
                 **known.provenance(),
             }
             document.do(place.plane.index, "write", writing.text, parameters, **changes)
         what = f"“{entry.name}”" if entry is not None else "the prediction"
-        gone = int(np.count_nonzero((after == 0) & (before != 0)))
-        text = f"{edit.pixels - gone:,} pixels written as {what} in “{labels.name}”"
-        if gone:
-            text += f"; {gone:,} that it no longer has were taken away"
-        taken = overlap_by_class(
-            before, taken_pixels(before, np.where(left, 0, writing.wanted))
-        )
-        if taken:
+        where = " and ".join(f"“{name}”" for name in written.names)
+        text = f"{written.pixels:,} pixels written as {what} in {where}"
+        if written.gone:
+            text += f"; {written.gone:,} that it no longer has were taken away"
+        if written.taken:
             fate = "overwriting" if self.overwrite else "left as they were"
-            text += f"; {fate}: {_whose(taken, document.classes)}"
-        if left.any():
-            text += f"; {np.count_nonzero(left):,} stay as they are by hand"
+            text += f"; {fate}: {_whose(written.taken, document.classes)}"
+        if written.by_hand:
+            text += f"; {written.by_hand:,} stay as they are by hand"
+        if written.apart:
+            text += f"; {' and '.join(written.apart)} may overlap other classes now"
         text += "."
         self._workspace.status.say(text)
         return text
+
+    def _write_groups(
+        self,
+        place: Place,
+        known: Embedded,
+        writing: Writing,
+        earlier: sources.Structure | None,
+    ) -> _Written:
+        """Write each class to the layer of its group; nothing that would be undone."""
+        entry, classes = writing.entry, place.document.classes
+        if entry is not None and entry not in classes:
+            classes = (*classes, entry)
+        written = _Written(classes)
+        if self._classes.may_overlap:
+            self._set_apart(place, writing, written)
+        groups = groups_of(written.classes)
+        values = [int(v) for v in np.flatnonzero(np.bincount(writing.wanted.ravel()))]
+        if groups or written.edits:
+            written.groups = {v: groups.get(v, 0) for v in values if v}
+        into = sorted({groups.get(v, 0) for v in values if v})
+        for group in into:
+            wanted = writing.wanted
+            if len(into) > 1:
+                own = [v for v in values if groups.get(v, 0) == group]
+                wanted = np.where(np.isin(wanted, own), wanted, 0)
+            name = "" if entry is None else entry.name
+            labels = self._classes.target(place, group, name)
+            check_value(labels, int(wanted.max()))
+            before = np.array(read_plane(labels, place.plane))
+            hand = self._classes.by_hand(labels, place.plane)
+            left = hand.left_out(before, wanted, writing.source.pointed_at)
+            kept = wanted = np.where(left, 0, wanted)
+            base = before
+            if earlier is not None and entry is not None:
+                was = earlier.labels(known.embedding, entry.value)
+                base, wanted = anew(before, wanted, was)
+                painted = hand.painted(before) & (base == 0)
+                base = np.where(painted, before, base)
+            after = merge_classes(base, wanted, self.overwrite)
+            edit = LabelsEdit(labels, place.plane, before, after, hand)
+            edit.redo()
+            gone = int(np.count_nonzero((after == 0) & (before != 0)))
+            written.edits += (edit,)
+            written.names.append(labels.name)
+            written.gone += gone
+            written.pixels += edit.pixels - gone
+            held = taken_pixels(before, kept)
+            written.taken.update(overlap_by_class(before, held))
+            written.by_hand += int(np.count_nonzero(left))
+        return written
+
+    def _set_apart(self, place: Place, writing: Writing, written: _Written) -> None:
+        """Give classes groups of their own that would take pixels, or not get them."""
+        for entry in written.classes:
+            mask = writing.wanted == entry.value
+            labels = self._classes.of(place.layer, place.document, entry.group)[1]
+            if labels is None or not mask.any():
+                continue
+            wanted = np.where(mask, entry.value, 0)
+            before = np.asarray(read_plane(labels, place.plane))
+            if not taken_pixels(before, wanted).any():
+                continue
+            others = [e for e in written.classes if e.value != entry.value]
+            group = free_group(others)
+            written.edits += self._classes.regroup(place, entry, group)
+            written.classes = changed_class(written.classes, entry.value, group=group)
+            written.apart.append(f"“{entry.name}”")
 
     @staticmethod
     def _earlier(
@@ -227,6 +283,19 @@ class LabelWriting:
             source.name,
             known.model.hash,
         )
+
+
+@dataclass
+class _Written:
+    classes: tuple[AnnotationClass, ...]
+    edits: tuple[LabelsEdit | HandedOn, ...] = ()
+    groups: dict[int, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
+    apart: list[str] = field(default_factory=list)
+    pixels: int = 0
+    gone: int = 0
+    by_hand: int = 0
 
 
 def class_of_clusters(clusters: Sequence[int], names: Mapping[int, str]) -> str:
@@ -435,19 +504,26 @@ class WritingPreview:
             self._shown = None
 
     def _show(self, place: Place, writing: Writing) -> Effect:
-        labels = self._classes.labels_layer
-        pixels = int(np.count_nonzero(writing.wanted))
-        if labels is None:
-            return Effect(pixels)
-        before = read_plane(labels, place.plane)
-        hand = self._classes.by_hand(labels, place.plane)
-        left = hand.left_out(before, writing.wanted, writing.source.pointed_at)
-        wanted, by_hand = np.where(left, 0, writing.wanted), int(np.count_nonzero(left))
-        taken = taken_pixels(before, wanted)
+        classes, wanted = self._classes, writing.wanted
+        pixels, by_hand = int(np.count_nonzero(wanted)), 0
+        taken, counts = np.zeros(wanted.shape, bool), dict[int, int]()
+        new = () if writing.entry is None else (writing.entry,)
+        for group, labels in classes.layers.items():
+            entries = (*classes.entries, *new)
+            others = [entry.value for entry in entries if entry.group != group]
+            own = np.where(np.isin(wanted, others), 0, wanted) if others else wanted
+            before = read_plane(labels, place.plane)
+            hand = classes.by_hand(labels, place.plane)
+            left = hand.left_out(before, own, writing.source.pointed_at)
+            by_hand += int(np.count_nonzero(left))
+            if not classes.may_overlap:
+                held = taken_pixels(before, np.where(left, 0, own))
+                taken |= held
+                counts |= overlap_by_class(before, held)
         if place.shown is not self._shown or self._grid.enabled:
             self._take_away()
         if taken.any() and not self._grid.enabled:
             look = Look(overlap_colours(), OPACITY, editable=False)
             place.show(_TAKEN, taken.view(np.uint8), look, {"overlap": True})
             self._shown = place.shown
-        return Effect(pixels - by_hand, overlap_by_class(before, taken), by_hand)
+        return Effect(pixels - by_hand, counts, by_hand)

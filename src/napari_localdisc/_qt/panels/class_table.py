@@ -1,13 +1,16 @@
 """The table of classes: colour, name, area, whether it is seen, and where it is."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QPoint, QSize, Qt
+from qtpy.QtGui import QAction, QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
     QHeaderView,
+    QMenu,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
@@ -18,7 +21,7 @@ from superqt.utils import signals_blocked
 from napari_localdisc._qt.parts import follow
 from napari_localdisc.viewer.controller import Controller
 
-COLOUR, NAME, AREA, JUMP = range(4)
+COLOUR, NAME, AREA, JUMP, MAP = range(5)
 SWATCH = 14
 """Pixels of a colour's square."""
 
@@ -36,11 +39,11 @@ class ClassTable(QTableWidget):
     """A row a class; the selected one is what masks and brushes write."""
 
     def __init__(self, controller: Controller) -> None:
-        super().__init__(0, 4)
+        super().__init__(0, 5)
         self._controller = controller
         self._values: list[int] = []
         self._cells: list[list[QTableWidgetItem]] = []
-        self.setHorizontalHeaderLabels(["", "Class", "Area", ""])
+        self.setHorizontalHeaderLabels(["", "Class", "Area", "", "Map"])
         self.setShowGrid(False)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -54,13 +57,18 @@ class ClassTable(QTableWidget):
         rows.hide()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        header.moveSection(MAP, JUMP)
+        self.hideColumn(MAP)  # while there is only one
         self._row_height = self.fontMetrics().height() + 8
         rows.setDefaultSectionSize(self._row_height)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setToolTip(
             "The selected class is what masks become and brushes paint.\nDouble click "
-            "a name or a colour to change it; untick a class to hide it."
+            "a name or a colour to change it; untick a class to hide it.\nRight click: "
+            "which others it may overlap."
         )
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._ask_for_map)
         self.itemSelectionChanged.connect(self._on_selected)
         # Also of the class that is selected already: it is chosen for the prompts
         self.cellClicked.connect(self._on_selected)
@@ -104,12 +112,17 @@ class ClassTable(QTableWidget):
                 self._cells = [self._insert(line) for line in range(len(values))]
                 self.setVisible(bool(values))
                 self.updateGeometry()
-            for (colour, name, _), entry in zip(self._cells, entries, strict=True):
+            numbers = {group: at for at, group in enumerate(classes.groups(), 1)}
+            self.setColumnHidden(MAP, len(numbers) < 2)
+            for cells, entry in zip(self._cells, entries, strict=True):
+                colour, name, _, held = cells
                 colour.setIcon(swatch(entry.colour))
                 colour.setCheckState(
                     Qt.CheckState.Checked if entry.visible else Qt.CheckState.Unchecked
                 )
                 name.setText(entry.name)
+                at = "" if entry.background else str(numbers[entry.group])
+                held.setText(at)
             if chosen is not None and chosen.value in values:
                 self.selectRow(values.index(chosen.value))
             else:
@@ -117,13 +130,20 @@ class ClassTable(QTableWidget):
         self._show_areas()
 
     def _insert(self, line: int) -> list[QTableWidgetItem]:
-        """Make a row; return its cells for colour, name and area."""
+        """Make a row; return its cells for colour, name, area and map."""
         self.insertRow(line)
-        cells = [QTableWidgetItem() for _ in (COLOUR, NAME, AREA)]
-        for column, cell in enumerate(cells):
+        cells = [QTableWidgetItem() for _ in (COLOUR, NAME, AREA, MAP)]
+        for column, cell in zip((COLOUR, NAME, AREA, MAP), cells, strict=True):
             self.setItem(line, column, cell)
+        held = cells[-1]
         can = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         cells[AREA].setFlags(can)
+        held.setFlags(can)
+        held.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+        held.setToolTip(
+            "Classes of one map, a Labels layer, exclude each other;\nthose of others "
+            "it may overlap. Right click to change it"
+        )
         cells[COLOUR].setFlags(can | Qt.ItemFlag.ItemIsUserCheckable)
         cells[COLOUR].setToolTip("Double click for another colour")
         jump = QToolButton()
@@ -170,6 +190,49 @@ class ClassTable(QTableWidget):
             colour = QColorDialog.getColor(old, self, "Colour of the class")
             if colour.isValid():
                 self._controller.classes.recolour(value, colour.name())
+
+    def _ask_for_map(self, at: QPoint) -> None:
+        item = self.itemAt(at)
+        row = self.currentRow() if item is None else item.row()
+        if 0 <= row < len(self._values):
+            viewport = self.viewport()
+            assert viewport is not None
+            self.map_menu(self._values[row]).popup(viewport.mapToGlobal(at))
+
+    def map_menu(self, value: int) -> QMenu:
+        """Return a menu of the classes that a class may exclude or overlap."""
+        classes = self._controller.classes
+        entry, menu = classes.find(value), QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        held = classes.groups()
+        rivals = [e for e in held.get(entry.group, []) if e.value != value]
+
+        def offer(text: str, checked: bool, choose: Callable[[], object]) -> None:
+            def chosen() -> None:
+                with self._controller.reporting():
+                    choose()
+
+            action = QAction(text, menu)
+            action.setCheckable(True)
+            action.setChecked(checked)
+            action.triggered.connect(chosen)
+            action.setEnabled(not entry.background and bool(held))
+            menu.addAction(action)
+
+        offer(
+            "May overlap all others",
+            not rivals,
+            partial(classes.set_alone, value, bool(rivals)),
+        )
+        for group, members in held.items():
+            names = ", ".join(f"“{e.name}”" for e in members if e.value != value)
+            if names:
+                offer(
+                    f"Excludes {names}",
+                    group == entry.group,
+                    partial(classes.set_group, value, group),
+                )
+        return menu
 
     def _jump(self, row: int) -> None:
         with self._controller.reporting():

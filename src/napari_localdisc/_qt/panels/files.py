@@ -94,7 +94,9 @@ class ExportSection(Section):
         viewer = workspace.viewer
         self._dialogs = Dialogs(self, workspace)
         self._workspace = workspace
-        control = self.control = ExportControl(viewer, QtRunner(), workspace.report)
+        control = self.control = ExportControl(
+            viewer, QtRunner(), workspace.report, workspace.beside
+        )
         self.layers = Choice(
             lambda: control.layers,
             placeholder="no labels yet",

@@ -42,6 +42,13 @@ class LabelsPanel(Section):
             tooltip="Let what is added replace pixels of other classes.\nOff: they "
             "stay as they are; they show in pink before.",
         )
+        self.may_overlap = CheckBox(
+            text="May overlap",
+            tooltip="Let each class be whole, also where others are: a cup in a disc, "
+            "vessels over it.\nClasses that overlap are in Labels layers of their own; "
+            "a right click on one of them\nputs it into another. On: nothing is "
+            "overwritten, and nothing is left out.",
+        )
         self.undo_button = button("Undo", "", controller.undo)
         self.redo_button = button("Redo", "", controller.redo)
         self.save_button = button(
@@ -56,10 +63,15 @@ class LabelsPanel(Section):
         self.layers.native.setAccessibleName("Write to")
         self.add(title, self.layers)
         self.add(self.table)
-        self.add(self.add_button, self.remove_button, None, self.overwrite)
+        self.add(
+            *(self.add_button, self.remove_button, None),
+            *(self.may_overlap, self.overwrite),
+        )
         self.add(self.undo_button, self.redo_button, None, self.save_button)
         self.layers.changed.connect(self._use)
         self.overwrite.changed.connect(controller.writing.set_overwrite)
+        self.may_overlap.changed.connect(controller.classes.set_may_overlap)
+        follow(self._show_may_overlap, controller.classes.may_overlap_changed)
         controller.workspace.images.listed.connect(self._show_layers)
         export.busy_changed.connect(self._show_saving)
         follow(
@@ -100,6 +112,12 @@ class LabelsPanel(Section):
             self._export.save(labels, path)
 
     # What is shown
+
+    def _show_may_overlap(self, *_: bool) -> None:
+        may = self._controller.classes.may_overlap
+        with self.may_overlap.changed.blocked():
+            self.may_overlap.value = may
+        self.overwrite.enabled = not may
 
     def _offered(self) -> list[Labels | str]:
         classes = self._controller.classes

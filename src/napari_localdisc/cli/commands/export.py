@@ -1,9 +1,9 @@
 """`localdisc export`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from napari_localdisc.cli import options
 from napari_localdisc.cli.folders import exit_if_failed, report
@@ -121,9 +121,12 @@ def export(
         return [
             replace(
                 found,
-                names={**found.names, **called},
-                colours={**found.colours, **looks},
+                **_said_of(found, called, looks, found.others),
                 source=_image_of(source, found.image, images_folder),
+                others=tuple(
+                    replace(each, **_said_of(each, called, looks, found.maps))
+                    for each in found.others
+                ),
             )
             for found in read_labels(source)
         ]
@@ -173,6 +176,25 @@ def export(
             [{"labels": row["image"]} | {key: row[key] for key in kept} for row in rows]
         )
     exit_if_failed(outcomes)
+
+
+def _said_of(
+    found: "LabelMap",
+    names: "Mapping[int, str]",
+    colours: "Mapping[int, Colour]",
+    rest: "Sequence[LabelMap]",
+) -> dict[str, Any]:
+    """Return a map's names and colours with those given, but for other maps'."""
+    others = {v for each in rest if each is not found for v in each.classes}
+    theirs = others - {*found.classes} if others else others
+
+    def own(given: "Mapping[int, Any]") -> dict[int, Any]:
+        return {value: said for value, said in given.items() if value not in theirs}
+
+    return {
+        "names": {**found.names, **own(names)},
+        "colours": {**found.colours, **own(colours)},
+    }
 
 
 def _image_of(labels: Path, image: str, folder: Path | None) -> str:

@@ -12,6 +12,7 @@ from .formats import (
     format_of,
     read_labels,
     read_made_by,
+    without_others,
     write_labels,
 )
 from .label_map import Colour, LabelMap
@@ -26,6 +27,7 @@ __all__ = [
     "format_of",
     "read_labels",
     "read_made_by",
+    "without_others",
     "write_coco",
     "write_labels",
     "write_map",

@@ -8,6 +8,8 @@ length encoding, which COCO's polygons cannot express.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -20,7 +22,16 @@ from napari_localdisc.core.files import new_file
 from napari_localdisc.core.image.files import LARGE_PIXELS
 from napari_localdisc.core.validation import first_fault
 
-from .label_map import KEY, LabelMap, byte_colour, note_of, noted
+from .label_map import (
+    KEY,
+    LabelMap,
+    byte_colour,
+    fields_of,
+    in_maps,
+    note_of,
+    noted,
+    whole_of,
+)
 
 NAME = "COCO"
 ENDINGS = (".json",)
@@ -33,8 +44,9 @@ _STRAIGHT = 1e-6
 
 def check(labels: LabelMap) -> None:
     """Raise a FileError for what COCO cannot hold."""
-    labels.plane(NAME)
-    labels.check_range(NAME, LARGEST)
+    for each in labels.maps:
+        each.plane(NAME)
+        each.check_range(NAME, LARGEST)
 
 
 def check_together(images: Sequence[LabelMap]) -> None:
@@ -81,7 +93,10 @@ def write_coco(
     content: dict[str, Any] = {
         "info": {
             "description": "Labels made with napari-localdisc",
-            KEY: {"images": [note_of(labels) for labels in images]},
+            KEY: {
+                "images": [note_of(labels) for labels in images],
+                "others": [[note_of(e) for e in labels.others] for labels in images],
+            },
         },
         "licenses": [],
         "images": [],
@@ -99,10 +114,11 @@ def write_coco(
                 "width": width,
             }
         )
-        for annotation in _annotations(picture, labels, segmentation):
-            number = len(content["annotations"]) + 1
-            annotation |= {"id": number, "image_id": image_id, "iscrowd": 0}
-            content["annotations"].append(annotation)
+        for each in labels.maps:
+            for annotation in _annotations(each.plane(NAME), each, segmentation):
+                number = len(content["annotations"]) + 1
+                annotation |= {"id": number, "image_id": image_id, "iscrowd": 0}
+                content["annotations"].append(annotation)
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     with new_file(path, is_ours) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -120,15 +136,15 @@ def is_ours(path: Path) -> bool:
 def _categories(images: Sequence[LabelMap]) -> list[dict[str, Any]]:
     categories: dict[int, dict[str, Any]] = {}
     for labels in images:
-        for value in labels.classes:
-            name = labels.class_name(value)
+        for each, value in labels.each_class():
+            name = each.class_name(value)
             known = categories.setdefault(
                 value,
                 {
                     "id": value,
                     "name": name,
                     "supercategory": "",
-                    "color": list(byte_colour(labels.colour(value))[:3]),
+                    "color": list(byte_colour(each.colour(value))[:3]),
                 },
             )
             if known["name"] != name:
@@ -245,7 +261,7 @@ class _Content(BaseModel):
 def read(path: Path) -> list[LabelMap]:
     """Read the labels of each image of a COCO file.
 
-    Where annotations overlap the later one wins.
+    Classes that overlap are in maps of their own.
 
     Raises
     ------
@@ -259,7 +275,7 @@ def read(path: Path) -> list[LabelMap]:
             f"{path} cannot be read as COCO: {first_fault(error)}."
         ) from error
     ours = content.info.get(KEY)
-    notes = ours.get("images") if isinstance(ours, dict) else None
+    notes, more = (_notes(ours, key) for key in ("images", "others"))
     names = {entry.id: entry.name for entry in content.categories}
     colours = {
         entry.id: (*(part / 255 for part in entry.color), 1.0)
@@ -272,26 +288,55 @@ def read(path: Path) -> list[LabelMap]:
         name = picture.file_name
         fields = {"names": names, "colours": colours}
         fields |= {"name": Path(name).stem, "image": name}
-        note = notes[index] if isinstance(notes, list) and index < len(notes) else None
-        note = note if isinstance(note, dict) else None
+        first, rest = _at(notes, index), _at(more, index)
+        rest = rest if isinstance(rest, list) else []
+        others = [each for each in rest if isinstance(each, dict)]
+        shape = picture.height, picture.width
         try:
-            labels = _painted(own, (picture.height, picture.width))
+            masks = _painted(own, shape)
         except ValueError as error:
             raise FileError(f"{path} holds an annotation that {error}.") from error
-        found.append(noted(path, labels, note, fields))
+        held = {
+            value: at
+            for at, note in enumerate(others, 1)
+            for value in fields_of(note)["names"]
+            if value in masks
+        }
+        whole = whole_of(in_maps(masks, held, shape), fields)
+        said = [first if isinstance(first, dict) else None, *others]
+        parts = [
+            noted(path, each.labels, note, {k: getattr(each, k) for k in _KEPT})
+            for each, note in zip_longest(whole.maps, said[: len(whole.maps)])
+        ]
+        found.append(replace(parts[0], others=tuple(parts[1:])))
     return found
 
 
-def _painted(annotations: list[_Annotation], shape: tuple[int, int]) -> NDArray[Any]:
-    values = [annotation.category_id for annotation in annotations]
-    array = np.zeros(shape, np.min_scalar_type(max(values, default=0)))
-    for annotation, value in zip(annotations, values, strict=True):
-        painted = annotation.segmentation
+_KEPT = "names", "colours", "name", "image", "made_by"
+
+
+def _notes(ours: Any, key: str) -> list[Any]:
+    notes = ours.get(key) if isinstance(ours, dict) else None
+    return notes if isinstance(notes, list) else []
+
+
+def _at(notes: list[Any], index: int) -> Any:
+    return notes[index] if index < len(notes) else None
+
+
+def _painted(
+    annotations: list[_Annotation], shape: tuple[int, int]
+) -> dict[int, NDArray[np.bool_]]:
+    """Return the mask of each label."""
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for annotation in annotations:
+        painted, value = annotation.segmentation, annotation.category_id
         if isinstance(painted, _Runs):
-            array[_from_runs(painted, shape)] = value
+            mask = _from_runs(painted, shape)
         else:
-            array[_inside(painted, shape)] = value
-    return array
+            mask = _inside(painted, shape)
+        masks[value] = masks[value] | mask if value in masks else mask
+    return masks
 
 
 def _inside(polygons: list[list[float]], shape: tuple[int, int]) -> NDArray[np.bool_]:

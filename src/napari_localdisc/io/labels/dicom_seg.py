@@ -21,7 +21,7 @@ from napari_localdisc.core.image.dicom import (
 )
 from napari_localdisc.core.names import plain_name
 
-from .label_map import LabelMap, byte_colour
+from .label_map import LabelMap, byte_colour, in_maps, whole_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,8 @@ _VALUE = "label "
 
 def check(labels: LabelMap) -> None:
     """Raise a FileError for what DICOM SEG cannot hold."""
-    labels.plane(NAME)
+    for each in labels.maps:
+        each.plane(NAME)
     if not labels.source or not is_dicom(Path(labels.source)):
         of = f" for those of {labels.image}" if labels.image else ""
         raise FileError(
@@ -44,15 +45,16 @@ def check(labels: LabelMap) -> None:
             "carries its patient and study: choose another "
             f"format{of}."
         )
-    if not labels.classes:
+    classes = [*labels.each_class()]
+    if not classes:
         raise FileError("The labels are empty: there is no class to make a segment of.")
-    for value in labels.classes:
+    for each, value in classes:
         if value < 0:
             raise FileError(f"{NAME} has no segments below 1, but there is {value}.")
-        if len(labels.class_name(value)) > _LONGEST_NAME:
+        if len(each.class_name(value)) > _LONGEST_NAME:
             raise FileError(
                 f"{NAME} holds names of at most {_LONGEST_NAME} letters: "
-                f"{labels.class_name(value)!r} is longer."
+                f"{each.class_name(value)!r} is longer."
             )
 
 
@@ -67,18 +69,18 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
         raise FileError(
             f"The labels have {sizes[0]} pixels, but {labels.source} has {sizes[1]}."
         )
-    values = labels.classes
-    masks = np.stack([picture == value for value in values], axis=-1)[None]
+    classes = [*labels.each_class()]
+    masks = [each.plane(NAME) == value for each, value in classes]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # which may quote the source's patient
         try:
             made = library.seg.Segmentation(
                 source_images=[source],
-                pixel_array=masks,
+                pixel_array=np.stack(masks, axis=-1)[None],
                 segmentation_type=library.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=[
-                    _segment(library, number, value, labels)
-                    for number, value in enumerate(values, 1)
+                    _segment(library, number, value, each)
+                    for number, (each, value) in enumerate(classes, 1)
                 ],
                 series_instance_uid=library.UID(),
                 series_number=int(source.get("SeriesNumber") or 0) + 1000,
@@ -135,7 +137,7 @@ def _segment(library: Any, number: int, value: int, labels: LabelMap) -> Any:
 
 
 def read(path: Path) -> list[LabelMap]:
-    """Read the segments of a file; where they overlap the later one wins."""
+    """Read the segments of a file; those that overlap are in maps of their own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         whole = open_dicom(path)
@@ -152,17 +154,18 @@ def read(path: Path) -> list[LabelMap]:
             value = int(said.removeprefix(_VALUE))
         numbers[number] = value
         names[value] = str(segment.SegmentLabel)
-    array = np.zeros(frames.shape[1:], np.min_scalar_type(max(names, default=0)))
+    masks: dict[int, NDArray[np.bool_]] = {}
     groups = whole.PerFrameFunctionalGroupsSequence
     # What all frames have in common is said once
     shared = whole.SharedFunctionalGroupsSequence[0]
     for frame, group in zip(frames, groups, strict=True):
         said_in = group if "SegmentIdentificationSequence" in group else shared
         identified = said_in.SegmentIdentificationSequence[0]
-        array[frame] = numbers[int(identified.ReferencedSegmentNumber)]
-    return [
-        LabelMap(array, names=names, placement=dicom_placement(path), name=path.stem)
-    ]
+        value = numbers[int(identified.ReferencedSegmentNumber)]
+        masks[value] = masks[value] | frame if value in masks else frame
+    fields = {"placement": dicom_placement(path), "name": path.stem}
+    rows, columns = frames.shape[1:]
+    return [whole_of(in_maps(masks, {}, (rows, columns)), {"names": names, **fields})]
 
 
 def _version() -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,16 @@ from napari_localdisc.core.image.files import expanded
 from napari_localdisc.core.image.roles import note_in
 
 from . import coco, dicom_seg, masks, ome_zarr, png, tiff
+from .label_map import MAPS, map_path
 
 if TYPE_CHECKING:
     from .label_map import LabelMap
 
 
-def _one_file(path: Path, labels: LabelMap) -> list[Path]:
-    return [path]
+def _a_file_a_map(path: Path, labels: LabelMap) -> list[Path]:
+    form = _fitting(path)
+    endings = () if form is None else form.endings
+    return [map_path(path, at, endings) for at, _ in enumerate(labels.maps)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Format:
     is_ours : callable
         Whether a file carries our note, so that it may be replaced.
     targets : callable
-        (path, labels) → the files that ``write`` is going to write.
+        (path, labels) → the files that ``write`` is going to write: by default one
+        for each map of the labels.
     needs : (str, str)
         The library that it is written with, as it is imported, and our extra that
         brings it; empty: what is there in any case.
@@ -57,7 +62,7 @@ class Format:
     write: Callable[[Path, LabelMap], list[Path]]
     read: Callable[[Path], list[LabelMap]]
     is_ours: IsOurs
-    targets: Callable[[Path, LabelMap], list[Path]] = _one_file
+    targets: Callable[[Path, LabelMap], list[Path]] = _a_file_a_map
     needs: tuple[str, str] = ("", "")
 
     @property
@@ -71,7 +76,7 @@ class Format:
     @property
     def names_by_content(self) -> bool:
         """Whether the names of the files depend on what the labels are."""
-        return self.targets is not _one_file
+        return self.targets not in (_a_file_a_map, _whole)
 
     def fits(self, path: Path) -> bool:
         """Whether a file's name ends as this format's do."""
@@ -89,9 +94,42 @@ def _format(key: str, title: str, module: Any, **others: Any) -> Format:
         "read": getattr(module, "read", None),
         "is_ours": module.is_ours,
     }
-    return Format(
-        key, title, check=module.check, write=module.write, **{**own, **others}
-    )
+    held = {"check": module.check, "write": module.write}
+    if "targets" not in others:
+        held = {
+            "check": _check_each(module.check),
+            "write": _write_each(module.write),
+        }
+    return Format(key, title, **{**own, **held, **others})
+
+
+def _check_each(check: Callable[[LabelMap], None]) -> Callable[[LabelMap], None]:
+    def checked(labels: LabelMap) -> None:
+        for each in labels.maps:
+            check(each)
+
+    return checked
+
+
+def _write_each(
+    write: Callable[[Path, LabelMap], list[Path]],
+) -> Callable[[Path, LabelMap], list[Path]]:
+    """Write one map a file, of which the first says how many there are."""
+
+    def written(path: Path, labels: LabelMap) -> list[Path]:
+        paths = _a_file_a_map(path, labels)
+        return [
+            file
+            for target, each in zip(paths, labels.maps, strict=True)
+            for file in write(target, each)
+        ]
+
+    return written
+
+
+def _whole(path: Path, labels: LabelMap) -> list[Path]:
+    """Name the file that holds each class whole, also where they overlap."""
+    return [path]
 
 
 FORMATS: dict[str, Format] = {
@@ -101,7 +139,7 @@ FORMATS: dict[str, Format] = {
         _format("tiff", "TIFF for ImageJ", tiff),
         _format("ome-tiff", "OME-TIFF", tiff, endings=tiff.OME_ENDINGS),
         _format("ome-zarr", "OME-Zarr label", ome_zarr, needs=("ome_zarr", "ome-zarr")),
-        _format("coco", "COCO", coco),
+        _format("coco", "COCO", coco, targets=_whole),
         _format(
             "masks",
             "One black-and-white PNG per class",
@@ -109,7 +147,13 @@ FORMATS: dict[str, Format] = {
             read=png.read,
             targets=masks.targets,
         ),
-        _format("dicom-seg", "DICOM SEG", dicom_seg, needs=("highdicom", "dicom")),
+        _format(
+            "dicom-seg",
+            "DICOM SEG",
+            dicom_seg,
+            targets=_whole,
+            needs=("highdicom", "dicom"),
+        ),
     )
 }
 """By key."""
@@ -198,7 +242,8 @@ def read_labels(path: str | Path) -> list[LabelMap]:
     Returns
     -------
     list of LabelMap
-        One; of a COCO file one per image.
+        One, with the maps that were written beside it, ``NAME.map2.png``, among its
+        ``others``; of a COCO file one per image.
 
     Raises
     ------
@@ -213,13 +258,30 @@ def read_labels(path: str | Path) -> list[LabelMap]:
         known = ", ".join(form.title for form in FORMATS.values())
         raise FileError(f"{path} is no file of labels: {known} are read.")
     try:
-        return form.read(path)
+        found = form.read(path)
+        if form.targets is not _whole:
+            others = [form.read(other)[0] for other in _beside(path, form)]
+            found = [replace(found[0], others=tuple(others)), *found[1:]]
+        return found
     except FileError:
         raise
     # Codecs raise what they like for bytes they did not expect
     except Exception as error:
         reason = f"{error}" or type(error).__name__
         raise FileError(f"{path} cannot be read as {form.title}: {reason}.") from error
+
+
+def _beside(path: Path, form: Format) -> list[Path]:
+    """Return the other maps of a file's labels that are there."""
+    note = note_in(path)
+    many = None if note is None else note.get(MAPS)
+    if not isinstance(many, int) or not 1 < many <= _MOST_MAPS:
+        return []
+    paths = [map_path(path, at, form.endings) for at in range(1, many)]
+    return [each for each in paths if each.exists()]
+
+
+_MOST_MAPS = 1000
 
 
 def read_made_by(path: Path) -> dict[str, Any] | None:
@@ -251,14 +313,29 @@ def find_labels(paths: Iterable[str | Path]) -> list[Path]:
     for path in map(given_path, paths):
         files = expanded(path, _labels_in, "file of labels")
         found.update(dict.fromkeys([path] if files is None else files))
-    return list(found)
+    return without_others(list(found))
 
 
 def _labels_in(folder: Path) -> list[Path]:
     """COCO's ending says too little: such files are named one by one."""
     forms = [form for form in FORMATS.values() if form.key != "coco"]
-    return sorted(
+    found = sorted(
         path
         for path in folder.iterdir()
         if not path.name.startswith(".") and any(form.fits(path) for form in forms)
     )
+    return without_others(found)
+
+
+def without_others(paths: Sequence[Path]) -> list[Path]:
+    """Leave out the maps that belong to another file, which is read with them."""
+    maps = {path for path in paths if _NUMBERED.search(path.name)}
+    belong: set[Path] = set()
+    if maps:
+        for path in paths:
+            form = FORMATS["ome-zarr"] if path.is_dir() else _fitting(path)
+            belong.update(() if form is None else _beside(path, form))
+    return [path for path in paths if path not in belong]
+
+
+_NUMBERED = re.compile(r"\.map\d+\.")

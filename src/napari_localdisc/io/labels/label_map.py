@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,8 @@ class LabelMap:
         How they were made; JSON.
     source : str
         Path of the image, where it is at hand; no file says it.
+    others : tuple of LabelMap
+        Labels of the same image whose classes may overlap these: a map a group.
     """
 
     labels: Any
@@ -63,6 +65,7 @@ class LabelMap:
     image: str = ""
     made_by: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    others: tuple[LabelMap, ...] = ()
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.labels.dtype).kind
@@ -201,6 +204,70 @@ class LabelMap:
         """Values that occur or have a name, without the background 0; ascending."""
         return sorted({*self.values, *self.names} - {0})
 
+    @property
+    def maps(self) -> tuple[LabelMap, ...]:
+        """These labels, and those whose classes may overlap them."""
+        return self, *self.others
+
+    def each_class(self) -> Iterator[tuple[LabelMap, int]]:
+        """Yield each class of all maps: the map that holds it whole, and its value."""
+        for labels in self.maps:
+            for value in labels.classes:
+                yield labels, value
+
+
+def map_path(path: Path, at: int, endings: Sequence[str] = ()) -> Path:
+    """Return where one of several maps of an image goes: ``NAME.map2.png``.
+
+    Parameters
+    ----------
+    path : Path
+        Of the first one, ``NAME.png``.
+    at : int
+        Which it is, from 0 on.
+    endings : sequence of str
+        Of the format, such as ``.ome.tif``; else all from the last dot on is one.
+    """
+    if not at:
+        return path
+    fitting = [each for each in endings if path.name.lower().endswith(each)]
+    ending = path.name[-len(max(fitting, key=len)) :] if fitting else path.suffix
+    return path.with_name(f"{path.name.removesuffix(ending)}.map{at + 1}{ending}")
+
+
+def in_maps(
+    masks: Mapping[int, NDArray[np.bool_]],
+    held: Mapping[int, int],
+    shape: tuple[int, int],
+) -> list[NDArray[Any]]:
+    """Put masks that may overlap into as few maps as hold each of them whole.
+
+    Parameters
+    ----------
+    masks : mapping of int to ndarray
+        (H, W) bool of each label; each goes into the first map where it overlaps none.
+    held : mapping of int to int
+        Of labels whose map is known, which it is.
+    shape : tuple of int
+        (H, W).
+
+    Returns
+    -------
+    list of ndarray
+        (H, W) labels, at least one.
+    """
+    dtype = np.min_scalar_type(max(masks, default=0))
+    maps = [np.zeros(shape, dtype) for _ in range(max(held.values(), default=0) + 1)]
+    for value, mask in masks.items():
+        at = held.get(value)
+        if at is None:
+            free = (n for n, labels in enumerate(maps) if not labels[mask].any())
+            at = next(free, len(maps))
+        if at == len(maps):
+            maps.append(np.zeros(shape, dtype))
+        maps[at][mask] = value
+    return maps
+
 
 def pixel_size(
     placement: Mapping[str, Any], ndim: int
@@ -230,6 +297,11 @@ def byte_colour(colour: Colour) -> tuple[int, int, int, int]:
 
 
 KEY = NOTE_KEY
+GROUP = "group"
+"""Key of how labels were made: which of an image's maps they are, if not the first."""
+
+MAPS = "maps"
+"""Key of a note: how many maps there are, if more than one."""
 NOTE_VERSION = 1
 
 
@@ -251,6 +323,8 @@ def note_of(labels: LabelMap) -> dict[str, Any]:
     }
     note |= {key: value for key, value in optional.items() if value}
     note["shape"] = list(labels.shape)
+    if labels.others:
+        note[MAPS] = len(labels.maps)
     return note
 
 
@@ -341,6 +415,33 @@ def noted(
         if shape and math.prod(shape) == math.prod(array.shape):
             array = array.reshape(shape)
     return LabelMap(array, **{"name": path.stem, **fields})
+
+
+def whole_of(maps: Sequence[NDArray[Any]], fields: Mapping[str, Any]) -> LabelMap:
+    """Return an image's labels of one or more maps, each with its own classes.
+
+    Parameters
+    ----------
+    maps : sequence of ndarray
+        From `in_maps`.
+    fields : mapping
+        Of `LabelMap`, with the names and colours of all classes.
+    """
+    elsewhere = {int(v) for labels in maps[1:] for v in np.unique(labels)} - {0}
+
+    def own(key: str, kept: Callable[[int], bool]) -> dict[int, Any]:
+        return {v: said for v, said in fields.get(key, {}).items() if kept(v)}
+
+    others = []
+    for at, labels in enumerate(maps[1:], 1):
+        values = {*np.unique(labels).tolist()}
+        looks = {key: own(key, values.__contains__) for key in ("names", "colours")}
+        made_by = {**fields.get("made_by", {}), GROUP: at}
+        others.append(LabelMap(labels, **{**fields, **looks, "made_by": made_by}))
+    looks = {
+        key: own(key, lambda v: v not in elsewhere) for key in ("names", "colours")
+    }
+    return LabelMap(maps[0], **{**fields, **looks, "others": tuple(others)})
 
 
 _UNITS = {"micron": "micrometer", "\\u00B5m": "micrometer"} | dict.fromkeys(

@@ -4,6 +4,7 @@ The names are those that `localdisc evaluate` and `localdisc finetune` look for 
 an image.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from napari_localdisc.core.errors import FileError
@@ -19,31 +20,32 @@ ENDINGS = (".masks.png",)
 
 def check(labels: LabelMap) -> None:
     """Raise a FileError for what cannot be told apart, or is no picture."""
-    labels.plane(NAME)
-    if not labels.classes:
+    for each in labels.maps:
+        each.plane(NAME)
+    if not any(True for _ in labels.each_class()):
         raise FileError("The labels are empty: there is no class to write a mask of.")
     file_names(labels)
 
 
-def file_names(labels: LabelMap) -> dict[int, str]:
-    """Return what follows the base name for each class.
+def file_names(labels: LabelMap) -> list[str]:
+    """Return what follows the base name for each class of all maps.
 
     A FileError says if two would become one file, or a name is no file name.
     """
-    names: dict[int, str] = {}
-    for value in labels.classes:
-        name = plain_name(labels.class_name(value))
+    names: list[str] = []
+    for each, value in labels.each_class():
+        name = plain_name(each.class_name(value))
         if any(letter in name for letter in '/\\:*?"<>|'):
             raise FileError(
-                f"The class name {labels.names[value]!r} cannot be part of a file's "
+                f"The class name {each.names[value]!r} cannot be part of a file's "
                 "name: give it another one."
             )
-        if name in names.values():
+        if name in names:
             raise FileError(
                 f"Two classes are called {name!r} and would become one file: give "
                 "one of them another name."
             )
-        names[value] = name
+        names.append(name)
     return names
 
 
@@ -52,7 +54,7 @@ def targets(path: Path, labels: LabelMap) -> list[Path]:
     name = path.name
     for ending in (*ENDINGS, path.suffix):
         name = name.removesuffix(ending) if ending else name
-    endings = file_names(labels).values()
+    endings = file_names(labels)
     return [path.with_name(f"{name}_{ending}.png") for ending in endings]
 
 
@@ -64,15 +66,14 @@ def write(path: Path, labels: LabelMap) -> list[Path]:
     """
     from PIL import Image
 
-    picture = labels.plane(NAME)
     files = targets(path, labels)
     for target in files:
         check_replaceable(target, is_ours)
-    whole = note_of(labels)
-    for value, target in zip(labels.classes, files, strict=True):
+    for (each, value), target in zip(labels.each_class(), files, strict=True):
+        whole = note_of(replace(each, others=()))
         own = {str(value): whole["classes"].get(str(value), {})}
         note = {**whole, "classes": own, "mask_of": value}
         with new_file(target, is_ours) as temporary:
-            mask = Image.fromarray(picture == value)
+            mask = Image.fromarray(each.plane(NAME) == value)
             mask.save(temporary, "PNG", pnginfo=png_text(note))
     return files

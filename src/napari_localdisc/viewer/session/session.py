@@ -9,7 +9,7 @@ from typing import Any
 from napari.layers import Image, Labels, Layer
 from psygnal import Signal
 
-from napari_localdisc.annotation.state import ImageAnnotation
+from napari_localdisc.annotation.state import ImageAnnotation, groups_of
 from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.files import given_path
 from napari_localdisc.core.work import T
@@ -111,7 +111,11 @@ class Sessions:
     def _describe(self, image: Image, labels: list[Labels]) -> SavedImage:
         workspace = self._controller.workspace
         document = workspace.annotations.of(image)
-        own = document.labels() if document.labels is not None else None
+        maps = {
+            group: (layer.name, labels.index(layer))
+            for group, layer in document.labels.items()
+            if layer in labels
+        }
         strokes = []
         for key, shown in workspace.shown_of(image).items():
             layer = shown.layer("strokes")
@@ -119,17 +123,20 @@ class Sessions:
                 strokes.append([list(key), labels.index(layer)])
         described = layers.describe_image(image)
         is_seen = self._controller.one_image.is_meant_to_show(image)
-        name = index = None
-        by_hand: list[Any] = []
-        if own is not None and own in labels:
-            name, index = own.name, labels.index(own)
-            classes = self._controller.classes
-            by_hand = [[list(key), runs] for key, runs in classes.runs_by_hand(own)]
+        name, index = maps.pop(0, (None, None))
+        classes = self._controller.classes
+        by_hand = [
+            [list(key), runs]
+            for layer in document.labels.values()
+            if layer in labels
+            for key, runs in classes.runs_by_hand(layer)
+        ]
         return replace(
             described,
             looks={**described.looks, "visible": is_seen},
             annotation=document.describe(name).to_json(),
             labels=index,
+            groups=[[group, at] for group, (_, at) in maps.items()],
             strokes=strokes,
             by_hand=by_hand,
         )
@@ -300,12 +307,17 @@ class Sessions:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
         annotation = annotation_of(saved, troubles)
-        controller.restore_annotation(annotation, added.get(saved.labels))
+        layers = {0: saved.labels, **dict(saved.groups)}
+        held = {group: added[at] for group, at in layers.items() if at in added}
+        others = {group: layer for group, layer in held.items() if group}
+        controller.restore_annotation(annotation, held.get(0), others)
+        groups = groups_of(annotation.classes)
         for key, runs in saved.by_hand:
             plane = workspace.place_of(image, tuple(key)).plane
-            if saved.labels in added:
-                hand = controller.classes.by_hand(added[saved.labels], plane)
-                hand.take(runs)
+            for group, layer in held.items():
+                own = [run for run in runs if groups.get(run[0], 0) == group]
+                if own:
+                    controller.classes.by_hand(layer, plane).take(own)
         for key, index in saved.strokes:
             place = workspace.place_of(image, tuple(key))
             show_point(workspace.viewer, image, place.plane)
