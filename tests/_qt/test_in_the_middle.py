@@ -1,4 +1,4 @@
-"""In the middle of things: undo and grid in a real window, work that is cancelled."""
+"""In a real window, in the middle of things: undo, grid, closing, cancelling."""
 
 import threading
 from contextlib import closing
@@ -16,9 +16,11 @@ from tests.tiny_training import PATIENCE, fundus_like
 import napari_localdisc as ld
 from napari_localdisc._qt.threads import QtPacer, QtRunner
 from napari_localdisc.batch.recipes import ClusterRecipe
+from napari_localdisc.io.session import read_session
 from napari_localdisc.layers.plane import grid_of
 from napari_localdisc.viewer.collection import CollectionControl
 from napari_localdisc.viewer.controller import Controller
+from napari_localdisc.viewer.embeddings import EmbeddingStore
 from napari_localdisc.viewer.folder import FolderControl
 from napari_localdisc.viewer.measure import Measuring
 from napari_localdisc.viewer.study.control import StudyControl
@@ -165,6 +167,50 @@ def _move_and_click(qtbot, canvas, at) -> None:
     qtbot.mouseMove(canvas.native, point)
     qtbot.wait(60)
     qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=point)
+
+
+# Closing
+
+
+def test_the_window_is_closed_in_the_middle_of_everything(
+    qtbot, viewer, open_widget, wait, settled, tmp_path, notifications
+):
+    for number in range(2):
+        viewer.add_image(fundus_like(number), name="eye")
+    widget = open_widget(viewer)
+    controller = widget.controller
+    controller.writing.add_structure("vessel")
+    wait(widget)
+    controller.strokes.start()
+    controller.strokes.layer.brush_size = 5
+    paint(controller.strokes.layer, (60, 60), 1)
+    _, folders = viewer.window.add_plugin_dock_widget(PLUGIN, "Work on a folder")
+    Image.fromarray(fundus_like(1)).save(tmp_path / "1.png")
+    folders.control.set_model("tiny")
+    widget.measuring.watch(True)
+    paint(controller.strokes.layer, (35, 50), 2)
+    qtbot.waitUntil(lambda: controller.strokes.work.is_busy, timeout=5000)
+    controller.workspace.embeddings.store = EmbeddingStore()
+    widget.cluster_panel.button.click()
+    folders.control.run(tmp_path, tmp_path / "out", partial(ClusterRecipe, 4))
+    widget.measuring.set_options(pieces=True)
+    qtbot.waitUntil(lambda: widget.measuring.is_busy, timeout=5000)
+    widget.sessions.save(tmp_path / "mine")
+    assert controller.workspace.work.is_busy
+    assert folders.control.work.is_busy
+    viewer.close()
+    assert not controller.workspace.work.is_busy
+    assert not controller.strokes.work.is_busy
+    assert not folders.control.work.is_busy
+    assert not widget.measuring.is_busy
+    settled()
+    qtbot.wait(50)
+    assert not notifications
+    assert [t for t in threading.enumerate() if t.name.startswith("localdisc")] == []
+    # What was asked to be saved is
+    session = read_session(tmp_path / "mine.localdisc")
+    assert {labels.name for labels in session.labels} >= {"eye [1] labels"}
+    assert not list(tmp_path.glob(".*"))
 
 
 # Cancelling
