@@ -309,7 +309,7 @@ class Driver:
         """
         report, began = self.report, time.monotonic()
         with _listening(report):
-            self._warm_up()
+            self._warm_up(everything=watch)
             before = self._attached()
             report.memory = [_memory()] * 2
             watching = _Watching(report) if watch else contextlib.nullcontext()
@@ -326,8 +326,15 @@ class Driver:
         report.seconds = time.monotonic() - began
         return report
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, everything: bool) -> None:
         """Load what stays loaded: libraries, model, shaders."""
+        if everything:
+            for name in self.actions:
+                self._do(name, "warming up")
+            self.wait()
+            self.controller.prompts.set_finding(False)
+            self.viewer.layers.clear()
+            self.add_image()
         self.controller.clusters.show()
         self.controller.prompts.add(self._point())
         self.paint()
@@ -335,17 +342,19 @@ class Driver:
         _events(0.2)
 
     def _do_one(self, number: int) -> None:
+        name = self.draw.choice(list(self.actions))
+        self.report.actions[name] += 1
+        self._do(name, f"{number}")
+
+    def _do(self, name: str, when: str) -> None:
         from napari_localdisc.core.errors import LocalDiscError
 
-        actions = self.actions
-        name = self.draw.choice(list(actions))
-        self.report.actions[name] += 1
         try:
-            actions[name]()
+            self.actions[name]()
         except LocalDiscError:
             self.report.refused += 1
         except Exception as error:
-            self.report.findings.append(f"{number} {name}: {_told(error)}")
+            self.report.findings.append(f"{when} {name}: {_told(error)}")
         while len(self.viewer.layers) > MOST_LAYERS:
             self.remove_layer()
         _events(self.draw.choice((0, 0.01, 0.05)))
