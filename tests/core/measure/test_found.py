@@ -28,12 +28,13 @@ def test_thin_vessels_are_found_where_they_stand_out():
 def test_a_heart_reaches_the_lungs_beside_it_but_not_far_ones():
     lungs = np.zeros(SHAPE)
     lungs[50:250, 40:110] = lungs[50:250, 190:260] = 1
-    lungs[50:250, 105:110] = 0.7  # a border
+    lungs[50:250, 108:110] = 0.7  # a border
     heart = np.zeros(SHAPE)
-    heart[140:220, 115:184] = 0.6
+    heart[140:220, 112:186] = 0.6
+    heart[205:215, 90:230] = 0.6  # in front of the diaphragm
     found = find_heart(heart, lungs)
-    assert found[140:198, 105:190].all()
-    assert np.count_nonzero(found) == 58 * 85 + 22 * 69
+    assert found[140:196, 108:190].all()
+    assert np.count_nonzero(found) == 56 * 82 + 14 * 74 + 10 * 82
     heart = np.zeros(SHAPE)
     heart[140:220, 140:160] = 0.9
     assert np.count_nonzero(find_heart(heart, lungs)) == 80 * 20
