@@ -49,9 +49,10 @@ def test_what_is_painted_stays_its_class_where_that_is_written_too(hand, labels)
 def test_what_an_operation_wrote_is_not_by_hand(hand, labels):
     at = np.array([3, 4])
     new = np.array([1, 1], labels.dtype)
+    before = labels.copy()
     decided = hand.after(at, labels.ravel()[at], new)
     labels.ravel()[at] = new
-    hand.wrote(at, new, decided)
+    hand.wrote(before, at, new, decided)
     hand.notice(labels)
     assert not hand.decided.any()
 

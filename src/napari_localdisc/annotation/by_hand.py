@@ -50,11 +50,14 @@ class ByHand:
             )
             self._seen = np.array(labels)
 
-    def wrote(self, at: NDArray[Any], labels: Pixels, decided: Pixels) -> None:
+    def wrote(
+        self, before: Pixels, at: NDArray[Any], labels: Pixels, decided: Pixels
+    ) -> None:
         """Know that an operation, and no hand, wrote to flat places.
 
-        ``decided`` is what is by hand there now.
+        ``before`` is what there was, ``decided`` what is by hand at the places now.
         """
+        self.notice(before)
         self._seen.reshape(-1)[at] = labels
         self.decided.reshape(-1)[at] = decided
 
@@ -83,13 +86,14 @@ class ByHand:
         Parameters
         ----------
         labels : ndarray
-            (H, W), as last noticed.
+            (H, W), as they are now.
         wanted : ndarray
             (H, W) labels of the mask, 0 = nothing.
         again : iterable of (row, column)
             Points that are meant: pieces of what was rubbed out that hold one are
             wanted again.
         """
+        self.notice(labels)
         decided = self.decided
         if not decided.any():
             return np.zeros(decided.shape, bool)

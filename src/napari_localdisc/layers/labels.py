@@ -222,22 +222,21 @@ class LabelsEdit:
         if labels is None or self._at.size == 0:
             return
         where = tuple(slice(None) if at is None else at for at in self._index)
-        pixels = np.array(labels.data[where])
-        if pixels.shape != self._shape:
+        before = np.array(labels.data[where])
+        if before.shape != self._shape:
             return  # the layer has other data now
-        self._hand.notice(pixels)
-        flat = pixels.ravel()
+        flat = before.flatten()
         ours = flat[self._at] == expected
         flat[self._at[ours]] = values[ours]
         try:
             # Not through napari's own history of painted strokes
-            labels.data[where] = flat.reshape(pixels.shape)
+            labels.data[where] = flat.reshape(before.shape)
         except (TypeError, ValueError, NotImplementedError) as error:
             raise PromptError(
                 f"“{labels.name}” cannot be written to: choose another labels layer, "
                 "or let a new one be made."
             ) from error
-        self._hand.wrote(self._at[ours], values[ours], decided[ours])
+        self._hand.wrote(before, self._at[ours], values[ours], decided[ours])
         labels.refresh()
 
 

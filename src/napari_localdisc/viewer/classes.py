@@ -77,7 +77,7 @@ class Held(NamedTuple):
     pixels : ndarray
         (H, W) labels as they are.
     by_hand : ByHand
-        What a hand painted and rubbed out, up to now.
+        What a hand painted and rubbed out, as last noticed.
     """
 
     pixels: NDArray[np.integer]
@@ -561,7 +561,10 @@ class Classes:
 
         What a layer of the user's own held before it was worked on is not by hand.
         """
-        return self._by_hand(labels, plane, read_plane(labels, plane))
+        pixels = read_plane(labels, plane)
+        hand = self._by_hand(labels, plane, pixels)
+        hand.notice(pixels)
+        return hand
 
     def _by_hand(
         self, labels: Labels, plane: Plane, pixels: NDArray[np.integer]
@@ -572,7 +575,6 @@ class Classes:
             is_ours = labels in self._begun_empty
             hand = ByHand(np.zeros_like(pixels) if is_ours else pixels)
             planes[plane.index] = hand
-        hand.notice(pixels)
         return hand
 
     def runs_by_hand(self, labels: Labels) -> list[tuple[PlaneKey, list[Run]]]:

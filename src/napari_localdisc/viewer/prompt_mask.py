@@ -162,7 +162,8 @@ class PromptMask:
             before, hand = held
             value = chosen.value if chosen is not None else LARGEST_CLASS
             as_class = np.where(mask.wanted, value, 0)
-            points = [each.point for each in place.shown.prompts if each.positive]
+            prompts = place.shown.prompts
+            points = [(each.row, each.column) for each in prompts if each.positive]
             left = hand.left_out(before, as_class, points)
             mask.by_hand = int(np.count_nonzero(left))
             if mask.by_hand:
