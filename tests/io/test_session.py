@@ -254,6 +254,33 @@ def left_behind(folder, model, *then, **options):
     return subprocess.Popen(command, text=True, **options)
 
 
+LOCK_LEFT_BEHIND = """
+import os, signal, sys
+from pathlib import Path
+from napari_localdisc.io import session
+
+def killed(*given, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+session.write_session = killed
+session.Autosave(Path(sys.argv[1])).write(None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
+def test_a_lock_of_a_process_that_was_killed_before_it_saved_goes(tmp_path):
+    subprocess.run([sys.executable, "-c", LOCK_LEFT_BEHIND, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.suffix == ".lock"
+    mine = Autosave(tmp_path)
+    mine.write(Session("tiny"))
+    assert crashed_sessions(tmp_path) == []
+    assert not left.exists()
+    assert mine.path.with_name(f"{mine.path.name}.lock").exists()
+    mine.end()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX")
 def test_what_a_killed_process_left_is_found(tmp_path):
     mine = Autosave(tmp_path)

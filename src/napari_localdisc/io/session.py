@@ -431,7 +431,9 @@ class Crashed(NamedTuple):
 def crashed_sessions(folder: Path | None = None) -> list[Crashed]:
     """Find the sessions of this computer whose process is no more, the newest first."""
     found = []
-    for path in (folder or autosave_folder()).glob(f"autosave-*{SUFFIX}"):
+    place = folder or autosave_folder()
+    _remove_lone_locks(place)
+    for path in place.glob(f"autosave-*{SUFFIX}"):
         name = _AUTOSAVE.fullmatch(path.name)
         # Nobody here can tell whether another computer's session goes on
         if name is None or name["host"] not in (None, _HOST):
@@ -442,6 +444,18 @@ def crashed_sessions(folder: Path | None = None) -> list[Crashed]:
             saved = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
             found.append(Crashed(path, saved))
     return sorted(found, key=lambda crashed: crashed.saved_at, reverse=True)
+
+
+def _remove_lone_locks(folder: Path) -> None:
+    """Remove the locks of processes that were killed before they saved anything."""
+    for file in folder.glob(f"autosave-*{SUFFIX}.lock"):
+        path = file.with_suffix("")
+        name = _AUTOSAVE.fullmatch(path.name)
+        if name is None or name["host"] != _HOST or path.exists():
+            continue
+        with contextlib.suppress(OSError), _lock_of(path).acquire(timeout=0):
+            if not path.exists():
+                file.unlink()
 
 
 def _lock_of(path: Path) -> FileLock:

@@ -68,4 +68,5 @@ def test_every_prior_names_its_structure():
         "microaneurysm",
         "lung",
         "heart",
+        "clavicle",
     }
