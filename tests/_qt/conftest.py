@@ -131,6 +131,12 @@ def mouse(qtbot) -> Callable:
     """Make a mouse for a viewer whose camera is at rest."""
 
     def made(viewer) -> Mouse:
+        # Docks find their widths a little after they are filled
+        canvas = viewer.window._qt_viewer.canvas.native
+        sizes = [None, canvas.size()]
+        while sizes[-1] != sizes[-2]:
+            qtbot.wait(50)
+            sizes.append(canvas.size())
         viewer.reset_view()
         qtbot.wait(50)
         return Mouse(qtbot, viewer)

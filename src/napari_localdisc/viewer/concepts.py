@@ -206,7 +206,7 @@ class Concepts:
             )
             self.saved.emit(written)
 
-        self._sessions.run(lambda: concept.save(path), done)
+        self._sessions.run(lambda: concept.save(path), done, must_finish=True)
 
     # Applying
 

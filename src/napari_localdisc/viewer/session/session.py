@@ -163,17 +163,21 @@ class Sessions:
             status.say(f"The session is saved in {written}.")
             self.saved.emit(written)
 
-        self.run(lambda: write_session(layers.finished(draft), path), done)
+        self.run(
+            lambda: write_session(layers.finished(draft), path), done, must_finish=True
+        )
 
     def run(
         self,
         work: Callable[[], T],
         done: Callable[[T], object],
         failed: Callable[[Exception], None] | None = None,
+        must_finish: bool = False,
     ) -> None:
         """Run work on files off the GUI thread; once closed, nothing is done after.
 
-        Errors are reported, unless ``failed`` takes them.
+        Errors are reported, unless ``failed`` takes them.  What must finish does, also
+        where the window is closed before it began.
         """
         workspace = self._controller.workspace
 
@@ -181,7 +185,9 @@ class Sessions:
             if not workspace.is_closed:
                 done(result)
 
-        run_beside(workspace.runner, work, failed or workspace.report, finished)
+        run_beside(
+            workspace.runner, work, failed or workspace.report, finished, must_finish
+        )
 
     # Restoring
 
