@@ -53,6 +53,14 @@ class Mouse:
         self._viewer = viewer
         self._canvas = viewer.window._qt_viewer.canvas
 
+    def rest(self) -> None:
+        """Wait until the canvas keeps its size: docks find theirs a little later."""
+        native = self._canvas.native
+        sizes = [None, native.size()]
+        while sizes[-1] != sizes[-2]:
+            self._qtbot.wait(50)
+            sizes.append(native.size())
+
     def at(self, world) -> QPoint:
         """Canvas pixel that shows a point of the world."""
         view = self._canvas.view
@@ -83,12 +91,20 @@ class Mouse:
         self._qtbot.mouseDClick(self._canvas.native, button, none, self.at(world))
         self._qtbot.mouseRelease(self._canvas.native, button, none, self.at(world))
 
-    def drag(self, start, by: tuple[int, int], held=Qt.MouseButton.LeftButton) -> None:
-        """Press, move by (x, y) canvas pixels in steps, release."""
+    def drag(
+        self, start, by: tuple[int, int], held=Qt.MouseButton.LeftButton
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Press, move by (x, y) canvas pixels in steps, release.
+
+        Returns the points of the world that were pressed and released at.
+        """
         native = self._canvas.native
         none = Qt.MouseButton.NoButton
+        self._qtbot.mouseMove(native, self.at(start))
+        self.rest()  # what the pointer brings may change the size of the canvas
         first = self.at(start)
         last = first + QPoint(*by)
+        hit = []
         # QTest's own moves do not say that a button is held
         for kind, at, button, buttons in (
             (QEvent.Type.MouseMove, first, none, none),
@@ -98,6 +114,9 @@ class Mouse:
             (QEvent.Type.MouseButtonRelease, last, held, none),
         ):
             where = native.mapToGlobal(at)
+            # What comes meanwhile may change the size of the canvas
+            there = self._canvas._map_canvas2world((at.x(), at.y()), self._canvas.view)
+            hit.append(np.asarray(there))
             event = QMouseEvent(
                 kind,
                 QPointF(at),
@@ -108,6 +127,7 @@ class Mouse:
             )
             QApplication.sendEvent(native, event)
             self._qtbot.wait(20)  # as a hand: napari answers moves one by one
+        return hit[1], hit[-1]
 
     def wheel(self, at, degrees: int) -> None:
         """Turn the wheel over a point of the world."""
@@ -131,15 +151,11 @@ def mouse(qtbot) -> Callable:
     """Make a mouse for a viewer whose camera is at rest."""
 
     def made(viewer) -> Mouse:
-        # Docks find their widths a little after they are filled
-        canvas = viewer.window._qt_viewer.canvas.native
-        sizes = [None, canvas.size()]
-        while sizes[-1] != sizes[-2]:
-            qtbot.wait(50)
-            sizes.append(canvas.size())
+        hand = Mouse(qtbot, viewer)
+        hand.rest()
         viewer.reset_view()
         qtbot.wait(50)
-        return Mouse(qtbot, viewer)
+        return hand
 
     return made
 

@@ -24,10 +24,11 @@ def known(widget):
 
 
 def draw(mouse, image, start, end):
-    """Drag from one pixel of an image to another."""
+    """Drag from one pixel of an image to another; return where it was, (2, 2)."""
     first, last = (mouse.at(image.data_to_world(at)) for at in (start, end))
     way = last - first
-    mouse.drag(image.data_to_world(start), (way.x(), way.y()))
+    hit = mouse.drag(image.data_to_world(start), (way.x(), way.y()))
+    return [image.world_to_data(point) for point in hit]
 
 
 def test_a_box_is_drawn_shown_and_undone(finding, viewer, mouse, wait):
@@ -35,11 +36,11 @@ def test_a_box_is_drawn_shown_and_undone(finding, viewer, mouse, wait):
     assert controller.prompts.is_finding
     hand = mouse(viewer)
     centre = np.array(viewer.scene.camera.center)
-    draw(hand, image, (10, 8), (30, 28))
+    drawn = draw(hand, image, (10, 8), (30, 28))
     wait(finding)
     np.testing.assert_allclose(viewer.scene.camera.center, centre)  # nothing panned
     (prompt,) = controller.prompts.points
-    np.testing.assert_allclose(prompt.frame, [(10, 8), (30, 28)], atol=0.6)
+    np.testing.assert_allclose(prompt.frame, drawn, atol=0.6)
     layer = controller.prompts.frames_layer
     assert layer.name == "large frames"
     np.testing.assert_allclose(layer.data_to_world((3, 5)), image.data_to_world((3, 5)))
@@ -80,11 +81,10 @@ def test_a_box_on_a_turned_image_is_a_frame_of_it(
     choose_image(finding, "small")
     controller, image = finding.controller, viewer.layers["small"]
     hand = mouse(viewer)
-    draw(hand, image, (14, 12), (24, 30))
+    wanted = draw(hand, image, (14, 12), (24, 30))
     wait(finding)
     (prompt,) = controller.prompts.points
     assert len(prompt.frame) == 4  # it is upright on the screen, and not on the image
-    wanted = [(14, 12), (24, 30)]
     for corner in wanted:
         away = np.abs(np.array(prompt.frame) - corner).max(1)
         assert away.min() < 0.8
