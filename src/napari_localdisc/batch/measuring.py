@@ -127,14 +127,12 @@ class MeasureRecipe(FileRecipe):
 
             image = _picture(files)
             scale = self.scale or millimetres(read_placement(files.labels[0]), 2)
-            magnification = self.magnification
-            if magnification is None and scale is not None:
-                magnification = magnification_by_scale(image, model.card, scale)
             maps = map_clusters(
                 image,
                 model,
                 flips=self.flips,
-                magnification=magnification,
+                magnification=self.magnification
+                or magnification_by_scale(image, model.card, scale),
                 progress=progress,
             )
             found = {name: maps.structure(name) for name in model.card.structures}

@@ -70,7 +70,7 @@ class Recipe(ABC):
 
         A magnification that is given stays.
         """
-        if self.magnification is not None or side is None:
+        if self.magnification is not None:
             return self
         from napari_localdisc.core.embedding.magnification import magnification_by_scale
 

@@ -365,7 +365,7 @@ def embed_plane(
     yield 0, 0
     content = content_hash(picture)
     was_chosen = magnification is not None
-    if not was_chosen and side is not None:
+    if not was_chosen:
         magnification = magnification_by_scale(picture, model.card, side)
         yield 0, 0
     kept = cache and cache.load(

@@ -50,6 +50,12 @@ def test_a_kind_that_a_model_never_finds_begins_as_another_of_its_union():
     assert torch.equal(last.weight[:3], before[:3])
 
 
+@pytest.mark.parametrize("said", [None, "all", 3, {"vessel": "0.0"}, {3: 0.0}])
+def test_what_a_foreign_card_says_of_it_does_not_stop_a_training(said):
+    card = ModelCard("mine", structures={"vessel": 0}, details={FOUND: said})
+    assert known_to(card) == {"vessel": 0}
+
+
 def test_what_is_found_when_drawn_is_counted_over_all_batches():
     """Of two drawn structures one is found in part, and one is not shown."""
     drawn = torch.zeros(2, 2, 8, 8)

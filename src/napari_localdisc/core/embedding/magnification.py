@@ -41,7 +41,7 @@ _FEWEST = 1500
 
 
 def magnification_by_scale(
-    image: ArrayLike, card: ModelCard, millimetres: float
+    image: ArrayLike, card: ModelCard, millimetres: float | None
 ) -> float | None:
     """Return how much larger than usual an image is to be seen, by its pixels' length.
 
@@ -51,22 +51,22 @@ def magnification_by_scale(
         As for `embed`.
     card : ModelCard
         Of the model that is to see it.
-    millimetres : float
-        Height and width of a pixel.
+    millimetres : float or None
+        Height and width of a pixel; None: not known.
 
     Returns
     -------
     float or None
         From 1, up to a field of view of `USUAL_FIELD`, to 2.  None where the length
-        says nothing: of models that know no vessels, and where it would make the field
-        of view anything but a part of a retina.
+        says nothing: where it is not known, of models that know no vessels, and where
+        it would make the field of view anything but a part of a retina.
 
     Raises
     ------
     ImageError
         If the image cannot be used; the message says why.
     """
-    if "vessel" not in card.structures or not millimetres > 0:
+    if millimetres is None or "vessel" not in card.structures or not millimetres > 0:
         return None
     inside = find_field_of_view(as_rgb(image), card.modality)
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))

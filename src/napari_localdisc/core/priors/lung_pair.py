@@ -59,7 +59,7 @@ def lung_pair(lungs: Mask) -> LungPair | None:
         _lowest(left, np.array([1.0, 1.0])),
         _lowest(right, np.array([_OUTWARDS, -1.0])),
     ]
-    apex = float(np.flatnonzero(lungs.any(1) & (left | right).any(1))[0])
+    apex = float(np.flatnonzero((left | right).any(1))[0])
     pair = LungPair(left, right, np.array(corners, np.float64), apex)
     return pair if pair.height > 1 else None
 

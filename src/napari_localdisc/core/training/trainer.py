@@ -393,12 +393,14 @@ _SILENT = 0.05
 
 def known_to(card: ModelCard) -> dict[str, int]:
     """Return a model's structures and channels without those that it never finds."""
-    found = card.details.get(FOUND, {})
-    return {
-        name: channel
-        for name, channel in card.structures.items()
-        if found.get(name, 1.0) >= _SILENT
+    found = card.details.get(FOUND)
+    said = found if isinstance(found, dict) else {}  # details are what a file says
+    silent = {
+        name
+        for name, dice in said.items()
+        if isinstance(dice, int | float) and dice < _SILENT
     }
+    return {name: k for name, k in card.structures.items() if name not in silent}
 
 
 @torch.no_grad()
