@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sources import Structure, paint_code, source_from_json
-from .state import Operation, PlaneKey, Run, anew, merge_classes, runs
+from .state import Operation, PlaneKey, Run, anew, by_group, merge_classes, runs
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
@@ -166,7 +166,7 @@ def replay(
         whole = source_from_json(entry.parameters["source"]).labels(embedding, value)
         overwrite = bool(entry.parameters["overwrite"])
         instead = entry.parameters.get("instead")
-        for group, wanted in _by_group(whole, _groups_in(entry)).items():
+        for group, wanted in by_group(whole, _groups_in(entry)).items():
             labels = maps.setdefault(group, np.zeros(shape, np.uint16))
             if instead is not None:
                 earlier = source_from_json(instead).labels(embedding, value)
@@ -191,19 +191,6 @@ def _put_into(maps: Maps, group: int, value: int) -> None:
             labels[mask] = 0
             there = maps.setdefault(group, np.zeros_like(labels))
             there[mask & (there == 0)] = value
-
-
-def _by_group(
-    wanted: NDArray[np.integer[Any]], groups: Mapping[int, int]
-) -> dict[int, NDArray[np.integer[Any]]]:
-    if not any(groups.values()):
-        return {0: wanted}
-    found = {}
-    values = [int(value) for value in np.flatnonzero(np.bincount(wanted.ravel()))]
-    for group in sorted({groups.get(value, 0) for value in values if value}):
-        own = [value for value in values if groups.get(value, 0) == group]
-        found[group] = np.where(np.isin(wanted, own), wanted, 0)
-    return found
 
 
 def differences(

@@ -287,6 +287,23 @@ def groups_of(classes: Iterable[AnnotationClass]) -> dict[int, int]:
     return {entry.value: entry.group for entry in classes if entry.group}
 
 
+def by_group(
+    wanted: NDArray[np.integer], groups: Mapping[int, int]
+) -> dict[int, NDArray[np.integer]]:
+    """Part (H, W) labels by the groups of their classes.
+
+    ``groups`` gives the group of each value that is not of group 0, as `groups_of`.
+    """
+    if not any(groups.values()):
+        return {0: wanted}
+    values = [int(value) for value in np.flatnonzero(np.bincount(wanted.ravel()))]
+    parts = {}
+    for group in sorted({groups.get(value, 0) for value in values if value}):
+        own = [value for value in values if groups.get(value, 0) == group]
+        parts[group] = np.where(np.isin(wanted, own), wanted, 0)
+    return parts
+
+
 def background_values(classes: Iterable[AnnotationClass]) -> tuple[int, ...]:
     """Values of classes that are never written to labels."""
     return tuple(entry.value for entry in classes if entry.background)

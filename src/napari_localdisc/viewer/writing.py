@@ -18,6 +18,7 @@ from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
     anew,
+    by_group,
     changed_class,
     groups_of,
     merge_classes,
@@ -216,15 +217,10 @@ class LabelWriting:
         if self._classes.may_overlap:
             self._set_apart(place, writing, written)
         groups = groups_of(written.classes)
-        values = [int(v) for v in np.flatnonzero(np.bincount(writing.wanted.ravel()))]
         if groups or written.edits:
-            written.groups = {v: groups.get(v, 0) for v in values if v}
-        into = sorted({groups.get(v, 0) for v in values if v})
-        for group in into:
-            wanted = writing.wanted
-            if len(into) > 1:
-                own = [v for v in values if groups.get(v, 0) == group]
-                wanted = np.where(np.isin(wanted, own), wanted, 0)
+            values = np.flatnonzero(np.bincount(writing.wanted.ravel()))
+            written.groups = {int(v): groups.get(int(v), 0) for v in values if v}
+        for group, wanted in by_group(writing.wanted, groups).items():
             name = "" if entry is None else entry.name
             labels = self._classes.target(place, group, name)
             check_value(labels, int(wanted.max()))

@@ -210,17 +210,35 @@ class Embedding(ClusterMaps):
             prompts.positive, prompts.negative, self.field_of_view
         )
         points = self.grid.points_to_working(np.concatenate(kinds))
-        vectors = self._vectors(points)
-        pixels = self.grid.nearest(points)
-        count = len(kinds[0])
-        spots = self._spots(pixels[:count])
-        clicks = Clicks(vectors, pixels, count, spots, points)
+        clicks = self._clicks(points, len(kinds[0]))
+        return self._reading(prompts, options, clicks, self._meant(clicks))
+
+    def _clicks(self, points: NDArray[np.float64], positives: int) -> Clicks:
+        """Look at (k, 2) points of the grid; so many, the first, are wanted."""
+        vectors, pixels = self._vectors(points), self.grid.nearest(points)
+        spots = self._spots(pixels[:positives])
+        return Clicks(vectors, pixels, positives, spots, points)
+
+    def _meant(self, clicks: Clicks) -> int:
+        """Return the number of the structure that clicks mean; how many, if none."""
+        if not self._means_more:
+            return len(self.presence)
+        return choose(self._candidates, clicks)
+
+    def _reading(
+        self,
+        prompts: Prompts,
+        options: MaskOptions,
+        clicks: Clicks,
+        meant: int,
+        around: frames.Frames | None = None,
+    ) -> Reading:
         weights = None
         if self._means_more:
             weights = np.zeros(len(self.presence) + 1)
-            weights[choose(self._candidates, clicks)] = 1
-        likes, dislikes = np.split(vectors, [clicks.positives])
-        return Reading(self, prompts, options, likes, dislikes, weights, clicks)
+            weights[meant] = 1
+        likes, dislikes = np.split(clicks.vectors, [clicks.positives])
+        return Reading(self, prompts, options, likes, dislikes, weights, clicks, around)
 
     def _read_frames(self, prompts: Prompts, options: MaskOptions) -> Reading:
         """Ask what points and frames find: what is typical of a frame is a point."""
@@ -241,21 +259,11 @@ class Embedding(ClusterMaps):
             for points, framed in zip(kinds, (wanted, unwanted), strict=True)
             for part in (points, np.array([f.seed for f in framed]).reshape(-1, 2))
         ]
-        points = np.concatenate(parts)
-        vectors, pixels = self._vectors(points), self.grid.nearest(points)
-        count = len(kinds[0]) + len(wanted)
-        spots = self._spots(pixels[:count])
-        clicks = Clicks(vectors, pixels, count, spots, points)
-        weights = None
-        if self._means_more:
-            weights = np.zeros(len(self.presence) + 1)
-            meant = choose(self._candidates, clicks)
-            if wanted and not len(kinds[0]):
-                meant = wanted[0].meant
-            weights[meant] = 1
-        likes, dislikes = np.split(vectors, [count])
-        around = Frames(tuple(wanted), tuple(unwanted), *map(len, kinds))
-        return Reading(self, prompts, options, likes, dislikes, weights, clicks, around)
+        clicks = self._clicks(np.concatenate(parts), len(kinds[0]) + len(wanted))
+        by_frame = wanted and not len(kinds[0])
+        meant = wanted[0].meant if by_frame else self._meant(clicks)
+        around = frames.Frames(tuple(wanted), tuple(unwanted), *map(len, kinds))
+        return self._reading(prompts, options, clicks, meant, around)
 
     def _framed(self, corners: NDArray[np.float64]) -> frames.Framed:
         """Find what a frame, in the image's pixels, is drawn around."""
@@ -278,18 +286,10 @@ class Embedding(ClusterMaps):
     ) -> tuple[FloatImage, int]:
         """Read one click on a pixel of the grid: its map there, and what it means."""
         points = np.array([pixel], float)
-        vectors, pixels = self._vectors(points), self.grid.nearest(points)
-        clicks = Clicks(vectors, pixels, 1, self._spots(pixels), points)
-        weights, meant = None, len(self.presence)
-        if self._means_more:
-            weights = np.zeros(len(self.presence) + 1)
-            meant = choose(self._candidates, clicks)
-            weights[meant] = 1
-        point = self.grid.points_to_image(points)
-        nothing = vectors[:0]
-        reading = Reading(
-            self, Prompts(point), _AS_IT_IS, vectors, nothing, weights, clicks
-        )
+        clicks = self._clicks(points, 1)
+        meant = self._meant(clicks)
+        prompts = Prompts(self.grid.points_to_image(points))
+        reading = self._reading(prompts, _AS_IT_IS, clicks, meant)
         return reading.at_half[box].cpu().numpy(), meant
 
     def read_vectors(
@@ -646,62 +646,6 @@ class Embedding(ClusterMaps):
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
-    """Frames among the prompts.
-
-    Attributes
-    ----------
-    wanted, unwanted : tuple of Framed
-        What they are drawn around.
-    positives, negatives : int
-        How many points there are beside them, the first of each kind among the clicks.
-    """
-
-    wanted: tuple[frames.Framed, ...]
-    unwanted: tuple[frames.Framed, ...]
-    positives: int
-    negatives: int
-
-    def put(self, values: Tensor, likeness: Likeness, clicks: Clicks) -> Tensor:
-        """Return an (h, w) map, to be cut at a half, with what is in the frames."""
-        result = values.clone() if self.positives else torch.zeros_like(values)
-        split = clicks.positives
-        liked = clicks.pixels[: self.positives]
-        others = clicks.pixels[split : split + self.negatives]
-        for framed in self.wanted:
-            window = framed.window
-            found = torch.from_numpy(framed.values).to(result)
-            if window.holds(liked):
-                found = torch.maximum(found, values[window.box])
-            if self.unwanted or window.holds(others):
-                near, against = (
-                    torch.stack([each.view(values.shape)[window.box] for each in side])
-                    for side in (likeness.positive, likeness.negative)
-                )
-                found = torch.where(against.amax(0) > near.amax(0), 0, found)
-            inside = torch.from_numpy(window.frame).to(result.device)
-            result[window.box][inside] = found[inside]
-        for framed in self.unwanted:
-            inside = torch.from_numpy(framed.window.frame).to(result.device)
-            result[framed.window.box][inside] = 0
-        if self.positives or self.negatives:
-            correction.hold(result, self._points(clicks))
-        return result
-
-    def _points(self, clicks: Clicks) -> Clicks:
-        """Return the clicks without what stands for frames."""
-        first, last = clicks.positives, clicks.positives + self.negatives
-        kept = [*range(self.positives), *range(first, last)]
-        places = None if clicks.places is None else clicks.places[kept]
-        return Clicks(
-            clicks.vectors[kept],
-            clicks.pixels[kept],
-            self.positives,
-            places=places,
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class Reading:
     """What an image shows of what prompts mean.
 
@@ -726,7 +670,7 @@ class Reading:
     dislikes: FloatImage
     _weights: NDArray[np.float64] | None = None
     _clicks: Clicks | None = None
-    _frames: Frames | None = None
+    _frames: frames.Frames | None = None
 
     @property
     def weights(self) -> dict[str, float]:

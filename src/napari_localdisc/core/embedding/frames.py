@@ -16,13 +16,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.draw import polygon2mask
 from skimage.filters import threshold_otsu
+from torch import Tensor
 
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import FloatImage, Mask
+
+from . import correction
+from .meaning import Clicks
+from .similarity import Likeness
 
 CUT = 0.5
 
@@ -276,3 +282,59 @@ def typical(mask: Mask, vectors: NDArray[np.float32]) -> tuple[int, int]:
     chosen = vectors[:, rows, columns]
     best_one = int(np.argmax(chosen.mean(1) @ chosen))
     return int(rows[best_one]), int(columns[best_one])
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames among the prompts.
+
+    Attributes
+    ----------
+    wanted, unwanted : tuple of Framed
+        What they are drawn around.
+    positives, negatives : int
+        How many points there are beside them, the first of each kind among the clicks.
+    """
+
+    wanted: tuple[Framed, ...]
+    unwanted: tuple[Framed, ...]
+    positives: int
+    negatives: int
+
+    def put(self, values: Tensor, likeness: Likeness, clicks: Clicks) -> Tensor:
+        """Return an (h, w) map, to be cut at a half, with what is in the frames."""
+        result = values.clone() if self.positives else torch.zeros_like(values)
+        split = clicks.positives
+        liked = clicks.pixels[: self.positives]
+        others = clicks.pixels[split : split + self.negatives]
+        for framed in self.wanted:
+            window = framed.window
+            found = torch.from_numpy(framed.values).to(result)
+            if window.holds(liked):
+                found = torch.maximum(found, values[window.box])
+            if self.unwanted or window.holds(others):
+                near, against = (
+                    torch.stack([each.view(values.shape)[window.box] for each in side])
+                    for side in (likeness.positive, likeness.negative)
+                )
+                found = torch.where(against.amax(0) > near.amax(0), 0, found)
+            inside = torch.from_numpy(window.frame).to(result.device)
+            result[window.box][inside] = found[inside]
+        for framed in self.unwanted:
+            inside = torch.from_numpy(framed.window.frame).to(result.device)
+            result[framed.window.box][inside] = 0
+        if self.positives or self.negatives:
+            correction.hold(result, self._points(clicks))
+        return result
+
+    def _points(self, clicks: Clicks) -> Clicks:
+        """Return the clicks without what stands for frames."""
+        first, last = clicks.positives, clicks.positives + self.negatives
+        kept = [*range(self.positives), *range(first, last)]
+        places = None if clicks.places is None else clicks.places[kept]
+        return Clicks(
+            clicks.vectors[kept],
+            clicks.pixels[kept],
+            self.positives,
+            places=places,
+        )
