@@ -41,6 +41,7 @@ class Desk:
         import napari
 
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.viewer = napari.Viewer(title="napari-localdisc")
         self.viewer.window.set_geometry(0, 0, *SIZE)
 

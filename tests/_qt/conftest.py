@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QEnterEvent, QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
@@ -43,6 +44,13 @@ def wait(qtbot) -> Callable:
         )
 
     return until_done
+
+
+@pytest.fixture(autouse=True)
+def notifications() -> list:
+    """What napari has told the user, newest last."""
+    notification_manager.records.clear()
+    return notification_manager.records
 
 
 class Mouse:

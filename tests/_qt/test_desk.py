@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
@@ -19,12 +18,6 @@ PLUGIN = "napari-localdisc"
 SMALL = 1280, 720
 NAPARIS = 76
 """Pixels of a window's height that its menu, status and the docks' tabs take."""
-
-
-@pytest.fixture(autouse=True)
-def notifications():
-    notification_manager.records.clear()
-    return notification_manager.records
 
 
 @pytest.fixture

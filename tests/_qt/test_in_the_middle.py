@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from superqt.utils import WorkerBase
@@ -26,13 +25,6 @@ from napari_localdisc.viewer.measure import Measuring
 from napari_localdisc.viewer.study.control import StudyControl
 
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
-
-
-@pytest.fixture(autouse=True)
-def notifications():
-    """What napari has told the user, newest last."""
-    notification_manager.records.clear()
-    return notification_manager.records
 
 
 @pytest.fixture

@@ -7,18 +7,10 @@ import weakref
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
-
-
-@pytest.fixture(autouse=True)
-def notifications():
-    """What napari has told the user, newest last."""
-    notification_manager.records.clear()
-    return notification_manager.records
 
 
 @pytest.fixture

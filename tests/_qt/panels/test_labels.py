@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
@@ -18,10 +17,9 @@ ALL = {
 
 
 @pytest.fixture(autouse=True)
-def notifications():
-    notification_manager.records.clear()
-    yield notification_manager.records
-    problems = [r.message for r in notification_manager.records]
+def notifications(notifications):
+    yield notifications
+    problems = [r.message for r in notifications]
     assert not [text for text in problems if "Traceback" in text]
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 from tests.core import phantoms
@@ -14,10 +13,9 @@ CLASSES = {1: "vessel", 2: "optic disc", 3: "exudate"}
 
 
 @pytest.fixture(autouse=True)
-def notifications():
-    notification_manager.records.clear()
-    yield notification_manager.records
-    assert not [r for r in notification_manager.records if "Traceback" in r.message]
+def notifications(notifications):
+    yield notifications
+    assert not [r for r in notifications if "Traceback" in r.message]
 
 
 @pytest.fixture
