@@ -7,7 +7,7 @@ import torch
 
 from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.network import LocalDiscriminationNet
-from napari_localdisc.core.training.trainer import (
+from napari_localdisc.core.training.kin import (
     FOUND,
     begin_from_kin,
     found_when_drawn,
