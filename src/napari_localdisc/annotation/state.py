@@ -46,6 +46,7 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
@@ -285,6 +286,23 @@ def changed_class(
 def groups_of(classes: Iterable[AnnotationClass]) -> dict[int, int]:
     """Return the group of each class that is not of group 0, by its value."""
     return {entry.value: entry.group for entry in classes if entry.group}
+
+
+def free_group(entries: Sequence[AnnotationClass]) -> int:
+    """Return the first group that none of the classes belongs to."""
+    used = {entry.group for entry in entries if not entry.background}
+    return next(group for group in itertools.count() if group not in used)
+
+
+def groups_in(
+    entries: Sequence[AnnotationClass],
+) -> dict[int, list[AnnotationClass]]:
+    """Return the classes of each group."""
+    found: dict[int, list[AnnotationClass]] = {}
+    for entry in entries:
+        if not entry.background:
+            found.setdefault(entry.group, []).append(entry)
+    return dict(sorted(found.items()))
 
 
 def by_group(
