@@ -188,7 +188,8 @@ class OurLayers:
                 layer.colormap = label_colours(look.colours)
         _repaint(self.viewer, layer, pixels)
         place(layer, placement)
-        layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
+        # Nobody hears of it: the list of layers would be painted anew each time
+        layer.metadata[METADATA_KEY] = metadata
         return layer
 
     def _make(
