@@ -134,8 +134,10 @@ class ModelCard:
         known = self.details.get("typical")
         if known is None:
             models = resources.files("napari_localdisc") / "data" / "models"
-            file = models / f"{self.name}.typical.json"
-            beside = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+            # A stranger's card may name what is no file's name
+            wanted = f"{self.name}.typical.json"
+            files = [each for each in models.iterdir() if each.name == wanted]
+            beside = json.loads(files[0].read_text("utf-8")) if files else {}
             scale = [self.modality, self.working_diameter]
             known = beside["looks"] if beside.get("scale") == scale else {}
         return {name: (low, high) for name, (low, high) in known.items()}
