@@ -134,6 +134,21 @@ def test_one_layer_stays_where_nothing_may_overlap(controller, whole):
     assert areas(controller) == {DISC: whole[DISC].sum(), CUP: 0}
 
 
+def test_a_structure_that_another_class_held_becomes_whole(controller, whole):
+    controller.classes.set_may_overlap(False)
+    put(controller, DISC, np.ones_like(whole[DISC]))
+    controller.writing.add_structure("vessel")
+    assert areas(controller)["vessel"] == 0
+    assert "tick “May overlap” and add it again" in controller.workspace.status.text
+    controller.classes.set_may_overlap(True)
+    controller.writing.add_structure("vessel")
+    place = controller.workspace.place()
+    embedding = controller.workspace.known(place).embedding
+    found = embedding.structure_mask("vessel")
+    assert found.any()
+    np.testing.assert_array_equal(masks(controller)["vessel"], found)
+
+
 def test_the_mask_says_what_it_takes_in_its_own_group(controller, whole):
     add(controller, DISC)
     disc = controller.classes.chosen

@@ -348,12 +348,12 @@ def from_runs(entries: Iterable[Run], shape: Sequence[int]) -> NDArray[np.uint16
     return labels.reshape(tuple(shape))
 
 
-def anew(
+def take_back(
     before: NDArray[np.integer],
     wanted: NDArray[np.integer],
     earlier: NDArray[np.integer],
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Prepare that a class is written instead of what was written of it earlier.
+) -> NDArray[np.integer]:
+    """Take away what was written of a class earlier, and is no longer wanted.
 
     Parameters
     ----------
@@ -364,14 +364,11 @@ def anew(
 
     Returns
     -------
-    before, wanted : ndarray
-        For `merge_classes`: without what is no longer wanted, and without what was
-        rubbed out since.  What was painted elsewhere stays.
+    ndarray
+        (H, W) labels; what was painted elsewhere stays.
     """
-    rubbed_out = (earlier > 0) & (before == 0)
     gone = (earlier > 0) & (wanted == 0) & (before == earlier)
-    cleared = np.where(gone, 0, before).astype(before.dtype)
-    return cleared, np.where(rubbed_out, 0, wanted).astype(wanted.dtype)
+    return np.where(gone, 0, before).astype(before.dtype)
 
 
 def merge_classes(

@@ -252,6 +252,8 @@ class HoverPreview:
         self._planes: list[Shown] = []
         self._grid = grid_of(workspace.viewer)
         self._grid.events.enabled.connect(self._on_grid)
+        self._over = workspace.viewer.events.mouse_over_canvas
+        self._over.connect(self._on_over)
 
     def set_enabled(self, enabled: bool) -> None:
         """Show previews in the mode, or do not."""
@@ -284,10 +286,16 @@ class HoverPreview:
         """Stop, and let go of all listeners."""
         self.stop()
         self._grid.events.enabled.disconnect(self._on_grid)
+        self._over.disconnect(self._on_over)
         disconnect_all(self)
 
     def _on_grid(self, event: Any = None) -> None:
         self.remove()
+
+    def _on_over(self, event: Any = None) -> None:
+        """Hide what the pointer no longer means: the mask is to be judged now."""
+        if not self._workspace.viewer.mouse_over_canvas:
+            self.hide(self._workspace.place_or_none())
 
     def remove(self) -> None:
         """Take the previews away."""

@@ -17,12 +17,12 @@ from napari_localdisc.annotation.by_hand import HandedOn
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
-    anew,
     by_group,
     changed_class,
     free_group,
     groups_of,
     merge_classes,
+    take_back,
 )
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import LocalDiscError, PromptError
@@ -204,6 +204,8 @@ class LabelWriting:
         if written.apart:
             text += f"; {' and '.join(written.apart)} may overlap other classes now"
         text += "."
+        if not self.overwrite and sum(written.taken.values()) > written.pixels:
+            text += " To have it whole tick “May overlap” and add it again."
         self._workspace.status.say(text)
         return text
 
@@ -236,7 +238,7 @@ class LabelWriting:
             base = before
             if earlier is not None and entry is not None:
                 was = earlier.labels(known.embedding, entry.value)
-                base, wanted = anew(before, wanted, was)
+                base = take_back(before, wanted, was)
                 painted = hand.painted(before) & (base == 0)
                 base = np.where(painted, before, base)
             after = merge_classes(base, wanted, self.overwrite)
