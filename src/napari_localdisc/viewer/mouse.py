@@ -362,7 +362,7 @@ class HoverPreview:
         values = embedding.read(Prompts([point])).map_on_grid
         layer = place.show(
             "preview",
-            np.where(embedding.inside, values, np.float32(0)),
+            np.multiply(values, embedding.inside),
             Look(ramp("preview")),
             known.provenance(preview=list(point)),
             grid=embedding.grid,
