@@ -44,6 +44,40 @@ def test_all_follows_the_image_that_is_selected(worked_on, viewer, choose_image,
     assert "large" not in seen(viewer)
 
 
+def test_the_map_of_the_prompts_gives_way_to_a_preview(
+    worked_on, viewer, choose_image, mouse, qtbot
+):
+    choose_image(worked_on, "large")
+    hand, image = mouse(viewer), viewer.layers["large"]
+    overlays = worked_on.controller.workspace.overlays
+    preview, similarity = "large preview", "large similarity"
+
+    def point(at):
+        qtbot.mouseMove(hand._canvas.native, hand.at(image.data_to_world(at)))
+        qtbot.waitUntil(lambda: preview in seen(viewer), timeout=5000)
+
+    point((12, 30))
+    assert similarity not in seen(viewer)
+    assert overlays.is_meant_to_show(viewer.layers[similarity])
+    viewer.mouse_over_canvas = True
+    viewer.mouse_over_canvas = False
+    assert similarity in seen(viewer)
+    # With another image chosen it is not seen, and comes back with its own
+    point((20, 20))
+    choose_image(worked_on, "small")
+    assert not {each for each in seen(viewer) if each.startswith("large")}
+    choose_image(worked_on, "large")
+    assert similarity in seen(viewer)
+    # Off is off
+    point((12, 30))
+    overlays.choose("off")
+    viewer.mouse_over_canvas = True
+    viewer.mouse_over_canvas = False
+    assert similarity not in seen(viewer)
+    overlays.choose("outline")
+    assert similarity in seen(viewer)
+
+
 def test_a_grid_shows_all_and_clicks_land_after_it(
     worked_on, viewer, choose_image, mouse, wait, qtbot
 ):
