@@ -362,17 +362,16 @@ class HoverPreview:
             self._planes.append(shown)
         elif before is None:
             return  # the user removed it: none until the mode is entered again
-        embedding = known.embedding
+        embedding, made = known.embedding, known.provenance(preview=list(point))
         values = embedding.read(Prompts([point])).map_on_grid
-        layer = place.show(
-            "preview",
-            np.multiply(values, embedding.inside),
-            Look(ramp("preview")),
-            known.provenance(preview=list(point)),
-            grid=embedding.grid,
-        )
-        if not layer.visible:
-            layer.visible = True
+        values = np.multiply(values, embedding.inside)
+        if was_seen:  # where it lies need not be found out anew at each move
+            again = shown.repaint("preview", place.plane.expand(values), made)
+            if again is not None:
+                self.shown.emit(point)
+                return
+        look, grid = Look(ramp("preview")), embedding.grid
+        place.show("preview", values, look, made, grid=grid).visible = True
         similarity = shown.layer("similarity")
         if not was_seen and similarity is not None:
             self._workspace.overlays.put_aside(similarity)
