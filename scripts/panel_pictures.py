@@ -98,7 +98,7 @@ class Album:
                 raise TimeoutError("A panel did not come to its end.")
             QApplication.processEvents()
             time.sleep(0.005)
-        calm = time.monotonic() + 0.6
+        calm = time.monotonic() + 1.0
         while time.monotonic() < calm:
             QApplication.processEvents()
             time.sleep(0.005)

@@ -265,6 +265,8 @@ def test_strokes_painted_on_the_canvas(qtbot, viewer, eye, widget, wait, mouse):
     widget.strokes_panel.add_button.click()
     assert (controller.labels_layer.data == 1).any()
     assert viewer.layers.selection.active is strokes
+    widget.strokes_panel.paint_button.click()
+    assert "eye where next" not in names(viewer)
 
 
 def test_closing_while_learning(qtbot, viewer, eye, widget, wait, notifications):
