@@ -1,9 +1,10 @@
 """Claim: a fovea marked in one photograph is found in others, 9 of 10 within one disc.
 
 Each photograph is marked once and the mark looked for in all others; distances are in
-diameters of the optic disc.  Foveas are the thirty places of ``fovea_marks.csv``; disc
-centres are those of the masks of the tuning half of IDRiD's lesion set, which no model
-has seen.  One mark is all that is known: no prior for the fovea, no named structure.
+diameters of the optic disc.  Photographs are those of the tuning half of IDRiD's lesion
+set, which no model has seen: its foveas are those of ``fovea_marks.csv``, disc centres
+those of its masks.  One mark is all that is known: no prior for the fovea, no named
+structure.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ def run(data: str) -> str:
             known[path] = ld.embed(ld.read_image(path), model)
         return known[path]
 
+    tuning = sorted(Path(data).glob("*.jpg"))[::2]
+    names = {path.name for path in tuning}
     with MARKS.open(encoding="utf-8") as file:
-        marks = list(csv.DictReader(file))
+        marks = [mark for mark in csv.DictReader(file) if mark["file"] in names]
     foveas: list[Marked] = []
     for mark in marks:
         embedding = embedded(Path(data) / mark["file"])
@@ -52,7 +55,7 @@ def run(data: str) -> str:
             unit = diameter_of(disc) / embedding.grid.scale[0]
             foveas.append((embedding, (float(mark["y"]), float(mark["x"])), unit))
     discs: list[Marked] = []
-    for path in sorted(Path(data).glob("*.jpg"))[::2]:
+    for path in tuning:
         file = path.with_name(f"{path.stem}_optic_disc.png")
         if file.exists():
             mask = np.asarray(ld.read_image(file)) > 0

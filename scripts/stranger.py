@@ -9,10 +9,10 @@ needs.  The last commit of this checkout is cloned into it, and in it
     python3 scripts/bootstrap.py demo --screenshot demo.png
     python3 scripts/bootstrap.py test
 
-are run, with an empty home and no other setting; pytest's arguments leave the style
-checks out.  `--bind` shows a path of this machine there too, read only: where packages
-come from a folder, or a network has certificates of its own, its files and pip's
-settings.
+are run, with an empty home and no other setting; with arguments for pytest, which leave
+out the rest, ``bootstrap.py docs`` as well.  `--bind` shows a path of this machine
+there too, read only: where packages come from a folder, or a network has certificates
+of its own, its files and pip's settings.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ def main() -> int:
     failed = run(folder, *start, "demo", "--screenshot", "demo.png")
     failed |= not (folder / CHECKOUT / "demo.png").is_file()
     failed |= run(folder, *start, "test", *tests)
+    if tests:
+        failed |= run(folder, *start, "docs")
     return int(bool(failed))
 
 

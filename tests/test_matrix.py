@@ -53,3 +53,12 @@ def test_the_quick_part_is_there(monkeypatch):
     assert matrix.main() == 0
     assert ran[0][-len(matrix.QUICK) - 1 :] == [*matrix.QUICK, "-x"]
     assert all((SCRIPTS.parent / tests).exists() for tests in matrix.QUICK)
+
+
+def test_the_workflow_tests_each_row():
+    import yaml
+
+    file = SCRIPTS.parent / ".github" / "workflows" / "tests.yml"
+    job = yaml.safe_load(file.read_text("utf-8"))["jobs"]["dependencies"]
+    assert job["strategy"]["matrix"]["row"] == matrix.ROWS
+    assert "scripts/matrix.py ${{ matrix.row }}" in job["steps"][-1]["run"]

@@ -196,4 +196,7 @@ def test_a_study_and_a_folder_of_masks(study, localdisc, folder, tmp_path):
     assert [row["dice"] for row in said["masks"]] == [1, 1]
     assert (said["first"], said["second"]) == ("anna", "masks")
     nobody = ("study", "export", folder, "-o", out, "--grader", "ben")
-    assert "no image" in localdisc(*nobody, fails=True)
+    said = localdisc(*nobody, fails=True)
+    assert "no image of ben that is corrected or accepted to export" in said
+    assert "(3 new)" in said
+    assert "--states" in said

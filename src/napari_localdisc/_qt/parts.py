@@ -263,6 +263,9 @@ class Docked(QWidget):
         """Share the place of our other docks, in front: together they are too high."""
         dock = dock_of(self)
         window = dock.parent() if dock is not None else None
+        if dock is not None:
+            # On the tab, where the plugin's name would leave no room for it
+            dock.setWindowTitle(dock.windowTitle().partition(" (")[0])
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
         area = window.dockWidgetArea(dock)

@@ -103,7 +103,7 @@ class MeasureFiles:
         measuring = self._shown.measuring
         result = measuring.result
         if result is None:
-            return measuring.sentence or ("Measuring…" if measuring.is_busy else "")
+            return "Measuring…" if measuring.is_busy else measuring.sentence
         said = [f"Millimetres {_millimetres(result)}."]
         if result.asked.image is None:
             said.insert(0, "No picture lies under these labels.")

@@ -317,11 +317,8 @@ def table(
 
     check_table(output, is_study_table, overwrite)
     opened = Study(path)
-    wanted = _states(states) if states else _states("proposed,corrected,accepted")
     who = grader or default_grader()
-    images = [image for image in opened.images(who) if image.state in wanted]
-    if not images:
-        raise FileError(f"{opened.path} has no image in these states to measure.")
+    images = _chosen(opened, who, states or "proposed,corrected,accepted", "measure")
     recipe = MeasureStudyRecipe(opened, who, None, scale, disc_mm, pieces)
     job = Job(recipe, None, "")
     given = on_this_machine(workers, as_json)
@@ -351,15 +348,32 @@ def export(
 
     opened = Study(path)
     who = grader or default_grader()
-    wanted = _states(states or "corrected,accepted")
-    images = [image for image in opened.images(who) if image.state in wanted]
-    if not images:
-        raise FileError(f"{opened.path} has no image in these states to export.")
+    images = _chosen(opened, who, states or "corrected,accepted", "export")
     job = Job(ExportRecipe(opened, who), None, "", overwrite=overwrite)
     given = on_this_machine(None, as_json)
     conclude(
         work_through(plan_export(opened, images, output), job, None, given), as_json
     )
+
+
+def _chosen(opened: "Study", who: str, states: str, verb: str) -> "list[StudyImage]":
+    """Return a grader's images in the states that an option lists.
+
+    Raises
+    ------
+    FileError
+        If there is none; the message says which states there are.
+    """
+    wanted, images = _states(states), opened.images(who)
+    chosen = [image for image in images if image.state in wanted]
+    if not chosen:
+        there = Counter(image.state for image in images)
+        said = ", ".join(f"{count} {state}" for state, count in there.items())
+        raise FileError(
+            f"{opened.path} has no image of {who} that is {' or '.join(wanted)} to "
+            f"{verb} ({said or 'it has no image'}): choose others with --states."
+        )
+    return chosen
 
 
 def _states(given: str | None) -> list[str]:

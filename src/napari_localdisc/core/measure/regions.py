@@ -199,20 +199,15 @@ def outlines(names: NDArray[np.integer], count: int) -> Floats:
     lengths = np.zeros(count + 1)
     if not contours:
         return lengths[1:]
-    owner, rings = [], []
+    owner = []
     for contour in contours:
         row, column = contour[0]
         low = padded[int(np.floor(row)), int(np.floor(column))]
         high = padded[int(np.ceil(row)), int(np.ceil(column))]
         owner.append(max(int(low), int(high)))
-        ring = contour[:-1]
-        rings.append(
-            np.take(ring, np.arange(-WINDOW, len(ring) + WINDOW), 0, mode="wrap")
-        )
-    curves = smooth(rings, WINDOW, DEGREE)
+    curves = smooth(contours, WINDOW, DEGREE, np.ones(len(contours), bool))
     for index, label in enumerate(owner):
-        first, last = curves.starts[index] + WINDOW, curves.starts[index + 1] - WINDOW
-        ring = curves.points[first : last + 1]
+        ring = curves.points[curves.starts[index] : curves.starts[index + 1]]
         lengths[label] += np.hypot(*np.diff(ring, axis=0).T).sum()
     return lengths[1:]
 

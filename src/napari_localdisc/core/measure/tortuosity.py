@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .centreline import squared_curvature
 from .tree import VesselTree
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,8 @@ def tortuosity(tree: VesselTree) -> Tortuosity:
         curves.points[curves.starts[1:] - 1],
     )
     chord = np.hypot(*(last - first).T)
-    bending = np.bincount(tree.segment, curves.curvature**2 * tree.length, count)
+    bending = np.bincount(tree.segment, squared_curvature(curves) * tree.length, count)
+    bending = np.maximum(bending, 0)
     short = arc < SHORTEST
     is_ring = chord < np.minimum(2.0, arc / 4)
     ratio = np.where(short | is_ring, np.nan, arc / np.maximum(chord, 1e-9))

@@ -116,7 +116,8 @@ def trace_vessels(
     """
     skeleton = find_skeleton(mask)
     paths = skeleton.paths
-    curves = smooth(paths, FIRST_WINDOW, FIRST_DEGREE)
+    is_ring = skeleton.ends[:, 0] < 0
+    curves = smooth(paths, FIRST_WINDOW, FIRST_DEGREE, is_ring)
     edge = Edge(mask)
     radius = edge.distance(np.concatenate(paths) if paths else curves.points)
     segment = np.repeat(np.arange(len(paths)), np.diff(curves.starts))
@@ -145,9 +146,8 @@ def trace_vessels(
     off = (sides[0] - sides[1]) / 2
     off[near | ~(np.abs(off) <= _MOST_OFF)] = 0
     moved = curves.points + off[:, None] * across
-    curves = smooth(
-        np.split(moved, curves.starts[1:-1]) if paths else [], WINDOW, DEGREE
-    )
+    parts = np.split(moved, curves.starts[1:-1]) if paths else []
+    curves = smooth(parts, WINDOW, DEGREE, is_ring)
     calibre[near] = np.nan
     return VesselTree(
         curves,

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 STRIDE = 2
 """Of the pixels whose embeddings are compared: every other row and column."""
 
+RARE = 0.03
+"""Share of the cross-entropy's weight that the pixels of a structure have at least.
+Where fewer than 1 in 1,000 are, the mean over all pixels gives the structure a
+probability near 0 before its look is learnt, and then no loss moves it."""
+
 
 class Objective(nn.Module):
     """Computes every term of the loss.
@@ -233,11 +238,18 @@ class Objective(nn.Module):
 def mask_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy and Dice loss of (B, P, H, W) logits, for each structure.
 
-    ``known`` says which pixels count.
+    ``known`` says which pixels count.  In the cross-entropy a rare structure's own
+    pixels count as if they were `RARE` of all.
     """
-    count = known.sum((0, 2, 3)).clamp_min(1)
+    own = target * known
+    own_count = own.sum((0, 2, 3))
+    others_count = known.sum((0, 2, 3)) - own_count
+    as_if_rare = others_count * RARE / (1 - RARE) / own_count.clamp_min(1e-3)
+    boost = as_if_rare.clamp_min(1)[:, None, None]
+    weight = known + (boost - 1) * own
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    cross_entropy = (cross_entropy * known).sum((0, 2, 3)) / count
+    cross_entropy = (cross_entropy * weight).sum((0, 2, 3))
+    cross_entropy = cross_entropy / weight.sum((0, 2, 3)).clamp_min(1)
     probability = torch.sigmoid(logits) * known
     overlap = (probability * target).sum((0, 2, 3))
     total = (probability + target * known).sum((0, 2, 3))
