@@ -61,7 +61,7 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
             file.close()  # its memory is free then
             array = _png(path)
         else:
-            array = _array(_plain(file))
+            array = _array(file)
     return np.asarray(turned(array, orientation))
 
 
@@ -146,18 +146,20 @@ def _deep_netpbm(path: Path, image: "Image.Image") -> NDArray[Any] | None:
 
 
 def _array(image: "Image.Image") -> NDArray[Any]:
-    """Return an image's pixels; a large one's strip by strip.
+    """Return the plain pixels of an image; of a large one strip by strip.
 
     In one go Pillow makes three copies of them.
     """
     width, height = image.size
     if width * height <= _HUGE:
-        return np.asarray(image)
+        return np.asarray(_plain(image))
     step = max(1, _HUGE // (16 * width))
     whole: NDArray[Any] | None = None
     for top in range(0, height, step):
         below = min(top + step, height)
-        strip = np.asarray(image.crop((0, top, width, below)))
+        part = image.crop((0, top, width, below))
+        part.format = image.format
+        strip = np.asarray(_plain(part))
         if whole is None:
             whole = np.empty((height, *strip.shape[1:]), strip.dtype)
         whole[top:below] = strip
