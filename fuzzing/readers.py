@@ -19,6 +19,7 @@ from . import mutations
 
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError,
+    IndexError,
 )  # fmt: skip
 """What zipfile raises for a broken archive."""
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_localdisc.core.errors import FileError
@@ -106,3 +107,14 @@ def test_find_images_needs_images(tmp_path):
         find_images([tmp_path / "*.png"])
     with pytest.raises(FileError, match="No image was given"):
         find_images([])
+
+
+@pytest.mark.parametrize(("chunks", "is_read"), [((1, 1), False), ((30, 30), True)])
+def test_an_array_in_thousands_of_crumbs_is_refused(tmp_path, chunks, is_read):
+    path = tmp_path / "a.zarr"
+    zarr.create_array(path, shape=(60, 60), chunks=chunks, dtype="u1")
+    if is_read:
+        assert read_image(path).shape == (60, 60)
+    else:
+        with pytest.raises(FileError, match="cut into 3,600 pieces"):
+            read_image(path)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_CHUNKS = 1 << 20
 """Pieces of an array that are taken in; each is a task when it is read."""
+_MOST_SMALL_CHUNKS, _SMALL_CHUNK = 1 << 11, 1 << 9
+"""Where they are of fewer pixels than this: the tasks take longer than the pixels."""
 
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -153,7 +155,8 @@ def open_array(folder: Path) -> dask.array.Array:
     array = zarr.open_array(folder, mode="r")
     sides = zip(array.shape, array.chunks, strict=True)
     pieces = math.prod(-(-side // max(1, part)) for side, part in sides)
-    if pieces > _MOST_CHUNKS:
+    is_small = math.prod(array.chunks) < _SMALL_CHUNK
+    if pieces > (_MOST_SMALL_CHUNKS if is_small else _MOST_CHUNKS):
         raise FileError(f"{folder} is cut into {pieces:,} pieces: too many to work on.")
     lazy: dask.array.Array = dask.array.from_zarr(str(folder))
     return lazy
