@@ -11,7 +11,7 @@ needs.  The last commit of this checkout is cloned into it, and in it
 
 are run, with an empty home and no other setting; with arguments for pytest, which leave
 out the rest, ``bootstrap.py docs`` as well.  `--bind` shows a path of this machine there
-too, read only: where packages come from a folder, or a network has certificates of its
+as well, read only: where packages come from a folder, or a network has certificates of its
 own, its files and pip's settings.
 """
 

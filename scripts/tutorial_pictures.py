@@ -31,7 +31,7 @@ SIZE = (1600, 1000)
 WIDTH, QUALITY = 1200, 80
 """Of a saved picture: text can be read, and all of them together have 2 MB."""
 
-WAIT = 1200.0
+WAIT = 3600.0
 
 
 class Desk:

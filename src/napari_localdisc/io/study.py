@@ -560,7 +560,7 @@ class Study:
         rows = []
         for structure, named in arrays.items():
             file = io.BytesIO()
-            np.savez_compressed(file, allow_pickle=False, **named)
+            np.savez_compressed(file, **named)
             rows.append((number, grader, structure, file.getvalue()))
         with self._writing() as db:
             db.execute(
