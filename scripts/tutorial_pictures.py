@@ -312,7 +312,14 @@ def learnt(desk: Desk, panel: Any, steps: int) -> None:
     panel.start_button.click()
     assert panel.control.is_running, panel.control.status
     # The training has a process of its own, to which the processor is left
-    desk.settle(lambda: bool(numbers) and numbers[-1] >= steps, pause=0.3)
+    desk.settle(
+        lambda: (
+            bool(numbers)
+            and numbers[-1] >= steps
+            and any("in training" in layer.name for layer in desk.viewer.layers)
+        ),
+        pause=0.3,
+    )
     desk.viewer.reset_view()
 
 
@@ -360,7 +367,6 @@ def shape_alone(desk: Desk) -> None:
     panel.train_form.name.value = "disc by its shape"
     panel.keep_preview.value = True
     learnt(desk, panel, steps=20)
-    desk.settle(lambda: any("clusters" in layer.name for layer in desk.viewer.layers))
     desk.picture("shape_alone.jpg")
     panel.stop_button.click()
     desk.settle(lambda: not (panel.control.is_running or panel.control.is_saving))

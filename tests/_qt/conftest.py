@@ -35,6 +35,16 @@ def open_widget() -> Callable:
 
 
 @pytest.fixture
+def docked() -> Callable:
+    """Find the widgets of a kind that a viewer's window has."""
+
+    def of(viewer, kind: type) -> list:
+        return viewer.window._qt_window.findChildren(kind)
+
+    return of
+
+
+@pytest.fixture
 def wait(qtbot) -> Callable:
     """Wait until a widget's work is done."""
 
@@ -71,22 +81,32 @@ class Mouse:
 
     def at(self, world) -> QPoint:
         """Canvas pixel that shows a point of the world."""
-        view = self._canvas.view
-        transform = view.transform * view.scene.transform
         shown = [world[axis] for axis in self._viewer.dims.displayed]
-        x, y = transform.map(shown[::-1])[:2]
+        x, y = self._transform.map(shown[::-1])[:2]
         return QPoint(round(float(x)), round(float(y)))
+
+    def under(self, point: QPoint) -> np.ndarray:
+        """Return the point of the world that a canvas pixel shows."""
+        world = np.array(self._viewer.dims.point, float)
+        x, y = self._transform.imap([point.x(), point.y()])[:2]
+        world[list(self._viewer.dims.displayed)] = y, x
+        return world
+
+    @property
+    def _transform(self):
+        view = self._canvas.view
+        return view.transform * view.scene.transform
 
     def click(self, world, modifier=Qt.KeyboardModifier.NoModifier) -> np.ndarray:
         """Click; return the point of the world that the canvas pixel stands for."""
         point = self.at(world)
         # Before the click: a new layer may change the size of the canvas
-        hit = self._canvas._map_canvas2world((point.x(), point.y()), self._canvas.view)
+        hit = self.under(point)
         self._qtbot.mouseMove(self._canvas.native, point)
         self._qtbot.mouseClick(
             self._canvas.native, Qt.MouseButton.LeftButton, modifier, point
         )
-        return np.asarray(hit)
+        return hit
 
     def shift_click(self, world) -> np.ndarray:
         """Click with the Shift key held."""
@@ -123,8 +143,7 @@ class Mouse:
         ):
             where = native.mapToGlobal(at)
             # What comes meanwhile may change the size of the canvas
-            there = self._canvas._map_canvas2world((at.x(), at.y()), self._canvas.view)
-            hit.append(np.asarray(there))
+            hit.append(self.under(at))
             event = QMouseEvent(
                 kind,
                 QPointF(at),

@@ -5,17 +5,19 @@ import re
 from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
 
-WIDGETS = {
-    "Local discrimination",
-    "Train a model",
-    "Work on a folder",
-    "Search a collection",
-    "Study",
-}
+from napari_localdisc._qt import (
+    CollectionWidget,
+    FolderWidget,
+    MainWidget,
+    StudyWidget,
+    TrainWidget,
+)
+
+WIDGETS = MainWidget, TrainWidget, FolderWidget, CollectionWidget, StudyWidget
 
 
 def test_every_command_runs_from_the_palette(
-    qtbot, viewer, notifications, tmp_path, monkeypatch
+    qtbot, viewer, docked, notifications, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("LOCALDISC_CACHE", str(tmp_path / "cache"))
     menus = get_app_model().menus
@@ -35,14 +37,10 @@ def test_every_command_runs_from_the_palette(
         assert chosen.id == command.id
         qtbot.keyClick(palette._line, Qt.Key.Key_Return)
         assert palette.isHidden()
-    docks = " ".join(viewer.window.dock_widgets)
-    assert all(name in docks for name in WIDGETS), docks
+    (main, *others) = [docked(viewer, kind) for kind in WIDGETS]
+    assert [len(each) for each in others] == [1] * len(others)
     assert [layer.name for layer in viewer.layers] == ["retina"]
-    (main,) = [
-        dock
-        for dock in viewer.window.dock_widgets.values()
-        if hasattr(dock, "tabs") and hasattr(dock, "measure_page")
-    ]
+    (main,) = main
     assert main.tabs.currentWidget() is main.measure_page
     (said,) = notifications
     assert "The cache is empty" in said.message

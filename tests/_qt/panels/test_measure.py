@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 from tests.core import phantoms
 
+from napari_localdisc._qt import MainWidget
 from napari_localdisc._qt.panels.measure_table import HEADINGS, VALUE
 
 SHAPE = (160, 200)
@@ -186,14 +187,14 @@ def test_without_labels_it_says_so(qtbot, viewer, open_widget):
     assert panel.table.rows == ()
 
 
-def test_layers_measure_opens_the_page(qtbot, viewer, layer, models, told):
+def test_layers_measure_opens_the_page(qtbot, viewer, layer, models, told, docked):
     from napari._app_model import get_app_model
 
     app, command = get_app_model(), "napari-localdisc.measure"
     menu = app.menus.get_menu("napari/layers/measure")
     assert command in [item.command.id for item in menu]
     app.commands.execute_command(command)
-    (dock,) = viewer.window.dock_widgets.values()
+    (dock,) = docked(viewer, MainWidget)
     assert dock.tabs.currentWidget() is dock.measure_page
     told(dock)
     assert not dock.labels_panel.isVisible()

@@ -11,6 +11,7 @@ from PIL import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_localdisc._qt import MainWidget
 from napari_localdisc._qt.panels.files import CrashNotice
 from napari_localdisc.annotation.state import Prompt
 from napari_localdisc.io.session import crashed_sessions, read_session
@@ -88,7 +89,7 @@ def test_saved_and_opened_from_the_panel(
 
 
 def test_file_open_of_a_session_and_of_a_concept(
-    widget, viewer, qtbot, choose, tmp_path, make_napari_viewer, wait
+    widget, viewer, qtbot, docked, choose, tmp_path, make_napari_viewer, wait
 ):
     session, concept = tmp_path / "a.localdisc", tmp_path / "disc.concept.safetensors"
     widget.sessions.save(session)
@@ -99,8 +100,7 @@ def test_file_open_of_a_session_and_of_a_concept(
     viewer.close()
     other = make_napari_viewer(show=True)
     open_from_menu(other, session)
-    dock = other.window._wrapped_dock_widgets["Local discrimination (napari-localdisc)"]
-    restored = dock.widget()
+    (restored,) = docked(other, MainWidget)
     wait_for(qtbot, lambda: restored.controller.labels_layer is not None)
     wait(restored)
     np.testing.assert_array_equal(restored.controller.labels_layer.data, before)

@@ -257,7 +257,9 @@ class MaskOptionsForm:
         options = self._controller.prompts.options
         self.fields.enabled = self._controller.workspace.images.current is not None
         with self.fields.changed.blocked():
-            self.fields.update(vars(options))
+            self.fields.update(
+                {name: getattr(options, name) for name in self.fields.asdict()}
+            )
 
 
 class ThresholdRow(QWidget):
