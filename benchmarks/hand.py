@@ -8,7 +8,8 @@ OpenGL's queue and Qt's composition of the window; software rendering.  Each run
 process of its own; the window opens on a virtual screen (xvfb-run) where none is named.
 
 What napari by itself takes is measured in the same window: a redraw of the canvas as
-it is, and, for the first click, to add three layers of these kinds and sizes.
+it is; for the first click, to add three layers of these kinds and sizes; and for the
+previews, to show other pixels in such a layer at each move, as its ``data`` are set.
 
 ``--profile FILE`` writes what the window's thread does from the first click until it
 is drawn, for ``pstats``.
@@ -47,6 +48,7 @@ NAMES = {
     "cluster": f"first Cluster, {BEFORE_CLUSTER:.0f} s after the widget is there",
     "first click": "first click",
     "later clicks": "a later click",
+    "bare hover": "bare napari: other pixels at each move, drawn, a second",
     "hover": "previews under the pointer, a second",
 }
 
@@ -107,15 +109,53 @@ class Hand(Window):
     def hover(self) -> float:
         """Move the mouse in circles; return how many previews a second are drawn."""
         shown: list[Any] = []
-        drawn: set[int] = set()
         hover = self.widget.controller.prompts.hover
         hover.shown.connect(lambda point: point and shown.append(point))
+        return self._moving(shown)
+
+    def bare_hover(self) -> float:
+        """Do the same, where napari alone shows other pixels at each move."""
+        import numpy as np
+
+        from napari_localdisc.layers.plane import METADATA_KEY
+
+        self.widget.controller.prompts.set_finding(False)  # no preview is drawn
+        shown: list[Any] = []
+        pictures = np.random.default_rng(0).random((4, 576, 576), np.float32)
+        layer = self.viewer.add_image(
+            pictures[0],
+            contrast_limits=(0, 1),
+            scale=(2.45, 2.45),
+            opacity=0.3,
+            metadata={METADATA_KEY: {}},  # or it would be another image to work on
+        )
+
+        def show(viewer: Any, event: Any) -> None:
+            shown.append(event.position)
+            layer.data = pictures[len(shown) % len(pictures)]
+
+        self.viewer.mouse_move_callbacks.append(show)
+        rate = self._moving(shown)
+        self.viewer.mouse_move_callbacks.remove(show)
+        self.viewer.layers.remove(layer)
+        self.idle(0.5)
+        return rate
+
+    def _moving(self, shown: list[Any]) -> float:
+        """Move the mouse; return how many of what was shown a second were drawn."""
+        drawn: set[int] = set()
+
+        def note(event: Any) -> None:
+            drawn.add(len(shown))
+
         events = self._canvas._scene_canvas.events
-        events.draw.connect(lambda event: drawn.add(len(shown)), position="last")
+        events.draw.connect(note, position="last")
         start = time.perf_counter()
         while time.perf_counter() - start < HOVER_SECONDS:
+            self._clicks %= 50  # or it would leave the image
             self._move(self._place())
             self._process()
+        events.draw.disconnect(note)
         return len(drawn - {0}) / (time.perf_counter() - start)
 
     def three_layers(self) -> float:
@@ -159,6 +199,7 @@ def measure(profile: str = "") -> dict[str, float]:
     found["later clicks"] = statistics.median(click for click, _ in clicks)
     found["redraw"] = statistics.median(redraw for _, redraw in clicks)
     found["hover"] = hand.hover()
+    found["bare hover"] = hand.bare_hover()
     found["three layers"] = hand.three_layers()
     return found
 
@@ -205,7 +246,7 @@ def run(runs: int | None = None, arguments: list[str] | None = None) -> str:
                 name,
                 f"{middle:.0f}",
                 f"{min(values):.0f} to {max(values):.0f}",
-                "–" if key == "hover" else f"{middle / redraw:.1f}",
+                "–" if key.endswith("hover") else f"{middle / redraw:.1f}",
                 claims.get(key, "–"),
                 verdicts[key](middle) if key in verdicts else "–",
             )

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import sys
 import zipfile
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,10 +324,103 @@ def _checkpoints() -> None:
     )
 
 
+def _study(folder: Path) -> None:
+    from napari_localdisc.batch.studying import MeasureStudyRecipe
+    from napari_localdisc.io.study import About, Study
+
+    about = About(
+        model="tiny",
+        model_hash="0" * 16,
+        kind="fundus",
+        structures=("vessel", "optic disc"),
+        created="2026-01-01T00:00:00+00:00",
+    )
+    files = [folder / "p1_OD.png", folder / "p1_OS_v2.png"]
+    study = Study.create(folder / "study.sqlite", files, about)
+    masks = {"vessel": _labels().labels == 1, "optic disc": _labels().labels == 3}
+    study.propose(1, masks, 0.5, "so", b"picture")
+    image = replace(study.image(1, "anna"), state="accepted", note="dim", seconds=3.5)
+    image = study.save(image, "anna", masks)
+    study.set_current("anna", 2)
+    row = ["p1_OD", "vessel", None, "field", "density", 0.25, "", 1.0, "counted"]
+    row += ["", "1"]
+    made_of = MeasureStudyRecipe(study, "anna")._made_of(image)
+    study.put_measures(1, "anna", made_of, [row])
+    rng = np.random.default_rng(0)
+    lesson = {
+        "features": rng.normal(size=(24, 3)).astype(np.float16),
+        "labels": (np.arange(24) % 2).astype(np.uint8),
+        "weights": np.ones(24, np.float32),
+    }
+    study.put_lesson(1, "anna", {"vessel": lesson})
+    with closing(sqlite3.connect(study.path)) as db:
+        db.execute("PRAGMA page_size = 512")
+        db.execute("VACUUM")
+
+
+def _collection(folder: Path) -> None:
+    from napari_localdisc.io.collection import (
+        SUFFIX,
+        About,
+        Entry,
+        IndexedImage,
+        write_entry,
+    )
+
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(3, 4)).astype(np.float16)
+    points = rng.uniform(0, 20, (3, 2)).astype(np.float32)
+    image = IndexedImage("a.png", 100, 1, _HEIGHT, _WIDTH, 3, 7)
+    about = About(model="tiny", model_hash="0" * 16, settings={"side": 4})
+    entry = Entry(image, vectors, points, b"picture")
+    write_entry(folder / f"two{SUFFIX}", about, entry)
+
+
+def _package(folder: Path) -> None:
+    from napari_localdisc.io.bioimageio import export_bioimageio
+
+    card = {"name": "tiny", "working_diameter": 64, "structures": {"vessel": 0}}
+    model = Model.random(**card, width=1, clusters=3, embedding_dim=4)
+    whole = export_bioimageio(model, folder / "whole.zip")
+    with (
+        zipfile.ZipFile(whole) as old,
+        zipfile.ZipFile(folder / "tiny.zip", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in ("rdf.yaml", "card.json", "centres.npy", "weights.pt"):
+            new.writestr(zipfile.ZipInfo(name), old.read(name), zipfile.ZIP_DEFLATED)
+    whole.unlink()
+
+
+def _tables(folder: Path) -> None:
+    (folder / "areas.csv").write_text(
+        "image,label,class,pixels,percent,area,unit,percent of field of view\n"
+        "eye.png,1,vessel,42,8.75,0.25,mm²,9.5\neye.png,3,optic disc,60,12.5,,,\n",
+        "utf-8",
+    )
+    (folder / "log.csv").write_text(
+        "step,seconds,total,validation_dice\n1,0.5,2.25,\n2,1.0,2.0,0.5\n", "utf-8"
+    )
+    row = ["eye", "vessel", None, "field", "density", 0.25, "", 1.0, "counted", "", "1"]
+    (folder / "rows.json").write_text(json.dumps([row, row]), "utf-8")
+
+
 def main() -> None:
-    """Write all seeds anew."""
+    """Write all seeds anew, or those of the readers that are named."""
     from .readers import READERS
 
+    made = {
+        "studies": _study,
+        "collections": _collection,
+        "packages": _package,
+        "tables": _tables,
+    }
+    named = [name for name in sys.argv[1:] if name in made]
+    for name in named:
+        shutil.rmtree(SEEDS / name, ignore_errors=True)
+        (SEEDS / name).mkdir(parents=True)
+        made[name](SEEDS / name)
+    if named:
+        return
     for name in READERS:
         shutil.rmtree(SEEDS / name, ignore_errors=True)
         (SEEDS / name).mkdir(parents=True)
@@ -337,6 +434,8 @@ def main() -> None:
     _concepts(SEEDS / "concepts")
     _models()
     _checkpoints()
+    for name, make in made.items():
+        make(SEEDS / name)
 
 
 if __name__ == "__main__":

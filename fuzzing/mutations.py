@@ -5,10 +5,12 @@ Everything is drawn from the generator that is given: the same one damages alike
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
 import random
+import sqlite3
 import struct
 import zipfile
 import zlib
@@ -80,6 +82,19 @@ def json_text(data: bytes, draw: random.Random) -> bytes:
     except (ValueError, RecursionError):
         return some_bytes(data, draw)
     return json.dumps(json_value(value, draw)).encode()
+
+
+def text(data: bytes, draw: random.Random) -> bytes:
+    """Damage JSON, or a table with commas: a cell of it, or its bytes."""
+    if data[:1] in b"[{":
+        return json_text(data, draw)
+    if draw.random() < 0.4:
+        return some_bytes(data, draw)
+    lines = [line.split(b",") for line in data.split(b"\n")]
+    line = draw.choice(lines)
+    new = draw.choice((b"", b"nan", b"-1", b"1e999", b"x", b'"', b"\0", b"9" * 5000))
+    line[draw.randrange(len(line))] = new * draw.choice((1, 1, 1, 60))
+    return b"\n".join(b",".join(line) for line in lines)
 
 
 def json_value(value: Any, draw: random.Random) -> Any:
@@ -334,10 +349,9 @@ def archive(data: bytes, draw: random.Random) -> bytes:
             case 1:
                 members.append((draw.choice(("../x", "/x", f"{name}/x", "")), content))
             case _:
-                members[at] = (
-                    name,
-                    (json_text if "json" in name else some_bytes)(content, draw),
-                )
+                damage = json_text if "json" in name else some_bytes
+                damage = yaml_text if "yaml" in name else damage
+                members[at] = (name, damage(content, draw))
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as file:
         for name, content in {
@@ -345,3 +359,101 @@ def archive(data: bytes, draw: random.Random) -> bytes:
         }.items():
             file.writestr(name, content)
     return written.getvalue()
+
+
+def yaml_text(data: bytes, draw: random.Random) -> bytes:
+    """Damage a YAML text, or put one there that is nested deep or unfolds to much."""
+    match draw.randrange(12):
+        case 0:
+            return draw.choice((b"[", b"{a: ", b"- ")) * draw.choice((50, 2000, 80_000))
+        case 1:
+            names = [f"a{k}" for k in range(draw.choice((9, 26)))]
+            lines = ["a: &a [x, x, x, x, x, x, x, x]"]
+            for before, name in zip(["a", *names], names, strict=False):
+                lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
+            return "\n".join(lines).encode() + b"\n" + data
+        case 2:
+            hostile = b"config: !!python/object/apply:os.system [exit 3]\n"
+            return draw.choice((hostile, b"config: []\n", b"? {a: 1}\n: 2\n"))
+        case _:
+            return some_bytes(data, draw)
+
+
+# Databases
+
+
+def sqlite(data: bytes, draw: random.Random) -> bytes:
+    """Damage cells and tables of an SQLite file, or its bytes."""
+    if draw.random() < 0.3:
+        return some_bytes(data, draw)
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.text_factory = bytes
+        db.deserialize(data)
+        for _ in range(draw.choice((1, 1, 2, 3))):
+            # What SQLite does not take is left out
+            with contextlib.suppress(sqlite3.Error, OverflowError, UnicodeEncodeError):
+                (_one_table if draw.random() < 0.12 else _one_cell)(db, draw)
+        db.commit()
+        return db.serialize()
+
+
+def _tables(db: sqlite3.Connection) -> list[str]:
+    rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return sorted(name.decode() for (name,) in rows)
+
+
+def _one_table(db: sqlite3.Connection, draw: random.Random) -> None:
+    table = draw.choice(_tables(db))
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+    db.execute(
+        draw.choice(
+            (
+                f"DROP TABLE {table}",
+                f"ALTER TABLE {table} ADD COLUMN more",
+                f"DELETE FROM {table}",
+                f"CREATE TRIGGER t BEFORE INSERT ON {table} BEGIN "
+                "DELETE FROM about; END",
+                f"CREATE VIEW v AS {endless} SELECT x FROM n",
+                "CREATE VIRTUAL TABLE f USING fts5(a)",
+                f"PRAGMA user_version = {draw.choice((0, 2, -1, 1 << 30))}",
+                "PRAGMA application_id = 7",
+            )
+        )
+    )
+    if draw.random() < 0.3:
+        db.execute(f"DROP TABLE IF EXISTS {table}")
+        db.execute(f"CREATE VIEW {table} AS {endless} SELECT * FROM n")
+
+
+def _one_cell(db: sqlite3.Connection, draw: random.Random) -> None:
+    table = draw.choice(_tables(db))
+    rows = [row for (row,) in db.execute(f"SELECT rowid FROM {table} ORDER BY rowid")]
+    columns = [about[1].decode() for about in db.execute(f"PRAGMA table_info({table})")]
+    if not rows:
+        return
+    row, column = draw.choice(rows), draw.choice(columns)
+    where = f"FROM {table} WHERE rowid = ?"
+    ((old, kind),) = db.execute(f"SELECT {column}, typeof({column}) {where}", (row,))
+    text = old if isinstance(old, bytes) else b""
+    new: Any = draw.choice([*HOSTILE[:-4], *WHOLE])
+    if text and draw.random() < 0.7:
+        new = _cell(text, draw)
+        if kind == b"text":
+            new = new.decode(errors="replace")
+    db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (new, row))
+
+
+def _cell(content: bytes, draw: random.Random) -> bytes:
+    """Damage a text or what is packed in a cell, so that it can be unpacked."""
+    if content[:1] in b"{[":
+        return json_text(content, draw)
+    if content.startswith(b"PK") and draw.random() < 0.8:
+        return archive(content, draw)
+    with contextlib.suppress(zlib.error):
+        plain = zlib.decompress(content)
+        if draw.random() < 0.1:
+            return zlib.compress(plain + bytes(1 << 26), 1)
+        return zlib.compress(
+            (json_text if plain[:1] == b"[" else some_bytes)(plain, draw)
+        )
+    return some_bytes(content, draw)

@@ -194,6 +194,71 @@ def _checkpoint(path: Path) -> int:
     return path.stat().st_size
 
 
+def _study(path: Path) -> int:
+    """Do with a study what opening it, going through it and measuring it do."""
+    from napari_localdisc.batch.studying import MeasureStudyRecipe
+    from napari_localdisc.core.study.bank import learn_banks
+    from napari_localdisc.io.study import Study
+
+    study = Study(path)
+    study.thumbnails()
+    size = 0
+    for grader in ["anna", *study.graders]:
+        study.current(grader)
+        recipe = MeasureStudyRecipe(study, grader)
+        for image in study.images(grader):
+            masks = {**study.proposal(image.id), **study.masks(image.id, grader)}
+            size = max(size, sum(mask.nbytes for mask in masks.values()))
+            study.proposed_by(image.id)
+            recipe.rows(image)
+        learn_banks(study.lessons(grader))
+    study.add_images([path.with_name("p3_OD.png")])
+    image = study.images("anna")[0]
+    study.save(image, "anna", study.masks(image.id, "anna") or None)
+    return size
+
+
+def _collection(path: Path) -> int:
+    from napari_localdisc.io.collection import open_collection, relative_to
+
+    collection = open_collection(path)
+    str(collection)
+    for number, image in enumerate(collection.images[:_LAYERS]):
+        relative_to(collection.file_of(image), path.parent)
+        collection.entry(number)
+    queries = np.eye(1, collection.dimension, dtype=np.float32)
+    collection.search(queries, without=path.with_name("a.png"))
+    return path.stat().st_size
+
+
+def _package(path: Path) -> int:
+    from napari_localdisc.io.bioimageio import import_bioimageio
+
+    model = import_bioimageio(path)
+    str(model)
+    return sum(t.numel() * 4 for t in model.network.state_dict().values())
+
+
+def _table(path: Path) -> int:
+    from napari_localdisc.batch.measuring import is_table
+    from napari_localdisc.core.measure.table import checked_rows
+    from napari_localdisc.core.training.log import Log, read_log
+    from napari_localdisc.core.validation import read_json
+    from napari_localdisc.io.areas import read_areas
+
+    if path.suffix == ".json":
+        with contextlib.suppress(
+            ValueError, TypeError
+        ):  # where it is read this is a sentence
+            checked_rows(read_json(path.read_bytes()))
+        return path.stat().st_size
+    is_table(path)
+    read_log(path)
+    Log(path, from_step=3).write()
+    read_areas(path)
+    return path.stat().st_size
+
+
 READERS: dict[str, Reader] = {
     "images": Reader(_image, mutations.some_bytes),
     "png": Reader(_image, mutations.png),
@@ -213,6 +278,10 @@ READERS: dict[str, Reader] = {
     "cards": Reader(_card, mutations.json_text),
     "checkpoints": Reader(_checkpoint, mutations.archive),
     "old-checkpoints": Reader(_checkpoint, mutations.safetensors),
+    "studies": Reader(_study, mutations.sqlite, 10_000),
+    "collections": Reader(_collection, mutations.safetensors),
+    "packages": Reader(_package, mutations.archive, 10_000),
+    "tables": Reader(_table, mutations.text),
 }
 """By name, which is that of the folder of its seeds."""
 

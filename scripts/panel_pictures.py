@@ -98,7 +98,7 @@ class Album:
                 raise TimeoutError("A panel did not come to its end.")
             QApplication.processEvents()
             time.sleep(0.005)
-        calm = time.monotonic() + 0.6
+        calm = time.monotonic() + 1.0
         while time.monotonic() < calm:
             QApplication.processEvents()
             time.sleep(0.005)
@@ -150,6 +150,7 @@ class Album:
         for name in names:
             tabs.setCurrentIndex(titles.index(name))
             self.settle()
+            self.settle(lambda: not self.main.measuring.is_busy)
             self.take(f"main_{name.lower().replace(' ', '_')}_{state}")
         tabs.setCurrentIndex(0)
 
@@ -230,13 +231,16 @@ def visit(album: Album, images: Path) -> None:
     training.tabs.setCurrentIndex(1)
     album.settle()
     album.take("adapt_empty")
+    hide(training)
     folder = album.open(FOLDER)
     album.settle()
     album.take("folder_empty")
+    hide(folder)
     for name, title in (("study", STUDY), ("collection", COLLECTION)):
-        album.open(title)
+        opened = album.open(title)
         album.settle()
         album.take(f"{name}_empty")
+        hide(opened)
 
     viewer.open_sample(PLUGIN, SAMPLE)
     show(main)
@@ -260,6 +264,7 @@ def visit(album: Album, images: Path) -> None:
     main.structure_panel.map_buttons["vessel"].click()
     album.settle(lambda: not work.is_busy)
     album.take("main_structures_map")
+    controller.workspace.layer("vessel probability").visible = False
 
     main.similar_panel.button.click()
     album.settle()
@@ -288,7 +293,10 @@ def visit(album: Album, images: Path) -> None:
     main.strokes_panel.uncertainty.value = True
     main.strokes_panel.next_button.click()
     album.settle(lambda: not work.is_busy)
-    album.tabs("done", TABS[2:])
+    album.tabs("done", TABS[2:3])
+    main.strokes_panel.paint_button.click()
+    main.strokes_panel.uncertainty.value = False
+    album.tabs("done", TABS[3:])
 
     # What cannot be done
     taken = images.with_name("a file")
@@ -304,6 +312,7 @@ def visit(album: Album, images: Path) -> None:
     viewer.layers.remove("black")
 
     visit_training(album, training)
+    hide(training)
     visit_folder(album, folder, images)
     viewer.close()
 
@@ -316,6 +325,15 @@ def show(widget: QWidget) -> None:
     assert dock is not None
     dock.show()
     dock.raise_()
+
+
+def hide(widget: QWidget) -> None:
+    """Put a dock away until it is shown again: two at a time."""
+    from napari_localdisc._qt.parts import dock_of
+
+    dock = dock_of(widget)
+    assert dock is not None
+    dock.hide()
 
 
 class Played:

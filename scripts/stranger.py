@@ -10,9 +10,9 @@ needs.  The last commit of this checkout is cloned into it, and in it
     python3 scripts/bootstrap.py test
 
 are run, with an empty home and no other setting; with arguments for pytest, which leave
-out the rest, ``bootstrap.py docs`` as well.  `--bind` shows a path of this machine there
-as well, read only: where packages come from a folder, or a network has certificates of its
-own, its files and pip's settings.
+out the rest, ``bootstrap.py docs`` as well.  `--bind` shows a path of this machine
+there too, read only: where packages come from a folder, or a network has certificates
+of its own, its files and pip's settings.
 """
 
 from __future__ import annotations

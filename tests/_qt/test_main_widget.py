@@ -10,6 +10,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
+from napari_localdisc.core.embedding.magnification import USUAL_FIELD
+
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
 
 
@@ -67,6 +69,22 @@ def test_the_size_that_images_are_seen_at_is_said_and_chosen(widget, wait):
     assert "change that under “Models”" in widget.progress_row.status.text()
     widget.controller.set_magnification(None)
     assert section.choice.value == 0
+
+
+def test_another_scale_later_is_another_size(widget, eye, wait):
+    section, status = widget.size_section, widget.progress_row.status
+    widget.cluster_panel.button.click()
+    wait(widget)
+    eye.units = ("mm", "mm")
+    side = USUAL_FIELD / max(eye.data.shape[:2])
+    eye.scale = (1.3 * side, 1.3 * side)
+    assert section.said.text() == ""
+    assert "looked at anew" in status.text()
+    widget.cluster_panel.button.click()
+    wait(widget)
+    assert "times the usual size, as its scale says" in section.said.text()
+    eye.scale = (1.301 * side, 1.301 * side)
+    assert "as its scale says" in section.said.text()
 
 
 def test_slider_relabels_at_once(widget, wait):

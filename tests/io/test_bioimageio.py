@@ -144,6 +144,10 @@ def test_what_is_not_ours_or_damaged_says_so(package, model, tmp_path):
             ({"card": b"{}"}, "model card cannot be read"),
             ({"weights": b"nothing"}, "damaged or not a package"),
             ({"centres": b"nothing"}, "damaged or not a package"),
+            ({"centres": bytes(1 << 25)}, "too long"),
+            ({"rdf": b"["}, "damaged or not a package"),
+            ({"rdf": b"[" * 100_000}, "damaged or not a package"),
+            ({"rdf": b"- config\n"}, "its network is another one"),
         ]
     ):
         path = rewritten(package, tmp_path / f"{number}.zip", **changes)
@@ -155,7 +159,7 @@ def test_what_is_not_ours_or_damaged_says_so(package, model, tmp_path):
         ld.import_bioimageio(path)
 
 
-def test_commands(package, models, tmp_path, monkeypatch):
+def test_commands(package, model, models, tmp_path, monkeypatch):
     own = tmp_path / "own"
     monkeypatch.setenv("LOCALDISC_MODELS", str(own))
 
@@ -169,6 +173,12 @@ def test_commands(package, models, tmp_path, monkeypatch):
     assert again.exit_code == 2
     assert "already" in again.stderr
     assert localdisc("models", "second", "--import", package).exit_code == 0
+    away = dataclasses.replace(model.card, name="../../away").to_json()
+    stranger = rewritten(package, tmp_path / "away.zip", card=away)
+    refused = localdisc("models", "--import", stranger)
+    assert refused.exit_code == 1
+    assert "Give the model a name" in refused.stderr
+    assert not list(tmp_path.glob("**/away.safetensors"))
     assert localdisc("models", "--export", tmp_path / "out.zip").exit_code == 2
     monkeypatch.setitem(sys.modules, "bioimageio.core", None)
     refused = localdisc("models", "second", "--export", tmp_path / "out.zip")

@@ -1,6 +1,7 @@
 """The file of a study."""
 
 import sqlite3
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -121,7 +122,11 @@ def test_what_was_measured_is_kept_for_these_masks(study, masks):
 
 
 def test_lessons_come_and_go(study):
-    lesson = {"features": np.ones((2, 3), np.float16), "labels": np.array([0, 1])}
+    lesson = {
+        "features": np.ones((2, 3), np.float16),
+        "labels": np.array([0, 1], np.uint8),
+        "weights": np.ones(2, np.float32),
+    }
     study.put_lesson(1, "anna", {"vessel": lesson})
     study.put_lesson(2, "anna", {"vessel": lesson, "optic disc": lesson})
     found = study.lessons("anna")
@@ -184,6 +189,58 @@ def test_what_is_damaged_is_said(study, masks):
     db.close()
     with pytest.raises(FileError, match="whole study"):
         Study(study.path)
+
+
+HOSTILE = {
+    "a view": "DROP TABLE images; CREATE VIEW images AS WITH RECURSIVE n(x) AS "
+    "(SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT * FROM n",
+    "a trigger": "CREATE TRIGGER t BEFORE INSERT ON gradings BEGIN "
+    "DELETE FROM masks; END",
+    "another table": "ALTER TABLE masks ADD COLUMN more",
+    "a path of no file": "UPDATE images SET path = 'a' || char(0) WHERE id = 1",
+    "a path of no kind": "UPDATE images SET path = x'00' WHERE id = 1",
+    "a text of no letters": "UPDATE images SET name = CAST(x'ff' AS TEXT)",
+    "a state of no kind": "UPDATE gradings SET state = 'eaten'",
+    "a note of no kind": "UPDATE gradings SET note = x'00'",
+    "a time of no kind": "UPDATE gradings SET seconds = 9e999",
+    "a revision of no kind": "UPDATE gradings SET revision = 'many'",
+    "a mask without an end": "UPDATE masks SET height = 1 << 40",
+    "a mask of no size": "UPDATE masks SET width = 0",
+    "too many structures": "UPDATE about SET value = json_set(value, '$.structures', "
+    "json('[' || substr(replace(hex(zeroblob(999)), '0', ',\"a\"'), 2) || ']'))",
+}
+
+
+@pytest.mark.parametrize("harm", HOSTILE)
+def test_a_stranger_s_study_ends_in_a_sentence(study, masks, harm):
+    study.propose(1, masks, 0.5, "so")
+    study.save(study.image(1, "anna"), "anna", masks)
+    with sqlite3.connect(study.path) as db:
+        db.executescript(HOSTILE[harm])
+    db.close()
+
+    def look():
+        opened = Study(study.path)
+        return opened.masks(opened.images("anna")[0].id, "anna")
+
+    with pytest.raises(FileError, match=r"not a whole study|damaged|cannot be used"):
+        look()
+
+
+def test_what_unpacks_to_more_than_it_may_is_not_unpacked(study, masks):
+    study.propose(1, masks, 0.5, "so")
+    bomb = zlib.compress(bytes(1 << 24))
+    features = np.zeros((1 << 18, 9), np.float16)
+    wide = {"features": features, "labels": features[:, 0], "weights": features[:, 0]}
+    study.put_lesson(1, "anna", {"vessel": wide})
+    study.put_measures(1, "anna", "so", [["no row"]])
+    with sqlite3.connect(study.path) as db:
+        db.execute("UPDATE masks SET pixels = ?", (bomb,))
+    db.close()
+    with pytest.raises(FileError, match="damaged"):
+        study.masks(1, "anna")
+    with pytest.raises(FileError, match="lessons of image 1"):
+        study.lessons("anna")
 
 
 def test_a_write_that_fails_leaves_all_as_it_was(study, masks):

@@ -53,4 +53,4 @@ def test_a_painted_part_is_outlined_with_its_surroundings(disc):
 def test_outlines_of_large_pictures_are_thicker():
     small, large = (Labels(np.zeros((side, side), np.uint8)) for side in (300, 2900))
     assert thickness(small) == 1
-    assert thickness(large) == 4
+    assert thickness(large) == 6

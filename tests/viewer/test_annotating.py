@@ -328,7 +328,7 @@ def test_the_users_own_layer_is_used_and_kept(controller, viewer):
     mine[:4] = 7
     labels = viewer.add_labels(mine, name="mine", **PLACED)
     colour = labels.colormap.map(7)
-    controller.classes.use_labels(labels)
+    controller.groups.use_labels(labels)
     assert [entry.value for entry in controller.classes.entries] == [7]
     np.testing.assert_allclose(labels.colormap.map(7)[:3], colour[:3], atol=0.01)
     controller.classes.add("new")
@@ -351,14 +351,14 @@ def test_layers_that_do_not_fit_are_refused(
     labels = viewer.add_labels(np.zeros(shape, int), **placement)
     assert labels not in controller.classes.candidates
     with pytest.raises(PromptError, match=words):
-        controller.classes.use_labels(labels)
+        controller.groups.use_labels(labels)
     assert controller.labels_layer is None
 
 
 def test_layers_that_cannot_be_written_to_are_a_sentence(controller, viewer):
     frozen = np.zeros((48, 40), np.uint8)
     frozen.setflags(write=False)
-    controller.classes.use_labels(viewer.add_labels(frozen, **PLACED))
+    controller.groups.use_labels(viewer.add_labels(frozen, **PLACED))
     with pytest.raises(PromptError, match="cannot be written to"):
         controller.writing.add_structure("vessel")
     assert controller.next_undo is None
@@ -404,7 +404,7 @@ def test_areas_in_pixels_and_in_units(viewer, picture, models):
     controller.set_model("tiny")
     controller.writing.add_structure("vessel")
     pixels = int((controller.labels_layer.data == 1).sum())
-    area = controller.classes.areas()[1]
+    area = controller.class_areas.measured()[1]
     assert area.pixels == pixels
     assert area.area == pytest.approx(pixels * 1.5)
     assert area.unit in ("µm", "um", "μm")
@@ -412,23 +412,23 @@ def test_areas_in_pixels_and_in_units(viewer, picture, models):
     controller.classes.areas_changed.connect(lambda: heard.append(True))
     controller.labels_layer.paint((10, 10), 1)
     assert heard
-    assert controller.classes.areas()[1].pixels >= pixels
+    assert controller.class_areas.measured()[1].pixels >= pixels
 
 
 def test_areas_without_units(controller):
     controller.writing.add_structure("vessel")
-    assert controller.classes.areas()[1].area is None
+    assert controller.class_areas.measured()[1].area is None
 
 
 def test_jump_to_a_class(controller, viewer, image):
     controller.writing.add_structure("vessel")
-    controller.classes.jump_to(1)
+    controller.class_areas.jump_to(1)
     centre = camera_of(viewer).center[-2:]
     at = np.rint(image.world_to_data(centre)).astype(int)
     assert controller.labels_layer.data[tuple(at)] == 1
     empty = controller.classes.add("nothing")
     with pytest.raises(PromptError, match="no pixel of “nothing”"):
-        controller.classes.jump_to(empty)
+        controller.class_areas.jump_to(empty)
 
 
 def test_choosing_a_class_sets_the_brush(controller):
@@ -445,7 +445,7 @@ def test_what_the_user_paints_is_a_class_too(controller):
     with labels.block_history():
         labels.paint((10, 10), 9)
     assert [entry.value for entry in controller.classes.entries] == [1, 9]
-    assert controller.classes.areas()[9].pixels == (labels.data == 9).sum()
+    assert controller.class_areas.measured()[9].pixels == (labels.data == 9).sum()
     controller.undo()
     assert [entry.value for entry in controller.classes.entries] == [9]
 
@@ -652,7 +652,7 @@ def test_labels_of_a_stack_have_its_size(viewer, picture, models):
     assert labels.data[1].any()
     assert not labels.data[[0, 2]].any()
     viewer.dims.set_current_step(0, 2)
-    assert controller.classes.areas()[1].pixels == 0
+    assert controller.class_areas.measured()[1].pixels == 0
     controller.strokes.start()
     assert controller.strokes.layer.data.shape == (1, 48, 40)
     stroke(controller.strokes.layer, (0, 10, 10), 1)

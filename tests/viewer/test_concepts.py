@@ -75,7 +75,7 @@ def test_clicks_are_found_in_the_same_image(concepts, controller, tmp_path):
         labels.colormap.map(1), np.array([0x12, 0xAB, 0x9F, 255]) / 255, atol=1e-6
     )
     # The layer can hold the image's classes, under their names
-    controller.classes.use_labels(labels)
+    controller.groups.use_labels(labels)
     assert [entry.name for entry in controller.classes.entries] == ["disc"]
 
 

@@ -73,6 +73,8 @@ def test_clusters_of_a_folder_with_a_table(control, folder, tmp_path):
     assert {row["image"] for row in rows} == {"a.png", "c.png"}
     assert sum(int(row["pixels"]) for row in rows) == 2 * 48 * 40
     assert "2 written, 1 failed" in control.status.text
+    assert "b.png is not an image" in control.status.text
+    assert control.status.is_error
     control.run(folder, tmp_path / "out", FOUR)
     assert [row.outcome.state for row in control.rows] == [
         "skipped",
@@ -208,6 +210,8 @@ def test_what_is_missing_is_said(control, folder, tmp_path, monkeypatch):
         control.run(folder, "", FOUR)
     with pytest.raises(FileError, match="no image file"):
         control.run(tmp_path, tmp_path, FOUR)
+    with pytest.raises(FileError, match="There is no folder"):
+        control.run(tmp_path / "nowhere", tmp_path, FOUR)
     for scheduler, said in (
         ("gone.json", "no scheduler file gone.json"),
         ("tcp://127.0.0.1:1", "No dask scheduler answers"),

@@ -77,6 +77,16 @@ def test_layers_of_nobody_are_left_alone(two):
     assert two.workspace.images.current.name == "left"
 
 
+def test_what_a_removed_image_leaves_is_not_laid_on_another(two):
+    layers = two.workspace.viewer.layers
+    layers.remove("right")
+    assert two.workspace.images.current.name == "left"
+    assert "right labels" in of("right", two)
+    assert not seen(two) & of("right", two)
+    two.one_image.set_alone(False)
+    assert "right labels" in seen(two)
+
+
 def test_other_images_are_shown_when_asked_for(two):
     changed = []
     two.one_image.changed.connect(lambda: changed.append(two.one_image.alone))

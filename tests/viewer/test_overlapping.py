@@ -12,9 +12,9 @@ from tests.core import phantoms
 
 import napari_localdisc as ld
 from napari_localdisc.annotation import sources
+from napari_localdisc.annotation.state import free_group
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.layers.plane import METADATA_KEY
-from napari_localdisc.viewer.classes import free_group
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.measure import Measuring
 from napari_localdisc.viewer.script import Scripts
@@ -73,7 +73,8 @@ def counts(masks) -> dict[str, int]:
 
 
 def areas(controller) -> dict[str, int]:
-    return {each.name: each.pixels for each in controller.classes.areas().values()}
+    measured = controller.class_areas.measured().values()
+    return {each.name: each.pixels for each in measured}
 
 
 def masks(controller) -> dict[str, np.ndarray]:
@@ -133,6 +134,21 @@ def test_one_layer_stays_where_nothing_may_overlap(controller, whole):
     assert areas(controller) == {DISC: whole[DISC].sum(), CUP: 0}
 
 
+def test_a_structure_that_another_class_held_becomes_whole(controller, whole):
+    controller.classes.set_may_overlap(False)
+    put(controller, DISC, np.ones_like(whole[DISC]))
+    controller.writing.add_structure("vessel")
+    assert areas(controller)["vessel"] == 0
+    assert "tick “May overlap” and add it again" in controller.workspace.status.text
+    controller.classes.set_may_overlap(True)
+    controller.writing.add_structure("vessel")
+    place = controller.workspace.place()
+    embedding = controller.workspace.known(place).embedding
+    found = embedding.structure_mask("vessel")
+    assert found.any()
+    np.testing.assert_array_equal(masks(controller)["vessel"], found)
+
+
 def test_the_mask_says_what_it_takes_in_its_own_group(controller, whole):
     add(controller, DISC)
     disc = controller.classes.chosen
@@ -153,7 +169,7 @@ def test_a_class_is_put_into_another_group_and_back(controller, whole):
     add(controller, CUP)
     disc, cup = (entry.value for entry in controller.classes.entries)
     assert controller.classes.find(cup).group == 1
-    controller.classes.set_alone(cup, False)
+    controller.groups.set_alone(cup, False)
     assert controller.classes.find(cup).group == 0
     lost = f"{whole[CUP].sum():,} pixels of it are “optic disc” alone now."
     assert lost in controller.workspace.status.text
@@ -167,7 +183,7 @@ def test_a_class_is_put_into_another_group_and_back(controller, whole):
     assert areas(controller) == {DISC: whole[DISC].sum()}
     controller.undo()
     assert areas(controller)[CUP] == whole[CUP].sum()
-    controller.classes.set_alone(disc, True)  # as it is already
+    controller.groups.set_alone(disc, True)  # as it is already
     assert controller.classes.find(disc).group == 0
 
 
@@ -258,7 +274,7 @@ def test_a_script_makes_a_map_of_each_group(controller, viewer, whole, tmp_path)
     controller.strokes.layer.data = pixels
     controller.strokes.learn()
     controller.strokes.accept()
-    controller.classes.set_alone(vessel, False)
+    controller.groups.set_alone(vessel, False)
     controller.classes.layers[1].paint((20, 20), cup)
     made = []
     scripts = Scripts(controller, Sessions(controller))
@@ -289,17 +305,28 @@ def test_a_layer_joins_as_the_group_that_it_was_saved_as(controller, viewer, who
     ours = {"group": 1, "classes": {1: CUP}}
     mine = viewer.add_labels(pixels, metadata={METADATA_KEY: ours}, **placed)
     with pytest.raises(PromptError, match="give it another number first"):
-        controller.classes.use_labels(mine)
+        controller.groups.use_labels(mine)
     ours["classes"] = {7: CUP}
     mine.data = 7 * pixels
-    controller.classes.use_labels(mine)
+    controller.groups.use_labels(mine)
     assert controller.classes.layers[1] is mine
     assert controller.classes.find(7).group == 1
     assert areas(controller) == counts({DISC: whole[DISC], CUP: whole[CUP]})
     # Writing to a layer of another group: the chosen class goes there
     controller.classes.choose(1)
-    controller.classes.use_labels(mine)
+    controller.groups.use_labels(mine)
     assert controller.classes.find(1).group == 1
+
+
+@pytest.mark.parametrize("group", ["x", [], -1, 1 << 40, None, True, 0.5])
+def test_what_is_no_group_in_a_layer_of_strangers_is_none(controller, viewer, group):
+    ours = {"group": group, "classes": {"7": CUP, "x": "none", None: "none"}}
+    placed = {key: getattr(viewer.layers["eye"], key) for key in PLACED}
+    pixels = np.zeros(viewer.layers["eye"].data.shape[:2], np.uint8)
+    mine = viewer.add_labels(pixels, metadata={METADATA_KEY: ours}, **placed)
+    controller.classes.use_labels(mine)
+    assert controller.classes.layers == {0: mine}
+    assert [(e.value, e.name) for e in controller.classes.entries] == [(7, CUP)]
 
 
 def test_the_first_free_group_is_taken(controller):

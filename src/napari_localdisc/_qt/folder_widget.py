@@ -235,6 +235,7 @@ class OutcomeTable(QTableWidget):
         about = ""
         if area is not None:
             found, pixels = area.title, f"{area.pixels:,}"
+            found = f"cluster {found}" if found.isdigit() else found
             share = "" if area.of_view is None else f"{area.of_view:.2f}"
             about = f"{area.percent:.2f} % of all pixels of the image\n{area}"
         texts = (source.name, found, pixels, share, result.made, outcome.state)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .sources import Structure, paint_code, source_from_json
-from .state import Operation, PlaneKey, Run, anew, by_group, merge_classes, runs
+from .state import Operation, PlaneKey, Run, by_group, merge_classes, runs, take_back
 
 if TYPE_CHECKING:
     from napari_localdisc.core.embedding.embedding import Embedding
@@ -51,13 +51,11 @@ def write(labels, mask, value, overwrite=False):
     """Write a class where there is no other one, or over the others."""
     labels[mask & (overwrite | (labels == 0) | (labels == value))] = value
 '''
-_ANEW = '''
+_TAKE_BACK = '''
 
-def anew(labels, mask, earlier, value):
-    """Take away what is no longer meant; leave out what was rubbed out since."""
-    rubbed_out = earlier & (labels == 0)
-    labels[earlier & ~mask & (labels == value)] = 0
-    return mask & ~rubbed_out
+def take_back(labels, mask, value):
+    """Take away what was written earlier, and is no longer meant."""
+    labels[mask & (labels == value)] = 0
 '''
 _PAINT = '''
 
@@ -79,7 +77,7 @@ def put_into(maps, group, value):
 _HELPERS = {
     "put_into(": _APART,
     "write(": _WRITE,
-    "anew(": _ANEW,
+    "take_back(": _TAKE_BACK,
     "paint(": _PAINT,
 }
 _TAIL = """
@@ -170,7 +168,7 @@ def replay(
             labels = maps.setdefault(group, np.zeros(shape, np.uint16))
             if instead is not None:
                 earlier = source_from_json(instead).labels(embedding, value)
-                labels, wanted = anew(labels, wanted, earlier)
+                labels = take_back(labels, wanted, earlier)
             maps[group] = merge_classes(labels, wanted, overwrite)
     return maps
 
@@ -338,7 +336,7 @@ def _said(
     instead = parameters.get("instead")
     earlier = None if instead is None else source_from_json(instead)
     if isinstance(source, Structure) and isinstance(earlier, Structure):
-        return head + source.code_anew(embedding, int(value), overwrite, earlier)
+        return head + source.code_instead(embedding, int(value), overwrite, earlier)
     return head + source.code(
         embedding, None if value is None else int(value), overwrite
     )

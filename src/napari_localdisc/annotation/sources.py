@@ -197,14 +197,14 @@ class Structure(StructureOptions, _Named, Source):
             "mask", value, overwrite
         )
 
-    def code_anew(
+    def code_instead(
         self, embedding: str, value: int, overwrite: bool, earlier: Structure
     ) -> str:
         """Say that it is written instead of how it was tuned earlier."""
         return (
             f"earlier = {earlier.expression(embedding)}\n"
             f"mask = {self.expression(embedding)}\n"
-            f"mask = anew(labels, mask, earlier, {value})\n"
+            f"take_back(labels, earlier & ~mask, {value})\n"
         ) + _write("mask", value, overwrite)
 
     def expression(self, embedding: str) -> str:

@@ -46,6 +46,7 @@ Everything here is immutable, compares by value and knows neither napari nor Qt.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
@@ -287,6 +288,23 @@ def groups_of(classes: Iterable[AnnotationClass]) -> dict[int, int]:
     return {entry.value: entry.group for entry in classes if entry.group}
 
 
+def free_group(entries: Sequence[AnnotationClass]) -> int:
+    """Return the first group that none of the classes belongs to."""
+    used = {entry.group for entry in entries if not entry.background}
+    return next(group for group in itertools.count() if group not in used)
+
+
+def groups_in(
+    entries: Sequence[AnnotationClass],
+) -> dict[int, list[AnnotationClass]]:
+    """Return the classes of each group."""
+    found: dict[int, list[AnnotationClass]] = {}
+    for entry in entries:
+        if not entry.background:
+            found.setdefault(entry.group, []).append(entry)
+    return dict(sorted(found.items()))
+
+
 def by_group(
     wanted: NDArray[np.integer], groups: Mapping[int, int]
 ) -> dict[int, NDArray[np.integer]]:
@@ -330,12 +348,12 @@ def from_runs(entries: Iterable[Run], shape: Sequence[int]) -> NDArray[np.uint16
     return labels.reshape(tuple(shape))
 
 
-def anew(
+def take_back(
     before: NDArray[np.integer],
     wanted: NDArray[np.integer],
     earlier: NDArray[np.integer],
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Prepare that a class is written instead of what was written of it earlier.
+) -> NDArray[np.integer]:
+    """Take away what was written of a class earlier, and is no longer wanted.
 
     Parameters
     ----------
@@ -346,14 +364,11 @@ def anew(
 
     Returns
     -------
-    before, wanted : ndarray
-        For `merge_classes`: without what is no longer wanted, and without what was
-        rubbed out since.  What was painted elsewhere stays.
+    ndarray
+        (H, W) labels; what was painted elsewhere stays.
     """
-    rubbed_out = (earlier > 0) & (before == 0)
     gone = (earlier > 0) & (wanted == 0) & (before == earlier)
-    cleared = np.where(gone, 0, before).astype(before.dtype)
-    return cleared, np.where(rubbed_out, 0, wanted).astype(wanted.dtype)
+    return np.where(gone, 0, before).astype(before.dtype)
 
 
 def merge_classes(

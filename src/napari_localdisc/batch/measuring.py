@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
-from napari_localdisc.core.measure.table import COLUMNS, Row, Table, write_rows
+from napari_localdisc.core.measure.table import (
+    COLUMNS,
+    Row,
+    Table,
+    checked_rows,
+    write_rows,
+)
+from napari_localdisc.core.validation import read_json
 from napari_localdisc.core.version import __version__
 
 from .recipes import Progress
@@ -75,10 +82,11 @@ class MeasureRecipe(FileRecipe):
         """Tell whether the image's table is that of its files as they are now."""
         (output,) = task.outputs
         try:
-            said = json.loads(output.read_text("utf-8"))
+            said = read_json(output.read_bytes())
         except (OSError, ValueError):
             return False
-        return bool(said.get("made_by") == {**made_by, "files": _states(task)})
+        wanted = {"made_by": {**made_by, "files": _states(task)}}
+        return isinstance(said, dict) and wanted.items() <= said.items()
 
     def check_source(self, task: Task, model: Model | None) -> None:
         """Read what would be measured."""
@@ -236,7 +244,7 @@ def join_tables(tasks: Sequence[Task], output: Path) -> int:
     ):
         write_rows(file, ())
         for task in tasks:
-            rows = list(_read_part(task.outputs[0]))
+            rows = _read_part(task.outputs[0])
             write_rows(file, rows, heading=False)
             count += len(rows)
     return count
@@ -252,13 +260,12 @@ def is_table(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return next(csv.reader(file), []) == list(COLUMNS)
-    except (OSError, ValueError):
+    except (OSError, ValueError, csv.Error):
         return False
 
 
-def _read_part(path: Path) -> Iterator[Row]:
+def _read_part(path: Path) -> list[Row]:
     try:
-        rows = json.loads(path.read_text("utf-8"))["rows"]
-    except (OSError, ValueError, KeyError) as error:
+        return checked_rows(read_json(path.read_bytes())["rows"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path} cannot be read: measure again.") from error
-    return (Row(*row) for row in rows)

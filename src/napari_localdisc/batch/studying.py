@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
-from napari_localdisc.core.measure.table import COLUMNS, Row, cell
+from napari_localdisc.core.measure.table import COLUMNS, Row, cell, checked_rows
 from napari_localdisc.core.names import plain_name
 from napari_localdisc.core.version import __version__
 from napari_localdisc.io.study import THUMBNAIL, Masks, Study, StudyImage
@@ -320,7 +321,9 @@ class MeasureStudyRecipe(FileRecipe):
     def rows(self, image: StudyImage) -> list[Row] | None:
         """Return the table that is kept of an image, if it is of its masks now."""
         rows = self.study.measures(image.id, self.grader, self._made_of(image))
-        return None if rows is None else [Row(*row) for row in rows]
+        with contextlib.suppress(ValueError, TypeError):  # measured again
+            return None if rows is None else checked_rows(rows)
+        return None
 
     def _made_of(self, image: StudyImage) -> str:
         mark = self.study.mark(image.id, self.grader)

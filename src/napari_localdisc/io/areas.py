@@ -130,7 +130,7 @@ def read_areas(path: Path) -> list[ClassArea]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [_area(row) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise FileError(
             f"{path} cannot be read ({error}): choose another folder, or move it away."
         ) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
 import tempfile
 import zipfile
 from pathlib import Path
@@ -42,6 +43,8 @@ TEST_SIDE = 128
 
 _WEIGHTS, _ARCHITECTURE, _CARD = "weights.pt", "localdisc_network.py", "card.json"
 _CENTRES, _DOCUMENT = "centres.npy", "README.md"
+_LONGEST_TEXT = 1 << 18
+"""Bytes of a description or a card; ours have a few thousand."""
 _NEEDED = "name: localdisc\nchannels: [conda-forge]\ndependencies: [{}]\n".format(
     ", ".join(["python>=3.11", "pytorch>=2.4", "numpy", "scipy"])
 )
@@ -106,7 +109,7 @@ def import_bioimageio(path: str | Path) -> Model:
     ModelError
         If there is none, or it is damaged, or another program's.
     """
-    from napari_localdisc.core.model.model import Model
+    from napari_localdisc.core.model.model import Model, check_tensors, wanted_tensors
 
     path = given_path(path)
     if not path.is_file():
@@ -119,29 +122,32 @@ def import_bioimageio(path: str | Path) -> Model:
                     f"{path} is not a model of napari-localdisc: its network is "
                     "another one."
                 )
-            card = ModelCard.from_json(package.read(_CARD).decode())
-            with package.open(_CENTRES) as file:
-                centres = np.load(file, allow_pickle=False)
-            state = _weights(package)
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError, EOFError) as error:
-        if isinstance(error, ModelError):
-            raise
+            card = ModelCard.from_json(_read(package, _CARD, _LONGEST_TEXT).decode())
+            wanted = wanted_tensors(card)
+            # What is there beside the numbers is short
+            most = sum(t.numel() * t.element_size() for t in wanted.values()) + (
+                1 << 20
+            )
+            centres = np.load(
+                io.BytesIO(_read(package, _CENTRES, most)), allow_pickle=False
+            )
+            state = _weights(_read(package, _WEIGHTS, most))
+            state["centres"] = _tensor_of(centres)
+    except ModelError:
+        raise
+    # Archives, YAML and what is pickled in them raise errors of many kinds
+    except Exception as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
         raise ModelError(
-            f"{path} is damaged or not a package of bioimage.io ({error})."
+            f"{path} is damaged or not a package of bioimage.io ({said})."
         ) from error
-    network = card.network()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        said = str(error).splitlines()[-1].strip()
-        raise ModelError(
-            f"{path} does not hold the network its card says: {said}"
-        ) from error
-    whole = all(bool(part.isfinite().all()) for part in state.values())
-    shape = card.clusters, card.embedding_dim
-    if not whole or centres.shape != shape or not np.isfinite(centres).all():
+    check_tensors(path, {n: (list(t.shape), t.dtype) for n, t in state.items()}, wanted)
+    if not all(bool(part.isfinite().all()) for part in state.values()):
         raise ModelError(f"{path} is damaged: some of its weights are no numbers.")
-    return Model(card, network, centres.astype(np.float32))
+    network = card.network()
+    centres = state.pop("centres").numpy()
+    network.load_state_dict(state)
+    return Model(card, network, centres)
 
 
 def is_package(path: Path) -> bool:
@@ -149,7 +155,8 @@ def is_package(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as package:
             return _config(package) is not None
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+    # As in `import_bioimageio`
+    except Exception:
         return False
 
 
@@ -352,29 +359,39 @@ def _config(package: zipfile.ZipFile) -> dict[str, Any] | None:
     names = {Path(name).name: name for name in package.namelist()}
     for name in ("rdf.yaml", "bioimageio.yaml"):
         if name in names:
-            try:
-                described = yaml.safe_load(package.read(names[name]))
-            except yaml.YAMLError as error:
-                raise ValueError(str(error).splitlines()[0]) from error
-            config = (described or {}).get("config") or {}
-            ours = config.get(KEY)
+            text = _read(package, names[name], _LONGEST_TEXT)
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            described = yaml.load(text, loader)
+            config = described.get("config") if isinstance(described, dict) else None
+            ours = config.get(KEY) if isinstance(config, dict) else None
             return ours if isinstance(ours, dict) else None
     raise ValueError("it has no description")
 
 
-def _weights(package: zipfile.ZipFile) -> dict[str, torch.Tensor]:
-    import io
-    import pickle
+def _read(package: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """Unpack a file; a ValueError where it is longer than such a file is."""
+    if package.getinfo(name).file_size > most:
+        raise ValueError(f"{name} is too long")
+    return package.read(name)
 
+
+def _tensor_of(array: np.ndarray[Any, Any]) -> torch.Tensor:
     import torch
 
-    try:
-        state: dict[str, torch.Tensor] = torch.load(
-            io.BytesIO(package.read(_WEIGHTS)), "cpu", weights_only=True
-        )
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise ValueError(str(error).splitlines()[0]) from error
-    return state
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+
+
+def _weights(content: bytes) -> dict[str, torch.Tensor]:
+    """Read numbers; a ValueError for anything else."""
+    import torch
+
+    state = torch.load(io.BytesIO(content), "cpu", weights_only=True)
+    if not isinstance(state, dict) or not all(
+        type(part) is torch.Tensor and part.layout is torch.strided and not part.is_meta
+        for part in state.values()
+    ):
+        raise ValueError(f"{_WEIGHTS} holds something else than weights")
+    return dict(state)
 
 
 def _spec() -> Any:

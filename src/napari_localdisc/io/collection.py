@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import given_path, new_file
-from napari_localdisc.core.validation import first_fault
+from napari_localdisc.core.validation import first_fault, read_json
 from napari_localdisc.core.work import torch_threads
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class IndexedImage:
         Bytes of its small JPEG picture.
     """
 
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    path: Annotated[str, Field(min_length=1, max_length=4096, pattern="^[^\0]+$")]
     size: Annotated[int, Field(ge=0)]
     modified: int
     height: Annotated[int, Field(ge=1)]
@@ -339,7 +339,7 @@ def open_collection(path: str | Path) -> Collection:
                 raise FileError(f"{path} is not a collection of napari-localdisc.")
             types = {name: file.get_slice(name).get_dtype() for name in names}
             arrays = {name: file.get_tensor(name) for name in names}
-        version = json.loads(text)["format"]
+        version = read_json(text)["format"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise FileError(
                 f"{path} was written by a later version: install a newer "

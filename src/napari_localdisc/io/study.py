@@ -17,6 +17,7 @@ import io
 import json
 import os
 import sqlite3
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -26,15 +27,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+)
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path
 from napari_localdisc.core.names import find_name, stem_of
-from napari_localdisc.core.validation import first_fault
+from napari_localdisc.core.validation import first_fault, read_json
 
-from .visits import Origin, check_pattern, origin_of
+from .visits import Eye, Origin, check_pattern, origin_of
 
 Mask = NDArray[np.bool_]
 Masks = dict[str, Mask]
@@ -77,10 +86,55 @@ CREATE TABLE lessons (
     structure TEXT NOT NULL, content BLOB NOT NULL,
     PRIMARY KEY (image, grader, structure));
 """
-_TABLES = {"about", "images", "masks", "gradings", "graders", "measures", "lessons"}
+_TABLES = {
+    made.split()[2]: " ".join(made.split())
+    for made in _SCHEMA.split(";")
+    if made.strip()
+}
+"""Name → how it is made, on one line."""
+
+_LARGEST_CELL = 1 << 28
+"""Bytes of the largest mask, picture or lesson that is read."""
+
+_LARGEST_LESSON = 1 << 22
+"""Bytes of its arrays: 1,600 pixels as a network of 1,024 numbers sees them."""
+
+_Name = Annotated[str, Field(max_length=1000)]
+_Path = Annotated[str, Field(min_length=1, max_length=4096, pattern="^[^\0]+$")]
+_Side = Annotated[int, Field(ge=1, le=1 << 20)]
+_Count = Annotated[int, Field(ge=0)]
+_Cells = TypeAdapter[Any]
 
 PROPOSED = ""
 """The grader that proposals belong to: nobody."""
+
+
+_NUMBER_ROWS: _Cells = TypeAdapter(list[tuple[_Count | None]])
+_NAME_ROWS: _Cells = TypeAdapter(list[tuple[_Name]])
+_PICTURE_ROWS: _Cells = TypeAdapter(
+    list[tuple[int, Annotated[bytes, Field(max_length=1 << 20)]]]
+)
+_MASK_ROWS: _Cells = TypeAdapter(list[tuple[_Name, _Side, _Side, bytes]])
+_LESSON_ROWS: _Cells = TypeAdapter(list[tuple[_Name, int, bytes]])
+_IMAGE_ROWS: _Cells = TypeAdapter(
+    list[
+        tuple[
+            int,
+            _Path,
+            _Name,
+            _Name,
+            Eye,
+            _Name,
+            State | None,
+            str | None,
+            Annotated[FiniteFloat, Field(ge=0)] | None,
+            FiniteFloat | None,
+            str | None,
+            _Count | None,
+        ]
+    ]
+)
+"""Of tables, what is in the cells that are read."""
 
 
 class ConflictError(FileError):
@@ -110,13 +164,13 @@ class About(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    model: str
-    model_hash: str
+    model: _Path
+    model_hash: _Name
     kind: Kind
-    structures: Annotated[tuple[str, ...], Field(min_length=1)]
-    pattern: str = ""
+    structures: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=255)]
+    pattern: _Name = ""
     learns: bool = True
-    created: str = ""
+    created: _Name = ""
 
 
 @dataclass(frozen=True)
@@ -197,8 +251,15 @@ class Study:
                     f"{self.path} was written by a later version: install a newer "
                     "napari-localdisc."
                 )
-            found = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-            if not found >= _TABLES:
+            # Tables alone, and made as ours are: a stranger's views and triggers would
+            # be what he likes
+            made = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
+            found = {
+                name: " ".join(str(how).split())
+                for name, how in made
+                if not str(name).startswith("sqlite_")
+            }
+            if found != _TABLES:
                 raise FileError(f"{self.path} is not a whole study.")
             self.about = self._read_about(db)
 
@@ -298,12 +359,11 @@ class Study:
                 (grader, *values),
             ).fetchall()
         found = []
-        for number, path, name, patient, eye, visit, state, note, *others in rows:
+        for row in self._checked(_IMAGE_ROWS, rows, "images"):
+            number, path, name, patient, eye, visit, state, note, *others = row
             seconds, sure, made_by, revision = others
             if state is None:
                 state = "proposed" if made_by else "new"
-            if state not in STATES or eye not in ("right", "left", ""):
-                raise FileError(f"{self.path} is damaged: {name} is {state!r}.")
             found.append(
                 StudyImage(
                     number,
@@ -319,6 +379,15 @@ class Study:
                 )
             )
         return found
+
+    def _checked(self, cells: _Cells, rows: list[Any], what: str) -> list[Any]:
+        """Return rows whose cells are what they must be; SQLite takes any in each."""
+        try:
+            return list(cells.validate_python(rows, strict=True))
+        except ValidationError as error:
+            raise FileError(
+                f"{self.path} is damaged: {what} ({first_fault(error)})."
+            ) from error
 
     def _relative(self, image: Path) -> str:
         folder = self.path.parent.resolve()
@@ -352,19 +421,23 @@ class Study:
     def proposed_by(self, number: int) -> str:
         """Return how an image's proposal was made; empty: there is none."""
         with self._reading() as db:
-            row = db.execute(
-                "SELECT proposed_by FROM images WHERE id = ?", (number,)
-            ).fetchone()
-        return (row and row[0]) or ""
+            rows = db.execute(
+                "SELECT coalesce(proposed_by, '') FROM images WHERE id = ?", (number,)
+            ).fetchall()
+        return self._only(_NAME_ROWS, rows, "a proposal") or ""
+
+    def _only(self, cells: _Cells, rows: list[Any], what: str) -> Any:
+        """Return the one cell of the one row that there is; None if there is none."""
+        found = self._checked(cells, rows, what)
+        return found[0][0] if found else None
 
     def thumbnails(self) -> dict[int, bytes]:
         """Return the small pictures that there are, as PNG."""
         with self._reading() as db:
-            return dict(
-                db.execute(
-                    "SELECT id, thumbnail FROM images WHERE thumbnail IS NOT NULL"
-                )
-            )
+            rows = db.execute(
+                "SELECT id, thumbnail FROM images WHERE thumbnail IS NOT NULL"
+            ).fetchall()
+        return dict(self._checked(_PICTURE_ROWS, rows, "small pictures"))
 
     # What a grader makes of it
 
@@ -373,15 +446,16 @@ class Study:
         """Who worked on it, in the order in which they came."""
         with self._reading() as db:
             rows = db.execute("SELECT name FROM graders ORDER BY rowid").fetchall()
-        return [name for (name,) in rows]
+        return [name for (name,) in self._checked(_NAME_ROWS, rows, "graders")]
 
     def current(self, grader: str) -> int | None:
         """Return the image where a grader was last."""
         with self._reading() as db:
-            row = db.execute(
+            rows = db.execute(
                 "SELECT image FROM graders WHERE name = ?", (grader,)
-            ).fetchone()
-        return None if row is None else row[0]
+            ).fetchall()
+        number = self._only(_NUMBER_ROWS, rows, "graders")
+        return None if number is None else int(number)
 
     def set_current(self, grader: str, number: int) -> None:
         """Note where a grader is."""
@@ -417,9 +491,10 @@ class Study:
                 "WHERE image = ? AND grader = ? ORDER BY rowid",
                 (number, grader),
             ).fetchall()
+        rows = self._checked(_MASK_ROWS, rows, "masks")
         try:
             found = {name: _unpacked(data, (h, w)) for name, h, w, data in rows}
-        except (zlib.error, ValueError, TypeError) as error:
+        except (zlib.error, ValueError) as error:
             raise FileError(
                 f"{self.path} is damaged: masks of image {number} ({error})."
             ) from error
@@ -459,11 +534,11 @@ class Study:
         if not grader:
             raise FileError("Say first who works on the study: a grader has a name.")
         with self._writing() as db:
-            row = db.execute(
+            rows = db.execute(
                 "SELECT revision FROM gradings WHERE image = ? AND grader = ?",
                 (image.id, grader),
-            ).fetchone()
-            if (row[0] if row else 0) != image.revision:
+            ).fetchall()
+            if (self._only(_NUMBER_ROWS, rows, "states") or 0) != image.revision:
                 raise ConflictError(
                     f"{image.name} was changed in another window of {grader!r} since "
                     "it was opened here; what is drawn here is not saved. Go to "
@@ -500,13 +575,14 @@ class Study:
         owner = grader if self.is_graded(number, grader) else PROPOSED
         digest = hashlib.sha256()
         with self._reading() as db:
-            for name, pixels in db.execute(
+            rows = db.execute(
                 "SELECT structure, pixels FROM masks WHERE image = ? AND grader = ? "
                 "ORDER BY structure",
                 (number, owner),
-            ):
+            )
+            for name, pixels in rows:
                 digest.update(f"{name}\0".encode())
-                digest.update(pixels)
+                digest.update(pixels if isinstance(pixels, bytes) else b"")
         return digest.hexdigest()[:16]
 
     def measures(self, number: int, grader: str, made_of: str) -> list[Any] | None:
@@ -520,7 +596,7 @@ class Study:
         if row is None:
             return None
         try:
-            return list(json.loads(zlib.decompress(row[0])))
+            return list(read_json(_decompressed(row[0], _LARGEST_CELL)))
         except (zlib.error, ValueError, TypeError):
             return None  # measured again
 
@@ -583,11 +659,11 @@ class Study:
                 (grader,),
             ).fetchall()
         found: dict[str, dict[int, dict[str, NDArray[Any]]]] = {}
-        for structure, number, content in rows:
+        for structure, number, content in self._checked(_LESSON_ROWS, rows, "lessons"):
             try:
-                with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                    found.setdefault(structure, {})[number] = dict(file)
-            except (OSError, ValueError) as error:
+                found.setdefault(structure, {})[number] = _lesson(content)
+            # zipfile, zlib and numpy raise errors of many kinds for what is damaged
+            except Exception as error:
                 raise FileError(
                     f"{self.path} is damaged: lessons of image {number}."
                 ) from error
@@ -597,8 +673,9 @@ class Study:
 
     def _read_about(self, db: sqlite3.Connection) -> About:
         row = db.execute("SELECT value FROM about WHERE key = 'study'").fetchone()
+        said = "" if row is None else row[0]
         try:
-            return About.model_validate_json("" if row is None else row[0])
+            return About.model_validate_json(said if isinstance(said, str) else "")
         except ValidationError as error:
             raise FileError(
                 f"{self.path} is not a whole study: {first_fault(error)}."
@@ -610,10 +687,11 @@ class Study:
             # A file that is gone is not made anew
             address = f"{self.path.resolve().as_uri()}?mode=rw"
             with closing(sqlite3.connect(address, _SECONDS, uri=True)) as db:
+                db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_CELL)
                 yield db
         except sqlite3.OperationalError as error:
             raise FileError(f"{self.path} cannot be used now: {error}.") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, MemoryError, UnicodeError) as error:
             raise FileError(
                 f"{self.path} is damaged or not a study ({error})."
             ) from error
@@ -626,7 +704,8 @@ class Study:
             try:
                 yield db
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # SQLite itself ends it where the disk is full
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 
@@ -694,8 +773,42 @@ def _packed(mask: Mask) -> bytes:
 
 def _unpacked(data: bytes, shape: tuple[int, int]) -> Mask:
     height, width = shape
-    rows = np.frombuffer(zlib.decompress(data), np.uint8)
+    if height * width > psutil.virtual_memory().available:
+        raise ValueError("more pixels than memory holds")
+    rows = np.frombuffer(_decompressed(data, height * -(-width // 8)), np.uint8)
     bits = np.unpackbits(rows.reshape(height, -1), axis=1, count=width)
     if bits.shape != shape:
         raise ValueError("another size")
     return bits.view(bool)
+
+
+def _decompressed(data: bytes, most: int) -> bytes:
+    """Unpack bytes; a ValueError for more than there may be."""
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(data, most)
+    if unpacking.unconsumed_tail or not unpacking.eof:
+        raise ValueError("it is cut off, or too long")
+    return unpacked
+
+
+def _lesson(content: bytes) -> dict[str, NDArray[Any]]:
+    """Read what an image teaches; a ValueError for what is no lesson."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(part.file_size for part in archive.infolist()) > _LARGEST_LESSON:
+            raise ValueError("it is too large")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in ("features", "labels", "weights")}
+    count = len(arrays["labels"])
+    shapes = {name: part.shape for name, part in arrays.items()}
+    width = shapes["features"][1:]
+    wanted = {"features": (count, *width), "labels": (count,), "weights": (count,)}
+    if shapes != wanted or len(width) != 1:
+        raise ValueError("its arrays do not fit together")
+    if not all(
+        part.dtype.kind in "fbiu" and np.isfinite(part).all()
+        for part in arrays.values()
+    ):
+        raise ValueError("it holds what is no number")
+    if (arrays["weights"] <= 0).any() or not np.isin(arrays["labels"], (0, 1)).all():
+        raise ValueError("its weights or labels are none")
+    return arrays

@@ -188,7 +188,20 @@ class OurLayers:
                 layer.colormap = label_colours(look.colours)
         _repaint(self.viewer, layer, pixels)
         place(layer, placement)
-        layer.metadata = {**layer.metadata, METADATA_KEY: metadata}
+        # Nobody hears of it: the list of layers would be painted anew each time
+        layer.metadata[METADATA_KEY] = metadata
+        return layer
+
+    def repaint(self, what: str, pixels: NDArray[Any], metadata: dict[str, Any]) -> Any:
+        """Show pixels of the same size in our layer, as it is and where it lies.
+
+        Returns None where there is no such layer.
+        """
+        layer = self.layer(what)
+        if layer is None or layer.data.shape != pixels.shape:
+            return None
+        _repaint(self.viewer, layer, pixels)
+        layer.metadata[METADATA_KEY] = metadata
         return layer
 
     def _make(

@@ -6,7 +6,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-PER_PIXEL = 700
+PER_PIXEL = 500
 """Pixels of the longer side of a picture for each pixel that its outlines are thick."""
 
 

@@ -57,7 +57,7 @@ class PromptPoints(Ours):
             symbol=SYMBOLS[True],
             face_color=COLOURS[True],
             border_color=COLOURS[True],  # in a small canvas it covers all of it
-            canvas_size_limits=(16, 30),
+            canvas_size_limits=(11, 26),
             metadata={METADATA_KEY: {"prompts": True}},
             **placement,
         )

@@ -46,3 +46,27 @@ def pixel_side_mm(layer: Layer, plane: Plane) -> float | None:
     if sides is None or not 0 < max(sides) < 1.005 * min(sides):
         return None
     return sides[0]
+
+
+def pixel_area(layer: Layer, plane: Plane) -> tuple[float | None, str]:
+    """Return the area of a plane's pixel in the square of a unit, and the unit.
+
+    None and an empty string where the layer's units are pixels.
+    """
+    units = [layer.units[axis] for axis in plane.axes]
+    if any(str(unit) in ("pixel", "pixels", "") for unit in units):
+        return None, ""
+    to = [
+        float((1 * unit).to(units[1]).magnitude)
+        if unit.is_compatible_with(units[1])
+        else 0.0
+        for unit in layer.units
+    ]
+    corner = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+    sides = []
+    for axis in plane.axes:
+        step = np.zeros(layer.ndim)
+        step[axis] = 1
+        sides.append((np.asarray(layer.data_to_world(step)) - corner) * to)
+    gram = np.array(sides) @ np.array(sides).T
+    return float(np.sqrt(max(np.linalg.det(gram), 0))), f"{units[1]:~}"

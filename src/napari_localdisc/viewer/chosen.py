@@ -37,6 +37,8 @@ class ImageChoice:
     """A layer got other data, or left the viewer."""
     touched = Signal(object)
     """A layer was drawn anew: its pixels may have been edited."""
+    resized = Signal(object)
+    """A layer's pixels may have another length."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -89,6 +91,9 @@ class ImageChoice:
                 (events.name, self._on_listed),
                 (events.data, self._on_data),
                 (events.set_data, self._on_set_data),
+                (events.scale, self._on_resized),
+                (events.units, self._on_resized),
+                (events.affine, self._on_resized),
             ):
                 (event.connect if on else event.disconnect)(hear)
 
@@ -115,6 +120,9 @@ class ImageChoice:
 
     def _on_set_data(self, event: Any) -> None:
         self.touched.emit(event.source)
+
+    def _on_resized(self, event: Any) -> None:
+        self.resized.emit(event.source)
 
 
 models_changed = SignalInstance(())

@@ -4,7 +4,6 @@ Classes of one group exclude each other and lie in one layer; classes of differe
 groups may overlap.
 """
 
-import itertools
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 from pydantic_core import to_jsonable_python
 
-from napari_localdisc.annotation.by_hand import ByHand, HandedOn
+from napari_localdisc.annotation.by_hand import ByHand
 from napari_localdisc.annotation.document import Document
 from napari_localdisc.annotation.state import (
     LARGEST_CLASS,
@@ -24,28 +23,32 @@ from napari_localdisc.annotation.state import (
     PlaneKey,
     Run,
     changed_class,
+    free_group,
+    groups_in,
 )
 from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.names import find_name
-from napari_localdisc.io.areas import ClassArea
-from napari_localdisc.layers.files import CLASSES, GROUP, source_of
+from napari_localdisc.layers.files import (
+    group_of,
+    our_metadata,
+    said_classes,
+    source_of,
+)
 from napari_localdisc.layers.labels import (
     MOST_CLASSES,
     LabelsEdit,
-    check_value,
     colour_of,
     dress_labels,
     erase_class,
     image_shape,
     labels_candidates,
-    move_class,
     new_labels,
     read_plane,
     values_in,
     why_no_target,
 )
-from napari_localdisc.layers.plane import METADATA_KEY, Plane, show_point
+from napari_localdisc.layers.plane import Plane
 
 from .shown import Destination, Place
 from .work import disconnect_all
@@ -365,8 +368,6 @@ class Classes:
         parameters = {"classes": described}
         place.document.do(place.plane.index, "classes", text, parameters, **changes)
 
-    # Groups, whose classes exclude each other
-
     def set_may_overlap(self, may: bool) -> None:
         """Let classes overlap from now on, or exclude each other as they are."""
         if may != self.may_overlap:
@@ -376,56 +377,6 @@ class Classes:
     def groups(self) -> dict[int, list[AnnotationClass]]:
         """Return the classes of each group."""
         return groups_in(self.entries)
-
-    def set_alone(self, value: int, alone: bool) -> None:
-        """Let a class overlap all others, or exclude those of the first group."""
-        others = [entry for entry in self.entries if entry.value != value]
-        first = next(iter(groups_in(others)), 0)
-        self.set_group(value, free_group(others) if alone else first)
-
-    def set_group(self, value: int, group: int) -> None:
-        """Put a class into another group, with its pixels, as a step to be undone.
-
-        Where a class of that group is already it stays, and this one is no more.
-        """
-        entry, place = self.find(value), self._workspace.place()
-        if entry.background or entry.group == group:
-            return
-        with self.writing():
-            edits = self.regroup(place, entry, group)
-            classes = changed_class(self.entries, value, group=group)
-            others = [e.name for e in groups_in(classes)[group] if e.value != value]
-            kept = " and ".join(f"“{name}”" for name in others)
-            text = f"let “{entry.name}” overlap other classes"
-            if kept:
-                text = f"let “{entry.name}” exclude {kept}"
-            place.document.do(
-                place.plane.index,
-                "group",
-                text,
-                {
-                    "value": value,
-                    "group": group,
-                    "classes": to_jsonable_python(classes),
-                },
-                classes=classes,
-                edits=edits,
-            )
-        lost = sum(edit.gone for edit in edits if isinstance(edit, LabelsEdit))
-        said = f"{text[0].upper()}{text[1:]}: done"
-        said += f"; {lost:,} pixels of it are {kept} alone now." if lost else "."
-        self._workspace.status.say(said)
-
-    def regroup(
-        self, place: Place, entry: AnnotationClass, group: int
-    ) -> tuple[LabelsEdit | HandedOn, ...]:
-        """Move a class's pixels into another group's layer; return what was done."""
-        source = self.of(place.layer, place.document, entry.group)[1]
-        if source is None or entry.value not in values_in(source):
-            return ()
-        target = self.target(place, group, entry.name)
-        check_value(target, entry.value)
-        return move_class(source, target, entry.value, self.by_hand)
 
     # The layers
 
@@ -489,12 +440,8 @@ class Classes:
         if labels is None:
             document.set_labels(None, group)
             return
-        for other, theirs in held.items():
-            if asked is None and theirs is labels:
-                if chosen is not None:
-                    self.set_group(chosen.value, other)
-                return
-        saved = labels.metadata.get(METADATA_KEY, {}).get(GROUP, 0)
+        ours = our_metadata({"metadata": labels.metadata})
+        saved = group_of(ours)
         if asked is None and saved not in held:
             group = saved
         reason = why_no_target(labels, layer)
@@ -504,8 +451,7 @@ class Classes:
             )
         known = {entry.value for entry in document.classes}
         elsewhere = {e.value: e.name for e in document.classes if e.group != group}
-        names = labels.metadata.get(METADATA_KEY, {}).get(CLASSES, {})
-        table = {int(value): str(name) for value, name in names.items()}
+        table = said_classes(ours) or {}
         values = {*values_in(labels), *table}
         clash = next((value for value in sorted(values) if value in elsewhere), None)
         if clash is not None and asked is None:
@@ -585,45 +531,6 @@ class Classes:
             for key in known
         ]
         return [(key, entries) for key, entries in found if entries]
-
-    # Areas, and where a class is
-
-    def areas(self) -> dict[int, ClassArea]:
-        """Measure each class on the plane that is shown."""
-        place, layers = self._workspace.place_or_none(), self.layers
-        image, size, unit, whole = "", None, "", 0
-        most = max((entry.value for entry in self.entries), default=0)
-        counts = {}
-        if place is not None and layers:
-            image, whole = place.layer.name, int(np.prod(place.plane.shape))
-            size, unit = pixel_area(place.layer, place.plane)
-            for group, labels in layers.items():
-                pixels = read_plane(labels, place.plane).ravel()
-                counts[group] = np.bincount(pixels, minlength=most + 1)
-        areas = {}
-        for entry in self.entries:
-            held = counts.get(entry.group)
-            count = 0 if held is None else int(held[entry.value])
-            share = 100 * count / max(1, whole)
-            area = None if size is None else float(count * size)
-            areas[entry.value] = ClassArea(
-                image, entry.value, entry.name, count, share, area, unit
-            )
-        return areas
-
-    def jump_to(self, value: int) -> None:
-        """Move the view to the pixel of a class that is nearest to its middle."""
-        entry, place = self.find(value), self._workspace.place_or_none()
-        labels = self.layers.get(entry.group)
-        points = np.zeros((0, 2), int)
-        if place is not None and labels is not None:
-            points = np.argwhere(read_plane(labels, place.plane) == value)
-        if place is None or not len(points):
-            raise PromptError(f"There is no pixel of “{entry.name}” in what is shown.")
-        middle = points[np.argmin(np.square(points - points.mean(0)).sum(1))]
-        point = float(middle[0]), float(middle[1])
-        show_point(self._workspace.viewer, place.layer, place.plane, point)
-        self.choose(value)
 
     # What happens elsewhere
 
@@ -749,23 +656,6 @@ class Classes:
         self.areas_changed.emit()
 
 
-def free_group(entries: Sequence[AnnotationClass]) -> int:
-    """Return the first group that none of the classes belongs to."""
-    used = {entry.group for entry in entries if not entry.background}
-    return next(group for group in itertools.count() if group not in used)
-
-
-def groups_in(
-    entries: Sequence[AnnotationClass],
-) -> dict[int, list[AnnotationClass]]:
-    """Return the classes of each group."""
-    found: dict[int, list[AnnotationClass]] = {}
-    for entry in entries:
-        if not entry.background:
-            found.setdefault(entry.group, []).append(entry)
-    return dict(sorted(found.items()))
-
-
 def _into(entry: AnnotationClass) -> Destination:
     return Destination(entry, entry.name)
 
@@ -773,27 +663,3 @@ def _into(entry: AnnotationClass) -> Destination:
 def _chosen(document: Document) -> AnnotationClass | None:
     value = document.chosen
     return next((entry for entry in document.classes if entry.value == value), None)
-
-
-def pixel_area(layer: Image, plane: Plane) -> tuple[float | None, str]:
-    """Return the area of a plane's pixel in the square of a unit, and the unit.
-
-    None and an empty string where the layer's units are pixels.
-    """
-    units = [layer.units[axis] for axis in plane.axes]
-    if any(str(unit) in ("pixel", "pixels", "") for unit in units):
-        return None, ""
-    to = [
-        float((1 * unit).to(units[1]).magnitude)
-        if unit.is_compatible_with(units[1])
-        else 0.0
-        for unit in layer.units
-    ]
-    corner = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
-    sides = []
-    for axis in plane.axes:
-        step = np.zeros(layer.ndim)
-        step[axis] = 1
-        sides.append((np.asarray(layer.data_to_world(step)) - corner) * to)
-    gram = np.array(sides) @ np.array(sides).T
-    return float(np.sqrt(max(np.linalg.det(gram), 0))), f"{units[1]:~}"

@@ -12,9 +12,11 @@ from napari_localdisc.annotation.state import ImageAnnotation, Operation
 from napari_localdisc.layers.plane import show_point
 
 from .chosen import clicks_wanted, labels_wanted, model_wanted, models_changed
+from .class_areas import ClassAreas
 from .classes import Classes
 from .clusters import Clusters
 from .doubts import Doubts
+from .groups import Groups
 from .keys import KeyBindings
 from .models import ModelFiles
 from .one_image import OneImage
@@ -46,6 +48,10 @@ class Controller:
         Whether what is shown is what is computed from.
     classes : Classes
         The table of classes, and the Labels layer that holds them.
+    groups : Groups
+        Which classes exclude each other.
+    class_areas : ClassAreas
+        How large the classes are, and where.
     writing : LabelWriting
         Clusters, structures and predictions into labels.
     model_files : ModelFiles
@@ -82,7 +88,9 @@ class Controller:
         self.one_image = OneImage(workspace)
         self.doubts = Doubts(workspace)
         self.classes = Classes(workspace)
-        self.writing = LabelWriting(workspace, self.classes)
+        self.groups = Groups(workspace, self.classes)
+        self.class_areas = ClassAreas(workspace, self.classes)
+        self.writing = LabelWriting(workspace, self.classes, self.groups)
         self.tuning = Tuning(workspace)
         self.model_files = ModelFiles(workspace)
         self.clusters = Clusters(workspace, self.writing)
@@ -188,7 +196,7 @@ class Controller:
         if viewer is self.workspace.viewer:
             self.workspace.images.choose(image)
             with self.reporting():
-                self.classes.use_labels(labels)
+                self.groups.use_labels(labels)
                 self.classes.choose(int(labels.selected_label))
 
     def _on_finding(self, finding: bool) -> None:

@@ -47,6 +47,13 @@ class Embedded:
     was_chosen: bool = False
     """Whether it was chosen."""
 
+    def fits(self, side: float | None) -> bool:
+        """Whether pixels of this length in millimetres are seen at that size."""
+        from napari_localdisc.core.embedding.magnification import magnification_by_field
+
+        inside, card = self.embedding.field_of_view, self.model.card
+        return magnification_by_field(inside, card, side) == self.magnification
+
     def provenance(self, **made: Any) -> dict[str, Any]:
         """Say in a layer's metadata how it was made."""
         model, told = self.model, self.magnification
@@ -173,6 +180,16 @@ class Embeddings:
         if self._task is not None and self._task.place.layer is layer:
             self._work.cancel()
 
+    def forget_outgrown(self, layer: Image) -> bool:
+        """Drop what was seen at another size than a layer's scale says now."""
+        data = layer.data[0] if layer.multiscale else layer.data
+
+        def is_outgrown(key: PlaneKey, embedded: Embedded) -> bool:
+            side = pixel_side_mm(layer, Plane(data, key))
+            return not embedded.was_chosen and not embedded.fits(side)
+
+        return self.store.forget_where(layer, is_outgrown)
+
     def _abandon(self, task: _Task) -> None:
         self._task = None
         self.abandoned.emit(task.place)
@@ -295,6 +312,19 @@ class EmbeddingStore:
         for key, entry in list(self._entries.items()):
             if entry.layer() in (layer, None):
                 del self._entries[key]
+
+    def forget_where(
+        self, layer: Layer, is_stale: Callable[[PlaneKey, Embedded], bool]
+    ) -> bool:
+        """Drop those of a layer's embeddings that are stale; whether there were any."""
+        stale = [
+            key
+            for key, entry in self._entries.items()
+            if entry.layer() is layer and is_stale(key[1], entry.embedded)
+        ]
+        for key in stale:
+            del self._entries[key]
+        return bool(stale)
 
 
 class ModelShelf:

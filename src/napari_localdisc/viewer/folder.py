@@ -148,6 +148,9 @@ class FolderControl:
         try:
             if not source:
                 raise FileError("Choose the folder of images first.")
+            is_pattern = any(sign in source for sign in "*?[")
+            if not is_pattern and not given_path(source).exists():
+                raise FileError(f"There is no folder {source}.")
             if not str(out).strip():
                 raise FileError("Choose a folder for the results first.")
             if scheduler:
@@ -236,9 +239,17 @@ class FolderControl:
 
     def _on_end(self, result: None) -> None:
         self._save_table()
-        said = count_states(row.outcome for row in self.rows[-self._of_run :])
+        begun = len(self.rows) - self._of_run
+        outcomes = [row.outcome for row in self.rows[begun:]]
         about = " ".join(("", *self._remarks))
-        self.status.say(f"Done: {said}. Areas are in {self.table}.{about}")
+        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+        if len(failed) < len(outcomes):
+            about = f" Areas are in {self.table}.{about}"
+        if not failed:
+            self.status.say(f"Done: {count_states(outcomes)}.{about}")
+            return
+        why = failed[0].reason.rstrip(".")
+        self.status.fail(FileError(f"{count_states(outcomes)}. {why}.{about}"))
 
     def _on_error(self, error: Exception) -> None:
         self._save_table()

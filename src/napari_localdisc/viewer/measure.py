@@ -256,6 +256,8 @@ class Measuring:
             (event.connect if watched else event.disconnect)(hear)
         if watched:
             self._mark = None  # whatever happened meanwhile
+            if self.result is None:
+                self._show(None, "")
             self._on_layers()
         else:
             self._follow([])

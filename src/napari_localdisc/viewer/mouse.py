@@ -229,6 +229,7 @@ class HoverPreview:
 
     Nothing is embedded for it: there is a preview once the image was looked at.  In
     napari's grid there is none: a layer that comes moves all others to other cells.
+    One map at a time: while it is seen, that of the prompts is not.
 
     Parameters
     ----------
@@ -252,6 +253,8 @@ class HoverPreview:
         self._planes: list[Shown] = []
         self._grid = grid_of(workspace.viewer)
         self._grid.events.enabled.connect(self._on_grid)
+        self._over = workspace.viewer.events.mouse_over_canvas
+        self._over.connect(self._on_over)
 
     def set_enabled(self, enabled: bool) -> None:
         """Show previews in the mode, or do not."""
@@ -284,10 +287,16 @@ class HoverPreview:
         """Stop, and let go of all listeners."""
         self.stop()
         self._grid.events.enabled.disconnect(self._on_grid)
+        self._over.disconnect(self._on_over)
         disconnect_all(self)
 
     def _on_grid(self, event: Any = None) -> None:
         self.remove()
+
+    def _on_over(self, event: Any = None) -> None:
+        """Hide what the pointer no longer means: the mask is to be judged now."""
+        if not self._workspace.viewer.mouse_over_canvas:
+            self.hide(self._workspace.place_or_none())
 
     def remove(self) -> None:
         """Take the previews away."""
@@ -295,10 +304,12 @@ class HoverPreview:
         for shown in self._planes:  # also those whose image is gone
             shown.remove("preview")
         self._planes.clear()
+        self._workspace.overlays.bring_back()
 
     def hide(self, place: Place | None) -> None:
         """Show no preview of a plane until the mouse moves on."""
         self._position = None
+        self._workspace.overlays.bring_back()
         if place is None or "preview" not in place.shown.ours:
             return
         layer = place.shown.layer("preview")
@@ -345,20 +356,23 @@ class HoverPreview:
         self, place: Place, known: Embedded, point: tuple[float, float]
     ) -> None:
         """Show what is like a (row, column) point."""
-        shown = place.shown
+        shown, before = place.shown, place.shown.layer("preview")
+        was_seen = before is not None and before.visible
         if "preview" not in shown.ours:
             self._planes.append(shown)
-        elif shown.layer("preview") is None:
+        elif before is None:
             return  # the user removed it: none until the mode is entered again
-        embedding = known.embedding
+        embedding, made = known.embedding, known.provenance(preview=list(point))
         values = embedding.read(Prompts([point])).map_on_grid
-        layer = place.show(
-            "preview",
-            np.where(embedding.inside, values, np.float32(0)),
-            Look(ramp("preview")),
-            known.provenance(preview=list(point)),
-            grid=embedding.grid,
-        )
-        if not layer.visible:
-            layer.visible = True
+        values = np.multiply(values, embedding.inside)
+        if was_seen:  # where it lies need not be found out anew at each move
+            again = shown.repaint("preview", place.plane.expand(values), made)
+            if again is not None:
+                self.shown.emit(point)
+                return
+        look, grid = Look(ramp("preview")), embedding.grid
+        place.show("preview", values, look, made, grid=grid).visible = True
+        similarity = shown.layer("similarity")
+        if not was_seen and similarity is not None:
+            self._workspace.overlays.put_aside(similarity)
         self.shown.emit(point)

@@ -1,6 +1,7 @@
 """One image at a time: what is looked at is what is worked on."""
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 from napari.layers import Image, Layer
@@ -15,8 +16,8 @@ class OneImage:
     """Works on the image that is selected, and hides the layers of all others.
 
     The selected layer is an image, or ours of one; an image that is chosen otherwise is
-    selected.  Layers of nobody, such as a user's
-    own, are left alone, and so is everything in grid mode.
+    selected.  Layers of nobody, such as a user's own, are left alone, and so is
+    everything in grid mode.  What an image that is gone left behind is of another one.
 
     Parameters
     ----------
@@ -33,6 +34,7 @@ class OneImage:
         viewer = workspace.viewer
         self._grid = grid_of(viewer)
         self._hidden: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._left: weakref.WeakSet[Layer] = weakref.WeakSet()
         self._connect()
         self._arrange()
 
@@ -75,6 +77,7 @@ class OneImage:
         workspace = self._workspace
         viewer = workspace.viewer
         for event, hear in (
+            (workspace.replaced, self._on_replaced),
             (workspace.image_changed, self._arrange),
             (viewer.layers.selection.events.active, self._on_active),
             (self._grid.events.enabled, self._arrange),
@@ -101,6 +104,10 @@ class OneImage:
         if image is not None:
             self._workspace.images.choose(image)
 
+    def _on_replaced(self, image: Image) -> None:
+        if image not in self._workspace.viewer.layers:
+            self._left.update(self._layers_of(image))
+
     def _arrange(self, event: Any = None) -> None:
         """Hide what belongs to other images, show again what belongs to this one."""
         current = self._workspace.images.current
@@ -117,10 +124,14 @@ class OneImage:
             if image is current:
                 self._show(layers)
                 continue
-            for layer in layers:
-                if layer.visible:
-                    layer.visible = False
-                    self._hidden.add(layer)
+            self._hide(layers)
+        self._hide(each for each in self._left if self.owner(each) is None)
+
+    def _hide(self, layers: Iterable[Layer]) -> None:
+        for layer in list(layers):
+            if layer.visible:
+                layer.visible = False
+                self._hidden.add(layer)
 
     def _show(self, layers: Any) -> None:
         for layer in list(layers):

@@ -39,6 +39,7 @@ class Overlays:
         self._view: View = "outline"
         self._last: View = "outline"
         self._hidden: weakref.WeakSet[Layer] = weakref.WeakSet()
+        self._aside: weakref.WeakSet[Layer] = weakref.WeakSet()
         viewer.layers.events.inserted.connect(self._on_inserted)
 
     def close(self) -> None:
@@ -71,12 +72,28 @@ class Overlays:
 
     def wake(self) -> None:
         """Bring our layers back where they are off: there is something new to see."""
+        self.bring_back()
         if self._view == "off":
             self.choose(self._last)
 
     def is_meant_to_show(self, layer: Layer) -> bool:
-        """Whether a layer is only out of sight while all of ours are."""
-        return layer in self._hidden
+        """Whether a layer is only out of sight while all of ours are, or a moment."""
+        return layer in self._hidden or layer in self._aside
+
+    def put_aside(self, layer: Layer) -> None:
+        """Take one of our layers out of sight for a moment, if it is seen."""
+        if layer.visible:
+            self._aside.add(layer)
+            layer.visible = False
+
+    def bring_back(self) -> None:
+        """Show again what was put aside; while all of ours are off, with them."""
+        for layer in list(self._aside):
+            if self._view == "off":
+                self._hidden.add(layer)
+            else:
+                layer.visible = True
+        self._aside.clear()
 
     def dress(self, layer: Labels) -> None:
         """Give a layer of ours that is new its outlines."""

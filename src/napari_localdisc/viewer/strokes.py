@@ -147,9 +147,12 @@ class Strokes:
         return strokes is not None and active is strokes and strokes.mode in _PAINTING
 
     def stop(self) -> None:
-        """Put the brush away; what was painted stays."""
+        """Put the brush away, and the star; what was painted stays."""
         if self.is_painting and self.layer is not None:
             self.layer.mode = "pan_zoom"
+        place = self._workspace.place_or_none()
+        if place is not None:
+            place.shown.remove("marker")
 
     def _on_tool(self, event: Any = None) -> None:
         self.painting_changed.emit()

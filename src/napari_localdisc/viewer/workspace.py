@@ -76,6 +76,8 @@ class Workspace:
     """Another plane is shown, of another image too; or its pixels are others."""
     model_changed = Signal()
     """Another model is chosen."""
+    outgrown = Signal()
+    """The image is to be looked at anew: its pixels have another length now."""
     replaced = Signal(object)
     """This image layer has other data, or left the viewer."""
 
@@ -111,6 +113,7 @@ class Workspace:
         self.images.chosen.connect(self._on_chosen)
         self.images.replaced.connect(self._on_replaced)
         self.images.touched.connect(self.embeddings.store.suspect)
+        self.images.resized.connect(self._on_resized)
         for event in self._dims_events():
             event.connect(self._on_dims)
 
@@ -294,6 +297,14 @@ class Workspace:
         self.replaced.emit(layer)
         if layer is self.images.current:
             self.plane_changed.emit()
+
+    def _on_resized(self, layer: Image) -> None:
+        if self.embeddings.forget_outgrown(layer) and layer is self.images.current:
+            self.status.say(
+                "The layer's scale says another size of the image now: it is looked at "
+                "anew with the next click or Cluster."
+            )
+            self.outgrown.emit()
 
     def _on_dims(self, event: Any = None) -> None:
         place = self.place_or_none()

@@ -17,11 +17,12 @@ from napari_localdisc.annotation.by_hand import HandedOn
 from napari_localdisc.annotation.state import (
     AnnotationClass,
     PlaneAnnotation,
-    anew,
     by_group,
     changed_class,
+    free_group,
     groups_of,
     merge_classes,
+    take_back,
 )
 from napari_localdisc.core.colours import to_hex
 from napari_localdisc.core.errors import LocalDiscError, PromptError
@@ -37,8 +38,9 @@ from napari_localdisc.layers.labels import (
 from napari_localdisc.layers.ours import Look
 from napari_localdisc.layers.plane import grid_of
 
-from .classes import Classes, free_group
+from .classes import Classes
 from .embeddings import Embedded
+from .groups import Groups
 from .shown import Place, Shown
 from .work import disconnect_all
 from .workspace import Workspace
@@ -53,6 +55,8 @@ class LabelWriting:
         Image, model and annotations.
     classes : Classes
         What is written, and where.
+    groups : Groups
+        Gives classes that would take each other's pixels groups of their own.
 
     Attributes
     ----------
@@ -63,9 +67,10 @@ class LabelWriting:
     overwrite_changed = Signal(bool)
     """Whether pixels of other classes may be written to."""
 
-    def __init__(self, workspace: Workspace, classes: Classes) -> None:
+    def __init__(self, workspace: Workspace, classes: Classes, groups: Groups) -> None:
         self._workspace = workspace
         self._classes = classes
+        self._groups = groups
         self.overwrite = False
         """Whether pixels of other classes may be written to."""
         self.preview = WritingPreview(workspace, classes, lambda: self.overwrite)
@@ -199,6 +204,8 @@ class LabelWriting:
         if written.apart:
             text += f"; {' and '.join(written.apart)} may overlap other classes now"
         text += "."
+        if not self.overwrite and sum(written.taken.values()) > written.pixels:
+            text += " To have it whole tick “May overlap” and add it again."
         self._workspace.status.say(text)
         return text
 
@@ -231,7 +238,7 @@ class LabelWriting:
             base = before
             if earlier is not None and entry is not None:
                 was = earlier.labels(known.embedding, entry.value)
-                base, wanted = anew(before, wanted, was)
+                base = take_back(before, wanted, was)
                 painted = hand.painted(before) & (base == 0)
                 base = np.where(painted, before, base)
             after = merge_classes(base, wanted, self.overwrite)
@@ -260,7 +267,7 @@ class LabelWriting:
                 continue
             others = [e for e in written.classes if e.value != entry.value]
             group = free_group(others)
-            written.edits += self._classes.regroup(place, entry, group)
+            written.edits += self._groups.regroup(place, entry, group)
             written.classes = changed_class(written.classes, entry.value, group=group)
             written.apart.append(f"“{entry.name}”")
 

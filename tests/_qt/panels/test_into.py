@@ -98,7 +98,7 @@ def test_another_class_is_one_choice_away(two, wait, qtbot, says):
     says(panel, "Add to “vessel”")
     assert (controller.mask.layer.colormap.map(1) != colour).any()
     panel.add_button.click()
-    assert controller.classes.areas()[3].pixels > 0
+    assert controller.class_areas.measured()[3].pixels > 0
     controller.undo()
     assert controller.prompts.annotation.into == 3
     says(panel, "Add to “vessel”")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_localdisc.annotation.state import MaskOptions
@@ -62,6 +62,12 @@ def test_the_preview_follows_the_mouse(qtbot, viewer, eye, finding, mouse):
     found = eye.world_to_data(layer.data_to_world(brightest))
     assert np.abs(found - (12, 30)).max() < 1
     assert controller.prompts.points == ()
+    viewer.mouse_over_canvas = True
+    assert layer.visible
+    viewer.mouse_over_canvas = False  # to the threshold, say
+    assert not layer.visible
+    qtbot.mouseMove(hand._canvas.native, at + QPoint(3, 0))
+    qtbot.waitUntil(lambda: layer.visible, timeout=5000)
     hand.click(eye.data_to_world((12, 30)))
     assert not layer.visible
     finding.similar_panel.button.click()
@@ -259,6 +265,8 @@ def test_strokes_painted_on_the_canvas(qtbot, viewer, eye, widget, wait, mouse):
     widget.strokes_panel.add_button.click()
     assert (controller.labels_layer.data == 1).any()
     assert viewer.layers.selection.active is strokes
+    widget.strokes_panel.paint_button.click()
+    assert "eye where next" not in names(viewer)
 
 
 def test_closing_while_learning(qtbot, viewer, eye, widget, wait, notifications):

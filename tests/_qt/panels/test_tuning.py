@@ -133,10 +133,10 @@ def test_a_script_says_how_it_was_tuned():
     assert tuned.to_json() == {"kind": "structure", "name": "vessel", **options}
     call = "embedding.structure_mask('vessel', threshold=0.4, bridge_gaps=2)"
     assert call in tuned.code("embedding", 3, False)
-    anew = tuned.code_anew("embedding", 3, False, usual)
+    anew = tuned.code_instead("embedding", 3, False, usual)
     assert anew.splitlines() == [
         "earlier = embedding.structure('vessel') >= 0.5",
         f"mask = {call}",
-        "mask = anew(labels, mask, earlier, 3)",
+        "take_back(labels, earlier & ~mask, 3)",
         "write(labels, mask, 3, overwrite=False)",
     ]

@@ -119,7 +119,7 @@ def test_labels_are_those_of_embed(kind):
 def test_surroundings_are_filled_block_by_block_as_they_are_in_memory():
     image, model = photograph(), model_for("fundus", 560, surround=0.04)
     image[:, :300] = 0  # cut straight
-    whole = embed(image, model, precision="float32")
+    whole = embed(image, model, magnification=1, precision="float32")
     found = labels_of(lazy(image), model, tile_size=400, precision="float32")
     np.testing.assert_array_equal(found == 0, ~whole.field_of_view)
     rim = ndimage.distance_transform_edt(whole.field_of_view) < 12
@@ -132,7 +132,8 @@ def test_tiles_leave_no_seam(kind):
     image, model = photograph(), model_for(kind.partition(" ")[0], 560)
     if "few" in kind:
         image = image // 6 + 100
-    expected = embed(image, model, precision="float32").clusters(6)
+    seen = embed(image, model, magnification=1, precision="float32")
+    expected = seen.clusters(6)
     found = labels_of(lazy(image), model, tile_size=400, precision="float32")
     # The colours' statistics come from a smaller picture of the image
     assert agreement(found, expected) > 0.98
@@ -201,7 +202,7 @@ def test_every_kind_of_image_is_taken(convert):
 @pytest.mark.parametrize("tile_size", [400, 1024])
 def test_structures_reach_the_edge_as_in_memory(tile_size):
     image, model = photograph(), model_for("fundus", 560, surround=0.04)
-    whole = embed(image, model, precision="float32")
+    whole = embed(image, model, magnification=1, precision="float32")
     expected = whole.structure("vessel") >= 0.3
     target = zarr.zeros(shape=image.shape[:2], chunks=(256, 256), dtype="uint8")
     paint = StructurePaint.of(model, "vessel", 0.3)

@@ -144,6 +144,12 @@ def test_what_is_no_concept_is_a_sentence(embedding, tmp_path, models):
     path.write_bytes(whole[:-40])
     with pytest.raises(FileError, match="damaged"):
         load_concept(path)
+    head = json.dumps(
+        {"positive": {"dtype": "F32", "shape": [1] * 99, "data_offsets": [0, 4]}}
+    ).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(4))
+    with pytest.raises(FileError, match="damaged"):
+        load_concept(path)
     for harm, said in (
         ({"format": 99}, "later version"),
         ({"kind": "spell"}, "kind"),

@@ -41,6 +41,12 @@ def test_as_many_clusters_are_shown_as_there_are_colours():
     assert ModelCard("a", clusters=5).most_clusters == 5
 
 
+def test_a_card_s_name_is_no_path():
+    assert read_card(list_models()["fundus"]).typical
+    assert ModelCard("é" * 200).typical == {}  # no file can be called so
+    assert ModelCard("../models/fundus").typical == {}
+
+
 CARDS = {
     "no card": ({}, "has no card"),
     "no JSON": ({CARD_KEY: "{"}, "cannot be read"),

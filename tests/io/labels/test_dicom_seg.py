@@ -125,7 +125,7 @@ def test_in_napari_with_scale_session_and_export(image, models, tmp_path):
     controller.classes.add("lung")
     controller.prompts.add((20, 30))
     controller.prompts.add_mask()
-    area = controller.classes.areas()[1]
+    area = controller.class_areas.measured()[1]
     assert area.unit == "mm"
     assert area.area == pytest.approx(area.pixels * 0.02)
     Sessions(controller).save(tmp_path / "a.localdisc")

@@ -158,7 +158,7 @@ class ClassTable(QTableWidget):
         self._controller.workspace.pacer.soon("areas", AREA_DELAY, self._show_areas)
 
     def _show_areas(self) -> None:
-        areas = self._controller.classes.areas()
+        areas = self._controller.class_areas.measured()
         with signals_blocked(self):
             shown = dict(zip(self._values, self._cells, strict=True))
             for entry in self._controller.classes.entries:
@@ -201,7 +201,7 @@ class ClassTable(QTableWidget):
 
     def map_menu(self, value: int) -> QMenu:
         """Return a menu of the classes that a class may exclude or overlap."""
-        classes = self._controller.classes
+        classes, groups = self._controller.classes, self._controller.groups
         entry, menu = classes.find(value), QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         held = classes.groups()
@@ -222,7 +222,7 @@ class ClassTable(QTableWidget):
         offer(
             "May overlap all others",
             not rivals,
-            partial(classes.set_alone, value, bool(rivals)),
+            partial(groups.set_alone, value, bool(rivals)),
         )
         for group, members in held.items():
             names = ", ".join(f"“{e.name}”" for e in members if e.value != value)
@@ -230,13 +230,13 @@ class ClassTable(QTableWidget):
                 offer(
                     f"Excludes {names}",
                     group == entry.group,
-                    partial(classes.set_group, value, group),
+                    partial(groups.set_group, value, group),
                 )
         return menu
 
     def _jump(self, row: int) -> None:
         with self._controller.reporting():
-            self._controller.classes.jump_to(self._values[row])
+            self._controller.class_areas.jump_to(self._values[row])
 
     def keyPressEvent(self, event: Any) -> None:
         """Remove the selected class with Delete."""

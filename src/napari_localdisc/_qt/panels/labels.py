@@ -84,7 +84,7 @@ class LabelsPanel(Section):
     def _use(self, chosen: Labels | str) -> None:
         labels = chosen if isinstance(chosen, Labels) else None
         with self._controller.reporting():
-            self._controller.classes.use_labels(labels)
+            self._controller.groups.use_labels(labels)
 
     def _add(self) -> None:
         with self._controller.reporting():

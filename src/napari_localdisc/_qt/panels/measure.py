@@ -130,6 +130,7 @@ class MeasurePanel(Section):
         self.disc.changed.connect(self._set_disc)
         self.disc_mm.changed.connect(self._set_disc)
         measuring.listed.connect(self.layers.reset_choices)
+        measuring.listed.connect(self.kinds.reset_choices)
         measuring.busy_changed.connect(self._show_sentence)
         follow(self._show, measuring.changed)
         self.layers.reset_choices()

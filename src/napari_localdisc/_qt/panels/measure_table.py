@@ -119,6 +119,7 @@ class MeasureTable(QTableView):
         selection = self.selectionModel()
         assert selection is not None
         selection.selectionChanged.connect(self._on_selected)
+        self._fit()
         follow(self._show, shown.rows_changed)
 
     @property

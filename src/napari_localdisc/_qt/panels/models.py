@@ -62,6 +62,7 @@ class SizeSection(Section):
             self._show,
             self._workspace.model_changed,
             self._workspace.plane_changed,
+            self._workspace.outgrown,
             controller.clusters.changed,
         )
 

@@ -72,9 +72,10 @@ def models(
 
 def _import(package: Path, name: str | None, as_json: bool) -> None:
     """Save a package's model under its own name or another one."""
-    from napari_localdisc.core.model.card import list_models, user_model_folder
+    from napari_localdisc.core.model.card import list_models
     from napari_localdisc.core.model.model import save_model
     from napari_localdisc.io.bioimageio import import_bioimageio
+    from napari_localdisc.viewer.training.request import model_file
 
     model = import_bioimageio(package)
     called = name or model.card.name
@@ -84,7 +85,7 @@ def _import(package: Path, name: str | None, as_json: bool) -> None:
             f"localdisc models {called}-2 --import {package}"
         )
     model.card = dataclasses.replace(model.card, name=called)
-    _tell(called, save_model(model, user_model_folder() / called), as_json)
+    _tell(called, save_model(model, model_file(called)), as_json)
 
 
 def _tell(name: str, path: Path, as_json: bool) -> None:

@@ -74,9 +74,9 @@ def paint_large(
 ) -> Steps[None]:
     """Label every pixel of an image that is too large for memory, step by step.
 
-    The labels are those of ``embed(source, model).clusters(n)`` for a `ClusterPaint`.
-    For a `StructurePaint` they are 1 where ``embed(source, model).structure(name)``
-    reaches its threshold, else 0.
+    The labels are those of ``embed(source, model, magnification=1)``: of its
+    ``clusters(n)`` for a `ClusterPaint`; for a `StructurePaint` they are 1 where its
+    ``structure(name)`` reaches the threshold, else 0.
 
     Parameters
     ----------

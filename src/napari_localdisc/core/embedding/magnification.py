@@ -69,6 +69,15 @@ def magnification_by_scale(
     if millimetres is None or "vessel" not in card.structures or not millimetres > 0:
         return None
     inside = find_field_of_view(as_rgb(image), card.modality)
+    return magnification_by_field(inside, card, millimetres)
+
+
+def magnification_by_field(
+    inside: Mask, card: ModelCard, millimetres: float | None
+) -> float | None:
+    """Return the same as `magnification_by_scale`, of an (H, W) bool field of view."""
+    if millimetres is None or "vessel" not in card.structures or not millimetres > 0:
+        return None
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     field = millimetres * max(np.ptp(rows) + 1, np.ptp(columns) + 1)
     if not _FIELDS[0] <= field <= _FIELDS[1]:

@@ -7,7 +7,6 @@ mask has few values, or is grey where its image is in colour.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import NOTE_KEY, NOTE_NAMESPACE, plain_name, stem_of
+from napari_localdisc.core.validation import read_json
 
 from .dicom import SUFFIXES as DICOM_SUFFIXES
 from .dicom import is_dicom, is_segmentation
@@ -196,7 +196,7 @@ def note_in(path: Path) -> dict[str, Any] | None:
 
 def _parsed(text: Any) -> dict[str, Any] | None:
     try:
-        note = json.loads(text)[NOTE_KEY]
+        note = read_json(text)[NOTE_KEY]
     except (ValueError, KeyError, TypeError):
         return None
     return note if isinstance(note, dict) else None

@@ -25,7 +25,7 @@ from napari_localdisc.core.embedding.prompts import MaskOptions, Prompts
 from napari_localdisc.core.errors import FileError, ModelError, PromptError
 from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.grid import FloatImage, Mask
-from napari_localdisc.core.validation import first_fault
+from napari_localdisc.core.validation import first_fault, read_json
 
 from .classifier import Classifier
 from .features import FEATURES
@@ -349,14 +349,15 @@ def load_concept(path: str | Path) -> Concept:
         with safetensors.safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get(KEY)
         arrays = load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
+    # Of numpy: more axes than it can have
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise FileError(
             f"{path} is damaged or not a {SUFFIX} file ({error})."
         ) from error
     if text is None:
         raise FileError(f"{path} is not a concept of napari-localdisc.")
     try:
-        version = json.loads(text)["format"]
+        version = read_json(text)["format"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise FileError(
                 f"{path} was written by a later version: install a newer "
@@ -368,7 +369,7 @@ def load_concept(path: str | Path) -> Concept:
         raise FileError(
             f"{path} is not a whole concept: {first_fault(error)}."
         ) from error
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{path} is not a whole concept: {error}.") from error

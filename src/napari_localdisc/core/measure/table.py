@@ -6,8 +6,11 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, overload
+
+from pydantic import TypeAdapter
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
@@ -60,6 +63,28 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def checked_rows(rows: Iterable[Any]) -> list[Row]:
+    """Return rows that were kept as lists of their values.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
+    # JSON knows no tuples, and lists are none where pydantic is strict
+    values = [tuple(row) if isinstance(row, list) else row for row in rows]
+    return [Row(*row) for row in _rows().validate_python(values, strict=True)]
+
+
+_Values = tuple[str, str, int | None, str, str, float | None, str, float, str, str, str]
+"""Of a row, in the order of its columns."""
+
+
+@cache
+def _rows() -> TypeAdapter[list[_Values]]:
+    return TypeAdapter(list[_Values])
 
 
 class Table(Sequence[Row]):

@@ -44,11 +44,15 @@ def user_model_folder() -> Path:
     return Path(os.environ.get("LOCALDISC_MODELS", default / "models"))
 
 
+@cache
+def _bundled_folder() -> Path:
+    return Path(str(resources.files("napari_localdisc") / "data" / "models"))
+
+
 def list_models() -> dict[str, Path]:
     """Return name → file of the bundled models, then of those in the user's folder."""
-    bundled = Path(str(resources.files("napari_localdisc") / "data" / "models"))
     models: dict[str, Path] = {}
-    for folder in (bundled, user_model_folder()):
+    for folder in (_bundled_folder(), user_model_folder()):
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             models.setdefault(path.stem, path)
     return models
@@ -134,8 +138,10 @@ class ModelCard:
         known = self.details.get("typical")
         if known is None:
             models = resources.files("napari_localdisc") / "data" / "models"
-            file = models / f"{self.name}.typical.json"
-            beside = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+            # A stranger's card may name what is no file's name
+            wanted = f"{self.name}.typical.json"
+            files = [each for each in models.iterdir() if each.name == wanted]
+            beside = json.loads(files[0].read_text("utf-8")) if files else {}
             scale = [self.modality, self.working_diameter]
             known = beside["looks"] if beside.get("scale") == scale else {}
         return {name: (low, high) for name, (low, high) in known.items()}
@@ -270,7 +276,13 @@ class ModelFile:
         ModelError
             If there is none of this name.
         """
-        path = list_models().get(name)
+        # Asked at each move of the mouse: no folder is listed where the file is there
+        beside = [
+            folder / f"{name}{SUFFIX}"
+            for folder in (_bundled_folder(), user_model_folder())
+        ]
+        there = [path for path in beside if path.stem == name and path.is_file()]
+        path = there[0] if there else list_models().get(name)
         if path is None:
             known = ", ".join(list_models()) or "none"
             raise ModelError(

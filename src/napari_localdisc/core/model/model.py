@@ -128,22 +128,46 @@ def _check_shapes(path: Path, card: ModelCard) -> None:
     ModelError
         If names, shapes or types differ.
     """
-    with torch.device("meta"):
-        expected = dict(card.network().state_dict())
-        expected["centres"] = torch.empty(card.clusters, card.embedding_dim)
-    wanted = {name: (list(t.shape), _TYPES[t.dtype]) for name, t in expected.items()}
     with safe_open(path, "pt") as file:
         held = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        found = {name: (t.get_shape(), t.get_dtype()) for name, t in held.items()}
-    if found != wanted:
-        names = [n for n in (*wanted, *found) if wanted.get(n) != found.get(n)]
+        found = {
+            name: (t.get_shape(), _TYPES.get(t.get_dtype(), t.get_dtype()))
+            for name, t in held.items()
+        }
+    check_tensors(path, found, wanted_tensors(card))
+
+
+_TYPES = {"F32": torch.float32, "I64": torch.int64}
+
+
+def wanted_tensors(card: ModelCard) -> dict[str, torch.Tensor]:
+    """Return what a model with this card holds, without memory for its numbers."""
+    with torch.device("meta"):
+        wanted = dict(card.network().state_dict())
+        wanted["centres"] = torch.empty(card.clusters, card.embedding_dim)
+    return wanted
+
+
+def check_tensors(
+    path: Path,
+    found: dict[str, tuple[list[int], Any]],
+    wanted: dict[str, torch.Tensor],
+) -> None:
+    """Compare shapes and types to those of `wanted_tensors`.
+
+    Raises
+    ------
+    ModelError
+        If names, shapes or types differ.
+    """
+    expected = {name: (list(t.shape), t.dtype) for name, t in wanted.items()}
+    if found != expected:
+        names = [n for n in (*expected, *found) if expected.get(n) != found.get(n)]
         raise ModelError(
             f"{path} does not hold the network its card says: {names[0]} is "
-            f"{found.get(names[0], 'not there')}, not {wanted.get(names[0], 'there')}."
+            f"{found.get(names[0], 'not there')}, not "
+            f"{expected.get(names[0], 'there')}."
         )
-
-
-_TYPES = {torch.float32: "F32", torch.int64: "I64"}
 
 
 def _device(name: str | None) -> torch.device:

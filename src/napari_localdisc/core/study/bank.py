@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_localdisc.core.embedding.embedding import Embedding
+from napari_localdisc.core.errors import ModelError
 from napari_localdisc.core.learning.features import best_features, pixel_features
 
 Mask = NDArray[np.bool_]
@@ -146,17 +147,27 @@ class Bank:
 
     @torch.no_grad()
     def probability(self, embedding: Embedding) -> torch.Tensor:
-        """Return the (h, w) float32 map of the structure, to be cut at one half."""
+        """Return the (h, w) float32 map of the structure, to be cut at one half.
+
+        Raises
+        ------
+        ModelError
+            If the lessons were of another model.
+        """
         scores = torch.full((embedding.matrix.shape[1],), self.intercept).to(
             embedding.matrix
         )
         start = 0
         for planes in _planes(embedding):
-            weights = torch.from_numpy(
-                self.coefficients[start : start + len(planes)]
-            ).to(planes)
-            scores += weights @ planes
+            some = self.coefficients[start : start + len(planes)]
+            if len(some) == len(planes):
+                scores += torch.from_numpy(some).to(planes) @ planes
             start += len(planes)
+        if start != len(self.coefficients):
+            raise ModelError(
+                "What the study was taught is of another model: accept its images "
+                "again, or switch off that they teach."
+            )
         return scores.sigmoid().view(embedding.grid.shape)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,11 +108,27 @@ def is_log(path: Path) -> bool:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """Return a log's rows; none where there is no file."""
-    if not path.is_file():
+    """Return a log's rows: what can be read of them where somebody edited it."""
+    rows: list[dict[str, str]] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                rows += _numbers(row)
+    except (OSError, ValueError, csv.Error):
+        pass  # it ends there
+    return rows
+
+
+def _numbers(row: dict[str, str]) -> list[dict[str, str]]:
+    """Return a row without what is no number; nothing where it has no step."""
+    if not (row.get("step") or "").isdecimal():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    kept = {}
+    for name in COLUMNS:
+        with suppress(KeyError, ValueError, TypeError):
+            if math.isfinite(float(row[name])):
+                kept[name] = row[name]
+    return [kept]
 
 
 def draw_losses(rows: list[dict[str, str]], path: Path) -> None:

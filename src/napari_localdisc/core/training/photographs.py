@@ -175,7 +175,7 @@ def prepare_photographs(
 def _read_prepared(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     """Open what was prepared before; None where it is not there or is damaged."""
     try:
-        array = np.load(file, mmap_mode="r")
+        array = np.lib.format.open_memmap(file, mode="r")  # no archive, no pickle
     except (OSError, ValueError, EOFError):
         return None
     return array if array.shape == shape and array.dtype == np.uint8 else None

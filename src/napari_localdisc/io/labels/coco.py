@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_valid
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.image.files import LARGE_PIXELS
-from napari_localdisc.core.validation import first_fault
+from napari_localdisc.core.validation import first_fault, read_json
 
 from .label_map import (
     KEY,
@@ -128,8 +128,8 @@ def write_coco(
 def is_ours(path: Path) -> bool:
     """Whether a file is COCO JSON with our note."""
     try:
-        return KEY in json.loads(path.read_text(encoding="utf-8"))["info"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return KEY in read_json(path.read_bytes())["info"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

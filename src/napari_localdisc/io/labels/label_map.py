@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.names import NOTE_KEY
+from napari_localdisc.core.validation import read_json
 
 if TYPE_CHECKING:
     import pint
@@ -336,8 +337,8 @@ def note_text(note: Mapping[str, Any]) -> str:
 def parse_note(text: Any) -> dict[str, Any] | None:
     """Return the note in a text; None if there is none."""
     try:
-        note = json.loads(text)[KEY]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        note = read_json(text)[KEY]
+    except (ValueError, KeyError, TypeError):
         return None
     return note if isinstance(note, dict) else None
 
