@@ -5,8 +5,10 @@ import importlib.util
 import threading
 import weakref
 from functools import partial
+from itertools import pairwise
 
 import pytest
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_localdisc._qt import threads as warm_up
@@ -87,6 +89,49 @@ def test_a_call_that_waits_is_not_put_off(qtbot):
 
 class Result:
     """Something that is large."""
+
+
+def test_what_is_long_is_done_a_step_at_a_time(qtbot):
+    pacer, done = QtPacer(), []
+
+    def steps(name, fails=False):
+        for number in range(3):
+            done.append((name, number))
+            QTimer.singleShot(0, lambda: done.append("others"))
+            yield
+            if fails:
+                raise ValueError("in the middle")
+
+    with qtbot.captureExceptions() as raised:
+        pacer.take(steps("a"))
+        pacer.take(steps("b", fails=True))
+        pacer.take(steps("c"))
+        assert done == []
+        qtbot.waitUntil(lambda: ("c", 2) in done)
+    assert [str(error) for _, error, _ in raised] == ["in the middle"]
+    own = [each for each in done if each != "others"]
+    assert own == [
+        *(("a", k) for k in range(3)),
+        ("b", 0),
+        *(("c", k) for k in range(3)),
+    ]
+    assert not any(one != "others" != other for one, other in pairwise(done[:6]))
+
+
+def test_what_is_long_ends_with_the_window(qtbot):
+    pacer, done = QtPacer(), []
+
+    def steps():
+        done.append("begun")
+        yield
+        pacer.stop()
+        yield
+        done.append("too late")
+
+    pacer.take(steps())
+    qtbot.waitUntil(lambda: "begun" in done)
+    qtbot.wait(60)
+    assert "too late" not in done
 
 
 def test_what_a_run_made_is_not_kept(qtbot):

@@ -414,6 +414,21 @@ def test_evaluate_says_what_it_cannot_do(localdisc, folder, arguments, code, sen
 
 
 @pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["evaluate", "x", "-s", "disc", "--structure", "cup"], "--structure"),
+        (["cluster", "x", "-o", "a", "--output", "b"], "--output"),
+        (["study", "new", "x", "-m", "a", "-m", "a"], "--model"),
+    ],
+)
+def test_an_option_given_twice_is_not_half_heard(localdisc, arguments, option):
+    result = localdisc(*arguments)
+    assert result.exit_code == 2
+    said = " ".join(result.output.replace("│", " ").split())
+    assert f"'{option}': given 2 times, but it takes one value" in said
+
+
+@pytest.mark.parametrize(
     "command", [("train",), ("adapt",), ("finetune", "--structure", "vessel")]
 )
 def test_no_model_is_replaced_unasked(localdisc, folder, tmp_path, command):

@@ -89,6 +89,14 @@ def test_a_private_file_is_private_from_the_beginning(tmp_path):
     assert mode(tmp_path / "private") == 0o600
 
 
+def test_names_may_be_as_long_as_the_system_takes(tmp_path):
+    path = tmp_path / ("眼" * 83 + ".txt")  # 253 bytes
+    with new_file(path) as temporary:
+        temporary.write_text("all of it")
+    assert path.read_text() == "all of it"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_link_is_followed(tmp_path):
     (tmp_path / "far").mkdir()
     target, link = tmp_path / "far" / "target", tmp_path / "link"

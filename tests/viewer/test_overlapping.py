@@ -318,6 +318,17 @@ def test_a_layer_joins_as_the_group_that_it_was_saved_as(controller, viewer, who
     assert controller.classes.find(1).group == 1
 
 
+@pytest.mark.parametrize("group", ["x", [], -1, 1 << 40, None, True, 0.5])
+def test_what_is_no_group_in_a_layer_of_strangers_is_none(controller, viewer, group):
+    ours = {"group": group, "classes": {"7": CUP, "x": "none", None: "none"}}
+    placed = {key: getattr(viewer.layers["eye"], key) for key in PLACED}
+    pixels = np.zeros(viewer.layers["eye"].data.shape[:2], np.uint8)
+    mine = viewer.add_labels(pixels, metadata={METADATA_KEY: ours}, **placed)
+    controller.classes.use_labels(mine)
+    assert controller.classes.layers == {0: mine}
+    assert [(e.value, e.name) for e in controller.classes.entries] == [(7, CUP)]
+
+
 def test_the_first_free_group_is_taken(controller):
     assert free_group(()) == 0
     controller.classes.add("one")

@@ -4,7 +4,8 @@ import atexit
 import contextlib
 import importlib
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -94,6 +95,7 @@ class QtPacer(Pacer):
     def __init__(self) -> None:
         self._calls: dict[str, Callable[[], None]] = {}
         self._throttled: dict[str, Any] = {}
+        self._long: deque[Iterator[object]] = deque()
 
     def soon(self, purpose: str, milliseconds: int, call: Callable[[], None]) -> None:
         """Call in some milliseconds; a call that waits is replaced, not put off."""
@@ -108,9 +110,28 @@ class QtPacer(Pacer):
     def _fire(self, purpose: str) -> None:
         self._calls.pop(purpose, lambda: None)()
 
+    def take(self, steps: Iterator[object]) -> None:
+        """Take one step each time that the event loop has nothing else to do."""
+        self._long.append(steps)
+        if len(self._long) == 1:
+            QTimer.singleShot(0, self._step)
+
+    def _step(self) -> None:
+        if not self._long:
+            return
+        steps, going_on = self._long[0], False
+        try:
+            going_on = next(steps, self) is not self
+        finally:  # where all is forgotten meanwhile there is nothing left
+            if not going_on and steps in self._long:
+                self._long.remove(steps)
+            if self._long:
+                QTimer.singleShot(0, self._step)
+
     def stop(self) -> None:
-        """Forget all calls that wait."""
+        """Forget all calls and steps that wait."""
         self._calls.clear()
+        self._long.clear()
 
 
 def report(error: Exception) -> None:
@@ -129,6 +150,8 @@ STAGES = {
     6000: (
         "scipy.cluster.hierarchy",  # merges clusters
         "pandas",  # what napari makes Labels layers with
+        "matplotlib.backends.backend_qtagg",  # plots of what was measured
+        "matplotlib.figure",
     ),
 }
 """Milliseconds after the widget was made, and so drawn → modules."""

@@ -22,7 +22,7 @@ from napari_localdisc.core.errors import (
     PromptError,
 )
 
-from . import commands
+from . import commands, options
 from .output import WrongUse, complain
 
 COMMANDS = (
@@ -84,7 +84,7 @@ def build_app() -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, epilog=module.EXAMPLES)
         else:
-            app.command(epilog=module.EXAMPLES)(command)
+            app.command(cls=options.Command, epilog=module.EXAMPLES)(command)
     return app
 
 

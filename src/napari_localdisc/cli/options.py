@@ -1,9 +1,11 @@
 """Arguments and options that commands share, so that they mean the same everywhere."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from napari_localdisc.core.files import given_path
 
@@ -30,6 +32,23 @@ def option(metavar: str | None, text: str, *names: str, **how: Any) -> Any:
 def flag(name: str, text: str) -> Any:
     """Return an option that is given or not."""
     return typer.Option(name, metavar="", help=text)
+
+
+class Command(TyperCommand):
+    """Refuses an option that is given twice: the first would be lost in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, or say what is given twice."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for param, times in Counter(map(id, order)).items():
+            (option, *_) = (each for each in order if id(each) == param)
+            if times == 1 or not isinstance(option, TyperOption):
+                continue
+            if not (option.multiple or option.is_flag or option.count):
+                raise typer.BadParameter(
+                    f"given {times} times, but it takes one value.", ctx, option
+                )
+        return super().parse_args(ctx, args)
 
 
 def _check_flips(flips: int) -> int:

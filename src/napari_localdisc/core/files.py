@@ -22,6 +22,8 @@ IsOurs = Callable[[Path], bool]
 _HOST = re.sub(r"[^\w-]", "_", platform.node().partition(".")[0])
 _RUN = uuid.uuid4().hex[:8]
 """Tells this process from an earlier one of the same number."""
+_LONGEST_NAME = 200
+"""Bytes; file systems take 255."""
 _UNFINISHED = re.compile(
     rf"\.localdisc-{_HOST}-(?P<process>\d+)-(?P<run>[0-9a-f]{{8}})-.*"
 )
@@ -167,7 +169,10 @@ def _unfinished(path: Path) -> Path:
     """Name something that its process is making for a path, beside it."""
     _clean(path.parent)
     process = f"{_HOST}-{os.getpid()}-{_RUN}-{uuid.uuid4().hex[:8]}"
-    return path.with_name(f".localdisc-{process}-{path.name}"[:200])
+    name = f".localdisc-{process}-{path.name}"
+    while len(os.fsencode(name)) > _LONGEST_NAME:  # letters have one to four bytes
+        name = name[:-1]
+    return path.with_name(name)
 
 
 @cache

@@ -4,12 +4,15 @@ napari hands a layer over as (data, attributes, type), and takes it back as such
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from napari.layers import Layer
 from napari.types import LayerDataTuple
+from pydantic import Field, TypeAdapter, ValidationError
 
 from napari_localdisc.core.image.dicom import is_dicom
 from napari_localdisc.io.labels import LabelMap
@@ -76,15 +79,47 @@ def finest(data: Any, attributes: Mapping[str, Any]) -> Any:
 
 
 def our_metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what we say of a layer in its metadata."""
-    return (attributes.get("metadata") or {}).get(METADATA_KEY) or {}
+    """Return what we say of a layer in its metadata.
+
+    It may have come with a file from anywhere, or from another plugin.
+    """
+    ours = (attributes.get("metadata") or {}).get(METADATA_KEY)
+    return dict(ours) if isinstance(ours, Mapping) else {}
+
+
+def group_of(made_by: Mapping[str, Any]) -> int:
+    """Return which group of classes labels hold, as a layer or file says; 0: no other.
+
+    What is no group is none.
+    """
+    try:
+        return _group().validate_python(made_by.get(GROUP, 0))
+    except ValidationError:
+        return 0
+
+
+@cache
+def _group() -> TypeAdapter[int]:
+    return TypeAdapter(Annotated[int, Field(ge=0, le=255, strict=True)])
+
+
+def said_classes(ours: Mapping[str, Any]) -> dict[int, str] | None:
+    """Return the classes that our metadata names; None where it names none."""
+    classes = ours.get(CLASSES)
+    if not isinstance(classes, Mapping):
+        return None
+    named = {}
+    for value, name in classes.items():
+        with suppress(TypeError, ValueError, OverflowError):
+            named[int(value)] = str(name)
+    return named
 
 
 def _names(ours: Mapping[str, Any], features: Any) -> dict[int, str]:
     """Class names: from our metadata, else from a features table with names."""
-    classes = ours.get(CLASSES)
-    if isinstance(classes, Mapping):
-        return {int(value): str(name) for value, name in classes.items()}
+    classes = said_classes(ours)
+    if classes is not None:
+        return classes
     columns = getattr(features, "columns", ())
     if "index" in columns and "name" in columns:
         pairs = zip(features["index"], features["name"], strict=True)

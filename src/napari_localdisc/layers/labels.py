@@ -17,7 +17,7 @@ from napari_localdisc.core.errors import PromptError
 
 from .as_meant import as_stored_note
 from .colours import PAINTED, LabelColours, same_colours
-from .files import CLASSES, GROUP, source_of
+from .files import CLASSES, GROUP, our_metadata, source_of
 from .ours import LABELS_OPACITY, add
 from .plane import METADATA_KEY, Plane
 
@@ -59,7 +59,7 @@ def labels_candidates(viewer: ViewerModel, layer: Image) -> list[Labels]:
         if isinstance(labels, Labels)
         and (
             METADATA_KEY not in labels.metadata
-            or CLASSES in labels.metadata[METADATA_KEY]
+            or CLASSES in our_metadata({"metadata": labels.metadata})
         )
         and not why_no_target(labels, layer)
     ]

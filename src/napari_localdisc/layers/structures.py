@@ -11,7 +11,7 @@ from napari_localdisc.core.colours import from_hex, structure_colours
 from napari_localdisc.core.names import find_name
 
 from .colours import PAINTED, LabelColours
-from .files import CLASSES
+from .files import CLASSES, our_metadata, said_classes
 from .labels import image_shape
 from .ours import LABELS_OPACITY
 from .outline import draw_outlines
@@ -146,12 +146,10 @@ def structures_in(
         if id(layer) in mine:
             called = names
         else:
-            said = layer.metadata.get(METADATA_KEY, {}).get(CLASSES, {})
-            matched = {
-                int(value): find_name(values, str(name)) for value, name in said.items()
-            }
+            said = said_classes(our_metadata({"metadata": layer.metadata})) or {}
+            matched = {value: find_name(values, name) for value, name in said.items()}
             called = {value: name for value, name in matched.items() if name}
-        there = np.flatnonzero(np.bincount(data.ravel())) if called else ()
+        there = np.unique(data) if called else ()
         for value in there:
             name = called.get(int(value))
             if name is not None:

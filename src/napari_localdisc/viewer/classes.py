@@ -29,7 +29,12 @@ from napari_localdisc.annotation.state import (
 from napari_localdisc.core.colours import known_colour
 from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.names import find_name
-from napari_localdisc.layers.files import CLASSES, GROUP, source_of
+from napari_localdisc.layers.files import (
+    group_of,
+    our_metadata,
+    said_classes,
+    source_of,
+)
 from napari_localdisc.layers.labels import (
     MOST_CLASSES,
     LabelsEdit,
@@ -43,7 +48,7 @@ from napari_localdisc.layers.labels import (
     values_in,
     why_no_target,
 )
-from napari_localdisc.layers.plane import METADATA_KEY, Plane
+from napari_localdisc.layers.plane import Plane
 
 from .shown import Destination, Place
 from .work import disconnect_all
@@ -435,7 +440,8 @@ class Classes:
         if labels is None:
             document.set_labels(None, group)
             return
-        saved = labels.metadata.get(METADATA_KEY, {}).get(GROUP, 0)
+        ours = our_metadata({"metadata": labels.metadata})
+        saved = group_of(ours)
         if asked is None and saved not in held:
             group = saved
         reason = why_no_target(labels, layer)
@@ -445,8 +451,7 @@ class Classes:
             )
         known = {entry.value for entry in document.classes}
         elsewhere = {e.value: e.name for e in document.classes if e.group != group}
-        names = labels.metadata.get(METADATA_KEY, {}).get(CLASSES, {})
-        table = {int(value): str(name) for value, name in names.items()}
+        table = said_classes(ours) or {}
         values = {*values_in(labels), *table}
         clash = next((value for value in sorted(values) if value in elsewhere), None)
         if clash is not None and asked is None:

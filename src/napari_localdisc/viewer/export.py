@@ -20,7 +20,7 @@ from napari_localdisc.io.labels import (
     read_labels,
     write_labels,
 )
-from napari_localdisc.layers.files import GROUP, label_map_of, layer_data_of
+from napari_localdisc.layers.files import group_of, label_map_of, layer_data_of
 
 from .work import (
     Runner,
@@ -103,7 +103,9 @@ class ExportControl:
             if not chosen.fits(path):
                 path = path.with_name(path.name + chosen.endings[0])
             others = [_as_it_is(other) for other in self._beside(layer)]
-            maps = sorted([_as_it_is(layer), *others], key=_group)
+            maps = sorted(
+                [_as_it_is(layer), *others], key=lambda each: group_of(each.made_by)
+            )
             labels = replace(maps[0], others=tuple(maps[1:]))
             self._set_busy(True)
             run_beside(
@@ -147,7 +149,3 @@ def _as_it_is(layer: Labels) -> LabelMap:
     if isinstance(labels.labels, np.ndarray):  # the user may go on painting
         labels = replace(labels, labels=labels.labels.copy())
     return labels
-
-
-def _group(labels: LabelMap) -> int:
-    return int(labels.made_by.get(GROUP, 0))

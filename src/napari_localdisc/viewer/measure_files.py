@@ -121,7 +121,9 @@ class MeasureFiles:
             if any(layer is labels for layer in document.labels.values()):
                 log = document.history.log
                 made += [step.parameters for step in log if step.kind == "write"]
-        named = (f"{m['model']} ({m['model_hash']})" for m in made if "model_hash" in m)
+        named = (
+            f"{m.get('model')} ({m['model_hash']})" for m in made if "model_hash" in m
+        )
         return ", ".join(dict.fromkeys(named))
 
     def settings(self, result: Measured) -> dict[str, str]:

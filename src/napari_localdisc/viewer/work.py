@@ -197,8 +197,13 @@ class Pacer:
         """
         call()
 
+    def take(self, steps: Iterator[object]) -> None:
+        """Take all steps of something long, and let others in between two of them."""
+        for _ in steps:
+            pass
+
     def stop(self) -> None:
-        """Forget all calls that wait."""
+        """Forget all calls and steps that wait."""
 
 
 def raise_error(error: Exception) -> None:

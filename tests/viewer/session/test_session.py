@@ -130,6 +130,26 @@ def test_everything_comes_back_in_another_viewer(opened, file, tmp_path):
     )
 
 
+def test_what_is_removed_while_a_session_comes_back_stays_removed(
+    opened, file, tmp_path
+):
+    controller, sessions = opened(file)
+    annotate(controller)
+    sessions.save(tmp_path / "a")
+    saved = read_session(tmp_path / f"a{SUFFIX}")
+    other, others = opened()
+    said, layers = [], other.workspace.viewer.layers
+    for number, _ in enumerate(others._steps(saved, tmp_path, said.append)):
+        if number == 3:
+            layers.remove(other.workspace.images.current)
+    assert len(said) == 1
+    kinds = [type(layer) for layer in layers]
+    assert kinds.count(Labels) >= 2  # labels, and strokes that no image takes
+    painted = [layer.data for layer in layers if layer.name.endswith("strokes")]
+    assert painted
+    assert {1, 3} <= set(np.unique(painted[0]))
+
+
 def test_the_magnification_comes_back(opened, file, tmp_path):
     controller, sessions = opened(file)
     controller.set_magnification(2.0)

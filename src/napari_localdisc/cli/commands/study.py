@@ -55,7 +55,7 @@ Grader = Annotated[
 ]
 
 
-@study.command()
+@study.command(cls=options.Command)
 def new(
     folder: Annotated[
         Path, options.argument("FOLDER", "Folder of images; the study goes there.")
@@ -127,7 +127,7 @@ def new(
     _say_what_there_is(made, as_json)
 
 
-@study.command()
+@study.command(cls=options.Command)
 def add(
     path: StudyPath,
     images: options.Images,
@@ -165,7 +165,7 @@ def _say_what_there_is(opened: "Study", as_json: bool) -> None:
     )
 
 
-@study.command()
+@study.command(cls=options.Command)
 def propose(
     path: StudyPath,
     flips: options.Flips = 1,
@@ -201,7 +201,7 @@ def propose(
     conclude(work_through(tasks, job, model, given), as_json)
 
 
-@study.command()
+@study.command(cls=options.Command)
 def status(
     path: StudyPath,
     grader: Grader = None,
@@ -282,7 +282,7 @@ def _plain(image: "StudyImage") -> dict[str, object]:
     }
 
 
-@study.command()
+@study.command(cls=options.Command)
 def table(
     path: StudyPath,
     output: options.TableFile,
@@ -327,7 +327,7 @@ def table(
     conclude(outcomes, as_json)
 
 
-@study.command()
+@study.command(cls=options.Command)
 def export(
     path: StudyPath,
     output: options.OutputFolder,

@@ -1,6 +1,6 @@
 """The session of a viewer: saved to a file, and restored from one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -206,15 +206,19 @@ class Sessions:
         path = given_path(path)
         folder = path.parent
 
-        def done(session: Session) -> None:
-            troubles = self.restore(session, folder)
+        def restored(troubles: list[str]) -> None:
             if then is not None:
                 then(troubles)
+
+        def done(session: Session) -> None:
+            # Each layer takes napari a tenth of a second
+            steps = self._steps(session, folder, restored)
+            self._controller.workspace.pacer.take(steps)
 
         self.run(lambda: read_session(path), done)
 
     def restore(self, session: Session, folder: Path) -> list[str]:
-        """Put a session back into the viewer, beside what is in it.
+        """Put a session back into the viewer at once, beside what is in it.
 
         Parameters
         ----------
@@ -228,13 +232,29 @@ class Sessions:
         list of str
             What is not as it was, in sentences.  Labels are restored in any case.
         """
+        restored: list[list[str]] = []
+        for _ in self._steps(session, folder, restored.append):
+            pass
+        return restored[0]
+
+    def _steps(
+        self, session: Session, folder: Path, then: Callable[[list[str]], None]
+    ) -> Iterator[None]:
+        """Put a session back, a layer a step; what users do meanwhile is theirs."""
         workspace = self._controller.workspace
+        workspace.status.say("The session is being restored…")
         troubles = list(session.faults)
-        # First what was made by hand; strokes go again, once they lie on their images
-        added = self._restore_labels(session, troubles)
+        # First what was made by hand; strokes wait for their images
+        added: dict[int | None, Labels] = {}
+        strokes = {at for saved in session.images for _, at in saved.strokes}
+        for index in range(len(session.labels)):
+            if index not in strokes:
+                self._restore_labels(session, index, added, troubles)
+                yield
         troubles += self._restore_model(session)
         restored: dict[int, Image] = {}
         for index, saved in enumerate(session.images):
+            yield
             image, trouble = layers.open_image(workspace.viewer, saved, folder)
             if trouble:
                 troubles.append(trouble)
@@ -248,29 +268,38 @@ class Sessions:
         order = session.order or [["labels", index] for index in added]
         stack = workspace.viewer.layers
         for kind, index in order:
+            yield
             layer: Layer | None = (restored if kind == "images" else added).get(index)
-            if layer is not None:
+            if layer in stack:
                 stack.move(stack.index(layer), len(stack))
         fitting = {
             index: session.images[index]
             for index, image in restored.items()
-            if layers.fits(image, session.images[index])
+            if image in stack and layers.fits(image, session.images[index])
         }
+        put: set[int] = set()
         for index, saved in fitting.items():
+            yield
             try:
-                self._annotate(restored[index], saved, added, troubles)
+                image = restored[index]
+                yield from self._annotate(image, saved, added, troubles)
+                yield from self._put_strokes(image, saved, session, put)
             # From a file that may be damaged: whatever it is, labels are there
             except Exception as error:
                 reason = str(error).partition("\n")[0]
                 troubles.append(f"What was done on “{saved.name}” is lost: {reason}.")
-        if session.chosen in restored:
-            workspace.images.choose(restored[session.chosen])
-        if session.chosen in fitting:
-            with reporting(lambda error: troubles.append(str(error))):
-                self._check_hash(session)
+        for index in sorted(strokes - put):
+            self._restore_labels(session, index, added, troubles)
+            yield
+        chosen = None if session.chosen is None else restored.get(session.chosen)
+        if chosen in stack:
+            workspace.images.choose(chosen)
+            if session.chosen in fitting:
+                with reporting(lambda error: troubles.append(str(error))):
+                    self._check_hash(session)
         workspace.status.say("The session is restored.")
         self.opened.emit(troubles)
-        return troubles
+        then(troubles)
 
     def _restore_model(self, session: Session) -> list[str]:
         controller = self._controller
@@ -290,18 +319,19 @@ class Sessions:
         return []
 
     def _restore_labels(
-        self, session: Session, troubles: list[str]
-    ) -> dict[int | None, Labels]:
-        added: dict[int | None, Labels] = {}
-        viewer = self._controller.workspace.viewer
-        for index, saved in enumerate(session.labels):
-            try:
-                layer = layers.make_labels(saved, troubles)
-            except (TypeError, ValueError) as error:
-                troubles.append(f"The labels “{saved.name}” are left out: {error}.")
-            else:
-                added[index] = viewer.add_layer(layer)
-        return added
+        self,
+        session: Session,
+        index: int,
+        added: dict[int | None, Labels],
+        troubles: list[str],
+    ) -> None:
+        saved = session.labels[index]
+        try:
+            layer = layers.make_labels(saved, troubles)
+        except (TypeError, ValueError) as error:
+            troubles.append(f"The labels “{saved.name}” are left out: {error}.")
+        else:
+            added[index] = self._controller.workspace.viewer.add_layer(layer)
 
     def _annotate(
         self,
@@ -309,12 +339,19 @@ class Sessions:
         saved: SavedImage,
         added: dict[int | None, Labels],
         troubles: list[str],
-    ) -> None:
+    ) -> Iterator[None]:
         controller, workspace = self._controller, self._controller.workspace
         workspace.images.choose(image)
+        yield
+        workspace.images.choose(image)  # others may have been chosen meanwhile
         annotation = annotation_of(saved, troubles)
-        layers = {0: saved.labels, **dict(saved.groups)}
-        held = {group: added[at] for group, at in layers.items() if at in added}
+        there = workspace.viewer.layers
+        places = {0: saved.labels, **dict(saved.groups)}
+        held = {
+            group: added[at]
+            for group, at in places.items()
+            if at in added and added[at] in there
+        }
         others = {group: layer for group, layer in held.items() if group}
         controller.restore_annotation(annotation, held.get(0), others)
         groups = groups_of(annotation.classes)
@@ -324,16 +361,24 @@ class Sessions:
                 own = [run for run in runs if groups.get(run[0], 0) == group]
                 if own:
                     controller.classes.by_hand(layer, plane).take(own)
+
+    def _put_strokes(
+        self,
+        image: Image,
+        saved: SavedImage,
+        session: Session,
+        put: set[int],
+    ) -> Iterator[None]:
+        """Lay strokes on their image; those that went there are in ``put`` after."""
+        controller, workspace = self._controller, self._controller.workspace
         for key, index in saved.strokes:
+            yield
+            workspace.images.choose(image)
             place = workspace.place_of(image, tuple(key))
             show_point(workspace.viewer, image, place.plane)
-            layer = added[index]
-            workspace.viewer.layers.remove(layer)
-            try:
-                controller.strokes.put(place, layer.data.reshape(place.plane.shape))
-            except Exception:
-                workspace.viewer.add_layer(layer)
-                raise
+            pixels = session.labels[index].data.reshape(place.plane.shape)
+            controller.strokes.put(place, pixels)
+            put.add(index)
 
     def _check_hash(self, session: Session) -> None:
         """Say so where the model's weights are others than they were."""
