@@ -348,10 +348,11 @@ class Driver:
 
     def _do(self, name: str, when: str) -> None:
         from napari_localdisc.core.errors import LocalDiscError
+        from napari_localdisc.viewer.plugin import NotWritten
 
         try:
             self.actions[name]()
-        except LocalDiscError:
+        except (LocalDiscError, NotWritten):
             self.report.refused += 1
         except Exception as error:
             self.report.findings.append(f"{when} {name}: {_told(error)}")

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 from skimage.transform import resize
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.image import pillow
 from napari_localdisc.core.image.files import open_large, read_image
 from napari_localdisc.io.samples import sample_path
 
@@ -568,3 +569,20 @@ def test_a_table_of_two_colours(tmp_path, grey):
         file.pages[0].tags["PhotometricInterpretation"].overwrite(3)
     expected = (table >> 8).T.astype(np.uint8)[mask.astype(int)]
     same(tmp_path / "a.tif", expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "CMYK", "1", "I;16"])
+def test_large_pictures_are_read_in_pieces_and_are_the_same(
+    tmp_path, mode, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 255, (50, 40, 3), np.uint8))
+    if mode == "I;16":
+        deep = rng.integers(0, 65535, (50, 40)).astype(np.uint16)
+        picture = Image.fromarray(deep)
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    clear = {"transparency": 3} if mode == "P" else {}
+    (picture if mode == "I;16" else picture.convert(mode)).save(path, **clear)
+    usual = read_image(path)
+    monkeypatch.setattr(pillow, "_HUGE", 700)
+    assert np.array_equal(read_image(path), usual)

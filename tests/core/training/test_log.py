@@ -1,6 +1,6 @@
 import pytest
 
-from napari_localdisc.core.training.log import Log, draw_losses, is_log
+from napari_localdisc.core.training.log import Log, draw_losses, is_log, read_log
 from napari_localdisc.core.training.progress import Progress
 
 STEP = Progress(step=25, steps=50, share=0.5, seconds=1.0, losses={"total": 2.0})
@@ -27,3 +27,19 @@ def test_a_log_that_cannot_be_written_does_not_end_a_training(tmp_path):
 def test_another_table_is_no_log(tmp_path):
     (tmp_path / "study.csv").write_text("patient,age\n1,70\n")
     assert not is_log(tmp_path / "study.csv")
+
+
+def test_what_somebody_made_of_a_log_ends_no_training(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(
+        b"step,seconds,total,note\n1,0.5,2.5,mine\n,1,1\nsix,1,1\n2,nan,x\n"
+        + b"9" * 400 + b",1,1\n3,1.5,2\n\xff\xfe,1,1\n4,2,2\n"
+    )  # fmt: skip
+    rows = read_log(path)
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert rows[0] == {"step": "1", "seconds": "0.5", "total": "2.5"}
+    assert rows[1] == {"step": "2"}
+    log = Log(path, from_step=2)
+    log.add(STEP)
+    assert [row["step"] for row in read_log(path)] == ["1", "2", "25"]
+    assert read_log(tmp_path / "none.csv") == []

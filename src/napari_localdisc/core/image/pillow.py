@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274
 _COLOUR_PNG_BITS, _COLOUR_PNG_KINDS = 16, (2, 4, 6)  # RGB, grey + alpha, RGBA
+_HUGE = 1 << 24
+"""Pixels from which memory counts more than time."""
 _PREVIEWS = ("MPO",)  # further pictures are previews, depth or gain maps of the first
 
 
@@ -55,10 +57,11 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
             return deep
         file.load()
         orientation = _orientation(file)
-        if frames == 1 and _has_deep_colour(path, file):
-            array = _deep_png(path)
+        if frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file)):
+            file.close()  # its memory is free then
+            array = _png(path)
         else:
-            array = np.asarray(_plain(file))
+            array = _array(file)
     return np.asarray(turned(array, orientation))
 
 
@@ -142,7 +145,39 @@ def _deep_netpbm(path: Path, image: "Image.Image") -> NDArray[Any] | None:
     return stored.reshape(shape if shape[2] > 1 else shape[:2])
 
 
-def _deep_png(path: Path) -> NDArray[Any]:
+def _array(image: "Image.Image") -> NDArray[Any]:
+    """Return the plain pixels of an image; of a large one strip by strip.
+
+    In one go Pillow makes three copies of them.
+    """
+    width, height = image.size
+    if width * height <= _HUGE:
+        return np.asarray(_plain(image))
+    step = max(1, _HUGE // (16 * width))
+    whole: NDArray[Any] | None = None
+    for top in range(0, height, step):
+        below = min(top + step, height)
+        part = image.crop((0, top, width, below))
+        part.format = image.format
+        strip = np.asarray(_plain(part))
+        if whole is None:
+            whole = np.empty((height, *strip.shape[1:]), strip.dtype)
+        whole[top:below] = strip
+    assert whole is not None
+    return whole
+
+
+def _is_huge_png(image: "Image.Image") -> bool:
+    """Whether it is a PNG that takes Pillow more memory than its pixels are worth."""
+    return (
+        image.format == "PNG"
+        and image.width * image.height > _HUGE
+        and image.mode in ("L", "LA", "RGB", "RGBA")
+        and "transparency" not in image.info
+    )
+
+
+def _png(path: Path) -> NDArray[Any]:
     import imagecodecs
 
     array = np.asarray(imagecodecs.png_decode(path.read_bytes()))

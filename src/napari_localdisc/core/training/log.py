@@ -111,7 +111,7 @@ def read_log(path: Path) -> list[dict[str, str]]:
     """Return a log's rows: what can be read of them where somebody edited it."""
     rows: list[dict[str, str]] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
             for row in csv.DictReader(file):
                 rows += _numbers(row)
     except (OSError, ValueError, csv.Error):
@@ -121,14 +121,12 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 def _numbers(row: dict[str, str]) -> list[dict[str, str]]:
     """Return a row without what is no number; nothing where it has no step."""
-    if not (row.get("step") or "").isdecimal():
-        return []
     kept = {}
     for name in COLUMNS:
         with suppress(KeyError, ValueError, TypeError):
             if math.isfinite(float(row[name])):
                 kept[name] = row[name]
-    return [kept]
+    return [kept] if kept.get("step", "").isdecimal() else []
 
 
 def draw_losses(rows: list[dict[str, str]], path: Path) -> None:
