@@ -152,6 +152,7 @@ class Hand(Window):
         events.draw.connect(note, position="last")
         start = time.perf_counter()
         while time.perf_counter() - start < HOVER_SECONDS:
+            self._clicks %= 50  # or it would leave the image
             self._move(self._place())
             self._process()
         events.draw.disconnect(note)

@@ -21,7 +21,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6"}
+BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6!=6.12.0"}
+"""Their requirements, as the extras have them."""
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 ROWS = [f"{versions}-{binding}" for versions in RESOLUTIONS for binding in BINDINGS]
 WARNINGS = {

@@ -31,7 +31,7 @@ SIZE = (1600, 1000)
 WIDTH, QUALITY = 1200, 80
 """Of a saved picture: text can be read, and all of them together have 2 MB."""
 
-WAIT = 1200.0
+WAIT = 3600.0
 
 
 class Desk:
@@ -326,12 +326,13 @@ def learnt(desk: Desk, panel: Any, steps: int) -> None:
 def own_camera(desk: Desk) -> None:
     """Do docs/own_camera.md."""
     import napari_localdisc as ld
+    from napari_localdisc.viewer.training.control import ENOUGH_STEPS
 
     open_two(desk, side=900)
     panel = desk.dock("Train a model")
     panel.show_adapting("fundus")
     panel.adapt_form.minutes.value = 30
-    learnt(desk, panel, steps=20)
+    learnt(desk, panel, steps=ENOUGH_STEPS + 1)
     desk.picture("own_camera_1_adapting.jpg")
     panel.stop_button.click()
     desk.settle(lambda: panel.dialog is not None)

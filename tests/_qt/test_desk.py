@@ -66,6 +66,16 @@ def test_two_docks_share_a_place_and_main_actions_are_seen(qtbot, viewer, widget
             assert is_whole(main[widget.tabs.tabText(at)]), widget.tabs.tabText(at)
 
 
+def test_the_page_of_numbers_makes_no_other_page_higher(qtbot, widget):
+    tabs, measure = widget.tabs, widget.measure_page
+    before = tabs.sizeHint().height()
+    widget.measure_panel.table.setMinimumHeight(2000)
+    tabs.setCurrentWidget(measure)
+    qtbot.waitUntil(lambda: tabs.sizeHint().height() > 2000)
+    tabs.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: tabs.sizeHint().height() == before)
+
+
 def test_the_table_of_classes_takes_the_room_that_it_needs(qtbot, widget):
     table = widget.labels_panel.table
     assert table.isHidden()

@@ -10,6 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
 from npe2 import PluginManager
+from tests.napari_versions import camera_of
 
 import napari_localdisc as ld
 from napari_localdisc.annotation.state import (
@@ -422,7 +423,7 @@ def test_areas_without_units(controller):
 def test_jump_to_a_class(controller, viewer, image):
     controller.writing.add_structure("vessel")
     controller.class_areas.jump_to(1)
-    centre = viewer.scene.camera.center[-2:]
+    centre = camera_of(viewer).center[-2:]
     at = np.rint(image.world_to_data(centre)).astype(int)
     assert controller.labels_layer.data[tuple(at)] == 1
     empty = controller.classes.add("nothing")
@@ -486,10 +487,10 @@ def test_uncertainty_and_where_next(controller, painted, embedding, viewer):
     controller.strokes.set_shows_uncertainty(True)
     shown = controller.workspace.layer("uncertainty")
     np.testing.assert_allclose(shown.data, classifier.uncertainty(embedding))
-    before = viewer.scene.camera.center, viewer.scene.camera.zoom
+    before = camera_of(viewer).center, camera_of(viewer).zoom
     controller.strokes.where_next()
     # The spot is in view: nothing moves
-    assert (viewer.scene.camera.center, viewer.scene.camera.zoom) == before
+    assert (camera_of(viewer).center, camera_of(viewer).zoom) == before
     marker = controller.workspace.layer("marker")
     point = classifier.where_next(embedding, painted.data)
     np.testing.assert_allclose(marker.data, [point])

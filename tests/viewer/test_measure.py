@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from tests.core import phantoms
+from tests.napari_versions import camera_of
 
 from napari_localdisc.viewer import measure_files
 from napari_localdisc.viewer.measure import Measuring, kind_of
@@ -264,7 +265,7 @@ def test_a_piece_comes_into_view(workspace, measuring, layer, shown):
         if (row.structure, row.piece, row.measure) == ("exudate", 1, "area")
     )
     shown.show(row)
-    assert tuple(workspace.viewer.scene.camera.center)[1:] == pytest.approx((60, 40))
+    assert tuple(camera_of(workspace.viewer).center)[1:] == pytest.approx((60, 40))
 
 
 def test_numbers_are_in_the_layer_s_features(measuring, layer, shown):

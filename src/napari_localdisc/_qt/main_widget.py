@@ -106,7 +106,8 @@ class MainWidget(Docked):
         self.tabs.addTab(page(self.cluster_panel, self.structure_panel), "Structures")
         self.tabs.addTab(self.similar_page, "Find similar")
         self.tabs.addTab(page(self.strokes_panel), "Strokes")
-        self.measure_page = page(self.measure_panel)
+        # Its plots would make the other pages higher than they need to be
+        self.measure_page = page(self.measure_panel, asks_hidden=False)
         self.tabs.addTab(self.measure_page, "Measure")
         self.tabs.addTab(
             page(self.training_section, self.model_section, self.size_section), "Models"
@@ -167,6 +168,7 @@ class MainWidget(Docked):
     def _show_page(self) -> None:
         """Give a table of numbers the room of the table of classes."""
         is_measured = self.tabs.currentWidget() is self.measure_page
+        self.tabs.updateGeometry()
         self.labels_panel.setVisible(not is_measured)
 
     def leave(self) -> None:
@@ -180,8 +182,8 @@ class MainWidget(Docked):
         self.export_section.control.close()
 
 
-def page(*panels: QWidget) -> QWidget:
-    """Put panels below each other on a page of the tabs."""
+def page(*panels: QWidget, asks_hidden: bool = True) -> QWidget:
+    """Put panels below each other on a page of the tabs; see `Scrolling`."""
     widget = QWidget()
     layout = QVBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -189,4 +191,4 @@ def page(*panels: QWidget) -> QWidget:
     for panel in panels:
         layout.addWidget(panel)
     layout.addStretch()
-    return Scrolling(widget)
+    return Scrolling(widget, asks_hidden)

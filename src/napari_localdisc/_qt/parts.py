@@ -322,11 +322,20 @@ class Pointing(QObject):
 
 
 class Scrolling(QScrollArea):
-    """As high as its content where there is room, and as wide in any case."""
+    """As high as its content where there is room, and as wide in any case.
 
-    def __init__(self, content: QWidget) -> None:
+    Parameters
+    ----------
+    content : QWidget
+        What is scrolled.
+    asks_hidden : bool
+        Whether it asks for that height while it is hidden, as a page of tabs.
+    """
+
+    def __init__(self, content: QWidget, asks_hidden: bool = True) -> None:
         super().__init__()
         self._content = content
+        self._asks_hidden = asks_hidden
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setStyleSheet("Scrolling { border: none; padding: 0; }")  # else napari's
@@ -335,7 +344,10 @@ class Scrolling(QScrollArea):
 
     def sizeHint(self) -> QSize:
         """Ask for the content's height."""
-        return self._content.sizeHint().expandedTo(self.minimumSizeHint())
+        wanted, least = self._content.sizeHint(), self.minimumSizeHint()
+        if self.isHidden() and not self._asks_hidden:
+            wanted.setHeight(0)
+        return wanted.expandedTo(least)
 
     def minimumSizeHint(self) -> QSize:
         """Leave room for the scroll bar beside the content."""

@@ -636,7 +636,8 @@ class Study:
         rows = []
         for structure, named in arrays.items():
             file = io.BytesIO()
-            np.savez_compressed(file, allow_pickle=False, **named)
+            # numpy 1.26 would save an argument allow_pickle as an array
+            np.savez_compressed(file, **named)  # type: ignore[arg-type]
             rows.append((number, grader, structure, file.getvalue()))
         with self._writing() as db:
             db.execute(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from tests.napari_versions import camera_of
 
 from napari_localdisc.annotation.script import differences, replay
 from napari_localdisc.annotation.sources import source_from_json
@@ -35,10 +36,10 @@ def test_a_box_is_drawn_shown_and_undone(finding, viewer, mouse, wait):
     controller, image = finding.controller, viewer.layers["large"]
     assert controller.prompts.is_finding
     hand = mouse(viewer)
-    centre = np.array(viewer.scene.camera.center)
+    centre = np.array(camera_of(viewer).center)
     drawn = draw(hand, image, (10, 8), (30, 28))
     wait(finding)
-    np.testing.assert_allclose(viewer.scene.camera.center, centre)  # nothing panned
+    np.testing.assert_allclose(camera_of(viewer).center, centre)  # nothing panned
     (prompt,) = controller.prompts.points
     np.testing.assert_allclose(prompt.frame, drawn, atol=0.6)
     layer = controller.prompts.frames_layer
@@ -72,7 +73,7 @@ def test_a_box_is_drawn_shown_and_undone(finding, viewer, mouse, wait):
     # The tool goes back, and drags pan again
     finding.similar_panel.tools.buttons["click"].click()
     hand.drag(image.data_to_world((20, 20)), (30, 20))
-    assert np.abs(np.array(viewer.scene.camera.center) - centre).max() > 1
+    assert np.abs(np.array(camera_of(viewer).center) - centre).max() > 1
 
 
 def test_a_box_on_a_turned_image_is_a_frame_of_it(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from tests.napari_versions import camera_of
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_the_table_goes_to_what_is_clicked(pieces, viewer, qtbot, choose_image):
     assert layer.data.sum() == 9
     image = viewer.layers["small"]
     middle = image.data_to_world((21, 31))
-    np.testing.assert_allclose(viewer.scene.camera.center[-2:], middle, atol=0.01)
+    np.testing.assert_allclose(camera_of(viewer).center[-2:], middle, atol=0.01)
     np.testing.assert_allclose(layer.data_to_world((3, 5)), image.data_to_world((3, 5)))
     pieces.tabs.setCurrentIndex(0)
     assert layer not in viewer.layers

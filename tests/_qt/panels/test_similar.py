@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from tests.napari_versions import camera_of
 
 TRANSFORMS = {
     "plain": {},
@@ -137,37 +138,37 @@ def finding(viewer, picture, open_widget, wait):
 
 def test_drags_and_clicks_outside_are_no_prompts(qtbot, viewer, finding, mouse):
     hand = mouse(viewer)
-    centre = viewer.scene.camera.center
+    centre = camera_of(viewer).center
     hand.drag((20, 20), (60, 0))
     assert finding.controller.prompts.points == ()
-    qtbot.waitUntil(lambda: viewer.scene.camera.center != centre)  # it panned
+    qtbot.waitUntil(lambda: camera_of(viewer).center != centre)  # it panned
     before = hand.at((20, 20))
     hand.drag((20, 20), (40, -30), Qt.MouseButton.MiddleButton)
     qtbot.waitUntil(lambda: hand.at((20, 20)) != before)
     moved = hand.at((20, 20)) - before  # what was under the mouse still is
     assert max(abs(moved.x() - 40), abs(moved.y() + 30)) <= 1
-    zoom = viewer.scene.camera.zoom
+    zoom = camera_of(viewer).zoom
     hand.wheel((20, 20), 15)
-    qtbot.waitUntil(lambda: viewer.scene.camera.zoom > zoom)
+    qtbot.waitUntil(lambda: camera_of(viewer).zoom > zoom)
     assert finding.controller.prompts.points == ()
     hand = mouse(viewer)
     hand.drag((20, 20), (2, -2))  # a hand is never quite still
     assert len(finding.controller.prompts.points) == 1
-    viewer.scene.camera.zoom = 2
+    camera_of(viewer).zoom = 2
     mouse(viewer).click((-5, -5))
     assert len(finding.controller.prompts.points) == 1
 
 
 def test_a_double_click_is_one_prompt_and_does_not_zoom(viewer, finding, mouse):
     hand = mouse(viewer)
-    zoom = viewer.scene.camera.zoom
+    zoom = camera_of(viewer).zoom
     hand.double_click((20, 20))
     assert len(finding.controller.prompts.points) == 1
-    assert viewer.scene.camera.zoom == zoom
+    assert camera_of(viewer).zoom == zoom
     finding.similar_panel.button.click()
     hand.double_click((20, 20))
     assert len(finding.controller.prompts.points) == 1
-    assert viewer.scene.camera.zoom == 2 * zoom
+    assert camera_of(viewer).zoom == 2 * zoom
 
 
 def test_leaving_gives_the_mouse_back(viewer, finding, mouse):
