@@ -383,6 +383,7 @@ def test_evaluate_prints_tables(localdisc, folder):
 def test_evaluate_as_json(localdisc, folder):
     given = ("evaluate", folder, "-s", "vessel", "-m", "tiny", "--json", "--limit", 1)
     report = json.loads(localdisc(*given, "--measures", "structure,clusters").stdout)
+    assert report["of"] == "vessel"
     assert report["images"] == 1
     assert report["model"] == "tiny"
     assert set(report["structure"]["localdisc"]) >= {"dice", "auc"}

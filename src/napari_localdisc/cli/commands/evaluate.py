@@ -106,7 +106,7 @@ def evaluate(
     if as_json:
         about = {
             "folder": str(folder),
-            "structure": structure,
+            "of": structure,
             "model": loaded.card.name,
             "model_hash": loaded.hash,
             "flips": flips,
