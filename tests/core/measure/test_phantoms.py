@@ -206,6 +206,14 @@ def test_a_straight_vessel_does_not_wind():
         assert found("tortuosity squared curvature", "pixel⁻¹") < 0.02
 
 
+@pytest.mark.parametrize("long", range(1, 21))
+def test_the_shortest_vessels_are_measured(long):
+    mask = np.zeros((30, 40), bool)
+    mask[14, 8 : 8 + long] = True
+    found = vessel(mask)("tortuosity squared curvature", "pixel⁻¹")
+    assert found is None or found == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize(("size", "thick"), [(2048, 1), (2500, 1), (2048, 3)])
 def test_fractal_dimension_of_the_koch_curve(size, thick):
     errors = []

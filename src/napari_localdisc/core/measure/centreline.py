@@ -152,7 +152,8 @@ def squared_curvature(curves: Curves) -> Floats:
     """
     squared = np.asarray(curves.curvature**2)
     sizes = np.unique(curves.size)
-    if not len(sizes) or sizes[-1] <= curves.degree + 1:
+    # Of short curves alone nothing tells the noise
+    if not len(sizes) or sizes[-1] <= max(2 * NOISE_REACH, curves.degree + 1):
         return squared
     noise = _noise(curves, int(sizes[-1]))
     for size in sizes[sizes > 2].tolist():
