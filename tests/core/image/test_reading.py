@@ -13,6 +13,7 @@ from skimage.transform import resize
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image import pillow
 from napari_localdisc.core.image.files import open_large, read_image
+from napari_localdisc.io.labels import read_labels
 from napari_localdisc.io.samples import sample_path
 
 ORIENTATION = 274
@@ -586,3 +587,15 @@ def test_large_pictures_are_read_in_pieces_and_are_the_same(
     usual = read_image(path)
     monkeypatch.setattr(pillow, "_HUGE", 700)
     assert np.array_equal(read_image(path), usual)
+
+
+@pytest.mark.parametrize("read", [read_image, open_large, read_labels])
+def test_parts_of_a_picture_that_are_not_there(tmp_path, grey, read):
+    """A few bytes that say they are 400 million pixels."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, grey, compression="zlib", rowsperstrip=20)
+    read(path)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite((1 << 24) + 1)
+    with pytest.raises(FileError, match="3 of the 838,861 parts"):
+        read(path)
