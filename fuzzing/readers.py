@@ -105,7 +105,9 @@ def _used(labels: Any) -> int:
     millimetres(labels.placement, len(labels.shape))
     note_text(note_of(labels))
     stays = not isinstance(labels.labels, np.ndarray)  # on the disk
-    return 0 if stays and math.prod(labels.shape) > LARGE_PIXELS else labels.array.nbytes
+    return (
+        0 if stays and math.prod(labels.shape) > LARGE_PIXELS else labels.array.nbytes
+    )
 
 
 def _note(path: Path) -> int:
