@@ -1,6 +1,9 @@
 """Whatever a file says about its pixels, what is read is what was meant."""
 
+import gc
 import io
+import tracemalloc
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -599,3 +602,23 @@ def test_parts_of_a_picture_that_are_not_there(tmp_path, grey, read):
         file.pages[0].tags["ImageLength"].overwrite((1 << 24) + 1)
     with pytest.raises(FileError, match="3 of the 838,861 parts"):
         read(path)
+
+
+def test_a_damaged_picture_leaves_no_memory(tmp_path, retina):
+    """imagecodecs keeps a reference to what libpng gave up in the middle of."""
+    path = tmp_path / "a.png"
+    deep = np.repeat(retina.astype(np.uint16) * 257, 8, axis=0)
+    content = bytearray(imagecodecs.png_encode(deep))
+    content[20:24] = (2 * len(deep)).to_bytes(4, "big")  # twice the rows
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            with pytest.raises(FileError, match="Not enough image data"):
+                read_image(path)
+        gc.collect()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < deep.nbytes
