@@ -1,6 +1,7 @@
 """Embeddings on disk: hits, misses, eviction, damage, several programs at once."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from napari_localdisc.core.embedding.embed import embed
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.files import remove_unfinished
 from napari_localdisc.core.model.model import Model, load_model
-from napari_localdisc.io import cache as caching
 from napari_localdisc.io.cache import EmbeddingCache, cached_embed, content_hash
 
 
@@ -33,12 +34,12 @@ def embedding(picture, model):
 
 
 def entries(cache):
-    return sorted(cache.folder.glob("*.safetensors"))
+    return sorted(cache.folder.glob("[!.]*.safetensors"))
 
 
 def making(cache):
     """What is being made, or was when its program was killed."""
-    return sorted(cache.folder.glob(".making-*"))
+    return sorted(cache.folder.glob(".localdisc-*"))
 
 
 def test_hit_is_the_same_bit_for_bit(cache, picture, model, embedding):
@@ -257,18 +258,20 @@ def stopped(cache, picture, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL is for POSIX")
-def test_killed_in_the_middle(cache, picture, embedding, model, stopped, monkeypatch):
+def test_killed_in_the_middle(cache, picture, embedding, model, stopped):
     assert stopped(KILLED).returncode == -9
     (left,) = making(cache)  # under no entry's name
     assert entries(cache) == []
     assert cache.total_size() > 0
+    run = r"-\d+-([0-9a-f]{8}-[0-9a-f]{8}-)"
+    alive = left.with_name(re.sub(run, rf"-{os.getppid()}-\1", left.name))
+    alive.mkdir()
+    remove_unfinished.cache_clear()  # a program that is started now
     assert cache.load(picture, model) is None
+    assert not left.exists()
     cache.store(picture, embedding)
     assert cache.load(picture, model) is not None
-    assert left.exists()  # might be another program at work
-    monkeypatch.setattr(caching, "_ABANDONED_SECONDS", -1.0)
-    cache.store(picture, embedding)
-    assert not left.exists()
+    assert making(cache) == [alive]
 
 
 def test_a_program_that_is_closed_meanwhile_ends(cache, picture, model, stopped):

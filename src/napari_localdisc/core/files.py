@@ -24,6 +24,8 @@ _RUN = uuid.uuid4().hex[:8]
 """Tells this process from an earlier one of the same number."""
 _LONGEST_NAME = 200
 """Bytes; file systems take 255."""
+UNFINISHED = ".localdisc-"
+"""What names of unfinished files and folders begin with."""
 _UNFINISHED = re.compile(
     rf"\.localdisc-{_HOST}-(?P<process>\d+)-(?P<run>[0-9a-f]{{8}})-.*"
 )
@@ -167,7 +169,7 @@ def check_replaceable(path: Path, is_ours: IsOurs) -> None:
 
 def _unfinished(path: Path) -> Path:
     """Name something that its process is making for a path, beside it."""
-    _clean(path.parent)
+    remove_unfinished(path.parent)
     process = f"{_HOST}-{os.getpid()}-{_RUN}-{uuid.uuid4().hex[:8]}"
     name = f".localdisc-{process}-{path.name}"
     while len(os.fsencode(name)) > _LONGEST_NAME:  # letters have one to four bytes
@@ -176,12 +178,12 @@ def _unfinished(path: Path) -> Path:
 
 
 @cache
-def _clean(folder: Path) -> None:
+def remove_unfinished(folder: Path) -> None:
     """Remove what processes of this computer that are no more did not finish.
 
     Once in a process: a folder may hold a study's files by the thousand.
     """
-    for left in folder.glob(".localdisc-*"):
+    for left in folder.glob(f"{UNFINISHED}*"):
         name = _UNFINISHED.fullmatch(left.name)
         if name is None or _is_alive(int(name["process"]), name["run"]):
             continue

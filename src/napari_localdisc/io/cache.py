@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
@@ -25,7 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_localdisc.core.errors import FileError
-from napari_localdisc.core.files import given_path
+from napari_localdisc.core.files import (
+    UNFINISHED,
+    given_path,
+    remove_unfinished,
+    unfinished_folder,
+)
 from napari_localdisc.core.model.card import ModelCard
 
 if TYPE_CHECKING:
@@ -44,7 +48,10 @@ _ABANDONED_SECONDS = 3600.0
 _HASHED_BYTES = 1 << 24
 _MATTERS = "flips", "precision", "magnification"
 """Options that an embedding depends on."""
-_OURS = re.compile(rf"[0-9a-f]{{40}}({re.escape(_SUFFIX)})?|{re.escape(_BUSY)}.*")
+_OURS = re.compile(
+    rf"[0-9a-f]{{40}}({re.escape(_SUFFIX)})?"
+    rf"|({re.escape(_BUSY)}|{re.escape(UNFINISHED)}).*"
+)
 """Entries, folders of zarr that entries once were, and what is being made."""
 
 
@@ -119,6 +126,7 @@ class EmbeddingCache:
         entry, signature = self._entry(
             content, model.hash, model.card, flips, precision, magnification
         )
+        remove_unfinished(self.folder)
         if not entry.is_file():
             return None
         try:
@@ -176,8 +184,9 @@ class EmbeddingCache:
             with contextlib.suppress(FileNotFoundError):  # cleared meanwhile
                 os.utime(entry)
             self._evict(entry)
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
+        except (OSError, SafetensorError, FileError) as error:
+            why = error.__cause__ if isinstance(error, FileError) else error
+            reason = getattr(why, "strerror", None) or why
             raise FileError(
                 f"The cache folder {self.folder} cannot be used ({reason}): free some "
                 "space, choose another one, or switch the cache off."
@@ -230,11 +239,8 @@ class EmbeddingCache:
         self, entry: Path, embedding: Embedding, signature: dict[str, Any]
     ) -> None:
         # A folder, as safetensors writes beside the file that it is to make, too
-        making = tempfile.TemporaryDirectory(
-            prefix=_BUSY, dir=self.folder, ignore_cleanup_errors=True
-        )
-        with making as folder:
-            new = Path(folder, entry.name)
+        with unfinished_folder(entry) as folder:
+            new = folder / entry.name
             try:
                 _save(new, embedding, signature)
                 new.replace(entry)
@@ -248,6 +254,8 @@ class EmbeddingCache:
         now = time.time()
         for path in self._paths():
             used = _last_use(path)
+            if path.name.startswith(UNFINISHED):
+                continue  # of a program that is at work
             if path.name.startswith(_BUSY):
                 if now - used > _ABANDONED_SECONDS:
                     _remove(path)

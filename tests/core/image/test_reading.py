@@ -622,3 +622,18 @@ def test_a_damaged_picture_leaves_no_memory(tmp_path, retina):
     finally:
         tracemalloc.stop()
     assert left < deep.nbytes
+
+
+@pytest.mark.parametrize("read", [read_image, read_labels])
+def test_pages_that_lead_back_to_earlier_ones(tmp_path, grey, read):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, grey)
+    read(path)
+    with tifffile.TiffFile(path) as file:
+        first = file.pages[0].offset
+        at = first + 2 + 12 * len(file.pages[0].tags)
+    content = bytearray(path.read_bytes())
+    content[at : at + 4] = first.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(FileError, match="lead back"):
+        read(path)

@@ -8,6 +8,7 @@ side.  All of that is decided here, for files read whole and block by block alik
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -49,6 +50,45 @@ def is_tiff(path: Path) -> bool:
         return stream.read(4) in _MAGIC
 
 
+def open_tiff_file(path: Path) -> tifffile.TiffFile:
+    """Open a file whose directories come to an end.
+
+    tifffile follows those that lead back to an earlier one for ever.
+
+    Raises
+    ------
+    FileError
+        If they do not.
+    """
+    file = tifffile.TiffFile(path)
+    try:
+        _check_end(path, file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check_end(path: Path, file: tifffile.TiffFile) -> None:
+    form, handle = file.tiff, file.filehandle
+    seen: set[int] = set()
+    at = file.pages.first.offset
+    while at:
+        if at in seen:
+            raise FileError(f"{path} is damaged: its pages lead back to earlier ones.")
+        seen.add(at)
+        handle.seek(at)
+        count = handle.read(form.tagnosize)
+        if len(count) < form.tagnosize:
+            return  # cut off, which tifffile knows
+        (tags,) = struct.unpack(form.tagnoformat, count)
+        handle.seek(at + form.tagnosize + tags * form.tagsize)
+        following = handle.read(form.offsetsize)
+        if len(following) < form.offsetsize:
+            return
+        (at,) = struct.unpack(form.offsetformat, following)
+
+
 def read_tiff(path: Path, page: int | None = None) -> NDArray[Any]:
     """Read the picture that is meant, upright, in the colours that are meant.
 
@@ -70,7 +110,7 @@ def read_tiff(path: Path, page: int | None = None) -> NDArray[Any]:
     FileError
         If several pictures are as large, or there is no such page.
     """
-    with tifffile.TiffFile(path) as file:
+    with open_tiff_file(path) as file:
         stack, at = _chosen(path, file, page)
         array = stack.picture(at)
         return np.asarray(stack.meaning().applied(array))
@@ -87,7 +127,7 @@ def open_tiff(path: Path, page: int | None = None) -> Any:
     import dask.array
     import zarr
 
-    file = tifffile.TiffFile(path)
+    file = open_tiff_file(path)
     try:
         stack, at = _chosen(path, file, page)
         meaning, order = stack.meaning(), stack.order
@@ -111,13 +151,13 @@ def open_tiff(path: Path, page: int | None = None) -> Any:
 
 def picture_pixels(path: Path) -> int:
     """Return how many pixels the picture has that is meant."""
-    with tifffile.TiffFile(path) as file:
+    with open_tiff_file(path) as file:
         return max((stack.area for stack in _meant(_stacks(file))), default=0)
 
 
 def tiff_stored(path: Path) -> Stored:
     """Return how the file's numbers differ from the picture that is meant."""
-    with tifffile.TiffFile(path) as file:
+    with open_tiff_file(path) as file:
         page = _meant(_stacks(file))[0].page
         is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE
         return Stored(_orientation(page), bool(is_inverted))
@@ -125,7 +165,7 @@ def tiff_stored(path: Path) -> Stored:
 
 def tiff_kind(path: Path) -> str:
     """Return whether the picture that is meant is “bits”, “grey” or “colour”."""
-    with tifffile.TiffFile(path) as file:
+    with open_tiff_file(path) as file:
         stack = _meant(_stacks(file))[0]
         _, is_colour, is_deep = stack.rank
     return "colour" if is_colour else "grey" if is_deep else "bits"

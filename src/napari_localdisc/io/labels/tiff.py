@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.roles import note_in
-from napari_localdisc.core.image.tiff import check_parts, tiff_stored
+from napari_localdisc.core.image.tiff import check_parts, open_tiff_file, tiff_stored
 from napari_localdisc.core.image.upright import turned
 from napari_localdisc.core.names import NOTE_NAMESPACE
 
@@ -238,7 +238,7 @@ def write_tiff(
 
 def read(path: Path) -> list[LabelMap]:
     """Read labels with our note, else with what ImageJ's or OME's fields say."""
-    with tifffile.TiffFile(path) as file:
+    with open_tiff_file(path) as file:
         if file.pages.first.photometric == tifffile.PHOTOMETRIC.RGB:
             raise FileError(
                 f"{path} is a picture, not labels: each of its pixels is a colour."
