@@ -15,6 +15,7 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
+from .closer import CloserLook
 from .clusters import ClusterMaps, kept_colour
 from .embedding import Embedding
 from .magnification import first_look, suggested
@@ -78,7 +79,7 @@ def embed_steps(
 ) -> Steps[Embedding]:
     """Embed an image tile by tile, for workers that show progress and can stop."""
     vectors, maps = yield from _look_steps(image, model, how, embeds=True)
-    return Embedding(
+    embedding = Embedding(
         vectors.flatten(1),
         maps.cluster_probability,
         maps.field_of_view,
@@ -89,6 +90,8 @@ def embed_steps(
         maps.presence,
         maps.colour,
     )
+    with_closer_look(embedding, image, model, how)
+    return embedding
 
 
 def _look_steps(
@@ -153,4 +156,15 @@ def map_clusters(
     """
     how = Inference(tile_size, flips, precision, magnification)
     steps = _look_steps(image, model, how, embeds=False)
-    return _checked(run(steps, progress, cancel)[1])
+    maps = run(steps, progress, cancel)[1]
+    with_closer_look(maps, image, model, how)
+    return _checked(maps)
+
+
+def with_closer_look(
+    maps: ClusterMaps, image: ArrayLike, model: Model, how: Inference
+) -> None:
+    """Let small lesions be looked at closer, once one is asked of an image's maps."""
+    closer = CloserLook(image, model, how, maps.magnification, maps.grid.shape)
+    if closer.structures:
+        maps.closer = closer
