@@ -58,8 +58,7 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
         file.load()
         orientation = _orientation(file)
         if frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file)):
-            file.close()  # its memory is free then
-            array = _png(path)
+            array = _png(path, file)
         else:
             array = _array(file)
     return np.asarray(turned(array, orientation))
@@ -177,10 +176,24 @@ def _is_huge_png(image: "Image.Image") -> bool:
     )
 
 
-def _png(path: Path) -> NDArray[Any]:
+def _png(path: Path, image: "Image.Image") -> NDArray[Any]:
+    """Let libpng read what Pillow cuts, or takes more memory for."""
     import imagecodecs
 
-    array = np.asarray(imagecodecs.png_decode(path.read_bytes()))
-    if array.shape[2:] == (2,):
-        array = array[:, :, (0, 0, 0, 1)]
-    return array
+    content = path.read_bytes()
+    samples = _SAMPLES[content[25]] + ("transparency" in image.info)
+    dtype = np.uint16 if content[24] == _COLOUR_PNG_BITS else np.uint8
+    shape = (image.height, image.width, samples)
+    image.close()  # its memory is free then
+    array = np.empty(shape[: 2 if samples == 1 else 3], dtype)
+    try:
+        imagecodecs.png_decode(content, out=array)
+    except BaseException:
+        # Where libpng gives up, imagecodecs (2026.3.6) keeps a reference for ever
+        array.resize(0, refcheck=False)
+        raise
+    return array[:, :, (0, 0, 0, 1)] if samples == 2 else array
+
+
+_SAMPLES = {0: 1, 2: 3, 4: 2, 6: 4}
+"""Numbers of a pixel, by a PNG's kind of colour."""
