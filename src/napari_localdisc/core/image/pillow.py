@@ -57,11 +57,11 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
             return deep
         file.load()
         orientation = _orientation(file)
-        if frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file)):
-            file.close()  # its memory is free then
-            array = _png(path)
-        else:
-            array = _array(file)
+        by_png = frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file))
+        array = None if by_png else _array(file)
+    if array is None:
+        del file  # its memory is free then; Pillow 10 cannot close it twice
+        array = _png(path)
     return np.asarray(turned(array, orientation))
 
 
