@@ -7,11 +7,13 @@ a time, then the background is opened from the root of its dendrogram.  Clusters
 numbered in the order in which they appear: a label keeps its meaning at every n.
 """
 
+from __future__ import annotations
+
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -37,6 +39,9 @@ from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
 from .spots import Contrast
 from .tuning import STRUCTURE_THRESHOLD, StructureOptions
+
+if TYPE_CHECKING:
+    from .closer import CloserLook
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -259,6 +264,8 @@ class ClusterMaps:
     colour : Tensor, optional
         (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
         the working grid, for what follows from it; same device.
+    closer : CloserLook, optional
+        Taken when a small lesion is first asked for; None: there is none.
     """
 
     cluster_probability: Tensor
@@ -268,6 +275,9 @@ class ClusterMaps:
     centres: FloatImage
     presence: Mapping[str, Tensor]
     colour: Tensor | None = None
+    closer: CloserLook | None = field(default=None, init=False)
+    _told: Set[str] = field(default=frozenset(), init=False)
+    """Structures whose maps were put in place of the model's own."""
     _found: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
@@ -379,7 +389,7 @@ class ClusterMaps:
 
     def _whole(self, name: str) -> Tensor:
         """(h, w) map of lesions, completed by the picture; none lies on the disc."""
-        presence = self.shown(name)
+        presence = self._looked_at(name)
         if self._contrast is None:
             return presence
         seen = presence.cpu().numpy()
@@ -388,6 +398,28 @@ class ClusterMaps:
         if "optic disc" not in self.card.structures:
             return found
         return torch.where(self.shown("optic disc") > ON_DISC, presence, found)
+
+    def _looked_at(self, name: str) -> Tensor:
+        """(h, w) map of lesions, also as the closer look shows small ones."""
+        if self.closer is None or name in self._told:
+            return self.shown(name)
+        row = derived_from(self.card.structures).get(name)
+        if row is not None:
+            parts = [self._looked_at(part) for part in row.of]
+            return torch.stack(parts).amax(0)
+        own = self.shown(name)
+        if name not in self.closer.structures:
+            return own
+        return torch.maximum(own, self.closer.maps()[name])
+
+    def is_looked_at(self, name: str) -> bool:
+        """Whether `structure` answers at once, with no closer look to take before."""
+        if self.closer is None or self.closer.is_taken or name in self._told:
+            return True
+        row = derived_from(self.card.structures).get(name)
+        if row is not None:
+            return all(map(self.is_looked_at, row.of))
+        return name not in self.closer.structures
 
     @cached_property
     def _contrast(self) -> Contrast | None:
