@@ -52,8 +52,13 @@ def test_a_small_lesion_is_shown_after_a_closer_look(controller, first):
         assert not taken(controller)
     controller.clusters.show_structure("haemorrhage")
     assert not taken(controller)
+    said: list[str] = []
+    controller.workspace.status.changed.connect(
+        lambda: said.append(controller.workspace.status.text)
+    )
     controller.clusters.show_structure(NAME)
     assert taken(controller)
+    assert any("closer" in text for text in said)
     names = [layer.name for layer in controller.workspace.viewer.layers]
     assert any(f"{NAME} probability" in name for name in names)
 

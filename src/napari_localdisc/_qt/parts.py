@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 
 from napari_localdisc.viewer.preferences import PLUGIN
 
+from .garbage import collect_where_windows_are
 from .opengl import keep_to_own_context
 from .thumbnails import keep_their_pixels
 
@@ -238,6 +239,7 @@ class Docked(QWidget):
         super().__init__()
         keep_to_own_context()
         keep_their_pixels()
+        collect_where_windows_are()
 
     def leave(self) -> None:
         """End the work; may be called more than once."""

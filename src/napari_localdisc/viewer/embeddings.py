@@ -105,6 +105,8 @@ class Embeddings:
     """The place of work that was cancelled or failed."""
     misfit = Signal(str)
     """A plane is of another kind than the model's; the sentence says what to do."""
+    looking_closer = Signal(str)
+    """A structure that another look is taken for."""
     progressed = Signal(int, int)
     """Tiles done, and in all (0: not known yet)."""
 
@@ -190,6 +192,7 @@ class Embeddings:
             return
         self._work.cancel()
         task = self._task = _Task(place, self._look(), None, {purpose: then})
+        self.looking_closer.emit(structure)
         self._work.run(
             closer.steps,
             lambda _: self._on_result(task, known),

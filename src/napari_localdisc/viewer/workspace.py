@@ -109,6 +109,7 @@ class Workspace:
         self._shown = weakref.WeakKeyDictionary()
         self._key: PlaneKey | None = None
         self.embeddings.progressed.connect(self._on_tiles)
+        self.embeddings.looking_closer.connect(self._on_closer)
         self.large.progressed.connect(self._on_blocks)
         self.images.chosen.connect(self._on_chosen)
         self.images.replaced.connect(self._on_replaced)
@@ -317,6 +318,9 @@ class Workspace:
 
     def _on_tiles(self, done: int, total: int) -> None:
         self.status.say(status.looking(done, total))
+
+    def _on_closer(self, structure: str) -> None:
+        self.status.say(f"Looking closer, at twice the size, for {structure}…")
 
     def _on_blocks(self, done: int, total: int) -> None:
         if total:
