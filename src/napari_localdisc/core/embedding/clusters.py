@@ -28,7 +28,6 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
-from napari_localdisc.core.names import brightness
 from napari_localdisc.core.priors.derived import (
     derived_from,
     every_structure,
@@ -37,7 +36,7 @@ from napari_localdisc.core.priors.derived import (
 from . import tuning
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
-from .spots import Contrast
+from .spots import Contrast, completion
 from .tuning import STRUCTURE_THRESHOLD, StructureOptions
 
 if TYPE_CHECKING:
@@ -322,7 +321,7 @@ class ClusterMaps:
         self, name: str, readout: Literal["presence", "probability"] = "presence"
     ) -> FloatImage:
         """How likely each pixel is of a structure; see `Embedding.structure`."""
-        if readout == "presence" and brightness(name) is not None:
+        if readout == "presence" and completion(name) is not None:
             return self.of_structure(self._whole(name))
         if name in derived_from(self.card.structures):
             return self.on_image(self.shown(name), self.interior)
@@ -389,11 +388,15 @@ class ClusterMaps:
 
     def _whole(self, name: str) -> Tensor:
         """(h, w) map of lesions, completed by the picture; none lies on the disc."""
-        presence = self._looked_at(name)
-        if self._contrast is None:
+        row = derived_from(self.card.structures).get(name)
+        if row is not None and name not in self._told:
+            return torch.stack([self._whole(part) for part in row.of]).amax(0)
+        presence, how = self._looked_at(name), completion(name)
+        if self._contrast is None or how is None:
             return presence
-        seen = presence.cpu().numpy()
-        whole = self._contrast.whole(seen, bool(brightness(name)))
+        is_known = how.rival in self.card.structures and name not in self._told
+        rival = self.shown(how.rival).cpu().numpy() if is_known else None
+        whole = self._contrast.whole(presence.cpu().numpy(), how, rival)
         found = torch.from_numpy(whole).to(presence)
         if "optic disc" not in self.card.structures:
             return found
@@ -401,16 +404,11 @@ class ClusterMaps:
 
     def _looked_at(self, name: str) -> Tensor:
         """(h, w) map of lesions, also as the closer look shows small ones."""
-        if self.closer is None or name in self._told:
-            return self.shown(name)
-        row = derived_from(self.card.structures).get(name)
-        if row is not None:
-            parts = [self._looked_at(part) for part in row.of]
-            return torch.stack(parts).amax(0)
         own = self.shown(name)
-        if name not in self.closer.structures:
+        closer = self.closer
+        if closer is None or name in self._told or name not in closer.structures:
             return own
-        return torch.maximum(own, self.closer.maps()[name])
+        return torch.maximum(own, closer.maps()[name])
 
     def is_looked_at(self, name: str) -> bool:
         """Whether `structure` answers at once, with no closer look to take before."""
