@@ -50,6 +50,8 @@ class Report:
     memory: list[int] = field(default_factory=list)
     """Bytes at the start, at most, and at the end."""
     seconds: float = 0.0
+    told: set[str] = field(default_factory=set)
+    """Findings that were said before the end."""
 
 
 class Driver:
@@ -536,14 +538,14 @@ def _whose(stack: str) -> str:
     """Return the lines of ours that a stack is in, or `NAPARI` where there are none.
 
     What napari does while it adds or removes a layer is napari's, whoever asked for it
-    (it costs as much by hand), but for what of ours listens to that.  That every canvas
-    sends its commands by way of `_qt/opengl.py` makes them none of ours.
+    (it costs as much by hand), but for what of ours listens to that.  What napari does
+    by way of a fault of its that is mended, such as `_qt/opengl.py`, is none of ours.
     """
     lines: list[str] = []
     for file, line, function in _FRAME.findall(stack):
         path = Path(file)
         if "napari_localdisc" in path.parts:
-            if path.name not in ("opengl.py", "thumbnails.py"):
+            if path.name not in ("opengl.py", "thumbnails.py", "grids.py"):
                 lines.append(f"{'/'.join(path.parts[-3:])}:{line}")
         elif not lines and (path.name, function) in _LAYER_COMES_OR_GOES:
             break
@@ -561,6 +563,11 @@ def _memory() -> int:
 def _tell(number: int, report: Report) -> None:
     """Say how it goes, for a long run that may be cut short."""
     start, now = report.memory[0] >> 20, _memory() >> 20
+    blocks = [f"{seconds:.2f} s for us in {where}" for seconds, where in report.blocks]
+    for finding in (*report.findings, *blocks):
+        if finding not in report.told:
+            print(finding, file=sys.stderr)
+            report.told.add(finding)
     print(
         f"{number} actions: {now - start} MB above the start, {len(report.findings)} "
         f"findings, {len(report.blocks)} times busy for us",
