@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .killed import SCENARIOS, kill
 from .readers import READERS
-from .runs import Report, make_input, try_readers
+from .runs import Finding, Report, make_input, try_readers
 
 
 def main() -> int:
@@ -56,12 +56,21 @@ def _readers(arguments: argparse.Namespace) -> int:
     findings = []
     for name in arguments.names or READERS:
         count = arguments.inputs or READERS[name].inputs
-        (report,) = try_readers([name], arguments.seed, count, arguments.first)
+        (report,) = try_readers([name], arguments.seed, count, arguments.first, _tell)
         print(row(report), flush=True)
         findings += report.findings
     for finding in findings:
-        print(f"- {finding.reader} {finding.index}: {finding.kind}: {finding.said}")
+        print(_line(finding))
     return int(bool(findings))
+
+
+def _line(finding: Finding) -> str:
+    return f"- {finding.reader} {finding.index}: {finding.kind}: {finding.said}"
+
+
+def _tell(finding: Finding) -> None:
+    """Say at once what a long run will list at its end."""
+    print(_line(finding), file=sys.stderr, flush=True)
 
 
 HEAD = (

@@ -104,9 +104,10 @@ def _used(labels: Any) -> int:
     pixel_size(labels.placement, len(labels.shape))
     millimetres(labels.placement, len(labels.shape))
     note_text(note_of(labels))
-    if math.prod(labels.shape) > LARGE_PIXELS:  # which stay on the disk
-        return 0
-    return int(labels.array.nbytes)
+    stays = not isinstance(labels.labels, np.ndarray)  # on the disk
+    return (
+        0 if stays and math.prod(labels.shape) > LARGE_PIXELS else labels.array.nbytes
+    )
 
 
 def _note(path: Path) -> int:

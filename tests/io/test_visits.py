@@ -1,5 +1,7 @@
 """Patient, eye and visit from names of files."""
 
+import time
+
 import pytest
 
 from napari_localdisc.core.errors import FileError
@@ -31,7 +33,34 @@ def test_a_pattern_of_ones_own():
     assert origin_of("something else", pattern) == ("", "", "")
 
 
+def test_names_that_are_no_unicode():
+    assert origin_of("é\udc801x", r"(?P<patient>\pL+).(?P<visit>\d)") == ("é", "", "1")
+
+
 @pytest.mark.parametrize("pattern", ["(", "[a-z]+", "(?P<name>.*)"])
 def test_a_pattern_that_says_nothing(pattern):
     with pytest.raises(FileError):
+        origin_of("a", pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?P<patient>(a|aa)+)$",
+        r"(?P<patient>(a+)+)b",
+        "(?P<visit>" + "(?:a?)" * 100 + "a" * 100 + ")b",
+    ],
+)
+def test_no_pattern_tries_for_ever(pattern):
+    """As a stranger's study may bring it; Python's own engine takes years."""
+    began = time.process_time()
+    assert origin_of("a" * 200 + "!", pattern) == ("", "", "")
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?P<eye>(a{999}){999})", "(?P<eye>a)(?=b)", r"(?P<eye>a)\1"]
+)
+def test_patterns_that_would_take_much_are_refused(pattern):
+    with pytest.raises(FileError, match="no regular expression"):
         origin_of("a", pattern)

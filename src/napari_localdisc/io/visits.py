@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import re2
 
 from napari_localdisc.core.errors import FileError
 
@@ -44,8 +46,8 @@ def origin_of(name: str, pattern: str = "") -> Origin:
     name : str
         Without its ending.
     pattern : str
-        A regular expression with some of the groups ``patient``, ``eye`` and ``visit``
-        that is searched for instead; what it does not find is empty.
+        A regular expression of RE2 with some of the groups ``patient``, ``eye`` and
+        ``visit`` that is searched for instead; what it does not find is empty.
 
     Raises
     ------
@@ -82,23 +84,41 @@ def origin_of(name: str, pattern: str = "") -> Origin:
 
 def check_pattern(pattern: str) -> None:
     """Raise a FileError for a pattern that cannot be used."""
+    _compiled(pattern)
+
+
+def _compiled(pattern: str) -> Any:
+    """Make a pattern ready; a study of a stranger's may bring it.
+
+    RE2 takes time and memory in proportion to pattern and name, where Python's own
+    engine may try for ever; for that it has no looking around and no references back.
+    """
+    options = re2.Options()
+    options.log_errors = False
     try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
+        made = re2.compile(_plain(pattern), options)
+    except re2.error as error:
+        said = error.args[0] if error.args else error
+        reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         raise FileError(
-            f"{pattern!r} is no regular expression ({error}): write, for instance, "
+            f"{pattern!r} is no regular expression ({reason}): write, for instance, "
             "'(?P<patient>[0-9]+)_(?P<eye>OD|OS)_(?P<visit>.*)'."
         ) from error
-    if not set(groups) & set(_GROUPS):
+    if not set(made.groupindex) & set(_GROUPS):
         raise FileError(
             f"{pattern!r} names nothing: it needs a group called patient, eye or "
             "visit, for instance '(?P<patient>[0-9]+)'."
         )
+    return made
 
 
 def _by_pattern(name: str, pattern: str) -> Origin:
-    check_pattern(pattern)
-    found = re.search(pattern, name)
+    found = _compiled(pattern).search(_plain(name))
     said = {} if found is None else found.groupdict()
     patient, eye, visit = (said.get(group) or "" for group in _GROUPS)
     return Origin(patient, _EYES.get(eye.lower(), ""), visit)
+
+
+def _plain(text: str) -> str:
+    """Return text that is UTF-8, as bytes of some names of files are not."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -138,7 +138,8 @@ class Clusters:
             if is_large(place.plane):
                 workspace.large.label(place, workspace.models.file, wanted)
             else:
-                workspace.request(place, purpose, show)
+                structure = wanted if isinstance(wanted, str) else ""
+                workspace.request(place, purpose, show, structure)
 
     def _show(self, place: Place, known: Embedded) -> None:
         from napari_localdisc.core.embedding.clusters import cluster_colours

@@ -1,6 +1,9 @@
 """Whatever a file says about its pixels, what is read is what was meant."""
 
+import gc
 import io
+import tracemalloc
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -13,6 +16,7 @@ from skimage.transform import resize
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.image import pillow
 from napari_localdisc.core.image.files import open_large, read_image
+from napari_localdisc.io.labels import read_labels
 from napari_localdisc.io.samples import sample_path
 
 ORIENTATION = 274
@@ -586,3 +590,35 @@ def test_large_pictures_are_read_in_pieces_and_are_the_same(
     usual = read_image(path)
     monkeypatch.setattr(pillow, "_HUGE", 700)
     assert np.array_equal(read_image(path), usual)
+
+
+@pytest.mark.parametrize("read", [read_image, open_large, read_labels])
+def test_parts_of_a_picture_that_are_not_there(tmp_path, grey, read):
+    """A few bytes that say they are 400 million pixels."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, grey, compression="zlib", rowsperstrip=20)
+    read(path)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite((1 << 24) + 1)
+    with pytest.raises(FileError, match="3 of the 838,861 parts"):
+        read(path)
+
+
+def test_a_damaged_picture_leaves_no_memory(tmp_path, retina):
+    """imagecodecs keeps a reference to what libpng gave up in the middle of."""
+    path = tmp_path / "a.png"
+    deep = np.repeat(retina.astype(np.uint16) * 257, 8, axis=0)
+    content = bytearray(imagecodecs.png_encode(deep))
+    content[20:24] = (2 * len(deep)).to_bytes(4, "big")  # twice the rows
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            with pytest.raises(FileError, match="Not enough image data"):
+                read_image(path)
+        gc.collect()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < deep.nbytes

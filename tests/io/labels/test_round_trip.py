@@ -1,6 +1,7 @@
 """Labels come back as they were: values, names, colours, placement."""
 
 import string
+import time
 
 import numpy as np
 import pytest
@@ -223,3 +224,21 @@ def test_ome_zarr_is_replaced_by_ome_zarr(tmp_path):
     write_labels(path, LabelMap(np.zeros((5, 5), np.uint8)))
     assert read_labels(path)[0].shape == (5, 5)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.int32])
+def test_values_are_counted(dtype):
+    array = np.random.default_rng(0).integers(0, 2, (3, 2**20)).astype(dtype)
+    array[1, :5] = 255
+    values, counts = np.unique(array, return_counts=True)
+    assert LabelMap(array).counts == dict(zip(values, counts, strict=True))
+    assert LabelMap(array).values == sorted(values)
+
+
+def test_many_pixels_are_counted_at_once():
+    """A PNG of 300 bytes may be 100 million of them, which sorting takes 10 s for."""
+    array = np.zeros((2**13, 2**12), np.uint16)
+    array[0, ::2] = 7
+    began = time.process_time()
+    assert LabelMap(array).largest == 7
+    assert time.process_time() - began < 0.5

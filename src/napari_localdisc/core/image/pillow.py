@@ -57,11 +57,12 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
             return deep
         file.load()
         orientation = _orientation(file)
-        if frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file)):
-            file.close()  # its memory is free then
-            array = _png(path)
-        else:
-            array = _array(file)
+        by_png = frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file))
+        array = None if by_png else _array(file)
+        shape, is_clear = (file.height, file.width), "transparency" in file.info
+    if array is None:
+        del file  # its memory is free then; Pillow 10 cannot close it twice
+        array = _png(path, shape, is_clear)
     return np.asarray(turned(array, orientation))
 
 
@@ -177,10 +178,25 @@ def _is_huge_png(image: "Image.Image") -> bool:
     )
 
 
-def _png(path: Path) -> NDArray[Any]:
+def _png(path: Path, shape: tuple[int, int], is_clear: bool) -> NDArray[Any]:
+    """Let libpng read what Pillow cuts, or takes more memory for.
+
+    ``is_clear`` says whether a colour stands for transparency.
+    """
     import imagecodecs
 
-    array = np.asarray(imagecodecs.png_decode(path.read_bytes()))
-    if array.shape[2:] == (2,):
-        array = array[:, :, (0, 0, 0, 1)]
-    return array
+    content = path.read_bytes()
+    samples = _SAMPLES[content[25]] + is_clear
+    dtype = np.uint16 if content[24] == _COLOUR_PNG_BITS else np.uint8
+    array = np.empty(shape if samples == 1 else (*shape, samples), dtype)
+    try:
+        imagecodecs.png_decode(content, out=array)
+    except BaseException:
+        # Where libpng gives up, imagecodecs (2026.3.6) keeps a reference for ever
+        array.resize(0, refcheck=False)
+        raise
+    return array[:, :, (0, 0, 0, 1)] if samples == 2 else array
+
+
+_SAMPLES = {0: 1, 2: 3, 4: 2, 6: 4}
+"""Numbers of a pixel, by a PNG's kind of colour."""

@@ -20,6 +20,8 @@ import tifffile
 from numpy.typing import NDArray
 from tifffile import PHOTOMETRIC
 
+from napari_localdisc.core.errors import FileError
+
 from .pages import chosen_page
 from .upright import UPRIGHT, Stored, is_turned, turned
 
@@ -344,9 +346,23 @@ def _chosen(
     at = chosen_page(path, count, page, what)
     for stack in stacks:
         if at < stack.count:
+            check_parts(path, stack.page)
             return stack, at
         at -= stack.count
     raise AssertionError("a page was checked and is not there")
+
+
+def check_parts(path: Path, page: Any) -> None:
+    """Raise a FileError if a page has fewer strips or tiles than its size asks for.
+
+    tifffile fills what is not there: a file of 2 KB would become 400 MB of nothing.
+    """
+    there, needed = len(page.dataoffsets), math.prod(page.chunked)
+    if not page.is_contiguous and there < needed:
+        raise FileError(
+            f"{path} is damaged: it holds {there:,} of the {needed:,} parts of its "
+            "picture."
+        )
 
 
 def _orientation(page: Any) -> int:

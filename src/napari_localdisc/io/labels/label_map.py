@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,11 +114,8 @@ class LabelMap:
             with self._reading():
                 lazy = dask.array.asarray(self.labels)
                 found = dask.compute(*dask.array.unique(lazy, return_counts=True))
-        elif self.labels.dtype == np.uint8:  # counting beats sorting
-            counts = np.bincount(self.labels.ravel())
-            found = np.flatnonzero(counts), counts[counts > 0]
         else:
-            found = np.unique(self.labels, return_counts=True)
+            return counted(self.labels)
         return {int(v): int(n) for v, n in zip(*found, strict=True)}
 
     @contextlib.contextmanager
@@ -215,6 +213,34 @@ class LabelMap:
         for labels in self.maps:
             for value in labels.classes:
                 yield labels, value
+
+
+def counted(array: NDArray[Any]) -> dict[int, int]:
+    """Return how many pixels have each value that occurs; values ascend.
+
+    Part by part: sorting 100 million pixels at once takes 10 s, counting them at once
+    eight times their memory.
+    """
+    flat = array.ravel()
+    if flat.dtype == np.bool_:
+        lit = int(np.count_nonzero(flat))
+        both = {0: flat.size - lit, 1: lit}
+        return {value: count for value, count in both.items() if count}
+    total: Counter[int] = Counter()
+    for start in range(0, flat.size, _COUNTED):
+        part = flat[start : start + _COUNTED]
+        if part.dtype in (np.uint8, np.uint16):  # counting beats sorting
+            counts = np.bincount(part)
+            values = np.flatnonzero(counts)
+            counts = counts[values]
+        else:
+            values, counts = np.unique(part, return_counts=True)
+        total.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    return dict(sorted(total.items()))
+
+
+_COUNTED = 1 << 20
+"""Pixels that are counted at once."""
 
 
 def map_path(path: Path, at: int, endings: Sequence[str] = ()) -> Path:
@@ -411,7 +437,7 @@ def noted(
         parts = _valid(note, _NOTE)
         if "mask_of" in parts:
             value = parts["mask_of"]
-            array = np.where(array > 0, value, 0).astype(np.min_scalar_type(value))
+            array = (array > 0) * np.min_scalar_type(value).type(value)
         shape = parts.get("shape", ())
         if shape and math.prod(shape) == math.prod(array.shape):
             array = array.reshape(shape)
@@ -428,7 +454,7 @@ def whole_of(maps: Sequence[NDArray[Any]], fields: Mapping[str, Any]) -> LabelMa
     fields : mapping
         Of `LabelMap`, with the names and colours of all classes.
     """
-    elsewhere = {int(v) for labels in maps[1:] for v in np.unique(labels)} - {0}
+    elsewhere = {v for labels in maps[1:] for v in counted(labels)} - {0}
 
     def own(key: str, kept: Callable[[int], bool]) -> dict[int, Any]:
         return {v: said for v, said in fields.get(key, {}).items() if kept(v)}

@@ -17,6 +17,7 @@ from .label_map import (
     KEY,
     LabelMap,
     byte_colour,
+    counted,
     metres,
     note_of,
     note_text,
@@ -118,8 +119,7 @@ def read(path: Path) -> list[LabelMap]:
         if note is None and file.mode == "P":
             palette = np.asarray(file.getpalette("RGBA"), dtype=float) / 255
             colours = dict(enumerate(map(tuple, palette.reshape(-1, 4).tolist())))
-            present = map(int, np.unique(array))
-            fields["colours"] = {v: colours[v] for v in present if v in colours}
+            fields["colours"] = {v: colours[v] for v in counted(array) if v in colours}
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
     elif array.dtype == np.int32:

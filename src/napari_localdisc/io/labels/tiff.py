@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import given_path, new_file
 from napari_localdisc.core.image.roles import note_in
-from napari_localdisc.core.image.tiff import tiff_stored
+from napari_localdisc.core.image.tiff import check_parts, tiff_stored
 from napari_localdisc.core.image.upright import turned
 from napari_localdisc.core.names import NOTE_NAMESPACE
 
@@ -243,6 +243,7 @@ def read(path: Path) -> list[LabelMap]:
             raise FileError(
                 f"{path} is a picture, not labels: each of its pixels is a colour."
             )
+        check_parts(path, file.series[0].keyframe)
         array = file.series[0].asarray()
         note, placement = _said(file, array.ndim)
     if array.dtype.kind not in "bui":
