@@ -47,6 +47,8 @@ class Report:
     """Seconds that the GUI thread computed for us in one go, and where."""
     blocks_of_napari: list[float] = field(default_factory=list)
     """Seconds that it computed for napari and Qt alone, layers that come and go too."""
+    garbage: list[float] = field(default_factory=list)
+    """Seconds that it looked for garbage in one go, whoever's line it was in."""
     memory: list[int] = field(default_factory=list)
     """Bytes at the start, at most, and at the end."""
     seconds: float = 0.0
@@ -476,10 +478,12 @@ class _Watching:
         self._end = threading.Event()
         self._beat = (time.monotonic(), time.thread_time())
         self._seen: Counter[str] = Counter()
+        self._garbage = 0.0
 
     def __enter__(self) -> None:
         from qtpy.QtCore import QTimer
 
+        gc.callbacks.append(self._collects)
         self._timer = QTimer()
         self._timer.timeout.connect(self._tick)
         self._timer.start(5)
@@ -490,11 +494,25 @@ class _Watching:
         self._end.set()
         self._thread.join()
         self._timer.stop()
+        gc.callbacks.remove(self._collects)
+
+    def _collects(self, phase: str, about: dict[str, Any]) -> None:
+        if threading.get_ident() != self._gui:
+            return
+        now = time.thread_time()
+        if phase == "start":
+            self._began = now
+            return
+        self._garbage += now - self._began
+        self._report.garbage.append(now - self._began)
 
     def _tick(self) -> None:
         used = time.thread_time()
         took, self._beat = used - self._beat[1], (time.monotonic(), used)
         seen, self._seen = self._seen, Counter()
+        # Python looks for garbage when anybody has made enough objects, and holds its
+        # lock meanwhile: what is seen is the line after
+        took, self._garbage = took - self._garbage, 0.0
         if took <= LONGEST_BLOCK:
             return
         if not seen:
