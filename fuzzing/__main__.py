@@ -130,6 +130,11 @@ def _viewer(arguments: argparse.Namespace) -> int:
         "By napari and Qt alone, layers that come and go too: "
         f"{len(report.blocks_of_napari)} times, {longest:.2f} s the longest"
     )
+    long = [seconds for seconds in report.garbage if seconds > driver.LONGEST_BLOCK]
+    print(
+        f"Looking for garbage, counted in none of these: over {driver.LONGEST_BLOCK} s "
+        f"{len(long)} times, {max(report.garbage, default=0):.2f} s the longest"
+    )
     print(f"Findings: {len(report.findings)}")
     for finding, times in Counter(report.findings).most_common():
         print(f"- {finding} (×{times})")

@@ -47,9 +47,13 @@ class Report:
     """Seconds that the GUI thread computed for us in one go, and where."""
     blocks_of_napari: list[float] = field(default_factory=list)
     """Seconds that it computed for napari and Qt alone, layers that come and go too."""
+    garbage: list[float] = field(default_factory=list)
+    """Seconds that it looked for garbage in one go, whoever's line it was in."""
     memory: list[int] = field(default_factory=list)
     """Bytes at the start, at most, and at the end."""
     seconds: float = 0.0
+    told: set[str] = field(default_factory=set)
+    """Findings that were said before the end."""
 
 
 class Driver:
@@ -474,10 +478,12 @@ class _Watching:
         self._end = threading.Event()
         self._beat = (time.monotonic(), time.thread_time())
         self._seen: Counter[str] = Counter()
+        self._garbage = 0.0
 
     def __enter__(self) -> None:
         from qtpy.QtCore import QTimer
 
+        gc.callbacks.append(self._collects)
         self._timer = QTimer()
         self._timer.timeout.connect(self._tick)
         self._timer.start(5)
@@ -488,11 +494,25 @@ class _Watching:
         self._end.set()
         self._thread.join()
         self._timer.stop()
+        gc.callbacks.remove(self._collects)
+
+    def _collects(self, phase: str, about: dict[str, Any]) -> None:
+        if threading.get_ident() != self._gui:
+            return
+        now = time.thread_time()
+        if phase == "start":
+            self._began = now
+            return
+        self._garbage += now - self._began
+        self._report.garbage.append(now - self._began)
 
     def _tick(self) -> None:
         used = time.thread_time()
         took, self._beat = used - self._beat[1], (time.monotonic(), used)
         seen, self._seen = self._seen, Counter()
+        # Python looks for garbage when anybody has made enough objects, and holds its
+        # lock meanwhile: what is seen is the line after
+        took, self._garbage = took - self._garbage, 0.0
         if took <= LONGEST_BLOCK:
             return
         if not seen:
@@ -536,14 +556,14 @@ def _whose(stack: str) -> str:
     """Return the lines of ours that a stack is in, or `NAPARI` where there are none.
 
     What napari does while it adds or removes a layer is napari's, whoever asked for it
-    (it costs as much by hand), but for what of ours listens to that.  That every canvas
-    sends its commands by way of `_qt/opengl.py` makes them none of ours.
+    (it costs as much by hand), but for what of ours listens to that.  What napari does
+    by way of a fault of its that is mended, such as `_qt/opengl.py`, is none of ours.
     """
     lines: list[str] = []
     for file, line, function in _FRAME.findall(stack):
         path = Path(file)
         if "napari_localdisc" in path.parts:
-            if path.name not in ("opengl.py", "thumbnails.py"):
+            if path.name not in ("opengl.py", "thumbnails.py", "grids.py"):
                 lines.append(f"{'/'.join(path.parts[-3:])}:{line}")
         elif not lines and (path.name, function) in _LAYER_COMES_OR_GOES:
             break
@@ -561,6 +581,11 @@ def _memory() -> int:
 def _tell(number: int, report: Report) -> None:
     """Say how it goes, for a long run that may be cut short."""
     start, now = report.memory[0] >> 20, _memory() >> 20
+    blocks = [f"{seconds:.2f} s for us in {where}" for seconds, where in report.blocks]
+    for finding in (*report.findings, *blocks):
+        if finding not in report.told:
+            print(finding, file=sys.stderr)
+            report.told.add(finding)
     print(
         f"{number} actions: {now - start} MB above the start, {len(report.findings)} "
         f"findings, {len(report.blocks)} times busy for us",

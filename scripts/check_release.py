@@ -2,8 +2,10 @@
 
 Builds the source distribution, and the wheel from the checkout and from that source
 distribution; both wheels must hold the same, be under 15 MB with models under 12 MB,
-carry a description that the hub can show, and their manifest must be valid. Needs
-`pip install build twine`. The files are left in FOLDER, `dist` unless given.
+carry a description that the hub can show, and their manifest must be valid; the conda
+recipe must be one that rattler-build can render. Needs
+`pip install build twine py-rattler-build`. The files are left in FOLDER, `dist` unless
+given.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ def main(folder: Path) -> int:
         faults.append(f"the models are larger than {MODELS_LIMIT / 1e6:.0f} MB")
     run("twine", "check", "--strict", wheel, source)
     run("npe2", "validate", "napari-localdisc")
+    print(f"conda: {', '.join(rendered(ROOT / 'conda' / 'recipe.yaml'))}")
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     return 1 if faults else 0
@@ -59,6 +62,17 @@ def run(module: str, *arguments: str | Path) -> None:
     """Run a Python tool and end with it if it fails."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     subprocess.run(command, check=True, cwd=ROOT)
+
+
+def rendered(recipe: Path) -> list[str]:
+    """Return the packages that a recipe makes; a mistake in it is an error."""
+    from rattler_build import RenderConfig, Stage0Recipe, VariantConfig
+
+    packages = Stage0Recipe.from_file(recipe).render(VariantConfig(), RenderConfig())
+    names = [
+        (made.recipe.package.name, made.recipe.package.version) for made in packages
+    ]
+    return [f"{name} {version}" for name, version in names]
 
 
 def newest(folder: Path, pattern: str) -> Path:

@@ -26,9 +26,10 @@ def split(requirement: str) -> tuple[str, str]:
 
 
 def test_conda_recipe_asks_for_the_same_versions():
-    recipe = (ROOT / "conda" / "meta.yaml").read_text()
-    run = recipe.split("  run:\n")[1].split("\n\n")[0]
-    asked = dict(split(line.strip("- ")) for line in run.splitlines())
+    import yaml
+
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text())
+    asked = dict(split(line) for line in recipe["requirements"]["run"])
     expected = dict(split(each) for each in project()["dependencies"])
     expected = {CONDA_NAMES.get(name, name): v for name, v in expected.items()}
     assert asked == expected | {"python": project()["requires-python"]}

@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from superqt.utils import WorkerBase
+from tests.napari_versions import grid_shape
 from tests.tiny_training import PATIENCE, fundus_like
 
 import napari_localdisc as ld
@@ -132,13 +133,12 @@ def test_in_the_grid_previews_move_no_cell_and_clicks_land(
     preview = controller.writing.preview
     controller.clusters.preview([1, 2, 3])
     qtbot.waitUntil(lambda: preview.layer is not None, timeout=5000)
-    grid = grid_of(viewer)
-    grid.enabled = True
+    grid_of(viewer).enabled = True
     qtbot.waitUntil(lambda: preview.layer is None, timeout=5000)
     assert preview.effect.taken  # it is said all the same
     viewer.reset_view()
     qtbot.wait(50)
-    shape, layers = grid.actual_shape(viewer.layers), list(viewer.layers)
+    shape, layers = grid_shape(viewer), list(viewer.layers)
     assert shape > (1, 1)
     canvas = viewer.window._qt_viewer.canvas
     for cell in canvas.grid_views[:3]:
@@ -149,7 +149,7 @@ def test_in_the_grid_previews_move_no_cell_and_clicks_land(
         np.testing.assert_allclose((point.row, point.column), (20, 20), atol=1)
         assert controller.prompts.hover.layer is None
         assert list(viewer.layers) == layers
-        assert grid.actual_shape(viewer.layers) == shape
+        assert grid_shape(viewer) == shape
     preview.hide()
     assert list(viewer.layers) == layers
 

@@ -52,7 +52,10 @@ def test_cluster_button_makes_labels_off_the_gui_thread(
     )
     assert not row.bar.isVisible()
     assert panel.button.isEnabled()
-    assert "Move the slider" in row.status.text()
+    number, there = widget.controller.clusters.number, len(np.unique(labels.data))
+    there -= 0 in labels.data
+    of_them = "" if there == number else f", {there} of them here"
+    assert row.status.text().startswith(f"{number} structures{of_them}. Move the")
 
 
 def test_the_size_that_images_are_seen_at_is_said_and_chosen(widget, wait):

@@ -2,8 +2,15 @@
 
 import pytest
 from magicgui.widgets import CheckBox
+from qtpy.QtWidgets import QProgressBar
 
-from napari_localdisc._qt.parts import Choice, form, path_field, path_text
+from napari_localdisc._qt.parts import (
+    Choice,
+    form,
+    path_field,
+    path_text,
+    tell_progress,
+)
 
 
 @pytest.fixture
@@ -79,3 +86,26 @@ def test_fields_of_a_form_say_their_labels(qapp, offered):
     assert choice.native.accessibleName() == "Model"
     assert tick.native.accessibleName() == ""  # its text is read out
     assert list(made) == [choice, tick]
+
+
+def test_a_bar_is_drawn_when_there_is_time(qtbot):
+    class Bar(QProgressBar):
+        drawn = 0
+
+        def paintEvent(self, event):
+            self.drawn += 1
+            super().paintEvent(event)
+
+    bar = Bar()
+    qtbot.addWidget(bar)
+    with qtbot.waitExposed(bar):
+        bar.show()
+    qtbot.waitUntil(lambda: bar.drawn > 0)
+    drawn = bar.drawn
+    for done in range(10):
+        tell_progress(bar, done, 9)
+    assert bar.drawn == drawn
+    assert bar.value() == bar.maximum() == 9
+    qtbot.waitUntil(lambda: bar.drawn > drawn)
+    tell_progress(bar, 0, 0)
+    assert bar.maximum() == 0

@@ -6,6 +6,8 @@ import pytest
 from napari_localdisc.io.cache import EmbeddingCache
 from napari_localdisc.viewer import preferences
 
+pytest.importorskip("napari", "0.9", "older ones have no pages of plugins")
+
 PAGE = preferences._page
 
 

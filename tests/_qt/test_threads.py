@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_localdisc._qt import threads as warm_up
@@ -174,3 +174,31 @@ def test_errors_come_back_and_a_cancelled_run_says_nothing(qtbot):
     qtbot.waitUntil(lambda: bool(heard), timeout=5000)
     qtbot.wait(100)
     assert [str(error) for error in heard] == ["not enough memory"]
+
+
+def test_a_workers_signals_are_deleted_where_they_live(qtbot, monkeypatch):
+    """By PySide6 else in the worker's thread, if that lets it go last."""
+    made, gone = [], []
+
+    def create(*arguments, **options):
+        worker = create_worker(*arguments, **options)
+        worker.signals.destroyed.connect(
+            lambda *_: gone.append(threading.get_ident()),
+            Qt.ConnectionType.DirectConnection,
+        )
+        worker.start = lambda: made.append(worker)
+        return worker
+
+    create_worker = warm_up.create_worker
+    monkeypatch.setattr(warm_up, "create_worker", create)
+    QtRunner().start(Job(lambda: iter(()), lambda value: None, pytest.fail))
+
+    def let_go() -> None:
+        made.pop().start = None
+        gc.collect()
+
+    gc.collect()
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    thread.join()
+    qtbot.waitUntil(lambda: gone == [threading.get_ident()])

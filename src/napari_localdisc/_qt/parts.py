@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMainWindow,
+    QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -28,6 +29,8 @@ from qtpy.QtWidgets import (
 
 from napari_localdisc.viewer.preferences import PLUGIN
 
+from .garbage import collect_where_windows_are
+from .grids import keep_no_old_grids
 from .opengl import keep_to_own_context
 from .thumbnails import keep_their_pixels
 
@@ -216,6 +219,17 @@ def open_widget(viewer: Any, name: str) -> Any:
     return widget
 
 
+def tell_progress(bar: QProgressBar, done: int, total: int) -> None:
+    """Show steps done soon; without a number of steps, 0, it moves to and fro.
+
+    By itself a bar has all of the window drawn at once, canvas included, and waits.
+    """
+    bar.setUpdatesEnabled(False)
+    bar.setRange(0, total)
+    bar.setValue(done)
+    bar.setUpdatesEnabled(True)
+
+
 def dock_of(widget: QWidget) -> QDockWidget | None:
     """Return the dock that a widget is in."""
     parent: Any = widget.parentWidget()
@@ -238,6 +252,8 @@ class Docked(QWidget):
         super().__init__()
         keep_to_own_context()
         keep_their_pixels()
+        keep_no_old_grids()
+        collect_where_windows_are()
 
     def leave(self) -> None:
         """End the work; may be called more than once."""

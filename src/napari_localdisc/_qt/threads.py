@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import importlib
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_error, show_warning
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QCoreApplication, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 from superqt.utils import WorkerBase, qthrottled
 
@@ -86,7 +87,18 @@ class QtRunner(Runner):
             worker.yielded.connect(lambda progress: call("on_progress", progress))
         worker.returned.connect(lambda outcome: call(*outcome))
         worker.finished.connect(lambda: held.clear())
+        _delete_where_it_lives(worker.signals, after=worker)
         worker.start()
+
+
+def _delete_where_it_lives(qobject: QObject, after: object) -> None:
+    """Have Qt delete an object in its own thread, once another is gone.
+
+    A worker's signals go with it, in its own thread if that is the last to let it go,
+    and PySide6 deletes them there, in the middle of an event for them at worst.
+    """
+    qobject.setParent(QCoreApplication.instance())
+    weakref.finalize(after, qobject.deleteLater).atexit = False
 
 
 class QtPacer(Pacer):

@@ -23,7 +23,17 @@ from napari_localdisc.viewer.training.request import (
 )
 
 from .help import HelpButton
-from .parts import BAR, Docked, Scrolling, StatusLine, button, form, row, viewer_of
+from .parts import (
+    BAR,
+    Docked,
+    Scrolling,
+    StatusLine,
+    button,
+    form,
+    row,
+    tell_progress,
+    viewer_of,
+)
 from .threads import report
 from .training.forms import AdaptForm, ImagePicker, TrainForm
 
@@ -218,7 +228,7 @@ class TrainWidget(Docked):
             widget.setEnabled(not running)
         self.stop_button.setEnabled(running)
         self.bar.setVisible(running)
-        self.bar.setRange(0, 0)
+        tell_progress(self.bar, 0, 0)
         if running or self.control.is_saving:
             self._timer.start()
         else:
@@ -233,8 +243,7 @@ class TrainWidget(Docked):
         self.resume_button.setEnabled(idle and can_resume(self.form.name.value))
 
     def _show_progress(self, share: float) -> None:
-        self.bar.setRange(0, 0 if share < 0 else 1000)
-        self.bar.setValue(round(1000 * share))
+        tell_progress(self.bar, round(1000 * share), 0 if share < 0 else 1000)
 
     def _show_status(self, text: str) -> None:
         self.status.tell(text, self.control.has_failed)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_localdisc.core.embedding.embedding import Embedding
+    from napari_localdisc.core.model.inference import Precision
     from napari_localdisc.core.model.model import Model
 
 FORMAT_VERSION = 4
@@ -99,7 +100,7 @@ class EmbeddingCache:
         model: Model,
         *,
         flips: int = 1,
-        precision: str = "auto",
+        precision: Precision = "auto",
         magnification: float | None = None,
         image_hash: str | None = None,
     ) -> Embedding | None:
@@ -122,6 +123,9 @@ class EmbeddingCache:
             Bit for bit what was stored, on the model's device.  A damaged entry is
             removed and counts as absent.
         """
+        from napari_localdisc.core.embedding.embed import with_closer_look
+        from napari_localdisc.core.model.inference import Inference
+
         content = image_hash or content_hash(image)
         entry, signature = self._entry(
             content, model.hash, model.card, flips, precision, magnification
@@ -136,6 +140,8 @@ class EmbeddingCache:
         except Exception:
             _remove(entry)
             return None
+        how = Inference(flips=flips, precision=precision, magnification=magnification)
+        with_closer_look(embedding, image, model, how)
         return embedding
 
     def store(

@@ -138,7 +138,8 @@ class Clusters:
             if is_large(place.plane):
                 workspace.large.label(place, workspace.models.file, wanted)
             else:
-                workspace.request(place, purpose, show)
+                structure = wanted if isinstance(wanted, str) else ""
+                workspace.request(place, purpose, show, structure)
 
     def _show(self, place: Place, known: Embedded) -> None:
         from napari_localdisc.core.embedding.clusters import cluster_colours
@@ -148,9 +149,10 @@ class Clusters:
         number = min(self.number, most)
         edited = place.shown.edited("structures")
         names = cluster_names(known.model.card, most)
+        labels = known.embedding.clusters(number)
         place.show(
             "structures",
-            known.embedding.clusters(number),
+            labels,
             Look(cluster_colours(known.model, most), selects=True, names=names),
             known.provenance(structures=number, classes=names),
         )
@@ -158,9 +160,12 @@ class Clusters:
         if edited:
             text = "You painted on the labels, so new ones are in their own layer."
         else:
+            there = int(np.count_nonzero(np.bincount(labels.ravel())[1:]))
+            count = f"{number} structures"
             text = (
-                f"{self.number} structures. Move the slider for more or fewer; a "
-                "colour means the same in every image."
+                f"{count if there == number else f'{count}, {there} of them here'}. "
+                "Move the slider for more or fewer; a colour means the same in every "
+                "image."
             )
         if known.embedding.magnification != 1:
             text += f" {seen_at(known)}"

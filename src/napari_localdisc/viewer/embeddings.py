@@ -105,6 +105,8 @@ class Embeddings:
     """The place of work that was cancelled or failed."""
     misfit = Signal(str)
     """A plane is of another kind than the model's; the sentence says what to do."""
+    looking_closer = Signal(str)
+    """A structure that another look is taken for."""
     progressed = Signal(int, int)
     """Tiles done, and in all (0: not known yet)."""
 
@@ -141,7 +143,9 @@ class Embeddings:
     def _look(self) -> _Look:
         return self._models.file, self._models.magnification
 
-    def request(self, place: Place, purpose: str, then: Then) -> None:
+    def request(
+        self, place: Place, purpose: str, then: Then, structure: str = ""
+    ) -> None:
         """Call ``then(place, embedded)``, now or when a worker is done.
 
         Parameters
@@ -153,7 +157,11 @@ class Embeddings:
             another plane or model is cancelled.
         then : callable
             Takes the result.
+        structure : str
+            One that ``then`` asks for: a small lesion is looked at closer before.
         """
+        if structure:
+            then = partial(self._closer, purpose, structure, then)
         look = self._look()
         known = self.store.find(place.layer, place.plane, look)
         if known is not None:
@@ -169,6 +177,25 @@ class Embeddings:
         self._work.run(
             lambda: embed_plane(place.plane, *look, self._shelf, cache, side),
             lambda embedded: self._on_result(task, embedded),
+            failed=lambda error: self._on_error(task, error),
+            dropped=lambda: self._abandon(task),
+            progressed=self.progressed.emit,
+        )
+
+    def _closer(
+        self, purpose: str, structure: str, then: Then, place: Place, known: Embedded
+    ) -> None:
+        """Call ``then`` when a structure can be asked for at once."""
+        closer = known.embedding.closer
+        if closer is None or known.embedding.is_looked_at(structure):
+            then(place, known)
+            return
+        self._work.cancel()
+        task = self._task = _Task(place, self._look(), None, {purpose: then})
+        self.looking_closer.emit(structure)
+        self._work.run(
+            closer.steps,
+            lambda _: self._on_result(task, known),
             failed=lambda error: self._on_error(task, error),
             dropped=lambda: self._abandon(task),
             progressed=self.progressed.emit,

@@ -274,6 +274,8 @@ class Pieces:
         source = source_from_json(made[1])
         found: FloatImage | None = None
         if isinstance(source, Structure):
+            if not known.embedding.is_looked_at(source.name):
+                return None
             found = known.embedding.structure(source.name)
         elif isinstance(source, Prompts):
             try:

@@ -35,8 +35,9 @@ STEPS = (
         "Structures",
     ),
     Step(
-        "Turn on “Find similar” (key Q) and click a structure; Shift + click on what "
-        "it is not. All that looks like it lights up.",
+        "Turn on “Find similar” (key Q) and click a structure: all that looks like it "
+        "lights up. Shift + click on what it is not. “Add to” (key K) keeps it as a "
+        "class.",
         "Find similar",
     ),
     Step(
@@ -45,8 +46,8 @@ STEPS = (
         "Strokes",
     ),
     Step(
-        "Below, the table of classes holds your labels: correct them with napari's "
-        "brush, Undo (key U), Save. Nothing is lost: sessions are on the tab Files."
+        "Your classes are listed below: correct them with napari's brush, Undo (key "
+        "U), Save labels. Nothing is lost: sessions are on the tab Files."
     ),
 )
 

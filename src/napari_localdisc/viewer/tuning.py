@@ -109,14 +109,17 @@ class Tuning:
         self.changed.emit()
         if name:
             with self._workspace.reporting():
-                self._workspace.request(self._workspace.place(), "tune", self._show)
+                place = self._workspace.place()
+                self._workspace.request(place, "tune", self._show, name)
 
     def preview(self, **changes: Any) -> None:
         """Show what other options would do, while a hand drags."""
         self._dragged = replace(self.options, **changes)
         place = self._workspace.place_or_none()
         known = self._workspace.known(place)
-        if place is not None and known is not None and self.name:
+        if place is None or known is None or not self.name:
+            return
+        if known.embedding.is_looked_at(self.name):
             self._draw(place, known, self._dragged)
 
     def set_options(self, **changes: Any) -> None:
@@ -142,7 +145,7 @@ class Tuning:
             wanted = replace(before, structures=tuned)
             index, text = place.plane.index, f"tune {self.name}"
             place.document.propose(index, "structures", text, wanted)
-            self._workspace.request(place, "tune", self._show)
+            self._workspace.request(place, "tune", self._show, self.name)
 
     def reset(self) -> None:
         """Find the structure as by default."""
@@ -152,7 +155,7 @@ class Tuning:
         """Show the outline of a plane anew, if a structure is tuned and it is known."""
         known = self._workspace.known(place)
         if self.name and known is not None:
-            self._show(place, known)
+            self._workspace.request(place, "tune", self._show, self.name)
         else:
             self.changed.emit()
 

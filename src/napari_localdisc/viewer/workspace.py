@@ -109,6 +109,7 @@ class Workspace:
         self._shown = weakref.WeakKeyDictionary()
         self._key: PlaneKey | None = None
         self.embeddings.progressed.connect(self._on_tiles)
+        self.embeddings.looking_closer.connect(self._on_closer)
         self.large.progressed.connect(self._on_blocks)
         self.images.chosen.connect(self._on_chosen)
         self.images.replaced.connect(self._on_replaced)
@@ -226,14 +227,16 @@ class Workspace:
         except ModelError:
             return None  # the model's file is gone; said when it is needed
 
-    def request(self, place: Place, purpose: str, then: Then) -> None:
+    def request(
+        self, place: Place, purpose: str, then: Then, structure: str = ""
+    ) -> None:
         """Call ``then`` with a place and its embedding; see `Embeddings.request`.
 
         Planes that must not be read whole are never embedded: a smaller copy of them
         is made, chosen and embedded instead, where prompts and strokes then go.
         """
         if not is_large(place.plane):
-            self.embeddings.request(place, purpose, then)
+            self.embeddings.request(place, purpose, then, structure)
             return
         self.embeddings.abandoned.emit(place)
 
@@ -253,10 +256,10 @@ class Workspace:
 
         self.large.reduce(place, go_on)
 
-    def do(self, purpose: str, then: Then) -> None:
+    def do(self, purpose: str, then: Then, structure: str = "") -> None:
         """Call ``then`` with the embedding of what is shown; errors are reported."""
         with self.reporting():
-            self.request(self.place(), purpose, then)
+            self.request(self.place(), purpose, then, structure)
 
     def beside(self, labels: Labels) -> list[Labels]:
         """Return the layers of the same image's classes, which these may overlap."""
@@ -315,6 +318,9 @@ class Workspace:
 
     def _on_tiles(self, done: int, total: int) -> None:
         self.status.say(status.looking(done, total))
+
+    def _on_closer(self, structure: str) -> None:
+        self.status.say(f"Looking closer, at twice the size, for {structure}…")
 
     def _on_blocks(self, done: int, total: int) -> None:
         if total:

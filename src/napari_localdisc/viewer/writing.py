@@ -118,11 +118,18 @@ class LabelWriting:
 
     def add_structure(self, name: str) -> None:
         """Write a structure that the model names as the class of that name."""
-        self.add(f"add structure {name}", self._structure(name))
+        self.add(f"add structure {name}", self._structure(name), name)
 
     def preview_structure(self, name: str) -> None:
         """Show what `add_structure` would do, until ``preview.hide``."""
-        self.preview.show(self._structure(name))
+        make = self._structure(name)
+
+        def unless_it_takes_a_look(place: Place, known: Embedded) -> Writing:
+            if not known.embedding.is_looked_at(name):
+                raise PromptError(f"“{name}” is looked at closer once it is added.")
+            return make(place, known)
+
+        self.preview.show(unless_it_takes_a_look)
 
     def _structure(self, name: str) -> Make:
         def make(place: Place, known: Embedded) -> Writing:
@@ -135,13 +142,16 @@ class LabelWriting:
 
         return make
 
-    def add(self, purpose: str, make: Make) -> None:
-        """Write what is made of the plane that is shown, once it is embedded."""
+    def add(self, purpose: str, make: Make, structure: str = "") -> None:
+        """Write what is made of the plane that is shown, once it is embedded.
+
+        ``structure`` is one that it is made of.
+        """
 
         def write(place: Place, known: Embedded) -> None:
             self.write(place, known, make(place, known))
 
-        self._workspace.do(purpose, write)
+        self._workspace.do(purpose, write, structure)
 
     def _named(self, name: str, colour: str = "") -> AnnotationClass:
         for entry in self._classes.entries:

@@ -53,6 +53,7 @@ def test_the_tour_goes_through_the_tabs_and_ends_for_ever(
             step.tab or STEPS[-2].tab
         )
         assert (notice.next_button.text() == "Done") == last
+        assert notice.next_button.toolTip().startswith("End" if last else "The next")
         notice.next_button.click()
     assert notice.isHidden()
     assert not kept.show

@@ -114,10 +114,11 @@ def test_what_was_accepted_comes_back_with_a_session(pieces, tmp_path, qtbot, wa
     controller = pieces.controller
     controller.pieces.choose([2])
     controller.pieces.accept()
-    with qtbot.waitSignal(pieces.sessions.saved):
+    with qtbot.waitSignal(pieces.sessions.saved, timeout=20_000):
         pieces.sessions.save(tmp_path / "one")
     controller.undo()
-    with qtbot.waitSignal(pieces.sessions.opened):
+    with qtbot.waitSignal(pieces.sessions.opened, timeout=20_000):
         pieces.sessions.open(tmp_path / "one.localdisc")
     wait(pieces)
-    qtbot.waitUntil(lambda: "1 accepted" in pieces.pieces_panel.summary.text())
+    summary = pieces.pieces_panel.summary
+    qtbot.waitUntil(lambda: "1 accepted" in summary.text(), timeout=20_000)

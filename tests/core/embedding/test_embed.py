@@ -273,9 +273,16 @@ def test_an_image_is_seen_larger_where_its_vessels_are_narrow(
     model = replace(model, card=card)
     usual = embed(photograph, model)
     assert usual.magnification == 1
-    monkeypatch.setattr(module, "suggested", lambda vessel, inside: 4 / 3)
+    monkeypatch.setattr(module, "suggested", lambda vessel, inside, seen_at: 4 / 3)
     larger = embed(photograph, model)
     assert larger.magnification == pytest.approx(4 / 3, abs=0.01)
+    monkeypatch.setattr(module, "first_look", lambda colour, inside: 4 / 3)
+    tiles: list[int] = []
+    at_once = embed(photograph, model, progress=lambda done, _: tiles.append(done))
+    assert torch.equal(at_once.matrix, larger.matrix)
+    assert tiles == sorted(set(tiles)), "one look"
+    monkeypatch.setattr(module, "suggested", lambda vessel, inside, seen_at: 1.0)
+    assert embed(photograph, model).magnification == 1
     assert embed(photograph, model, magnification=1).magnification == 1
     again = embed(photograph, model, magnification=4 / 3)
     assert torch.equal(larger.matrix, again.matrix)

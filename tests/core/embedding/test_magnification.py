@@ -7,6 +7,7 @@ from napari_localdisc.core.embedding.magnification import (
     USUAL_FIELD,
     WIDE_ANGLE,
     calibre,
+    first_look,
     magnification_by_scale,
     suggested,
 )
@@ -35,6 +36,26 @@ def test_the_calibre_is_the_mean_width_at_the_usual_size():
 def test_narrow_vessels_are_looked_at_closer():
     assert suggested(vessels(3), INSIDE) == WIDE_ANGLE
     assert suggested(vessels(5), INSIDE) == 1
+
+
+def test_a_closer_look_finds_narrower_vessels():
+    assert suggested(vessels(4), INSIDE) == WIDE_ANGLE
+    assert suggested(vessels(4), INSIDE, WIDE_ANGLE) == 1
+    assert suggested(vessels(3), INSIDE, WIDE_ANGLE) == WIDE_ANGLE
+
+
+@pytest.mark.parametrize(("calibre", "wanted"), [(2.5, WIDE_ANGLE), (6, 1)])
+@pytest.mark.parametrize("side", [576, 432])
+def test_narrow_ridges_are_looked_at_closer_at_once(calibre, wanted, side):
+    rows, columns = np.mgrid[:side, :side] * 576 / side - 287.5
+    inside = np.hypot(rows, columns) < 280
+    across = np.abs(rows % 60 - 30)  # from the middle of the nearest vessel
+    rng = np.random.default_rng(0)
+    shade = 1 - 0.3 * np.exp(-0.5 * (across / (calibre / 2.4)) ** 2)
+    green = 0.5 * shade + rng.normal(0, 0.005, inside.shape)
+    colour = np.stack([green] * 3, -1).astype(np.float32) * inside[..., None]
+    assert first_look(colour, inside) == wanted
+    assert first_look(colour[:1], inside[:1]) == 1  # too little to say
 
 
 def test_few_vessels_say_nothing():

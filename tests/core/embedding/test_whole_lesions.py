@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_localdisc.core.embedding.spots import Contrast
+from napari_localdisc.core.embedding.spots import Contrast, completion
 
 SIZE = 200
 ROWS, COLUMNS = np.indices((SIZE, SIZE), np.float32)
@@ -22,7 +22,9 @@ def seen(request):
     light = 0.5 + 0.01 * noise + (0.2 if request.param else -0.2) * shapes
     presence = np.where(within(60, 60, 2), 0.4, 0).astype(np.float32)
     contrast = Contrast(light.astype(np.float32), INSIDE)
-    return contrast.whole(presence, request.param), request.param
+    how = completion("bright lesion" if request.param else "dark lesion")
+    assert how is not None
+    return contrast.whole(presence, how), request.param
 
 
 def test_a_piece_that_the_network_sees_a_part_of_is_whole(seen):
@@ -41,7 +43,32 @@ def test_presence_is_never_less_than_it_was():
     rng = np.random.default_rng(1)
     presence = rng.random(INSIDE.shape, np.float32)
     contrast = Contrast(rng.random(INSIDE.shape, np.float32), INSIDE)
-    for is_bright in (True, False):
-        whole = contrast.whole(presence, is_bright)
+    for name in ("hard exudate", "cotton wool spot", "haemorrhage", "microaneurysm"):
+        how = completion(name)
+        assert how is not None
+        whole = contrast.whole(presence, how)
         assert (whole >= presence).all()
         assert whole.max() <= 1
+
+
+def test_what_is_rather_of_another_kind_is_none():
+    """Two bright blots, of either of which the network is as sure; one has a rival."""
+    how = completion("hard exudate")
+    assert how is not None
+    assert how.rival == "cotton wool spot"
+    blots = within(60, 60, 5), within(140, 140, 5)
+    light = 0.5 + 0.2 * (blots[0] | blots[1])
+    light += 0.01 * np.random.default_rng(0).normal(size=light.shape)
+    presence = np.where(within(60, 60, 2) | within(140, 140, 2), 0.7, 0)
+    rival = np.where(within(142, 142, 2), 0.6, 0)
+    contrast = Contrast(light.astype(np.float32), INSIDE)
+    whole = contrast.whole(presence.astype(np.float32), how, rival.astype(np.float32))
+    assert (whole[within(60, 60, 4)] >= 0.5).all()
+    assert not whole[blots[1]].any()
+    alone = contrast.whole(presence.astype(np.float32), how)
+    assert alone[blots[1]].any()
+
+
+def test_what_is_no_lesion_is_not_completed():
+    assert completion("vessel") is None
+    assert completion("bright lesion") == completion("cotton wool spot")

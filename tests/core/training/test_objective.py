@@ -53,3 +53,11 @@ def test_pixels_that_are_not_known_do_not_count():
     other = torch.where(known > 0, logits, 5.0)
     assert mask_loss(other, target, known) == mask_loss(logits, target, known)
     assert mask_loss(other, 1 - target * known, known) > 1
+
+
+def test_structures_count_by_their_shares():
+    rare, common = shown(0.001), shown(0.2)
+    both = (torch.cat(pair, 1) for pair in zip(rare, common, strict=True))
+    first, second = float(mask_loss(*rare)), float(mask_loss(*common))
+    together = float(mask_loss(*both, shares=[2.0, 1.0]))
+    assert together == pytest.approx((2 * first + second) / 3, rel=1e-5)

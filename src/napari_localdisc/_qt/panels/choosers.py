@@ -15,7 +15,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_localdisc._qt.parts import BAR, Choice, StatusLine, button, follow, row
+from napari_localdisc._qt.parts import (
+    BAR,
+    Choice,
+    StatusLine,
+    button,
+    follow,
+    row,
+    tell_progress,
+)
 from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.doubts import Doubts
 from napari_localdisc.viewer.overlays import View
@@ -162,7 +170,7 @@ class ProgressRow(QWidget):
         self._show_busy(doing.work.is_busy)
 
     def _show_busy(self, busy: bool) -> None:
-        self.bar.setRange(0, 0)  # moves to and fro until the number of steps is known
+        tell_progress(self.bar, 0, 0)
         self.bar.setVisible(busy)
         self.cancel_button.setVisible(busy)
 
@@ -171,8 +179,7 @@ class ProgressRow(QWidget):
         self.status.tell(status.text, status.is_error)
 
     def _show_progress(self, done: int, total: int) -> None:
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
+        tell_progress(self.bar, done, total)
 
 
 class DoubtNotice(QWidget):

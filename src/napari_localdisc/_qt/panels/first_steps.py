@@ -9,6 +9,10 @@ from napari_localdisc.viewer.controller import Controller
 from napari_localdisc.viewer.preferences import PLUGIN
 from napari_localdisc.viewer.tour import NO_IMAGE, Tour
 
+END = "End the tour; File > Preferences brings it back"
+NEXT, DONE = ("Next", "The next step"), ("Done", END)
+"""What the button says, and its tooltip."""
+
 
 class Notice(QFrame):
     """A framed sentence with buttons, which is there or not."""
@@ -70,10 +74,8 @@ class TourNotice(Notice):
         self._tour = tour
         self._images = controller.workspace.images
         self._show_tab = show_tab
-        self.next_button = button("Next", "The next step", self._go_on)
-        self.end_button = button(
-            "Not again", "End the tour; File > Preferences brings it back", tour.end
-        )
+        self.next_button = button(*NEXT, self._go_on)
+        self.end_button = button("Not again", END, tour.end)
         self.body.addLayout(row(self.next_button, self.end_button))
         follow(self._show, tour.changed, controller.workspace.image_changed)
 
@@ -86,5 +88,7 @@ class TourNotice(Notice):
         step = self._tour.step
         if step is not None:
             self.text.setText(f"<b>{self._tour.place}</b>&nbsp; {step.text}")
-            self.next_button.setText("Done" if self._tour.is_last else "Next")
+            label, tip = DONE if self._tour.is_last else NEXT
+            self.next_button.setText(label)
+            self.next_button.setToolTip(tip)
         self.show_if(step is not None and self._images.current is not None)

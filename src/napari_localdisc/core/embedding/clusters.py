@@ -7,11 +7,13 @@ a time, then the background is opened from the root of its dendrogram.  Clusters
 numbered in the order in which they appear: a label keeps its meaning at every n.
 """
 
+from __future__ import annotations
+
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -26,7 +28,6 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
-from napari_localdisc.core.names import brightness
 from napari_localdisc.core.priors.derived import (
     derived_from,
     every_structure,
@@ -35,8 +36,11 @@ from napari_localdisc.core.priors.derived import (
 from . import tuning
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
-from .spots import Contrast
+from .spots import Contrast, completion
 from .tuning import STRUCTURE_THRESHOLD, StructureOptions
+
+if TYPE_CHECKING:
+    from .closer import CloserLook
 
 _CHUNK_PIXELS = 1 << 16
 
@@ -259,6 +263,8 @@ class ClusterMaps:
     colour : Tensor, optional
         (3, h, w) float16 RGB in [0, 1], 0 outside the field of view: the picture on
         the working grid, for what follows from it; same device.
+    closer : CloserLook, optional
+        Taken when a small lesion is first asked for; None: there is none.
     """
 
     cluster_probability: Tensor
@@ -268,6 +274,9 @@ class ClusterMaps:
     centres: FloatImage
     presence: Mapping[str, Tensor]
     colour: Tensor | None = None
+    closer: CloserLook | None = field(default=None, init=False)
+    _told: Set[str] = field(default=frozenset(), init=False)
+    """Structures whose maps were put in place of the model's own."""
     _found: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @property
@@ -312,7 +321,7 @@ class ClusterMaps:
         self, name: str, readout: Literal["presence", "probability"] = "presence"
     ) -> FloatImage:
         """How likely each pixel is of a structure; see `Embedding.structure`."""
-        if readout == "presence" and brightness(name) is not None:
+        if readout == "presence" and completion(name) is not None:
             return self.of_structure(self._whole(name))
         if name in derived_from(self.card.structures):
             return self.on_image(self.shown(name), self.interior)
@@ -379,15 +388,36 @@ class ClusterMaps:
 
     def _whole(self, name: str) -> Tensor:
         """(h, w) map of lesions, completed by the picture; none lies on the disc."""
-        presence = self.shown(name)
-        if self._contrast is None:
+        row = derived_from(self.card.structures).get(name)
+        if row is not None and name not in self._told:
+            return torch.stack([self._whole(part) for part in row.of]).amax(0)
+        presence, how = self._looked_at(name), completion(name)
+        if self._contrast is None or how is None:
             return presence
-        seen = presence.cpu().numpy()
-        whole = self._contrast.whole(seen, bool(brightness(name)))
+        is_known = how.rival in self.card.structures and name not in self._told
+        rival = self.shown(how.rival).cpu().numpy() if is_known else None
+        whole = self._contrast.whole(presence.cpu().numpy(), how, rival)
         found = torch.from_numpy(whole).to(presence)
         if "optic disc" not in self.card.structures:
             return found
         return torch.where(self.shown("optic disc") > ON_DISC, presence, found)
+
+    def _looked_at(self, name: str) -> Tensor:
+        """(h, w) map of lesions, also as the closer look shows small ones."""
+        own = self.shown(name)
+        closer = self.closer
+        if closer is None or name in self._told or name not in closer.structures:
+            return own
+        return torch.maximum(own, closer.maps()[name])
+
+    def is_looked_at(self, name: str) -> bool:
+        """Whether `structure` answers at once, with no closer look to take before."""
+        if self.closer is None or self.closer.is_taken or name in self._told:
+            return True
+        row = derived_from(self.card.structures).get(name)
+        if row is not None:
+            return all(map(self.is_looked_at, row.of))
+        return name not in self.closer.structures
 
     @cached_property
     def _contrast(self) -> Contrast | None:

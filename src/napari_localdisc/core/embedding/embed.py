@@ -8,15 +8,17 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from napari_localdisc.core.errors import MisfitWarning
-from napari_localdisc.core.image.working import look
+from napari_localdisc.core.image.working import Seen, look
+from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.inference import TILE_SIZE, Inference, Precision
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
+from .closer import CloserLook
 from .clusters import ClusterMaps, kept_colour
 from .embedding import Embedding
-from .magnification import suggested
+from .magnification import first_look, suggested
 
 _AS_USUAL = Inference()
 
@@ -77,7 +79,7 @@ def embed_steps(
 ) -> Steps[Embedding]:
     """Embed an image tile by tile, for workers that show progress and can stop."""
     vectors, maps = yield from _look_steps(image, model, how, embeds=True)
-    return Embedding(
+    embedding = Embedding(
         vectors.flatten(1),
         maps.cluster_probability,
         maps.field_of_view,
@@ -88,27 +90,38 @@ def embed_steps(
         maps.presence,
         maps.colour,
     )
+    with_closer_look(embedding, image, model, how)
+    return embedding
 
 
 def _look_steps(
     image: ArrayLike, model: Model, how: Inference, embeds: bool
 ) -> Steps[tuple[Tensor, ClusterMaps]]:
-    found = yield from _seen_at(how.magnification or 1.0, image, model, how, embeds)
-    if how.magnification is not None or "vessel" not in model.card.structures:
-        return found
+    card = model.card
+    size = how.magnification or 1.0
+    seen = _seen_at(size, image, card)
+    if how.magnification is not None or "vessel" not in card.structures:
+        return (yield from _mapped(seen, model, how, embeds))
+    first = first_look(seen.colour, seen.inside)
+    if first != size:
+        seen = _seen_at(first, image, card)
+    found = yield from _mapped(seen, model, how, embeds)
     maps = found[1]
     vessel = maps.presence["vessel"].float().cpu().numpy()
-    better = suggested(vessel, maps.inside)
-    if better == 1:
+    better = suggested(vessel, maps.inside, first)
+    if better == first:
         return found
-    return (yield from _seen_at(better, image, model, how, embeds))
+    return (yield from _mapped(_seen_at(better, image, card), model, how, embeds))
 
 
-def _seen_at(
-    magnification: float, image: ArrayLike, model: Model, how: Inference, embeds: bool
+def _seen_at(magnification: float, image: ArrayLike, card: ModelCard) -> Seen:
+    return look(image, card.modality, round(card.working_diameter * magnification))
+
+
+def _mapped(
+    seen: Seen, model: Model, how: Inference, embeds: bool
 ) -> Steps[tuple[Tensor, ClusterMaps]]:
     card = model.card
-    seen = look(image, card.modality, round(card.working_diameter * magnification))
     vectors, probability, presence = yield from run_tiles(
         seen.colour, seen.inside, model, how, embeds=embeds
     )
@@ -143,4 +156,15 @@ def map_clusters(
     """
     how = Inference(tile_size, flips, precision, magnification)
     steps = _look_steps(image, model, how, embeds=False)
-    return _checked(run(steps, progress, cancel)[1])
+    maps = run(steps, progress, cancel)[1]
+    with_closer_look(maps, image, model, how)
+    return _checked(maps)
+
+
+def with_closer_look(
+    maps: ClusterMaps, image: ArrayLike, model: Model, how: Inference
+) -> None:
+    """Let small lesions be looked at closer, once one is asked of an image's maps."""
+    closer = CloserLook(image, model, how, maps.magnification, maps.grid.shape)
+    if closer.structures:
+        maps.closer = closer

@@ -118,6 +118,7 @@ class Embedding(ClusterMaps):
             vars(other).pop(made, None)
         other.presence = {**self.presence, **maps}
         other._found = dict(maps)
+        other._told = self._told | maps.keys()
         return other
 
     @property

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_localdisc.core.image.grid import FloatImage, Mask
+from napari_localdisc.core.names import brightness
 
 _BACKGROUND = 1 / 18
 """Side of the median's window, in the longer side of the grid."""
@@ -39,9 +40,48 @@ _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
 _REMEMBERED = 64
 
-_BRIGHT_WHOLE, _DARK_WHOLE = (2.0, 0.05, 8), (1.0, 0.03, 4)
-"""Of lesions that are shown as whole pieces of the picture: deviations of noise that
-they stand out by, the presence that confirms one, and pixels from there."""
+
+@dataclass(frozen=True)
+class Completion:
+    """How lesions are shown as whole pieces of the picture; see `Contrast.whole`.
+
+    Attributes
+    ----------
+    is_bright : bool
+        Whether they are brighter than what surrounds them.
+    stands_out : float
+        Deviations of noise that a piece stands out by.
+    presence : float
+        What confirms a piece.
+    near : int
+        Pixels from there that count.
+    rival : str
+        Another kind of lesion: where it is at least `_AS_SURE` as sure, the piece is
+        one of these.
+    """
+
+    is_bright: bool
+    stands_out: float
+    presence: float
+    near: int
+    rival: str = ""
+
+
+_AS_SURE = 0.5
+
+_COMPLETIONS = {
+    "hard exudate": Completion(True, 1.5, 0.5, 4, rival="cotton wool spot"),
+    "microaneurysm": Completion(False, 1.0, 0.03, 2),
+}
+_BRIGHT, _DARK = Completion(True, 2.0, 0.05, 8), Completion(False, 1.0, 0.03, 4)
+
+
+def completion(name: str) -> Completion | None:
+    """Return how a structure is completed by the picture; None: it is no lesion."""
+    is_bright = brightness(name)
+    if is_bright is None:
+        return None
+    return _COMPLETIONS.get(name, _BRIGHT if is_bright else _DARK)
 
 
 @dataclass(frozen=True)
@@ -144,18 +184,30 @@ class Contrast:
         """(h, w) float32: how steep `smooth` is."""
         return np.asarray(ndimage.gaussian_gradient_magnitude(self.smooth, 1.0))
 
-    def whole(self, presence: FloatImage, is_bright: bool) -> FloatImage:
+    def whole(
+        self, presence: FloatImage, how: Completion, rival: FloatImage | None = None
+    ) -> FloatImage:
         """Return the presence of lesions, completed by the picture.
 
         The network is surest in a lesion's middle.  Of a piece of the picture that
         stands out, and that it believes to be one somewhere, all that is near counts:
-        (h, w) presence there is half of what it was, plus a half.
+        (h, w) presence there is half of what it was, plus a half.  In pieces that are
+        rather of the ``rival`` kind it is 0.
         """
-        piece, least, near = _BRIGHT_WHOLE if is_bright else _DARK_WHOLE
-        stands_out = (self.raw if is_bright else -self.smooth) > piece
-        if not is_bright:  # what is thin is a vessel
+        stands_out = (self.raw if how.is_bright else -self.smooth) > how.stands_out
+        if not how.is_bright:  # what is thin is a vessel
             stands_out = ndimage.binary_opening(stands_out)
-        found = _confirmed(stands_out, presence, least, near) & self.inside
+        if rival is not None:
+            names, count = ndimage.label(stands_out)
+            own, other = (
+                ndimage.maximum(values, names, np.arange(count + 1))
+                for values in (presence, rival)
+            )
+            is_other = other > _AS_SURE * np.asarray(own)
+            is_other[0] = False  # what stands out nowhere
+            stands_out &= ~is_other[names]
+            presence = np.where(is_other[names], 0, presence)
+        found = _confirmed(stands_out, presence, how.presence, how.near) & self.inside
         return np.where(found, 0.5 + presence / 2, presence).astype(np.float32)
 
     def spot(self, row: int, column: int) -> Spot | None:

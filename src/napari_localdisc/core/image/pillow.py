@@ -57,10 +57,12 @@ def read_picture(path: Path, page: int | None = None) -> NDArray[Any]:
             return deep
         file.load()
         orientation = _orientation(file)
-        if frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file)):
-            array = _png(path, file)
-        else:
-            array = _array(file)
+        by_png = frames == 1 and (_has_deep_colour(path, file) or _is_huge_png(file))
+        array = None if by_png else _array(file)
+        shape, is_clear = (file.height, file.width), "transparency" in file.info
+    if array is None:
+        del file  # its memory is free then; Pillow 10 cannot close it twice
+        array = _png(path, shape, is_clear)
     return np.asarray(turned(array, orientation))
 
 
@@ -176,16 +178,17 @@ def _is_huge_png(image: "Image.Image") -> bool:
     )
 
 
-def _png(path: Path, image: "Image.Image") -> NDArray[Any]:
-    """Let libpng read what Pillow cuts, or takes more memory for."""
+def _png(path: Path, shape: tuple[int, int], is_clear: bool) -> NDArray[Any]:
+    """Let libpng read what Pillow cuts, or takes more memory for.
+
+    ``is_clear`` says whether a colour stands for transparency.
+    """
     import imagecodecs
 
     content = path.read_bytes()
-    samples = _SAMPLES[content[25]] + ("transparency" in image.info)
+    samples = _SAMPLES[content[25]] + is_clear
     dtype = np.uint16 if content[24] == _COLOUR_PNG_BITS else np.uint8
-    shape = (image.height, image.width, samples)
-    image.close()  # its memory is free then
-    array = np.empty(shape[: 2 if samples == 1 else 3], dtype)
+    array = np.empty(shape if samples == 1 else (*shape, samples), dtype)
     try:
         imagecodecs.png_decode(content, out=array)
     except BaseException:

@@ -7,6 +7,7 @@ clusters.  Priors act in both.  Only pixels inside the field of view count.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,6 +42,10 @@ RARE = 0.03
 Where fewer than 1 in 1,000 are, the mean over all pixels gives the structure a
 probability near 0 before its look is learnt, and then no loss moves it."""
 
+LINES = 2.0
+"""Weight of each drawn line beside that of other drawn structures: vessels are what is
+asked for most, and what is hardest to draw to a pixel."""
+
 
 class Objective(nn.Module):
     """Computes every term of the loss.
@@ -65,6 +70,7 @@ class Objective(nn.Module):
         super().__init__()
         self.settings, self.drawn, self.fitted = settings, list(drawn), list(fitted)
         self.lines = [k for k, is_line in enumerate(lines) if is_line]
+        self.shares = [LINES if is_line else 1.0 for is_line in lines]
         self.pixel = PairDiscrimination(settings.pixel_temperature)
         self.patch = PairDiscrimination(settings.patch_temperature)
         self.mixup = MixupDiscrimination(settings.patch_temperature)
@@ -151,6 +157,7 @@ class Objective(nn.Module):
                 logits[-len(batch.drawn) :, self.drawn].float(),
                 batch.drawn,
                 batch.drawn_known,
+                self.shares,
             )
         if teacher is not None:
             terms["self_training"] = weights.self_training * self._self_training(
@@ -230,16 +237,24 @@ class Objective(nn.Module):
         loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         total = (loss * sure).sum() / sure.sum().clamp_min(1)
         if self.lines:
-            of_lines = (values[:, self.lines] for values in (logits, target, sure))
-            total = total + mask_loss(*of_lines)
+            lines = self.lines
+            total = total + mask_loss(
+                logits[:, lines], target[:, lines], sure[:, lines]
+            )
         return total
 
 
-def mask_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+def mask_loss(
+    logits: Tensor,
+    target: Tensor,
+    known: Tensor,
+    shares: Sequence[float] | None = None,
+) -> Tensor:
     """Binary cross-entropy and Dice loss of (B, P, H, W) logits, for each structure.
 
-    ``known`` says which pixels count.  In the cross-entropy a rare structure's own
-    pixels count as if they were `RARE` of all.
+    ``known`` says which pixels count, ``shares`` how much each structure does in the
+    mean over them.  In the cross-entropy a rare structure's own pixels count as if
+    they were `RARE` of all.
     """
     own = target * known
     own_count = own.sum((0, 2, 3))
@@ -254,7 +269,11 @@ def mask_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     overlap = (probability * target).sum((0, 2, 3))
     total = (probability + target * known).sum((0, 2, 3))
     dice = 1 - (2 * overlap + 1) / (total + 1)
-    return (cross_entropy + dice).mean()
+    each = cross_entropy + dice
+    if shares is None:
+        return each.mean()
+    weights = each.new_tensor(shares)
+    return (each * weights).sum() / weights.sum()
 
 
 def _choose(share: Tensor, count: int, generator: torch.Generator) -> Tensor:

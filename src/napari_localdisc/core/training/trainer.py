@@ -270,10 +270,15 @@ class Trainer:
         late = self.share >= settings.self_training_from
         if not (late and self.drawn and settings.weights.self_training):
             return None
-        plain = batch.plain.contiguous(memory_format=torch.channels_last)
+        # Four mirrored looks err less than one does
+        mirrors: list[list[int]] = [[], [2], [3], [2, 3]]
+        looks = torch.cat([batch.plain.flip(axes) for axes in mirrors])
+        looks = looks.contiguous(memory_format=torch.channels_last)
         with self.fabric.autocast():
-            logits = self._mean.eval().logits(plain)
-        probability = torch.sigmoid(logits[:, self.drawn].float())
+            logits = self._mean.eval().logits(looks)
+        seen = torch.sigmoid(logits[:, self.drawn].float()).chunk(len(mirrors))
+        back = [p.flip(axes) for p, axes in zip(seen, mirrors, strict=True)]
+        probability = torch.stack(back).mean(0)
         return believed(probability, self.lines, batch.inside[: batch.pairs])
 
     def _averaged_forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,97 @@
+"""A closer look at small lesions, taken when one of them is first asked for.
+
+A microaneurysm or a hard exudate may be a pixel or two of the working grid: at twice
+the size more of them are found.  Larger lesions are found worse (docs/experiments.md),
+and neither clusters nor prompts need it: so it is a look of its own.
+"""
+
+from collections.abc import Mapping
+from threading import Lock
+
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from napari_localdisc.core.image.working import look
+from napari_localdisc.core.model.card import LARGEST
+from napari_localdisc.core.model.inference import Inference
+from napari_localdisc.core.model.model import Model
+from napari_localdisc.core.model.tiles import run_tiles
+from napari_localdisc.core.work import Steps, run
+
+CLOSER = 2.0
+"""How much larger than before the image is seen."""
+
+SMALL = ("hard exudate", "microaneurysm")
+"""Structures that more is found of."""
+
+
+class CloserLook:
+    """What a second look at an image shows of small lesions.
+
+    Parameters
+    ----------
+    image : array_like
+        As for `embed`.
+    model : Model
+        The one that took the first look.
+    how : Inference
+        How that was taken.
+    magnification : float
+        Of the first look.
+    shape : tuple of int
+        (h, w) of its working grid.
+    """
+
+    def __init__(
+        self,
+        image: ArrayLike,
+        model: Model,
+        how: Inference,
+        magnification: float,
+        shape: tuple[int, ...],
+    ) -> None:
+        self._image, self._model, self._how = image, model, how
+        self._size = min(LARGEST, CLOSER * magnification)
+        self._shape = shape
+        self._maps: Mapping[str, Tensor] | None = None
+        self._lock = Lock()
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of what is looked for."""
+        return tuple(name for name in SMALL if name in self._model.card.structures)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the look was taken: its maps are there at once."""
+        return self._maps is not None
+
+    def steps(self) -> Steps[Mapping[str, Tensor]]:
+        """Take the look, tile by tile.
+
+        Returns
+        -------
+        mapping of str to Tensor
+            (h, w) float32 presence on the working grid of the first look: the largest
+            of the pixels that make up one of it.
+        """
+        if self._maps is not None:
+            return self._maps
+        model = self._model
+        diameter = round(model.card.working_diameter * self._size)
+        seen = look(self._image, model.card.modality, diameter)
+        parts = yield from run_tiles(
+            seen.colour, seen.inside, model, self._how, embeds=False
+        )
+        presence = dict(zip(model.card.structures, parts[2], strict=True))
+        self._maps = {
+            name: F.adaptive_max_pool2d(presence[name][None], self._shape)[0]
+            for name in self.structures
+        }
+        return self._maps
+
+    def maps(self) -> Mapping[str, Tensor]:
+        """Return the same, now; later calls return what the first one did."""
+        with self._lock:  # no second thread takes the same look meanwhile
+            return run(self.steps())
