@@ -77,7 +77,7 @@ def test_widgets_of_ours_bring_one_with_pyside(qtbot):
     app = QApplication.instance()
     made = [each for each in app.children() if isinstance(each, Collector)]
     assert len(made) == (1 if qtpy.PYSIDE6 else 0)
-    assert gc.isenabled() == (not qtpy.PYSIDE6)
+    qtbot.waitUntil(lambda: gc.isenabled() == (not qtpy.PYSIDE6))
 
 
 @pytest.mark.skipif(not qtpy.PYSIDE6, reason="PyQt leaves them to the window's thread")
