@@ -35,7 +35,7 @@ says other lengths."""
 
 _CLOSEST = 2.0
 
-_NARROW, _NARROW_SEEN_CLOSER = 4.08, 3.8
+_NARROW, _NARROW_SEEN_CLOSER = 4.08, 3.71
 """Mean calibre, in pixels of 576, below which the angle is wide; the second of a look
 at `WIDE_ANGLE`, which finds narrower ones."""
 

@@ -53,6 +53,13 @@ some of them are missed."""
 _TAKEN = 0.95
 """Unless another structure is as present at two of them: that one was missed."""
 
+_SEEN = 0.1
+"""How present a structure is at a positive click that shows it."""
+
+_FEW, _NEVER = 0.002, 1e-9
+"""Share of the field of view up to which lesions are few; and what is left of a
+structure that is not meant."""
+
 _THIN = 4
 """Pixels of the working grid; see `Extent.thickness`."""
 
@@ -230,11 +237,12 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
         evidence[:-1] = _evidence(candidates, clicks)
     for number, candidate in enumerate(candidates):
         share = candidate.extent.share
-        evidence[number, 0] += (
-            _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
-            if share <= LARGEST_SHARE
-            else -math.inf
-        )
+        if share > LARGEST_SHARE:
+            evidence[number, 0] = -math.inf
+            continue
+        size = _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
+        held = math.exp(evidence[number, 0]) if size > 0 else 1.0
+        evidence[number, 0] += size * held
     total = evidence.cumsum(1)
     chosen = int(total[:, 0].argmax())
     for after in total.T[1:]:
@@ -249,7 +257,10 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
     agreement = _agreement([each.presence for each in candidates], clicks)
     doubt = np.full(agreement.shape, _LATER_DOUBT)
     wanted = clicks.signs > 0
+    # A click corrects a map only if one before it showed that; lesions are many
+    before = np.maximum.accumulate(np.where(wanted, agreement, 0), 1) > _SEEN
     for number, each in enumerate(candidates):
+        began = clicks.begin_with_object(each.bright)
         if len(clicks.pixels) > 1:
             near = _at_border(each.presence, each.extent, clicks)
             if each.is_lesion or each.extent.thickness < _THIN:
@@ -260,9 +271,11 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
                 ]
                 taken = np.max([*others, np.zeros(len(near))], 0) > _TAKEN
                 taken = (taken & wanted[1:]).cumsum() * (taken & wanted[1:]) > 1
-                taken &= not clicks.begin_with_object(each.bright)
+                taken &= not began
                 near = np.where(taken, near, np.maximum(near, _BORDER))
                 near = near * clicks.may_show(each.bright)[1:]
+            if not each.is_lesion:
+                near = near * before[number, :-1]
             agreement[number, 1:] = np.maximum(agreement[number, 1:], near)
         if each.is_single:
             doubt[number, wanted & (agreement[number] < 0.5)] = _OUTSIDE_DOUBT
@@ -285,6 +298,11 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
                 agreement[number, 0] *= _NO_SPOT
     trust = doubt + (1 - doubt) * agreement
     trust[:, 0] = np.minimum(np.maximum(agreement[:, 0], _DOUBT), 1 - _DOUBT)
+    for number, each in enumerate(candidates):
+        # What no positive click shows is not meant; of lesions many are missed
+        missed = each.is_lesion and each.extent.share > _FEW
+        if not (before[number, -1] or agreement[number, 0] > _SEEN or missed):
+            trust[number, 0] = _NEVER
     shown = [clicks.may_show(each.bright)[0] for each in candidates]
     trust[:, 0] *= np.maximum(shown, _NO_CONTRAST)
     return np.asarray(np.log(trust))
