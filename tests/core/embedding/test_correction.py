@@ -251,13 +251,27 @@ def test_off_a_discs_middle_a_click_on_a_vessel_means_the_vessel():
 
 def test_bright_lesions_are_not_meant_by_clicks_on_what_is_not_bright():
     lesion = torch.full((64, 64), 0.02)
+    lesion[55:62, 55:62] = 0.9  # so that there are some, which nobody clicks on
     maps = [
         *candidates(lesion, is_lesion=True, bright=False),
         *candidates(lesion, is_lesion=True, bright=True),
     ]
     spot = Spot((slice(0, 3),) * 2, np.ones((3, 3), bool), False, 0.1, 0.1)
-    dark = clicks_at((45, 45), (10, 10), (20, 50), (30, 5), spots=(None, *[spot] * 3))
+    places = (45, 45), (10, 10), (20, 50), (30, 5), (12, 30)
+    dark = clicks_at(*places, spots=(None, *[spot] * 4))
     assert choose(maps, dark) == 0
+
+
+def test_what_no_click_shows_is_not_meant_where_there_are_few():
+    vessel = torch.zeros(64, 64)
+    vessel[30:33] = 0.9
+    few = torch.zeros(64, 64)
+    maps = [
+        *candidates(vessel),
+        *candidates(few, is_lesion=True, bright=False),
+    ]
+    missed_first = clicks_at((10, 10), (31, 20), (31, 50), (5, 60), positives=3)
+    assert choose(maps, missed_first) == 0
 
 
 def test_a_click_between_pixels_comes_out_right_without_another_cut(embedding):
