@@ -49,7 +49,7 @@ def trial(monkeypatch, small_retina):
         ("click", 6, {}),
         ("sliders", 3, {}),
         ("strokes", 3, {"COUNTS": (200, 400, 800)}),
-        ("embedding_speed", 8, {"SIDE": 64, "HALF": "float32"}),
+        ("embedding_speed", 10, {"SIDE": 64, "HALF": "float32"}),
         ("training_step", 4, {"SIDE": 64}),
         ("alternatives", 4, {"SIDES": (56, 70)}),
         ("measure_speed", 5, {}),
