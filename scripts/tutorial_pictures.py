@@ -227,6 +227,7 @@ def lesions(desk: Desk) -> None:
     desk.picture("lesions_1_clicks.jpg")
     widget.similar_panel.add_button.click()
     desk.settle()
+    assert [each.name for each in controller.classes.entries] == ["hard exudate"]
     written = desk.written() > 0
     assert written[485, 472]
     assert not written[640, 830]

@@ -685,7 +685,15 @@ class Reading:
         """The structure that is most likely meant; empty: pixels like these."""
         likeness = 1 - sum(self.weights.values())
         every = {"": likeness, **self.weights}
-        return max(every, key=every.__getitem__)
+        chosen = max(every, key=every.__getitem__)
+        names, known = list(self.embedding.presence), self.embedding
+        if not chosen or not known._is_pieces(names.index(chosen)):
+            return chosen
+        bright = [n for n, k in zip(names, known._candidates, strict=True) if k.bright]
+        # Bright pieces are of every kind: what most of them are says which
+        found = self._on_grid >= self.threshold
+        totals = {n: float(known.presence[n][found].sum()) for n in bright}
+        return max(totals, key=totals.__getitem__)
 
     @property
     def map_on_grid(self) -> FloatImage:
