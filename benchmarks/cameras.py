@@ -36,8 +36,8 @@ from napari_localdisc.io.labelled import labelled_images
 from .machine import table
 
 NEEDS_DATA = True
-HOW = "once for each of 8 images"
-MOST_IMAGES = 8
+HOW = "once for each of 20 images"
+MOST_IMAGES = 20
 ANGLE, NARROW, WIDE = 45, 30, 60
 RADII = (0.0, 1.5, 2.6, np.inf)
 EDGES = (0.0, 0.01, 0.02, 0.04, 0.08, 1.0)

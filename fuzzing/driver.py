@@ -48,7 +48,7 @@ class Report:
     blocks_of_napari: list[float] = field(default_factory=list)
     """Seconds that it computed for napari and Qt alone, layers that come and go too."""
     garbage: list[float] = field(default_factory=list)
-    """Seconds that it looked for garbage in one go, whoever's line it was in."""
+    """Seconds that it looked for garbage in one go, whosever line it was in."""
     memory: list[int] = field(default_factory=list)
     """Bytes at the start, at most, and at the end."""
     seconds: float = 0.0

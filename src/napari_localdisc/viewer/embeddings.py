@@ -195,7 +195,7 @@ class Embeddings:
         self.looking_closer.emit(structure)
         self._work.run(
             closer.steps,
-            lambda _: self._on_result(task, known),
+            lambda _: self._hand_over(task, known),
             failed=lambda error: self._on_error(task, error),
             dropped=lambda: self._abandon(task),
             progressed=self.progressed.emit,
@@ -243,12 +243,20 @@ class Embeddings:
         if embedded.embedding.misfit:
             self.misfit.emit(embedded.embedding.misfit)
         try:
-            for then in task.then.values():
-                then(place, embedded)
-        except LocalDiscError as error:
-            self._report(error)
+            self._hand_over(task, embedded)
         finally:
             self._keep(task.cache, embedded)
+
+    def _hand_over(self, task: _Task, embedded: Embedded) -> None:
+        """Do what waited for a look, where the layer is still there."""
+        self._task = None
+        if task.place.layer not in self._viewer.layers:
+            return
+        try:
+            for then in task.then.values():
+                then(task.place, embedded)
+        except LocalDiscError as error:
+            self._report(error)
 
     def _keep(self, cache: EmbeddingCache | None, embedded: Embedded) -> None:
         """Store an embedding on disk after it was shown: nobody waits for that."""

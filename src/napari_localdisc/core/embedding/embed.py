@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from napari_localdisc.core.errors import MisfitWarning
-from napari_localdisc.core.image.working import Seen, look
-from napari_localdisc.core.model.card import ModelCard
+from napari_localdisc.core.image.working import Picture, Seen
 from napari_localdisc.core.model.inference import TILE_SIZE, Inference, Precision
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
@@ -98,24 +97,25 @@ def _look_steps(
     image: ArrayLike, model: Model, how: Inference, embeds: bool
 ) -> Steps[tuple[Tensor, ClusterMaps]]:
     card = model.card
+    picture = Picture.of(image, card.modality)
+
+    def seen_at(magnification: float) -> Seen:
+        return picture.seen(round(card.working_diameter * magnification))
+
     size = how.magnification or 1.0
-    seen = _seen_at(size, image, card)
+    seen = seen_at(size)
     if how.magnification is not None or "vessel" not in card.structures:
         return (yield from _mapped(seen, model, how, embeds))
     first = first_look(seen.colour, seen.inside)
     if first != size:
-        seen = _seen_at(first, image, card)
+        seen = seen_at(first)
     found = yield from _mapped(seen, model, how, embeds)
     maps = found[1]
     vessel = maps.presence["vessel"].float().cpu().numpy()
     better = suggested(vessel, maps.inside, first)
     if better == first:
         return found
-    return (yield from _mapped(_seen_at(better, image, card), model, how, embeds))
-
-
-def _seen_at(magnification: float, image: ArrayLike, card: ModelCard) -> Seen:
-    return look(image, card.modality, round(card.working_diameter * magnification))
+    return (yield from _mapped(seen_at(better), model, how, embeds))
 
 
 def _mapped(

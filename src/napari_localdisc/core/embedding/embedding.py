@@ -680,7 +680,7 @@ class Reading:
         named = zip(self.embedding.presence, weights, strict=False)
         return {name: weight for name, weight in named if weight > 0}
 
-    @property
+    @cached_property
     def meaning(self) -> str:
         """The structure that is most likely meant; empty: pixels like these."""
         likeness = 1 - sum(self.weights.values())

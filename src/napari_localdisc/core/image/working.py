@@ -41,6 +41,42 @@ class Seen(NamedTuple):
     grid: WorkingGrid
 
 
+class Picture(NamedTuple):
+    """An image whose field of view is found: it can be seen at any size.
+
+    Attributes
+    ----------
+    rgb : ndarray
+        (H, W, 3) float32 in [0, 1].
+    field_of_view : ndarray
+        (H, W) bool.
+    modality : {"fundus", "frame"}
+        As for `find_field_of_view`; tones of a frame are spread, see `few_tones`.
+    """
+
+    rgb: FloatImage
+    field_of_view: Mask
+    modality: Modality
+
+    @classmethod
+    def of(cls, image: ArrayLike, modality: Modality) -> "Picture":
+        """Find an image's field of view; parameters and errors are as of `look`."""
+        rgb = as_rgb(image)
+        field_of_view = find_field_of_view(rgb, modality)
+        gone = missing(np.asarray(image))
+        if gone is not None:
+            field_of_view &= ~gone
+        return cls(rgb, field_of_view, modality)
+
+    def seen(self, working_diameter: int) -> Seen:
+        """Bring it to the working grid of that many pixels; see `look`."""
+        grid = WorkingGrid.around(self.field_of_view, working_diameter)
+        colour, inside = working_image(self.rgb, self.field_of_view, grid)
+        if self.modality == "frame":
+            colour = stretch_tones(colour, inside, few_tones(colour, inside))
+        return Seen(colour, inside, self.field_of_view, grid)
+
+
 def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
     """Find an image's field of view and bring it to the working grid.
 
@@ -58,16 +94,7 @@ def look(image: ArrayLike, modality: Modality, working_diameter: int) -> Seen:
     ImageError
         If the image cannot be used; the message says why.
     """
-    rgb = as_rgb(image)
-    field_of_view = find_field_of_view(rgb, modality)
-    gone = missing(np.asarray(image))
-    if gone is not None:
-        field_of_view &= ~gone
-    grid = WorkingGrid.around(field_of_view, working_diameter)
-    colour, inside = working_image(rgb, field_of_view, grid)
-    if modality == "frame":
-        colour = stretch_tones(colour, inside, few_tones(colour, inside))
-    return Seen(colour, inside, field_of_view, grid)
+    return Picture.of(image, modality).seen(working_diameter)
 
 
 def as_rgb(image: ArrayLike) -> FloatImage:
