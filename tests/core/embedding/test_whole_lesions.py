@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_localdisc.core.embedding.spots import Contrast, completion
+from napari_localdisc.core.embedding.spots import Contrast
+from napari_localdisc.core.embedding.whole_lesions import completion, whole
 
 SIZE = 200
 ROWS, COLUMNS = np.indices((SIZE, SIZE), np.float32)
@@ -24,19 +25,19 @@ def seen(request):
     contrast = Contrast(light.astype(np.float32), INSIDE)
     how = completion("bright lesion" if request.param else "dark lesion")
     assert how is not None
-    return contrast.whole(presence, how), request.param
+    return whole(contrast, presence, how), request.param
 
 
 def test_a_piece_that_the_network_sees_a_part_of_is_whole(seen):
-    whole, _ = seen
-    assert (whole[within(60, 60, 4)] >= 0.5).all()
-    assert whole[60, 60] == pytest.approx(0.7)
+    found, _ = seen
+    assert (found[within(60, 60, 4)] >= 0.5).all()
+    assert found[60, 60] == pytest.approx(0.7)
 
 
 def test_what_the_network_does_not_see_is_none(seen):
-    whole, _ = seen
-    assert not whole[within(140, 140, 8)].any()
-    assert not whole[100].any()
+    found, _ = seen
+    assert not found[within(140, 140, 8)].any()
+    assert not found[100].any()
 
 
 def test_presence_is_never_less_than_it_was():
@@ -46,9 +47,9 @@ def test_presence_is_never_less_than_it_was():
     for name in ("hard exudate", "cotton wool spot", "haemorrhage", "microaneurysm"):
         how = completion(name)
         assert how is not None
-        whole = contrast.whole(presence, how)
-        assert (whole >= presence).all()
-        assert whole.max() <= 1
+        found = whole(contrast, presence, how)
+        assert (found >= presence).all()
+        assert found.max() <= 1
 
 
 def test_what_is_rather_of_another_kind_is_none():
@@ -62,10 +63,11 @@ def test_what_is_rather_of_another_kind_is_none():
     presence = np.where(within(60, 60, 2) | within(140, 140, 2), 0.7, 0)
     rival = np.where(within(142, 142, 2), 0.6, 0)
     contrast = Contrast(light.astype(np.float32), INSIDE)
-    whole = contrast.whole(presence.astype(np.float32), how, rival.astype(np.float32))
-    assert (whole[within(60, 60, 4)] >= 0.5).all()
-    assert not whole[blots[1]].any()
-    alone = contrast.whole(presence.astype(np.float32), how)
+    presence = presence.astype(np.float32)
+    found = whole(contrast, presence, how, rival.astype(np.float32))
+    assert (found[within(60, 60, 4)] >= 0.5).all()
+    assert not found[blots[1]].any()
+    alone = whole(contrast, presence, how)
     assert alone[blots[1]].any()
 
 

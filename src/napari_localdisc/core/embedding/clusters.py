@@ -36,8 +36,9 @@ from napari_localdisc.core.priors.derived import (
 from . import tuning
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
-from .spots import Contrast, completion
+from .spots import Contrast
 from .tuning import STRUCTURE_THRESHOLD, StructureOptions
+from .whole_lesions import completion, whole
 
 if TYPE_CHECKING:
     from .closer import CloserLook
@@ -396,8 +397,8 @@ class ClusterMaps:
             return presence
         is_known = how.rival in self.card.structures and name not in self._told
         rival = self.shown(how.rival).cpu().numpy() if is_known else None
-        whole = self._contrast.whole(presence.cpu().numpy(), how, rival)
-        found = torch.from_numpy(whole).to(presence)
+        seen = presence.cpu().numpy()
+        found = torch.from_numpy(whole(self._contrast, seen, how, rival)).to(presence)
         if "optic disc" not in self.card.structures:
             return found
         return torch.where(self.shown("optic disc") > ON_DISC, presence, found)

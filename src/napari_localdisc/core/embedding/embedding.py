@@ -162,7 +162,7 @@ class Embedding(ClusterMaps):
         readout : {"presence", "probability", "embedding"}
             ``"presence"``: the sigmoid of the structure's channel in the clustering
             branch, so that a vessel may lie on an optic disc; lesions are completed by
-            the picture, see `Contrast.whole`.  The paper's two (IPMI
+            the picture, see `whole_lesions`.  The paper's two (IPMI
             2021, section 2.3): ``"probability"``, the same normalised over the
             clusters, and ``"embedding"``, the softmax over cosines / 0.2 between each
             pixel's vector and the region embeddings.

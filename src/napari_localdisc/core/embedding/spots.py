@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_localdisc.core.image.grid import FloatImage, Mask
-from napari_localdisc.core.names import brightness
 
 _BACKGROUND = 1 / 18
 """Side of the median's window, in the longer side of the grid."""
@@ -39,49 +38,6 @@ _ROUND, _APART = 0.25, 0.35
 _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
 _REMEMBERED = 64
-
-
-@dataclass(frozen=True)
-class Completion:
-    """How lesions are shown as whole pieces of the picture; see `Contrast.whole`.
-
-    Attributes
-    ----------
-    is_bright : bool
-        Whether they are brighter than what surrounds them.
-    stands_out : float
-        Deviations of noise that a piece stands out by.
-    presence : float
-        What confirms a piece.
-    near : int
-        Pixels from there that count.
-    rival : str
-        Another kind of lesion: where it is at least `_AS_SURE` as sure, the piece is
-        one of these.
-    """
-
-    is_bright: bool
-    stands_out: float
-    presence: float
-    near: int
-    rival: str = ""
-
-
-_AS_SURE = 0.5
-
-_COMPLETIONS = {
-    "hard exudate": Completion(True, 1.5, 0.5, 4, rival="cotton wool spot"),
-    "microaneurysm": Completion(False, 1.0, 0.03, 2),
-}
-_BRIGHT, _DARK = Completion(True, 2.0, 0.05, 8), Completion(False, 1.0, 0.03, 4)
-
-
-def completion(name: str) -> Completion | None:
-    """Return how a structure is completed by the picture; None: it is no lesion."""
-    is_bright = brightness(name)
-    if is_bright is None:
-        return None
-    return _COMPLETIONS.get(name, _BRIGHT if is_bright else _DARK)
 
 
 @dataclass(frozen=True)
@@ -184,32 +140,6 @@ class Contrast:
         """(h, w) float32: how steep `smooth` is."""
         return np.asarray(ndimage.gaussian_gradient_magnitude(self.smooth, 1.0))
 
-    def whole(
-        self, presence: FloatImage, how: Completion, rival: FloatImage | None = None
-    ) -> FloatImage:
-        """Return the presence of lesions, completed by the picture.
-
-        The network is surest in a lesion's middle.  Of a piece of the picture that
-        stands out, and that it believes to be one somewhere, all that is near counts:
-        (h, w) presence there is half of what it was, plus a half.  In pieces that are
-        rather of the ``rival`` kind it is 0.
-        """
-        stands_out = (self.raw if how.is_bright else -self.smooth) > how.stands_out
-        if not how.is_bright:  # what is thin is a vessel
-            stands_out = ndimage.binary_opening(stands_out)
-        if rival is not None:
-            names, count = ndimage.label(stands_out)
-            own, other = (
-                ndimage.maximum(values, names, np.arange(count + 1))
-                for values in (presence, rival)
-            )
-            is_other = other > _AS_SURE * np.asarray(own)
-            is_other[0] = False  # what stands out nowhere
-            stands_out &= ~is_other[names]
-            presence = np.where(is_other[names], 0, presence)
-        found = _confirmed(stands_out, presence, how.presence, how.near) & self.inside
-        return np.where(found, 0.5 + presence / 2, presence).astype(np.float32)
-
     def spot(self, row: int, column: int) -> Spot | None:
         """Find the object about a pixel of the grid; None where there is none.
 
@@ -244,16 +174,6 @@ class Contrast:
         own = max(float(np.median(contrast[mask])), 1e-6)
         round_ = len(rows) / (np.pi * (away + 0.5) ** 2)
         return Spot(box, mask, is_bright, float(round_), 1 - around / own)
-
-
-def _confirmed(pieces: Mask, presence: FloatImage, least: float, near: int) -> Mask:
-    """Keep of pieces what lies so near to where presence exceeds ``least`` in them."""
-    names, count = ndimage.label(pieces)
-    most = ndimage.maximum(presence, names, np.arange(count + 1))
-    confirmed = np.asarray(most) > least
-    confirmed[0] = False
-    around = ndimage.binary_dilation(presence > least, iterations=near)
-    return np.asarray(confirmed[names] & around)
 
 
 def _steepest(
