@@ -9,8 +9,8 @@ def keep_no_old_grids() -> None:
     napari (seen in 0.9) makes a new grid whenever layers come or go so that there are
     more or fewer rows or columns, and takes the old one out of the scene, but not out
     of the list of the widgets that it lays out: 14 MB each, and each is laid out again
-    with every change of the window's size.  Hidden layers have no cell: they are left in
-    the old grid, and would go with it.
+    with every change of the window's size.  Hidden layers have no cell: they are left
+    in the old grid, and would go with it.
     """
     from napari._vispy.canvas import VispyCanvas
 
