@@ -2,8 +2,9 @@
 
 Exudates are steep: high for their area, and yellow, so that green rises with red; and
 there are more of them near by.  Reflexes of light, cotton wool spots and the pigment
-behind the retina are low and wide.  A piece has log odds by such a rule; clicks on
-pieces move them, for pieces that look like those that were clicked.
+behind the retina are low and wide.  A piece has log odds by such a rule, which count
+beside those that are known of each pixel; clicks on pieces move them, for pieces that
+look like those that were clicked.
 
 The constants were chosen on the tuning half of IDRiD; see docs/experiments.md.
 """
@@ -41,6 +42,12 @@ in red; and from where on it is one."""
 
 _STEEPNESS = 4.0
 _ELSEWHERE = 0.2
+_RULE, _NO_PIECE = 0.25, -0.25
+"""What of a piece's log odds counts beside what is known of its pixels, and the same of
+what is in no piece."""
+
+_SURE = 0.001
+"""What is known is at least so far from 0 and from 1."""
 
 _APART = 0.35
 """Highest value of a piece that is none, and 1 minus the least of one that is."""
@@ -108,47 +115,71 @@ class Pieces:
         )
         return cls(names, looks, contrast)
 
-    def likely(self, clicks: Clicks | None = None) -> FloatImage:
-        """Return the (h, w) float32 probability of a sharp lesion, as clicks say."""
+    def likely(
+        self, clicks: Clicks | None = None, known: FloatImage | None = None
+    ) -> FloatImage:
+        """Return the (h, w) float32 probability of a sharp lesion, as clicks say.
+
+        Where (h, w) ``known`` is given, it is what is known already of what is meant.
+        """
         peak, area, red, density = self.looks.T
         score = peak - _AREA * area + _DENSITY * density - _RED * red
         odds = _STEEPNESS * (score - _STEEP)
-        low: dict[int, float] = {}
-        if clicks is not None:
-            clicked = self.names[tuple(clicks.pixels.T)]
-            whole = clicked > 0
-            for number, (row, column) in enumerate(clicks.pixels.tolist()):
-                about = self.contrast[
-                    max(0, row - 1) : row + 2, column - 1 : column + 2
-                ]
-                level, piece = float(about.max(initial=0)), int(clicked[number])
-                if (
-                    piece
-                    and number >= clicks.positives
-                    and level < _CORE * np.exp(peak[piece])
-                ):
-                    low[piece] = max(level, low.get(piece, 0))
-                    whole[number] = False
-            odds = odds + self._moved(odds, clicked[whole], clicks.signs[whole])
-        sure = 1 / (1 + np.exp(-odds))
+        pixels: NDArray[np.float64] | None = None
+        if known is not None:
+            rule = _RULE * odds
+            rule[0] = _NO_PIECE
+            part = np.clip(known, _SURE, 1 - _SURE)
+            pixels = np.log(part / (1 - part)) + rule[self.names]
+            odds = np.asarray(ndimage.maximum(pixels, self.names, np.arange(len(odds))))
+        moved, low = self._clicked(clicks, odds)
+        shown = (
+            (odds + moved)[self.names] if pixels is None else pixels + moved[self.names]
+        )
+        sure = 1 / (1 + np.exp(-shown))
         # A cut that is moved a little changes outlines, not what is a lesion
-        values = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
-        values[0] = _ELSEWHERE
-        result = np.asarray(values[self.names], np.float32)
+        result = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
+        if pixels is None:
+            result[self.names == 0] = _ELSEWHERE
         for piece, level in low.items():
             result[(self.names == piece) & (self.contrast <= level)] = _ELSEWHERE
-        return result
+        return result.astype(np.float32)
+
+    def _clicked(
+        self, clicks: Clicks | None, odds: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], dict[int, float]]:
+        """Say what clicks add to log odds, and up to which contrast a piece is none."""
+        low: dict[int, float] = {}
+        if clicks is None:
+            return np.zeros(len(odds)), low
+        clicked = self.names[tuple(clicks.pixels.T)]
+        whole = clicked > 0
+        for number, (row, column) in enumerate(clicks.pixels.tolist()):
+            about = self.contrast[
+                max(0, row - 1) : row + 2, max(0, column - 1) : column + 2
+            ]
+            level, piece = float(about.max(initial=0)), int(clicked[number])
+            if (
+                piece
+                and number >= clicks.positives
+                and level < _CORE * np.exp(self.looks[piece, 0])
+            ):
+                low[piece] = max(level, low.get(piece, 0))
+                whole[number] = False
+        moved = self._moved(odds, clicked[whole], clicks.signs[whole])
+        moved[0] = 0
+        return moved, low
 
     def _moved(
         self,
         odds: NDArray[np.float64],
         clicked: NDArray[np.int32],
         signs: NDArray[np.float32],
-    ) -> NDArray[np.float64] | float:
+    ) -> NDArray[np.float64]:
         """Say what clicks on pieces add to the log odds of those that look alike."""
         missing = signs * np.maximum(0, _MARGIN - signs * odds[clicked])
         if not missing.any():
-            return 0.0
+            return np.zeros(len(odds))
         scaled = self.looks / _SPREADS
         away = np.square(scaled[:, None] - scaled[clicked]).sum(-1)
         alike = _OTHERS * np.exp(-away / 2)

@@ -114,7 +114,7 @@ class Embedding(ClusterMaps):
             model's card names, in place of its own, and of others.
         """
         other = self.fresh()
-        for made in ("_candidates", "_structures", "_pieces"):
+        for made in ("_candidates", "_structures", "_pieces", "_lesions"):
             vars(other).pop(made, None)
         other.presence = {**self.presence, **maps}
         other._found = dict(maps)
@@ -189,7 +189,12 @@ class Embedding(ClusterMaps):
         values = clusters.nearest_region(self.matrix, regions, channel)
         return self.of_structure(values.view(self.grid.shape))
 
-    def read(self, prompts: Prompts, options: MaskOptions = _AS_IT_IS) -> Reading:
+    def read(
+        self,
+        prompts: Prompts,
+        options: MaskOptions = _AS_IT_IS,
+        closer: bool = True,
+    ) -> Reading:
         """Ask once what a few points find: a map, a threshold, a mask, a meaning.
 
         Parameters
@@ -198,6 +203,9 @@ class Embedding(ClusterMaps):
             The points.
         options : MaskOptions
             How they become a mask.
+        closer : bool
+            Whether a closer look is taken where small lesions are meant; see
+            `Reading.waits_for`.
 
         Raises
         ------
@@ -212,7 +220,9 @@ class Embedding(ClusterMaps):
         )
         points = self.grid.points_to_working(np.concatenate(kinds))
         clicks = self._clicks(points, len(kinds[0]))
-        return self._reading(prompts, options, clicks, self._meant(clicks))
+        return self._reading(
+            prompts, options, clicks, self._meant(clicks), closer=closer
+        )
 
     def _clicks(self, points: NDArray[np.float64], positives: int) -> Clicks:
         """Look at (k, 2) points of the grid; so many, the first, are wanted."""
@@ -233,13 +243,16 @@ class Embedding(ClusterMaps):
         clicks: Clicks,
         meant: int,
         around: frames.Frames | None = None,
+        closer: bool = False,
     ) -> Reading:
         weights = None
         if self._means_more:
             weights = np.zeros(len(self.presence) + 1)
             weights[meant] = 1
         likes, dislikes = np.split(clicks.vectors, [clicks.positives])
-        return Reading(self, prompts, options, likes, dislikes, weights, clicks, around)
+        return Reading(
+            self, prompts, options, likes, dislikes, closer, weights, clicks, around
+        )
 
     def _read_frames(self, prompts: Prompts, options: MaskOptions) -> Reading:
         """Ask what points and frames find: what is typical of a frame is a point."""
@@ -326,7 +339,7 @@ class Embedding(ClusterMaps):
         if meaning is not None and self._means_more:
             named = [meaning.get(name, 0.0) for name in self.presence]
             weights = np.array([*named, 1 - sum(named)])
-        return Reading(self, Prompts(()), options, likes, dislikes, weights)
+        return Reading(self, Prompts(()), options, likes, dislikes, _weights=weights)
 
     def similarity(
         self,
@@ -609,7 +622,8 @@ class Embedding(ClusterMaps):
             return correction.cut_at_half(presence, DARK_CUT)
         if not candidate.bright or self._pieces is None:
             return correction.cut_at_half(presence, STRUCTURE_CUT)
-        return self._map_of_pieces()
+        assert self._pieces is not None
+        return torch.from_numpy(self._pieces.likely()).to(self.matrix)
 
     def _is_pieces(self, number: int) -> bool:
         """Whether a candidate is bright pieces of the picture."""
@@ -617,10 +631,25 @@ class Embedding(ClusterMaps):
         bright = number < len(every) and bool(every[number].bright)
         return bright and self._pieces is not None
 
-    def _map_of_pieces(self, clicks: Clicks | None = None) -> Tensor:
-        """(h, w) map of bright pieces, as clicks say."""
+    def _map_of_pieces(
+        self, number: int, clicks: Clicks | None, closer: bool
+    ) -> Tensor:
+        """(h, w) map of a candidate that is bright pieces, as clicks say.
+
+        It begins with the structure's own map, at a closer look, if that is wanted.
+        """
         assert self._pieces is not None
-        return torch.from_numpy(self._pieces.likely(clicks)).to(self.matrix)
+        name, known = list(self.presence)[number], None
+        if closer:
+            if name not in self._lesions:
+                self._lesions[name] = self._whole(name).float().cpu().numpy()
+            known = self._lesions[name]
+        return torch.from_numpy(self._pieces.likely(clicks, known)).to(self.matrix)
+
+    @cached_property
+    def _lesions(self) -> dict[str, FloatImage]:
+        """(h, w) maps of lesions that clicks meant, as whole pieces of the picture."""
+        return {}
 
     @cached_property
     def _pieces(self) -> Pieces | None:
@@ -662,6 +691,8 @@ class Reading:
         How they become a mask.
     likes, dislikes : ndarray
         (k, D) unit vectors that pixels are, and are not, to be like.
+    closer : bool
+        Whether a closer look is taken where small lesions are meant.
     """
 
     embedding: Embedding
@@ -669,6 +700,7 @@ class Reading:
     options: MaskOptions
     likes: FloatImage
     dislikes: FloatImage
+    closer: bool = False
     _weights: NDArray[np.float64] | None = None
     _clicks: Clicks | None = None
     _frames: frames.Frames | None = None
@@ -679,6 +711,17 @@ class Reading:
         weights = [] if self._weights is None else self._weights.tolist()
         named = zip(self.embedding.presence, weights, strict=False)
         return {name: weight for name, weight in named if weight > 0}
+
+    @property
+    def waits_for(self) -> str:
+        """What is looked at closer before there is a map; empty: nothing."""
+        known, weights = self.embedding, self._weights
+        if weights is None or not self.closer:
+            return ""
+        meant = int(weights.argmax())
+        name = [*known.presence, ""][meant]
+        waits = known._is_pieces(meant) and not known.is_looked_at(name)
+        return name if waits else ""
 
     @cached_property
     def meaning(self) -> str:
@@ -770,9 +813,10 @@ class Reading:
             seen = likeness.at(known._few_inside).cpu().numpy()
             cut = similarity.otsu_threshold(seen)
         structures, meant = known._structures, int(weights.argmax())
-        if clicks is not None and known._is_pieces(meant):
+        if known._is_pieces(meant):
             structures = list(structures)
-            structures[meant] = known._map_of_pieces(clicks).view(-1)
+            found = known._map_of_pieces(meant, clicks, self.closer)
+            structures[meant] = found.view(-1)
         return correction.mix(
             likeness,
             cut,
