@@ -78,3 +78,8 @@ def test_a_picture_of_the_viewer_has_what_was_shown_or_hidden_last(make_napari_v
     for layer in viewer.layers:
         layer.visible = True
     np.testing.assert_array_equal(picture(), four)
+    viewer.layers.move(0, 4)
+    picture()
+    for at, layer in enumerate(viewer.layers):
+        cell = canvas.grid[grid.position(at, viewer.layers)]
+        assert canvas.layer_to_visual[layer].node.parent is cell.scene
