@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import napari.viewer
+import qtpy
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit
 from magicgui.widgets.bases import ButtonWidget, Widget
@@ -30,7 +31,7 @@ from qtpy.QtWidgets import (
 from napari_localdisc.viewer.preferences import PLUGIN
 
 from .garbage import collect_where_windows_are
-from .grids import keep_no_old_grids
+from .grids import keep_no_old_grids, make_one_grid_for_all_that_is_shown
 from .opengl import keep_to_own_context
 from .thumbnails import keep_their_pixels
 
@@ -253,6 +254,7 @@ class Docked(QWidget):
         keep_to_own_context()
         keep_their_pixels()
         keep_no_old_grids()
+        make_one_grid_for_all_that_is_shown()
         collect_where_windows_are()
 
     def leave(self) -> None:
@@ -267,6 +269,10 @@ class Docked(QWidget):
         if undocked or kind == QEvent.Type.Close:
             self.leave()
             self.setEnabled(False)
+            if undocked and qtpy.PYSIDE6:
+                # Python alone has it now, and does not see that what PySide6's signals
+                # are connected to leads back to it: it would stay for ever
+                self.deleteLater()
         elif kind == QEvent.Type.ParentChange:
             # Once napari has put the dock into its place, and before the window is
             # made higher for docks that lie below each other
