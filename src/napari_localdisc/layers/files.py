@@ -189,11 +189,8 @@ def layer_data_of(labels: LabelMap) -> LayerDataTuple:
         "name": labels.name or "labels",
         "metadata": {METADATA_KEY: ours},
     }
-    ndim = len(labels.shape)
-    for key, value in labels.placement.items():
-        fits = len(value) in (ndim, ndim + 1) or key == "shear"
-        if fits and key in (*_PLACEMENT, "units", "axis_labels"):
-            attributes[key] = value if key in ("units", "axis_labels") else list(value)
+    known = (*_PLACEMENT, "units", "axis_labels")
+    attributes |= {k: said for k, said in labels.placement.items() if k in known}
     if labels.colours:
         table: dict[int | None, Any] = {None: labels.default_colour or PAINTED}
         table[0] = (0.0, 0.0, 0.0, 0.0)

@@ -109,12 +109,12 @@ def test_find_images_needs_images(tmp_path):
         find_images([])
 
 
-@pytest.mark.parametrize(("chunks", "is_read"), [((1, 1), False), ((30, 30), True)])
+@pytest.mark.parametrize(("chunks", "is_read"), [((1, 1), False), ((2, 2), True)])
 def test_an_array_in_thousands_of_crumbs_is_refused(tmp_path, chunks, is_read):
     path = tmp_path / "a.zarr"
-    zarr.create_array(path, shape=(60, 60), chunks=chunks, dtype="u1")
+    zarr.create_array(path, shape=(100, 100), chunks=chunks, dtype="u1")
     if is_read:
-        assert read_image(path).shape == (60, 60)
+        assert read_image(path).shape == (100, 100)
     else:
-        with pytest.raises(FileError, match="cut into 3,600 pieces"):
+        with pytest.raises(FileError, match="cut into 10,000 pieces"):
             read_image(path)

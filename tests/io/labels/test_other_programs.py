@@ -336,6 +336,15 @@ HOSTILE = {
     "a category below nothing": {"annotations__0__category_id": -1},
     "a category of another file": {"categories__0__id": "x"},
     "a colour out of range": {"categories__0__color": [10**6] * 3},
+    "an image a thousand times": {
+        "images": [{"id": 1, "file_name": "eye.png", "height": 9, "width": 9}] * 1000
+    },
+    "images that memory does not hold": {
+        "images": [
+            {"id": at, "file_name": "eye.png", "height": 5000, "width": 5000}
+            for at in range(100_000)
+        ]
+    },
     "infinite corners": {"annotations__0__segmentation": [[float("inf")] * 6]},
 }
 

@@ -10,11 +10,16 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from napari.layers import Labels
 from ome_zarr.writer import write_multiscale
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_localdisc.core.errors import FileError
+from napari_localdisc.core.names import NOTE_KEY
 from napari_localdisc.io.labels import LabelMap, read_labels, write_labels
+from napari_localdisc.io.labels.label_map import note_of, note_text, pixel_size
+from napari_localdisc.layers.files import layer_data_of
 
 ENDINGS = (".png", ".tif", ".ome.tif", ".ome.zarr", ".json")
 COLOUR = st.tuples(*[st.floats(0, 1, width=32)] * 4)
@@ -224,6 +229,34 @@ def test_ome_zarr_is_replaced_by_ome_zarr(tmp_path):
     write_labels(path, LabelMap(np.zeros((5, 5), np.uint8)))
     assert read_labels(path)[0].shape == (5, 5)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"units": ["micrometer"]},
+        {"units": ["micrometer", "no unit"]},
+        {"scale": [2.0, 2.0, 2.0]},
+        {"scale": [2.0]},
+        {"translate": []},
+        {"rotate": [[1.0, 0.0], [0.0]]},
+        {"rotate": [1.0, 2.0, 3.0]},
+        {"shear": [1.0, 2.0]},
+        {"affine": [[1.0]]},
+        {"axis_labels": ["y"]},
+    ],
+)
+def test_a_placement_of_other_axes_costs_that_part(damage, tmp_path):
+    whole = {"scale": [0.5, 0.25], "rotate": 30.0, "units": ["millimeter"] * 2}
+    note = note_of(LabelMap(np.eye(4, dtype=np.uint8), placement={**whole, **damage}))
+    said = PngInfo()
+    said.add_text(NOTE_KEY, note_text(note))
+    Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / "a.png", pnginfo=said)
+    (found,) = read_labels(tmp_path / "a.png")
+    assert found.placement == {k: v for k, v in whole.items() if k not in damage}
+    assert pixel_size(found.placement, 2)[0] == found.placement.get("scale", [1, 1])
+    data, attributes, _ = layer_data_of(found)
+    Labels(data, **attributes)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.int32])

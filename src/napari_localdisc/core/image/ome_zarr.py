@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     import dask.array
 
 _MOST_CHUNKS = 1 << 20
-"""Pieces of an array that are taken in; each is a task when it is read."""
-_MOST_SMALL_CHUNKS, _SMALL_CHUNK = 1 << 11, 1 << 9
-"""Where they are of fewer pixels than this: the tasks take longer than the pixels."""
+"""Pieces of an array that are taken in."""
+_MOST_SMALL_CHUNKS, _SMALL_CHUNK = 1 << 13, 1 << 12
+"""Where they are of fewer values than this: finding them takes longer than reading."""
+_TASK = 1 << 16
+"""Values that are read at once, at least: small pieces go together."""
 
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -157,6 +159,21 @@ def open_array(folder: Path) -> dask.array.Array:
     pieces = math.prod(-(-side // max(1, part)) for side, part in sides)
     is_small = math.prod(array.chunks) < _SMALL_CHUNK
     if pieces > (_MOST_SMALL_CHUNKS if is_small else _MOST_CHUNKS):
-        raise FileError(f"{folder} is cut into {pieces:,} pieces: too many to work on.")
-    lazy: dask.array.Array = dask.array.from_zarr(str(folder))
+        raise FileError(
+            f"{folder} is cut into {pieces:,} pieces: too many to work on. Save it in "
+            "larger ones."
+        )
+    chunks = _together(array.shape, array.chunks)
+    lazy: dask.array.Array = dask.array.from_zarr(str(folder), chunks=chunks)
     return lazy
+
+
+def _together(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how far a task reaches: over whole pieces, over enough of them."""
+    reach = [max(1, part) for part in chunks]
+    while math.prod(reach) < _TASK:
+        open_axes = [axis for axis, side in enumerate(shape) if reach[axis] < side]
+        if not open_axes:
+            break
+        reach[min(open_axes, key=lambda axis: reach[axis] / shape[axis])] *= 2
+    return tuple(reach)

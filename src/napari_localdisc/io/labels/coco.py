@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from psutil import virtual_memory
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from napari_localdisc.core.errors import FileError
@@ -256,6 +257,21 @@ class _Content(BaseModel):
     annotations: list[_Annotation] = Field(default_factory=list)
     categories: list[_Category]
     info: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _each_image_is_one(self) -> Self:
+        seen: set[int | str] = set()
+        for picture in self.images:
+            if picture.id in seen:
+                raise ValueError(f"two images have the id {picture.id}")
+            seen.add(picture.id)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> Self:
+        if sum(p.height * p.width for p in self.images) > virtual_memory().available:
+            raise ValueError("its images' labels do not fit this machine's memory")
+        return self
 
 
 def read(path: Path) -> list[LabelMap]:
