@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
+import importlib
 import random
 import re
 import sys
@@ -30,6 +31,7 @@ import psutil
 
 PLUGIN, WIDGET = "napari-localdisc", "Local discrimination"
 MOST_LAYERS = 10
+MOST_NOTICES = 3
 LONGEST_BLOCK = 0.2
 """Seconds of its own processor time that the GUI thread may take in one go."""
 MOST_MEMORY = 150 << 20
@@ -148,10 +150,11 @@ class Driver:
         if layer is None:
             return
         layer.brush_size = 5
-        row, column = self._point()
-        at = (*self.viewer.dims.current_step[: layer.ndim - 2], row, column)
-        with layer.block_history():
-            layer.paint(tuple(map(int, at)), self._class())
+        at = layer.world_to_data((*self.viewer.dims.point[:-2], *self._point()))
+        outside = np.round(at) < 0, np.round(at) >= layer.data.shape
+        if not np.any(outside):  # napari refuses what is not in the layer's plane
+            with layer.block_history():
+                layer.paint(tuple(map(int, np.round(at))), self._class())
 
     def remove_layer(self) -> None:
         """Remove any layer."""
@@ -332,7 +335,15 @@ class Driver:
 
     def _warm_up(self, everything: bool) -> None:
         """Load what stays loaded: libraries, model, shaders."""
+        from napari_localdisc._qt.threads import STAGES
+
         if everything:
+            for modules in STAGES.values():  # what the widget loads seconds later
+                for name in modules:
+                    importlib.import_module(name)
+            for at in range(self.widget.tabs.count()):
+                self.widget.tabs.setCurrentIndex(at)
+                _events(0.1)
             for name in self.actions:
                 self._do(name, "warming up")
             self.wait()
@@ -362,7 +373,20 @@ class Driver:
             self.report.findings.append(f"{when} {name}: {_told(error)}")
         while len(self.viewer.layers) > MOST_LAYERS:
             self.remove_layer()
+        self._close_notices(MOST_NOTICES)
         _events(self.draw.choice((0, 0.01, 0.05)))
+
+    def _close_notices(self, left: int) -> None:
+        """Close napari's oldest notices.
+
+        Each stays for 4 s after those that came later: a hand in a hurry would pile
+        them up for minutes.
+        """
+        from napari._qt.dialogs.qt_notification import NapariQtNotification
+
+        shown = self.viewer.window._qt_window.findChildren(NapariQtNotification)
+        for notice in shown[: len(shown) - left]:
+            notice.close()
 
     def _attached(self) -> dict[str, Any]:
         """Return what we could leave behind in a viewer."""
@@ -403,6 +427,7 @@ class Driver:
         if left:
             findings.append(f"the layers {', '.join(left)} are left")
         self.viewer.layers.clear()
+        self._close_notices(0)
         _events(0.5)
         threads = [
             thread.name
@@ -621,6 +646,9 @@ def main(count: int, seed: int) -> Report:
             save_model(model, folder / "models" / name)
         viewer = Viewer()
         viewer.window.resize(1400, 900)
+        # Nobody does that on a virtual screen, and napari's notices stay for ever in a
+        # window that is not the active one
+        viewer.window.activate()
         report = Driver(viewer, folder, seed).drive(count, watch=True, tell=_tell)
         viewer.close()
         _events(0.2)

@@ -1,5 +1,7 @@
 """A grid of layers that gave way to another is forgotten by napari's canvas."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -26,3 +28,24 @@ def test_a_grid_of_another_shape_takes_the_place_of_the_old_one(
         del viewer.layers[1:]
     assert canvas.grid in canvas.central_widget._widgets
     assert len(canvas.central_widget._widgets) == widgets
+
+
+def test_a_hidden_layer_outlives_the_grid_that_it_was_in(make_napari_viewer):
+    keep_no_old_grids()
+    viewer = make_napari_viewer()
+    for _ in range(5):
+        viewer.add_image(np.ones((9, 9)))
+    grid = getattr(viewer, "canvas", viewer).grid  # before napari 0.9
+    grid.enabled = True
+    hidden, also = viewer.layers[1:3]
+    hidden.visible = also.visible = False
+    del viewer.layers[3:]
+    viewer.add_image(np.ones((9, 9)))
+    gc.collect()
+    hidden.scale = (2, 2)
+    viewer.layers.remove(hidden)
+    also.visible = True
+    canvas = viewer.window._qt_viewer.canvas
+    assert (
+        canvas.layer_to_visual[also].node.root_node is canvas.central_widget.root_node
+    )

@@ -9,19 +9,28 @@ def keep_no_old_grids() -> None:
     napari (seen in 0.9) makes a new grid whenever layers come or go so that there are
     more or fewer rows or columns, and takes the old one out of the scene, but not out
     of the list of the widgets that it lays out: 14 MB each, and each is laid out again
-    with every change of the window's size.
+    with every change of the window's size.  Hidden layers have no cell: they are left
+    in the old grid, and would go with it.
     """
     from napari._vispy.canvas import VispyCanvas
 
-    init = getattr(VispyCanvas, "_init_or_update_grid", None)
-    if init is None or hasattr(init, "unmended"):
+    setup = getattr(VispyCanvas, "_setup_layer_views_in_grid", None)
+    if setup is None or hasattr(setup, "unmended"):
         return
 
-    def init_and_forget(self: Any) -> None:
-        old = self.grid
-        init(self)
-        if self.grid is not old and old in self.central_widget._widgets:
-            self.central_widget.remove_widget(old)
+    def setup_and_forget(self: Any) -> None:
+        setup(self)
+        scene, kind = self.central_widget, type(self.grid)
+        old = [
+            widget
+            for widget in scene._widgets
+            if isinstance(widget, kind) and widget is not self.grid
+        ]
+        for visual in self.layer_to_visual.values() if old else ():
+            if visual.node.root_node in old:
+                visual.node.parent = self.view.scene
+        for grid in old:
+            scene.remove_widget(grid)
 
-    init_and_forget.unmended = init  # type: ignore[attr-defined]
-    VispyCanvas._init_or_update_grid = init_and_forget
+    setup_and_forget.unmended = setup  # type: ignore[attr-defined]
+    VispyCanvas._setup_layer_views_in_grid = setup_and_forget

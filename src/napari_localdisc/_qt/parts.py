@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import napari.viewer
+import qtpy
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit
 from magicgui.widgets.bases import ButtonWidget, Widget
@@ -267,6 +268,10 @@ class Docked(QWidget):
         if undocked or kind == QEvent.Type.Close:
             self.leave()
             self.setEnabled(False)
+            if undocked and qtpy.PYSIDE6:
+                # Python alone has it now, and does not see that what PySide6's signals
+                # are connected to leads back to it: it would stay for ever
+                self.deleteLater()
         elif kind == QEvent.Type.ParentChange:
             # Once napari has put the dock into its place, and before the window is
             # made higher for docks that lie below each other
