@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import napari.viewer
 from magicgui.widgets import CheckBox, LineEdit
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt, QTimer
@@ -30,6 +29,7 @@ from napari_localdisc.io.study import STATES, State, StudyImage, is_study
 from napari_localdisc.viewer.study.control import StudyControl
 from napari_localdisc.viewer.study.listing import EVERY, ORDERS
 
+from .canvas import Canvas
 from .help import HelpButton
 from .panels.choosers import ProgressRow
 from .parts import (
@@ -445,7 +445,7 @@ class AgreementPage(QWidget):
             tooltip="What is drawn below",
         )
         self.figure = Figure((2, 2), layout="constrained", facecolor=background)
-        self.canvas = FigureCanvasQTAgg(self.figure)
+        self.canvas = Canvas(self.figure)
         self.canvas.setMinimumSize(100, 190)
         self.axes = self.figure.subplots()
         self.axes.set_facecolor(background)

@@ -53,10 +53,11 @@ class PlotPanel(QWidget):
         self.canvas.draw_idle()
 
     def _make_canvas(self) -> None:
-        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
         from matplotlib.figure import Figure
 
-        self.canvas = FigureCanvasQTAgg(Figure(layout="constrained"))
+        from napari_localdisc._qt.canvas import Canvas
+
+        self.canvas = Canvas(Figure(layout="constrained"))
         self.canvas.setFixedHeight(HEIGHT)
         self.canvas.setMinimumWidth(100)
         layout = self.layout()

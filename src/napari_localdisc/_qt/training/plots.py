@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg, NavigationToolbar2QT
+from matplotlib.backends.backend_qtagg import NavigationToolbar2QT
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from qtpy.QtCore import Qt
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_localdisc._qt.canvas import Canvas
 from napari_localdisc._qt.parts import button, row
 from napari_localdisc.core.training.progress import Progress
 from napari_localdisc.viewer.training.control import Comparison, TrainingControl
@@ -27,7 +28,7 @@ _SMOOTHING = 0.9
 Curve = tuple[list[int], list[float]]
 
 
-class LossPlot(FigureCanvasQTAgg):
+class LossPlot(Canvas):
     """The loss above, what validation measured below.
 
     Parameters
@@ -38,7 +39,7 @@ class LossPlot(FigureCanvasQTAgg):
 
     def __init__(self, background: str, text: str) -> None:
         figure = Figure(layout="constrained")
-        super().__init__(figure)  # type: ignore[no-untyped-call]
+        super().__init__(figure)
         self.setFixedHeight(HEIGHT)
         self.setMinimumWidth(100)
         self._background, self._text = background, text
@@ -103,7 +104,7 @@ class LossPlot(FigureCanvasQTAgg):
             )
             for text in legend.get_texts():
                 text.set_color(self._text)
-        self.draw_idle()  # type: ignore[no-untyped-call]
+        self.draw_idle()
 
     def _dress(self, axes: Axes, title: str) -> None:
         axes.set_facecolor(self._background)
@@ -164,7 +165,7 @@ class ComparisonDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(*_SIZE)
         self.figure = Figure(layout="constrained", facecolor=background)
-        canvas = FigureCanvasQTAgg(self.figure)
+        canvas = Canvas(self.figure)
         toolbar = _Toolbar(canvas, self, coordinates=False)  # type: ignore[no-untyped-call]
         self.view = QComboBox()
         self.view.addItems(list(comparison.views))

@@ -11,6 +11,7 @@ The constants were chosen on the tuning half of IDRiD; see docs/experiments.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from napari_localdisc.core.image.grid import FloatImage, Mask
 
 if TYPE_CHECKING:
     from .meaning import Clicks
+    from .spots import Spot
 
 _COARSE, _WINDOW = 2, 1 / 36
 """Step of the grid that the background is found on, and side of its median's window in
@@ -48,6 +50,10 @@ what is in no piece."""
 
 _SURE = 0.001
 """What is known is at least so far from 0 and from 1."""
+
+_MUCH_MORE, _LEAST_AREA, _NO_PIECE_AREA = 2, 9, 20
+"""How much larger than a piece the object about a click is at most; and pixels that any
+piece counts as, and that what is in none does."""
 
 _APART = 0.35
 """Highest value of a piece that is none, and 1 minus the least of one that is."""
@@ -125,40 +131,36 @@ class Pieces:
         peak, area, red, density = self.looks.T
         score = peak - _AREA * area + _DENSITY * density - _RED * red
         odds = _STEEPNESS * (score - _STEEP)
-        pixels: NDArray[np.float64] | None = None
-        if known is not None:
-            rule = _RULE * odds
-            rule[0] = _NO_PIECE
+        if known is None:
+            shown = odds[self.names]
+        else:
+            odds *= _RULE
+            odds[0] = _NO_PIECE
             part = np.clip(known, _SURE, 1 - _SURE)
-            pixels = np.log(part / (1 - part)) + rule[self.names]
-            odds = np.asarray(ndimage.maximum(pixels, self.names, np.arange(len(odds))))
-        moved, low = self._clicked(clicks, odds)
-        shown = (
-            (odds + moved)[self.names] if pixels is None else pixels + moved[self.names]
-        )
+            shown = np.log(part / (1 - part)) + odds[self.names]
+        low: dict[int, float] = {}
+        if clicks is not None:
+            shown, low = self._clicked(clicks, shown)
         sure = 1 / (1 + np.exp(-shown))
         # A cut that is moved a little changes outlines, not what is a lesion
         result = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
-        if pixels is None:
+        if known is None:
             result[self.names == 0] = _ELSEWHERE
         for piece, level in low.items():
             result[(self.names == piece) & (self.contrast <= level)] = _ELSEWHERE
-        return result.astype(np.float32)
+        return np.asarray(result, np.float32)
 
     def _clicked(
-        self, clicks: Clicks | None, odds: NDArray[np.float64]
+        self, clicks: Clicks, odds: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], dict[int, float]]:
-        """Say what clicks add to log odds, and up to which contrast a piece is none."""
+        """Move (h, w) log odds by clicks; and up to which contrast a piece is none."""
         low: dict[int, float] = {}
-        if clicks is None:
-            return np.zeros(len(odds)), low
         clicked = self.names[tuple(clicks.pixels.T)]
         whole = clicked > 0
         for number, (row, column) in enumerate(clicks.pixels.tolist()):
-            about = self.contrast[
-                max(0, row - 1) : row + 2, max(0, column - 1) : column + 2
-            ]
-            level, piece = float(about.max(initial=0)), int(clicked[number])
+            rows, columns = (slice(max(0, at - 1), at + 2) for at in (row, column))
+            level = float(self.contrast[rows, columns].max(initial=0))
+            piece = int(clicked[number])
             if (
                 piece
                 and number >= clicks.positives
@@ -166,26 +168,43 @@ class Pieces:
             ):
                 low[piece] = max(level, low.get(piece, 0))
                 whole[number] = False
-        moved = self._moved(odds, clicked[whole], clicks.signs[whole])
-        moved[0] = 0
-        return moved, low
+        before = odds[tuple(clicks.pixels.T)]
+        moved = self._moved(clicked[whole], before[whole], clicks.signs[whole])
+        odds = odds + moved[self.names]
+        wanted = np.unique(clicked[: clicks.positives])
+        wanted = wanted[wanted > 0]
+        if len(wanted):  # who clicks on a piece means all of it
+            most = np.full(len(self.looks), -np.inf)
+            most[wanted] = np.minimum(
+                ndimage.maximum(odds, self.names, wanted), _MARGIN
+            )
+            odds = np.maximum(odds, most[self.names])
+        return odds, low
+
+    def holds(self, spot: Spot, pixel: NDArray[np.intp]) -> bool:
+        """Whether the object about a click is not much more than the piece there."""
+        piece = int(self.names[tuple(pixel)])
+        area = math.exp(self.looks[piece, 1]) if piece else _NO_PIECE_AREA
+        return int(spot.mask.sum()) <= _MUCH_MORE * max(area, _LEAST_AREA)
 
     def _moved(
         self,
-        odds: NDArray[np.float64],
         clicked: NDArray[np.int32],
+        odds: NDArray[np.float64],
         signs: NDArray[np.float32],
     ) -> NDArray[np.float64]:
         """Say what clicks on pieces add to the log odds of those that look alike."""
-        missing = signs * np.maximum(0, _MARGIN - signs * odds[clicked])
+        missing = signs * np.maximum(0, _MARGIN - signs * odds)
         if not missing.any():
-            return np.zeros(len(odds))
+            return np.zeros(len(self.looks))
         scaled = self.looks / _SPREADS
         away = np.square(scaled[:, None] - scaled[clicked]).sum(-1)
         alike = _OTHERS * np.exp(-away / 2)
         alike[np.arange(len(alike))[:, None] == clicked] = 1
         kernel = alike[clicked] + _NOISE * np.eye(len(clicked))
-        return np.asarray(alike @ np.linalg.solve(kernel, missing))
+        moved = np.asarray(alike @ np.linalg.solve(kernel, missing))
+        moved[0] = 0
+        return moved
 
 
 def _behind(light: FloatImage, inside: Mask) -> FloatImage:

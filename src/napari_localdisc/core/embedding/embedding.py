@@ -31,6 +31,7 @@ from .meaning import (
     Extent,
     choose,
     depth_of,
+    shown_at,
 )
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
@@ -40,6 +41,10 @@ _AS_IT_IS = MaskOptions()
 
 _RIM = 4
 """Pixels about a disc that are none of its surroundings."""
+
+_COMMON = 2.0
+"""How much more what is seen of hard exudates counts than what is of cotton wool spots,
+where clicks mean bright pieces."""
 
 _DENIED = 0.02
 """Of the grid's longer side: how far around a negative point nothing is sure."""
@@ -639,12 +644,27 @@ class Embedding(ClusterMaps):
         It begins with the structure's own map, at a closer look, if that is wanted.
         """
         assert self._pieces is not None
-        name, known = list(self.presence)[number], None
+        known = None
         if closer:
+            name = self._bright_kind(number, clicks)
             if name not in self._lesions:
                 self._lesions[name] = self._whole(name).float().cpu().numpy()
             known = self._lesions[name]
         return torch.from_numpy(self._pieces.likely(clicks, known)).to(self.matrix)
+
+    def _bright_kind(self, number: int, clicks: Clicks | None) -> str:
+        """Which bright lesion is meant: what is seen at the positive clicks says."""
+        names = list(self.presence)
+        if clicks is None:
+            return names[number]
+        wanted = clicks.pixels[: clicks.positives]
+        seen = {
+            name: float(shown_at(self.presence[name], wanted).sum())
+            * (_COMMON if name == "hard exudate" else 1)
+            for name, each in zip(names, self._candidates, strict=True)
+            if each.bright
+        }
+        return max(seen, key=seen.__getitem__)
 
     @cached_property
     def _lesions(self) -> dict[str, FloatImage]:
@@ -719,9 +739,10 @@ class Reading:
         if weights is None or not self.closer:
             return ""
         meant = int(weights.argmax())
-        name = [*known.presence, ""][meant]
-        waits = known._is_pieces(meant) and not known.is_looked_at(name)
-        return name if waits else ""
+        if not known._is_pieces(meant):
+            return ""
+        name = known._bright_kind(meant, self._clicks)
+        return "" if known.is_looked_at(name) else name
 
     @cached_property
     def meaning(self) -> str:
@@ -838,8 +859,9 @@ class Reading:
             return correction.Kind()
         if not every[meant].is_lesion:
             return None
-        in_pieces = self.embedding._is_pieces(meant)
-        return correction.Kind(every[meant].bright, in_pieces)
+        known = self.embedding
+        pieces = known._pieces if known._is_pieces(meant) else None
+        return correction.Kind(every[meant].bright, pieces)
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))
