@@ -255,8 +255,21 @@ class Embedding(ClusterMaps):
             weights = np.zeros(len(self.presence) + 1)
             weights[meant] = 1
         likes, dislikes = np.split(clicks.vectors, [clicks.positives])
+        waits_for = ""
+        if closer and self._means_more and self._is_pieces(meant):
+            kind = self._bright_kind(meant, clicks)
+            waits_for = "" if self.is_looked_at(kind) else kind
         return Reading(
-            self, prompts, options, likes, dislikes, closer, weights, clicks, around
+            self,
+            prompts,
+            options,
+            likes,
+            dislikes,
+            closer,
+            waits_for,
+            weights,
+            clicks,
+            around,
         )
 
     def _read_frames(self, prompts: Prompts, options: MaskOptions) -> Reading:
@@ -713,6 +726,9 @@ class Reading:
         (k, D) unit vectors that pixels are, and are not, to be like.
     closer : bool
         Whether a closer look is taken where small lesions are meant.
+    waits_for : str
+        The structure that was still to be looked at closer when this was asked; empty:
+        the map is there at once.
     """
 
     embedding: Embedding
@@ -721,6 +737,7 @@ class Reading:
     likes: FloatImage
     dislikes: FloatImage
     closer: bool = False
+    waits_for: str = ""
     _weights: NDArray[np.float64] | None = None
     _clicks: Clicks | None = None
     _frames: frames.Frames | None = None
@@ -731,18 +748,6 @@ class Reading:
         weights = [] if self._weights is None else self._weights.tolist()
         named = zip(self.embedding.presence, weights, strict=False)
         return {name: weight for name, weight in named if weight > 0}
-
-    @property
-    def waits_for(self) -> str:
-        """What is looked at closer before there is a map; empty: nothing."""
-        known, weights = self.embedding, self._weights
-        if weights is None or not self.closer:
-            return ""
-        meant = int(weights.argmax())
-        if not known._is_pieces(meant):
-            return ""
-        name = known._bright_kind(meant, self._clicks)
-        return "" if known.is_looked_at(name) else name
 
     @cached_property
     def meaning(self) -> str:
