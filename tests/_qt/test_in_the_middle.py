@@ -154,6 +154,33 @@ def test_in_the_grid_previews_move_no_cell_and_clicks_land(
     assert list(viewer.layers) == layers
 
 
+def test_all_that_is_hidden_comes_into_one_new_grid(
+    qtbot, viewer, eye, picture, widget, wait, monkeypatch
+):
+    for image in (eye, viewer.add_image(picture, name="other")):
+        viewer.layers.selection.active = image
+        widget.controller.clusters.show()
+        wait(widget)
+        widget.controller.clusters.add([1, 2])
+    assert not eye.visible
+    canvas = viewer.window._qt_viewer.canvas
+    made, make = [], type(canvas)._init_or_update_grid
+
+    def count(self):
+        before = self.grid
+        make(self)
+        made.extend([self.grid] if self.grid is not before else [])
+
+    monkeypatch.setattr(type(canvas), "_init_or_update_grid", count)
+    grid_of(viewer).enabled = True
+    qtbot.waitUntil(lambda: canvas.grid.grid_size == grid_shape(viewer), timeout=5000)
+    assert len(made) <= 2  # of what was seen, and of all
+    for layer, visual in canvas.layer_to_visual.items():
+        assert layer.visible
+        assert visual.node.visible
+        assert canvas.grid.is_child(visual.node)
+
+
 def _move_and_click(qtbot, canvas, at) -> None:
     point = QPoint(round(float(at[0])), round(float(at[1])))
     qtbot.mouseMove(canvas.native, point)

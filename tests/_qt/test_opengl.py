@@ -49,3 +49,12 @@ def test_layers_go_in_the_context_they_came_in(
     assert deleted_in
     assert all(deleted_in)
     assert QOpenGLContext.currentContext() == another
+
+
+def test_a_viewer_opened_later_finds_all_that_its_drawing_calls(make_napari_viewer):
+    keep_to_own_context()
+    canvas = make_napari_viewer().window._qt_viewer.canvas._scene_canvas
+    called = [call for call in canvas.events.draw.callbacks if isinstance(call, tuple)]
+    assert called
+    for of, name in called:  # vispy passes over what it does not find
+        assert callable(getattr(of(), name, None)), name

@@ -636,6 +636,28 @@ def test_undo_shows_the_slice_where_it_was(viewer, picture, models):
     assert not controller.labels_layer.data.any()
 
 
+def test_the_brush_paints_on_the_plane_that_is_shown_alone(viewer, picture, models):
+    viewer.add_image(np.stack([picture, picture[::-1]]), rgb=True, scale=(5, 1, 1))
+    strokes = (controller := Controller(viewer)).strokes
+    controller.set_model("tiny")
+    strokes.start()
+    first = strokes.layer
+    viewer.dims.set_current_step(0, 1)
+    assert (first.mode, strokes.is_painting) == ("pan_zoom", False)
+    assert "another plane" in controller.workspace.status.text
+    first.mode = "fill"  # by hand
+    assert first.mode == "pan_zoom"
+    strokes.start()
+    second = strokes.layer
+    assert second is not first
+    controller.classes.choose(2)
+    viewer.dims.set_current_step(0, 0)
+    assert strokes.is_painting
+    assert viewer.layers.selection.active is first
+    assert (first.mode, first.selected_label) == ("paint", 2)
+    assert second.mode == "pan_zoom"
+
+
 # The whole stack
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_localdisc.core.embedding import embedding
 from napari_localdisc.core.embedding.closer import CloserLook
+from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.model.model import Model, save_model
 from napari_localdisc.viewer.controller import Controller
 
@@ -86,6 +88,23 @@ def test_a_preview_under_the_mouse_takes_no_look(controller):
     controller.writing.preview_structure(NAME)
     controller.writing.preview.refresh()
     assert controller.writing.preview.effect is not None
+
+
+def test_clicks_are_answered_at_once_and_again_after_a_look(controller, monkeypatch):
+    monkeypatch.setattr(embedding, "choose", lambda *_: 1)
+    controller.clusters.show()
+    shown = []
+    controller.prompts.changed.connect(lambda: shown.append(taken(controller)))
+    controller.prompts.add((36, 36))
+    assert shown[0] is False
+    assert taken(controller)
+    place = controller.workspace.place()
+    known = controller.workspace.known(place).embedding
+    wanted = known.read(Prompts([(36, 36)])).mask
+    assert np.array_equal(np.asarray(place.shown.layer("mask").data) > 0, wanted)
+    controller.prompts.add_mask()
+    (labels,) = controller.classes.layers.values()
+    assert np.array_equal(np.asarray(labels.data) > 0, wanted)
 
 
 def test_a_picture_that_changed_meanwhile_is_looked_at_anew(controller):

@@ -1,5 +1,6 @@
 """A fault of napari and vispy that ends the process when layers go, mended."""
 
+import functools
 from typing import Any
 
 
@@ -19,6 +20,7 @@ def keep_to_own_context() -> None:
     if hasattr(flush_commands, "unmended"):
         return
 
+    @functools.wraps(flush_commands)  # a canvas finds it by its name
     def flush_in_own_context(self: Any, event: Any = None) -> None:
         canvas = self.shared.ref
         own = canvas.context() if hasattr(canvas, "makeCurrent") else None

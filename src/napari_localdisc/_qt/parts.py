@@ -31,7 +31,7 @@ from qtpy.QtWidgets import (
 from napari_localdisc.viewer.preferences import PLUGIN
 
 from .garbage import collect_where_windows_are
-from .grids import keep_no_old_grids
+from .grids import keep_no_old_grids, make_one_grid_for_all_that_is_shown
 from .opengl import keep_to_own_context
 from .thumbnails import keep_their_pixels
 
@@ -254,6 +254,7 @@ class Docked(QWidget):
         keep_to_own_context()
         keep_their_pixels()
         keep_no_old_grids()
+        make_one_grid_for_all_that_is_shown()
         collect_where_windows_are()
 
     def leave(self) -> None:

@@ -128,9 +128,9 @@ class Prompts(MaskOptions, Points, Source):
                 del values[name]
         return values
 
-    def read(self, embedding: Embedding) -> Reading:
-        """Ask the embedding once what the points find."""
-        return embedding.read(self, self)
+    def read(self, embedding: Embedding, closer: bool = True) -> Reading:
+        """Ask the embedding once what the points find; see `Embedding.read`."""
+        return embedding.read(self, self, closer)
 
     def labels(self, embedding: Embedding, value: int | None) -> NDArray[np.integer]:
         """Give the mask to a class."""

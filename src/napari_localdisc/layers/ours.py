@@ -60,6 +60,8 @@ class Ours:
         Whether it becomes the selected one.
     written : ndarray, optional
         The labels in it; once the user has painted on them, it is ours no longer.
+    above : Layer, optional
+        What it goes under; else it is the topmost.
     """
 
     def __init__(
@@ -69,8 +71,9 @@ class Ours:
         *,
         selects: bool = False,
         written: NDArray[Any] | None = None,
+        above: Layer | None = None,
     ) -> None:
-        add(viewer, layer, selects)
+        add(viewer, layer, selects, above)
         self._viewer = viewer
         self._layer = weakref.ref(layer)
         self._name = layer.name
@@ -228,27 +231,37 @@ class OurLayers:
                 pixels.copy(), opacity=look.opacity, colormap=colormap, **options
             )
             self._dress(layer)
-        ours = Ours(self.viewer, layer, selects=look.selects, written=written)
+        above = self.layer(look.below)
+        ours = Ours(
+            self.viewer, layer, selects=look.selects, written=written, above=above
+        )
         ours.colours = look.colours
         self.ours[what] = ours
-        above = self.layer(look.below)
-        if above is not None:
-            layers = self.viewer.layers
-            layers.move(layers.index(layer), layers.index(above))
         if not look.editable:
             layer.editable = False
         return layer
 
 
-def add(viewer: ViewerModel, layer: Layer, selects: bool = False) -> None:
-    """Add a layer; where it does not select, the selected one stays selected."""
-    selected = viewer.layers.selection.active
+def add(
+    viewer: ViewerModel,
+    layer: Layer,
+    selects: bool = False,
+    above: Layer | None = None,
+) -> None:
+    """Add a layer, under another or on top.
+
+    Where it does not select, the selected one stays selected.  Added on top and moved
+    afterwards it would take napari twice the time.
+    """
+    layers = viewer.layers
+    at = len(layers) if above is None else layers.index(above)
+    selected = layers.selection.active
     if selects or selected is None:
-        viewer.add_layer(layer)
+        layers.insert(at, layer)
         return
     # Nobody needs to hear of another layer that is selected for a moment
-    with viewer.layers.selection.events.active.blocker():
-        viewer.add_layer(layer)
+    with layers.selection.events.active.blocker():
+        layers.insert(at, layer)
         viewer.layers.selection.active = selected
 
 

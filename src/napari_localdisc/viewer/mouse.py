@@ -363,7 +363,8 @@ class HoverPreview:
         elif before is None:
             return  # the user removed it: none until the mode is entered again
         embedding, made = known.embedding, known.provenance(preview=list(point))
-        values = embedding.read(Prompts([point])).map_on_grid
+        # No closer look is taken for what the pointer passes
+        values = embedding.read(Prompts([point]), closer=False).map_on_grid
         values = np.multiply(values, embedding.inside)
         if was_seen:  # where it lies need not be found out anew at each move
             again = shown.repaint("preview", place.plane.expand(values), made)

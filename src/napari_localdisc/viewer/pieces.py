@@ -279,9 +279,12 @@ class Pieces:
             found = known.embedding.structure(source.name)
         elif isinstance(source, Prompts):
             try:
-                found = source.read(known.embedding).map
+                reading = source.read(known.embedding)
             except LocalDiscError:
                 return None  # the image is another one than when it was written
+            if reading.waits_for:
+                return None
+            found = reading.map
         self._map = made, found
         return found
 

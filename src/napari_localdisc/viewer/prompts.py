@@ -332,9 +332,12 @@ class Prompts:
         annotation = place.state.committed
         prompts = place.shown.prompts = annotation.prompts
         source = MaskSource.of(prompts, annotation.options)
-        taken = ""
+        taken = waits_for = ""
         if source.positive or source.frames:
             reading, embedding = source.read(known.embedding), known.embedding
+            waits_for = reading.waits_for
+            if waits_for:  # meanwhile what the first look shows
+                reading = source.read(embedding, closer=False)
             points = list(source.positive), list(source.negative)
             made = known.provenance(positive=points[0], negative=points[1])
             if source.frames or source.negative_frames:
@@ -358,6 +361,8 @@ class Prompts:
             self._mask.clear(place.shown)
         self.changed.emit()
         self.invite(prompts, taken)
+        if waits_for:
+            self._workspace.request(place, "similarity", self._show, waits_for)
         if outside:
             raise PromptError(
                 "The point is outside the field of view: choose one where the image "
@@ -505,6 +510,11 @@ class Prompts:
                 "for."
             )
         reading = source.read(known.embedding)
+        if reading.waits_for:
+            self._workspace.request(
+                place, "add mask", self._add_mask, reading.waits_for
+            )
+            return
         source = replace(source, threshold=reading.threshold)
         meaning = reading.meaning
         into, _ = self._classes.destination(place, meaning)

@@ -78,6 +78,7 @@ class Strokes:
         self.changed.connect(writing.preview.refresh)
         workspace.viewer.layers.selection.events.active.connect(self._on_tool)
         workspace.image_changed.connect(self._on_elsewhere)
+        workspace.plane_changed.connect(self._take_brush_along)
         workspace.model_changed.connect(self._on_model)
 
     def close(self) -> None:
@@ -155,7 +156,32 @@ class Strokes:
             place.shown.remove("marker")
 
     def _on_tool(self, event: Any = None) -> None:
+        if event is not None and event.type == "mode":
+            self._take_brush_along()
         self.painting_changed.emit()
+
+    def _take_brush_along(self) -> None:
+        """Paint on the plane that is shown, or on none.
+
+        On strokes of another plane napari's brush ends in an error, or paints there
+        what nobody sees.
+        """
+        selection, here = self._workspace.viewer.layers.selection, self.layer
+        there = selection.active
+        if there is here or there not in self._followed:
+            return
+        mode = there.mode
+        if mode not in _PAINTING:
+            return
+        there.mode = "pan_zoom"
+        if here is None:
+            self._workspace.status.say(
+                "These strokes are of another plane: begin new ones to paint here."
+            )
+            return
+        selection.active = here
+        here.selected_label = there.selected_label
+        here.mode = mode
 
     def _prepare(self, place: Place, known: Embedded) -> None:
         work = partial(prepare, known.embedding)

@@ -5,6 +5,7 @@ import pytest
 
 from napari_localdisc.core.embedding.bright_pieces import Pieces
 from napari_localdisc.core.embedding.meaning import Clicks
+from napari_localdisc.core.embedding.spots import Spot
 
 SIDE = 480
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
@@ -92,3 +93,46 @@ def test_a_picture_that_shows_nothing_has_none():
         likely = Pieces.of(nothing, nothing[0], inside).likely(clicks((5, 5)))
         assert np.isfinite(likely).all()
         assert (likely < 0.5).all()
+
+
+def known_of(shown):
+    """What a network is sure of: half of each of these spots, and one that is none."""
+    known = np.full((SIDE, SIDE), 0.02, np.float32)
+    for row, column in shown:
+        known[about(row, column, 3.5) & (row >= ROWS)] = 0.8
+    return known
+
+
+def test_what_is_known_of_pixels_counts_more_than_their_piece(pieces):
+    known = known_of([*SHARP[:2], FAINT[0]])
+    likely = pieces.likely(known=known)
+    assert (at(likely, [*SHARP[:2], FAINT[0]]) > 0.5).all()
+    assert (at(likely, [*SHARP[2:], *FAINT[1:], WIDE]) < 0.5).all()
+    assert likely[SHARP[0][0] + 2, SHARP[0][1]] < 0.5  # unknown, of the same piece
+
+
+def test_who_clicks_on_a_piece_means_all_of_it(pieces):
+    known = known_of(SHARP[:2])
+    after = pieces.likely(clicks(SHARP[0]), known)
+    assert (after[about(*SHARP[0], 2.5)] > 0.5).all()
+    assert after[SHARP[1][0] + 2, SHARP[1][1]] < 0.5
+
+
+def test_a_negative_click_leaves_what_is_surer(pieces):
+    known = known_of(SHARP)
+    known[about(*SHARP[1], 1.5)] = 0.95
+    beside = (SHARP[1][0] - 3, SHARP[1][1])
+    after = pieces.likely(clicks(SHARP[0], negative=[beside]), known)
+    assert after[beside] < 0.5
+    assert (at(after, SHARP) > 0.5).all()
+
+
+def test_an_object_that_is_much_more_than_its_piece_is_not_taken_over(pieces):
+    def spot(radius):
+        return Spot((slice(None),) * 2, about(*SHARP[0], radius), True, 1.0, 1.0)
+
+    pixel = np.array(SHARP[0])
+    assert pieces.holds(spot(3), pixel)
+    assert not pieces.holds(spot(12), pixel)
+    nowhere = np.array((200, 400))
+    assert pieces.holds(spot(3), nowhere) == (spot(3).mask.sum() <= 40)

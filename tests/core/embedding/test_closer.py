@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_localdisc.core.embedding import closer
+from napari_localdisc.core.embedding import closer, embedding
 from napari_localdisc.core.embedding.embed import embed, map_clusters
+from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.io.cache import EmbeddingCache
 
@@ -86,6 +87,27 @@ def test_a_union_holds_what_its_parts_do(model, image, union):
     more = seen.structure(union) - np.maximum(*parts)
     assert more.min() > -1e-6
     assert more.max() < 0.05  # the larger is brought to the image's pixels, not each
+
+
+def test_clicks_on_small_lesions_begin_with_the_look(model, image, looks, monkeypatch):
+    meant = list(STRUCTURES).index("cotton wool spot")
+    monkeypatch.setattr(embedding, "choose", lambda *_: meant)
+    seen = embed(image, model, magnification=1)
+    at_once = Prompts([(100, 110)])
+    first = seen.read(at_once, closer=False)
+    assert first.waits_for == ""
+    assert first.map.shape == image.shape[:2]
+    assert not looks
+    seen.presence["hard exudate"] = torch.full(seen.grid.shape, 0.2)
+    seen.presence["cotton wool spot"] = torch.ones(seen.grid.shape)
+    assert seen.read(at_once).waits_for == ""  # a large kind, by what is seen there
+    seen.presence["cotton wool spot"] = torch.zeros(seen.grid.shape)
+    reading = seen.read(at_once)
+    assert reading.waits_for == "hard exudate"
+    assert not looks
+    assert reading.mask[100, 110]
+    assert looks == [288]
+    assert seen.read(at_once).waits_for == ""
 
 
 def test_what_was_taught_is_not_looked_at_again(model, image, looks):

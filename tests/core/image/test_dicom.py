@@ -121,6 +121,24 @@ def test_compressed_files(tmp_path, picture, syntax, kind):
     np.testing.assert_array_equal(read, expected)
 
 
+@pytest.mark.parametrize("syntax", [*ENCODERS, "RLELossless"])
+def test_a_compressed_picture_of_too_few_bytes_is_refused(tmp_path, syntax):
+    """Decoders take the memory of what a few bytes say they are."""
+    path = tmp_path / "a.dcm"
+    whole = dicom(path, film(12), "MONOCHROME2", 12)
+    if syntax in ENCODERS:
+        encoded = ENCODERS[syntax](np.ascontiguousarray(film(12)))
+        whole.PixelData = pydicom.encaps.encapsulate([bytes(encoded)])
+        whole["PixelData"].is_undefined_length = True
+        whole.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
+    else:
+        whole.compress(pydicom.uid.RLELossless)
+    whole.Rows = whole.Columns = 60_000
+    whole.save_as(path, enforce_file_format=True)
+    with pytest.raises(FileError, match="60000×60000 pixels, but holds"):
+        read_image(path)
+
+
 def test_frames_are_refused_in_a_sentence(tmp_path):
     frames = np.stack([film(12), film(12) // 2])
     dicom(tmp_path / "a.dcm", frames)

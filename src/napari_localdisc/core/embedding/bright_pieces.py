@@ -2,14 +2,16 @@
 
 Exudates are steep: high for their area, and yellow, so that green rises with red; and
 there are more of them near by.  Reflexes of light, cotton wool spots and the pigment
-behind the retina are low and wide.  A piece has log odds by such a rule; clicks on
-pieces move them, for pieces that look like those that were clicked.
+behind the retina are low and wide.  A piece has log odds by such a rule, which count
+beside those that are known of each pixel; clicks on pieces move them, for pieces that
+look like those that were clicked.
 
 The constants were chosen on the tuning half of IDRiD; see docs/experiments.md.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from napari_localdisc.core.image.grid import FloatImage, Mask
 
 if TYPE_CHECKING:
     from .meaning import Clicks
+    from .spots import Spot
 
 _COARSE, _WINDOW = 2, 1 / 36
 """Step of the grid that the background is found on, and side of its median's window in
@@ -41,6 +44,16 @@ in red; and from where on it is one."""
 
 _STEEPNESS = 4.0
 _ELSEWHERE = 0.2
+_RULE, _NO_PIECE = 0.25, -0.25
+"""What of a piece's log odds counts beside what is known of its pixels, and the same of
+what is in no piece."""
+
+_SURE = 0.001
+"""What is known is at least so far from 0 and from 1."""
+
+_MUCH_MORE, _LEAST_AREA, _NO_PIECE_AREA = 2, 9, 20
+"""How much larger than a piece the object about a click is at most; and pixels that any
+piece counts as, and that what is in none does."""
 
 _APART = 0.35
 """Highest value of a piece that is none, and 1 minus the least of one that is."""
@@ -108,53 +121,90 @@ class Pieces:
         )
         return cls(names, looks, contrast)
 
-    def likely(self, clicks: Clicks | None = None) -> FloatImage:
-        """Return the (h, w) float32 probability of a sharp lesion, as clicks say."""
+    def likely(
+        self, clicks: Clicks | None = None, known: FloatImage | None = None
+    ) -> FloatImage:
+        """Return the (h, w) float32 probability of a sharp lesion, as clicks say.
+
+        Where (h, w) ``known`` is given, it is what is known already of what is meant.
+        """
         peak, area, red, density = self.looks.T
         score = peak - _AREA * area + _DENSITY * density - _RED * red
         odds = _STEEPNESS * (score - _STEEP)
+        if known is None:
+            shown = odds[self.names]
+        else:
+            odds *= _RULE
+            odds[0] = _NO_PIECE
+            part = np.clip(known, _SURE, 1 - _SURE)
+            shown = np.log(part / (1 - part)) + odds[self.names]
         low: dict[int, float] = {}
         if clicks is not None:
-            clicked = self.names[tuple(clicks.pixels.T)]
-            whole = clicked > 0
-            for number, (row, column) in enumerate(clicks.pixels.tolist()):
-                about = self.contrast[
-                    max(0, row - 1) : row + 2, column - 1 : column + 2
-                ]
-                level, piece = float(about.max(initial=0)), int(clicked[number])
-                if (
-                    piece
-                    and number >= clicks.positives
-                    and level < _CORE * np.exp(peak[piece])
-                ):
-                    low[piece] = max(level, low.get(piece, 0))
-                    whole[number] = False
-            odds = odds + self._moved(odds, clicked[whole], clicks.signs[whole])
-        sure = 1 / (1 + np.exp(-odds))
+            shown, low = self._clicked(clicks, shown)
+        sure = 1 / (1 + np.exp(-shown))
         # A cut that is moved a little changes outlines, not what is a lesion
-        values = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
-        values[0] = _ELSEWHERE
-        result = np.asarray(values[self.names], np.float32)
+        result = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
+        if known is None:
+            result[self.names == 0] = _ELSEWHERE
         for piece, level in low.items():
             result[(self.names == piece) & (self.contrast <= level)] = _ELSEWHERE
-        return result
+        return np.asarray(result, np.float32)
+
+    def _clicked(
+        self, clicks: Clicks, odds: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], dict[int, float]]:
+        """Move (h, w) log odds by clicks; and up to which contrast a piece is none."""
+        low: dict[int, float] = {}
+        clicked = self.names[tuple(clicks.pixels.T)]
+        whole = clicked > 0
+        for number, (row, column) in enumerate(clicks.pixels.tolist()):
+            rows, columns = (slice(max(0, at - 1), at + 2) for at in (row, column))
+            level = float(self.contrast[rows, columns].max(initial=0))
+            piece = int(clicked[number])
+            if (
+                piece
+                and number >= clicks.positives
+                and level < _CORE * np.exp(self.looks[piece, 0])
+            ):
+                low[piece] = max(level, low.get(piece, 0))
+                whole[number] = False
+        before = odds[tuple(clicks.pixels.T)]
+        moved = self._moved(clicked[whole], before[whole], clicks.signs[whole])
+        odds = odds + moved[self.names]
+        wanted = np.unique(clicked[: clicks.positives])
+        wanted = wanted[wanted > 0]
+        if len(wanted):  # who clicks on a piece means all of it
+            most = np.full(len(self.looks), -np.inf)
+            most[wanted] = np.minimum(
+                ndimage.maximum(odds, self.names, wanted), _MARGIN
+            )
+            odds = np.maximum(odds, most[self.names])
+        return odds, low
+
+    def holds(self, spot: Spot, pixel: NDArray[np.intp]) -> bool:
+        """Whether the object about a click is not much more than the piece there."""
+        piece = int(self.names[tuple(pixel)])
+        area = math.exp(self.looks[piece, 1]) if piece else _NO_PIECE_AREA
+        return int(spot.mask.sum()) <= _MUCH_MORE * max(area, _LEAST_AREA)
 
     def _moved(
         self,
-        odds: NDArray[np.float64],
         clicked: NDArray[np.int32],
+        odds: NDArray[np.float64],
         signs: NDArray[np.float32],
-    ) -> NDArray[np.float64] | float:
+    ) -> NDArray[np.float64]:
         """Say what clicks on pieces add to the log odds of those that look alike."""
-        missing = signs * np.maximum(0, _MARGIN - signs * odds[clicked])
+        missing = signs * np.maximum(0, _MARGIN - signs * odds)
         if not missing.any():
-            return 0.0
+            return np.zeros(len(self.looks))
         scaled = self.looks / _SPREADS
         away = np.square(scaled[:, None] - scaled[clicked]).sum(-1)
         alike = _OTHERS * np.exp(-away / 2)
         alike[np.arange(len(alike))[:, None] == clicked] = 1
         kernel = alike[clicked] + _NOISE * np.eye(len(clicked))
-        return np.asarray(alike @ np.linalg.solve(kernel, missing))
+        moved = np.asarray(alike @ np.linalg.solve(kernel, missing))
+        moved[0] = 0
+        return moved
 
 
 def _behind(light: FloatImage, inside: Mask) -> FloatImage:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from .bright_pieces import Pieces
 from .meaning import Clicks
 from .similarity import Likeness
 
@@ -126,17 +127,17 @@ class Kind(NamedTuple):
     ----------
     bright : bool or None
         Whether they are brighter than their surroundings; None: either.
-    in_pieces : bool
-        Whether clicks have moved whole pieces already.
+    pieces : Pieces or None
+        Bright ones that clicks have moved as wholes already.
     """
 
     bright: bool | None = None
-    in_pieces: bool = False
+    pieces: Pieces | None = None
 
     @property
     def reach(self) -> float:
         """How far a correction reaches, see `REACH`."""
-        return REACH_OF_PIECES if self.in_pieces else REACH_OF_OBJECTS
+        return REACH_OF_OBJECTS if self.pieces is None else REACH_OF_PIECES
 
 
 def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
@@ -144,6 +145,8 @@ def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
     against = clicks.pixels[clicks.positives :]
     for pixel, spot in zip(clicks.pixels, clicks.spots, strict=False):
         if spot is None or not spot.has_outline:
+            continue
+        if kind.pieces is not None and not kind.pieces.holds(spot, pixel):
             continue
         if kind.bright is None or kind.bright is spot.is_bright:
             window = mixed[spot.box]

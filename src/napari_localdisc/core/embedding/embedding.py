@@ -31,6 +31,7 @@ from .meaning import (
     Extent,
     choose,
     depth_of,
+    shown_at,
 )
 from .prompts import MaskOptions, Prompts
 from .similarity import Likeness, RememberedNearness
@@ -40,6 +41,10 @@ _AS_IT_IS = MaskOptions()
 
 _RIM = 4
 """Pixels about a disc that are none of its surroundings."""
+
+_COMMON = 2.0
+"""How much more what is seen of hard exudates counts than what is of cotton wool spots,
+where clicks mean bright pieces."""
 
 _DENIED = 0.02
 """Of the grid's longer side: how far around a negative point nothing is sure."""
@@ -114,7 +119,7 @@ class Embedding(ClusterMaps):
             model's card names, in place of its own, and of others.
         """
         other = self.fresh()
-        for made in ("_candidates", "_structures", "_pieces"):
+        for made in ("_candidates", "_structures", "_pieces", "_lesions"):
             vars(other).pop(made, None)
         other.presence = {**self.presence, **maps}
         other._found = dict(maps)
@@ -189,7 +194,12 @@ class Embedding(ClusterMaps):
         values = clusters.nearest_region(self.matrix, regions, channel)
         return self.of_structure(values.view(self.grid.shape))
 
-    def read(self, prompts: Prompts, options: MaskOptions = _AS_IT_IS) -> Reading:
+    def read(
+        self,
+        prompts: Prompts,
+        options: MaskOptions = _AS_IT_IS,
+        closer: bool = True,
+    ) -> Reading:
         """Ask once what a few points find: a map, a threshold, a mask, a meaning.
 
         Parameters
@@ -198,6 +208,9 @@ class Embedding(ClusterMaps):
             The points.
         options : MaskOptions
             How they become a mask.
+        closer : bool
+            Whether a closer look is taken where small lesions are meant; see
+            `Reading.waits_for`.
 
         Raises
         ------
@@ -212,7 +225,9 @@ class Embedding(ClusterMaps):
         )
         points = self.grid.points_to_working(np.concatenate(kinds))
         clicks = self._clicks(points, len(kinds[0]))
-        return self._reading(prompts, options, clicks, self._meant(clicks))
+        return self._reading(
+            prompts, options, clicks, self._meant(clicks), closer=closer
+        )
 
     def _clicks(self, points: NDArray[np.float64], positives: int) -> Clicks:
         """Look at (k, 2) points of the grid; so many, the first, are wanted."""
@@ -233,13 +248,29 @@ class Embedding(ClusterMaps):
         clicks: Clicks,
         meant: int,
         around: frames.Frames | None = None,
+        closer: bool = False,
     ) -> Reading:
         weights = None
         if self._means_more:
             weights = np.zeros(len(self.presence) + 1)
             weights[meant] = 1
         likes, dislikes = np.split(clicks.vectors, [clicks.positives])
-        return Reading(self, prompts, options, likes, dislikes, weights, clicks, around)
+        waits_for = ""
+        if closer and self._means_more and self._is_pieces(meant):
+            kind = self._bright_kind(meant, clicks)
+            waits_for = "" if self.is_looked_at(kind) else kind
+        return Reading(
+            self,
+            prompts,
+            options,
+            likes,
+            dislikes,
+            closer,
+            waits_for,
+            weights,
+            clicks,
+            around,
+        )
 
     def _read_frames(self, prompts: Prompts, options: MaskOptions) -> Reading:
         """Ask what points and frames find: what is typical of a frame is a point."""
@@ -326,7 +357,7 @@ class Embedding(ClusterMaps):
         if meaning is not None and self._means_more:
             named = [meaning.get(name, 0.0) for name in self.presence]
             weights = np.array([*named, 1 - sum(named)])
-        return Reading(self, Prompts(()), options, likes, dislikes, weights)
+        return Reading(self, Prompts(()), options, likes, dislikes, _weights=weights)
 
     def similarity(
         self,
@@ -609,7 +640,8 @@ class Embedding(ClusterMaps):
             return correction.cut_at_half(presence, DARK_CUT)
         if not candidate.bright or self._pieces is None:
             return correction.cut_at_half(presence, STRUCTURE_CUT)
-        return self._map_of_pieces()
+        assert self._pieces is not None
+        return torch.from_numpy(self._pieces.likely()).to(self.matrix)
 
     def _is_pieces(self, number: int) -> bool:
         """Whether a candidate is bright pieces of the picture."""
@@ -617,10 +649,40 @@ class Embedding(ClusterMaps):
         bright = number < len(every) and bool(every[number].bright)
         return bright and self._pieces is not None
 
-    def _map_of_pieces(self, clicks: Clicks | None = None) -> Tensor:
-        """(h, w) map of bright pieces, as clicks say."""
+    def _map_of_pieces(
+        self, number: int, clicks: Clicks | None, closer: bool
+    ) -> Tensor:
+        """(h, w) map of a candidate that is bright pieces, as clicks say.
+
+        It begins with the structure's own map, at a closer look, if that is wanted.
+        """
         assert self._pieces is not None
-        return torch.from_numpy(self._pieces.likely(clicks)).to(self.matrix)
+        known = None
+        if closer:
+            name = self._bright_kind(number, clicks)
+            if name not in self._lesions:
+                self._lesions[name] = self._whole(name).float().cpu().numpy()
+            known = self._lesions[name]
+        return torch.from_numpy(self._pieces.likely(clicks, known)).to(self.matrix)
+
+    def _bright_kind(self, number: int, clicks: Clicks | None) -> str:
+        """Which bright lesion is meant: what is seen at the positive clicks says."""
+        names = list(self.presence)
+        if clicks is None:
+            return names[number]
+        wanted = clicks.pixels[: clicks.positives]
+        seen = {
+            name: float(shown_at(self.presence[name], wanted).sum())
+            * (_COMMON if name == "hard exudate" else 1)
+            for name, each in zip(names, self._candidates, strict=True)
+            if each.bright
+        }
+        return max(seen, key=seen.__getitem__)
+
+    @cached_property
+    def _lesions(self) -> dict[str, FloatImage]:
+        """(h, w) maps of lesions that clicks meant, as whole pieces of the picture."""
+        return {}
 
     @cached_property
     def _pieces(self) -> Pieces | None:
@@ -662,6 +724,11 @@ class Reading:
         How they become a mask.
     likes, dislikes : ndarray
         (k, D) unit vectors that pixels are, and are not, to be like.
+    closer : bool
+        Whether a closer look is taken where small lesions are meant.
+    waits_for : str
+        The structure that was still to be looked at closer when this was asked; empty:
+        the map is there at once.
     """
 
     embedding: Embedding
@@ -669,6 +736,8 @@ class Reading:
     options: MaskOptions
     likes: FloatImage
     dislikes: FloatImage
+    closer: bool = False
+    waits_for: str = ""
     _weights: NDArray[np.float64] | None = None
     _clicks: Clicks | None = None
     _frames: frames.Frames | None = None
@@ -770,9 +839,10 @@ class Reading:
             seen = likeness.at(known._few_inside).cpu().numpy()
             cut = similarity.otsu_threshold(seen)
         structures, meant = known._structures, int(weights.argmax())
-        if clicks is not None and known._is_pieces(meant):
+        if known._is_pieces(meant):
             structures = list(structures)
-            structures[meant] = known._map_of_pieces(clicks).view(-1)
+            found = known._map_of_pieces(meant, clicks, self.closer)
+            structures[meant] = found.view(-1)
         return correction.mix(
             likeness,
             cut,
@@ -794,8 +864,9 @@ class Reading:
             return correction.Kind()
         if not every[meant].is_lesion:
             return None
-        in_pieces = self.embedding._is_pieces(meant)
-        return correction.Kind(every[meant].bright, in_pieces)
+        known = self.embedding
+        pieces = known._pieces if known._is_pieces(meant) else None
+        return correction.Kind(every[meant].bright, pieces)
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))

@@ -281,7 +281,7 @@ def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.flo
             doubt[number, wanted & (agreement[number] < 0.5)] = _OUTSIDE_DOUBT
     first = tuple(clicks.pixels[0])
     thin = [
-        _beside(each.presence, clicks)
+        float(shown_at(each.presence, clicks.pixels[:1])[0])
         for each in candidates
         if not each.is_lesion and each.extent.thickness < _THIN
     ]
@@ -318,9 +318,10 @@ def _agreement(presence: Sequence[Tensor], clicks: Clicks) -> NDArray[np.float64
     return np.asarray(np.where(positive, present, 1 - present), np.float64)
 
 
-def _beside(presence: Tensor, clicks: Clicks) -> float:
-    """Return the highest presence at the first click or a little beside it."""
-    return float(_windows([presence], clicks.pixels[:1], _NEARBY).max())
+def shown_at(presence: Tensor, pixels: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(k,) highest presence at each of (k, 2) pixels or a little beside it."""
+    highest: NDArray[np.float32] = _windows([presence], pixels, _NEARBY)[0].max(1)
+    return highest
 
 
 def _at_border(presence: Tensor, extent: Extent, clicks: Clicks) -> NDArray[np.float64]:

@@ -37,6 +37,11 @@ _PER_FRAME = {
 }
 """Where files of several frames say what others say at their top."""
 
+_MOST_BY_RUNS, _MOST_EXPANDED = 64, 1 << 14
+"""Bytes of pixels that a byte of a file may become: by run lengths, by other ways."""
+_SMALL = 1 << 24
+"""Bytes of a picture that is read in any case."""
+
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM, by its name or its first bytes."""
@@ -78,7 +83,33 @@ def read_dicom(path: Path, page: int | None = None) -> NDArray[Any]:
             raise FileError(f"{path} is a DICOM file without a picture.")
         count = int(whole.get("NumberOfFrames") or 1)
         at = chosen_page(path, count, page, "frames" if count > 1 else "")
+        check_size(path, whole)
         return _picture(whole, at)
+
+
+def check_size(path: Path, whole: Any, frames: int = 1) -> None:
+    """Refuse compressed pixels that are too few bytes for so many frames as they say.
+
+    Decoders take the memory first.
+
+    Raises
+    ------
+    FileError
+        Naming the size.
+    """
+    data = whole.get("PixelData")
+    syntax = whole.file_meta.TransferSyntaxUID
+    if not isinstance(data, bytes) or not syntax.is_encapsulated:
+        return
+    rows, columns = int(whole.Rows), int(whole.Columns)
+    samples, bits = int(whole.get("SamplesPerPixel") or 1), int(whole.BitsAllocated)
+    size = frames * rows * columns * samples * -(-bits // 8)
+    most = _MOST_BY_RUNS if syntax.name == "RLE Lossless" else _MOST_EXPANDED
+    if size > max(_SMALL, most * len(data)):
+        raise FileError(
+            f"{path} says that it is a picture of {columns}×{rows} pixels, but holds "
+            f"{len(data):,} bytes of it."
+        )
 
 
 def dicom_placement(path: Path) -> dict[str, Any]:

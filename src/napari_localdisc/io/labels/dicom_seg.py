@@ -14,6 +14,7 @@ import numpy as np
 from napari_localdisc.core.errors import FileError
 from napari_localdisc.core.files import new_file
 from napari_localdisc.core.image.dicom import (
+    check_size,
     dicom_placement,
     is_dicom,
     open_dicom,
@@ -143,6 +144,7 @@ def read(path: Path) -> list[LabelMap]:
         whole = open_dicom(path)
         if "SegmentSequence" not in whole:
             raise FileError(f"{path} is a DICOM file without segments.")
+        check_size(path, whole, int(whole.get("NumberOfFrames") or 1))
         frames: NDArray[Any] = np.asarray(whole.pixel_array).astype(bool)
     frames = frames.reshape(-1, *frames.shape[-2:])
     names: dict[int, str] = {}
