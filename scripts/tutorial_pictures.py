@@ -224,6 +224,7 @@ def lesions(desk: Desk) -> None:
     controller.prompts.add(exudate)
     desk.settle()
     controller.prompts.add(vessel, positive=False)
+    desk.finish_work()  # of the closer look
     desk.picture("lesions_1_clicks.jpg")
     widget.similar_panel.add_button.click()
     desk.settle()

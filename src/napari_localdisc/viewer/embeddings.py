@@ -190,8 +190,12 @@ class Embeddings:
         if closer is None or known.embedding.is_looked_at(structure):
             then(place, known)
             return
+        look = self._look()
+        if self._task is not None and self._task.is_for(place, look):
+            self._task.then[purpose] = then  # that look shows every small lesion
+            return
         self._work.cancel()
-        task = self._task = _Task(place, self._look(), None, {purpose: then})
+        task = self._task = _Task(place, look, None, {purpose: then})
         self.looking_closer.emit(structure)
         self._work.run(
             closer.steps,
