@@ -154,7 +154,9 @@ def test_a_training_on_two_nodes(tmp_path):
 def check(folder, name, said, codes):
     """Hold what two processes wrote together against what one would have."""
     assert not any(codes), said
-    assert "Warning" not in "".join(said)
+    # Of a machine that does not know its own name gloo warns, and takes the loopback
+    lines = [line for line in "".join(said).splitlines() if "Gloo.cpp" not in line]
+    assert "Warning" not in "".join(lines)
     assert "terminate" not in "".join(said)
     model = load_model(folder / f"{name}.safetensors", "cpu")
     assert model.card.details["steps"] == 2
