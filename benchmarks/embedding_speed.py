@@ -40,7 +40,7 @@ def run() -> str:
     network.load_state_dict(model.network.state_dict())
     network.eval().requires_grad_(False)
     seen = ld.embed(image, model).field_of_view
-    wider, _, _ = wide(image, seen, seen)
+    wider, *_ = wide(image, seen, seen)
     whole = torch.randn(1, card.in_channels, *image.shape[:2])
     small = torch.randn(1, card.in_channels, SIDE, SIDE)
     fast = FastNetwork(model.network)

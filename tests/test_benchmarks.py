@@ -129,12 +129,14 @@ def test_other_cameras_are_simulated_from_an_image():
     vessels = inside & (abs(columns - 130) < 3)
     image = np.where(vessels[..., None], 60, 150).astype(np.uint8) * inside[..., None]
     image = np.repeat(image, 3, axis=2)
-    _, near, seen = cameras.narrow(image, vessels, inside)
+    _, near, seen, there = cameras.narrow(image, vessels, inside)
     assert 2 * np.sqrt(seen.sum() / np.pi) == pytest.approx(133, abs=2)
     assert near.shape == seen.shape
-    wider, there, scored = cameras.wide(image, vessels, inside)
+    assert near[seen].sum() == vessels[there].sum() > 0
+    wider, found, scored, there = cameras.wide(image, vessels, inside)
     assert scored.sum() == inside.sum()
-    assert there.sum() == vessels.sum()
+    assert found.sum() == vessels.sum()
+    assert (there == inside).all()
     lit = wider[..., 0] > 0
     assert 2 * np.sqrt(lit.sum() / np.pi) == pytest.approx(267, abs=3)
     middle = lit.shape[1] // 2
