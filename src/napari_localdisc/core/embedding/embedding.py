@@ -101,6 +101,7 @@ class Embedding(ClusterMaps):
         ]
         tensors += [t for t in (self.colour, made.get("appearance")) if t is not None]
         remembered = made["_nearness"].nbytes if "_nearness" in made else 0
+        remembered += sum(values.nbytes for values in made.get("_lesions", {}).values())
         return int(remembered + sum(t.nbytes for t in tensors))
 
     def fresh(self) -> Embedding:
@@ -640,7 +641,6 @@ class Embedding(ClusterMaps):
             return correction.cut_at_half(presence, DARK_CUT)
         if not candidate.bright or self._pieces is None:
             return correction.cut_at_half(presence, STRUCTURE_CUT)
-        assert self._pieces is not None
         return torch.from_numpy(self._pieces.likely()).to(self.matrix)
 
     def _is_pieces(self, number: int) -> bool:
