@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from .meaning import Clicks
     from .spots import Spot
 
-_COARSE, _WINDOW = 2, 1 / 36
-"""Step of the grid that the background is found on, and side of its median's window in
-the longer side of the grid."""
+_COARSE, _WINDOW = 384, 1 / 36
+"""Longer side, about, of the grid that the background is found on, and the side of its
+median's window in parts of it."""
 
 _SMOOTH = 0.5
 _LEAST, _CLEAR = 2.0, 4.0
@@ -97,7 +97,7 @@ class Pieces:
         ``inside``.
         """
         red, green = (
-            part - _behind(part, inside)
+            part - behind(part, inside)
             for part in (colour[0], ndimage.gaussian_filter(colour[1], _SMOOTH))
         )
         values = abs(green[inside])
@@ -207,17 +207,17 @@ class Pieces:
         return moved
 
 
-def _behind(light: FloatImage, inside: Mask) -> FloatImage:
+def behind(light: FloatImage, inside: Mask) -> FloatImage:
     """(h, w) what lies behind small things: the median about each pixel."""
-    small, seen = (part[::_COARSE, ::_COARSE] for part in (light, inside))
+    step = max(1, round(max(light.shape) / _COARSE))
+    small, seen = (part[::step, ::step] for part in (light, inside))
     if seen.any():
         nearest = ndimage.distance_transform_edt(
             np.logical_not(seen), return_distances=False, return_indices=True
         )
         small = small[tuple(nearest)]
-    size = max(3, round(_WINDOW * max(light.shape) / _COARSE))
-    middle = ndimage.median_filter(small, size, mode="nearest")
-    rows, columns = ((np.arange(side) + 0.5) / _COARSE - 0.5 for side in light.shape)
-    at = np.meshgrid(rows, columns, indexing="ij")
+    reach = round(_WINDOW * max(light.shape) / step / 2)
+    middle = ndimage.median_filter(small, 2 * reach + 1, mode="nearest")
+    at = np.meshgrid(*(np.arange(side) / step for side in light.shape), indexing="ij")
     found = ndimage.map_coordinates(middle, at, order=1, mode="nearest")
     return np.asarray(found, np.float32)

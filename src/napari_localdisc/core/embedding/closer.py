@@ -6,8 +6,10 @@ and neither clusters nor prompts need it: so it is a look of its own.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -19,11 +21,37 @@ from napari_localdisc.core.model.model import Model
 from napari_localdisc.core.model.tiles import run_tiles
 from napari_localdisc.core.work import Steps, run
 
+from .exudates import EXUDATE
+from .spots import Contrast
+
 CLOSER = 2.0
 """How much larger than before the image is seen."""
 
-SMALL = ("hard exudate", "microaneurysm")
+SMALL = (EXUDATE, "microaneurysm")
 """Structures that more is found of."""
+
+
+@dataclass(frozen=True, eq=False)
+class CloserMaps:
+    """What a closer look shows, on its own grid.
+
+    Attributes
+    ----------
+    presence : mapping of str to Tensor
+        (h, w) float32 in [0, 1] of each small lesion.
+    contrast : Contrast
+        Of the picture.
+    first_shape : tuple of int
+        Of the first look's working grid.
+    """
+
+    presence: Mapping[str, Tensor]
+    contrast: Contrast
+    first_shape: tuple[int, ...]
+
+    def on_first_grid(self, name: str) -> Tensor:
+        """Return presence on the first look's grid: the largest that makes up one."""
+        return F.adaptive_max_pool2d(self.presence[name][None], self.first_shape)[0]
 
 
 class CloserLook:
@@ -54,7 +82,7 @@ class CloserLook:
         self._image, self._model, self._how = image, model, how
         self._size = min(LARGEST, CLOSER * magnification)
         self._shape = shape
-        self._maps: Mapping[str, Tensor] | None = None
+        self._seen: CloserMaps | None = None
         self._lock = Lock()
 
     @property
@@ -65,19 +93,12 @@ class CloserLook:
     @property
     def is_taken(self) -> bool:
         """Whether the look was taken: its maps are there at once."""
-        return self._maps is not None
+        return self._seen is not None
 
-    def steps(self) -> Steps[Mapping[str, Tensor]]:
-        """Take the look, tile by tile.
-
-        Returns
-        -------
-        mapping of str to Tensor
-            (h, w) float32 presence on the working grid of the first look: the largest
-            of the pixels that make up one of it.
-        """
-        if self._maps is not None:
-            return self._maps
+    def steps(self) -> Steps[CloserMaps]:
+        """Take the look, tile by tile."""
+        if self._seen is not None:
+            return self._seen
         model = self._model
         diameter = round(model.card.working_diameter * self._size)
         seen = look(self._image, model.card.modality, diameter)
@@ -85,13 +106,14 @@ class CloserLook:
             seen.colour, seen.inside, model, self._how, embeds=False
         )
         presence = dict(zip(model.card.structures, parts[2], strict=True))
-        self._maps = {
-            name: F.adaptive_max_pool2d(presence[name][None], self._shape)[0]
-            for name in self.structures
-        }
-        return self._maps
+        self._seen = CloserMaps(
+            {name: presence[name] for name in self.structures},
+            Contrast(np.ascontiguousarray(seen.colour[..., 1]), seen.inside),
+            self._shape,
+        )
+        return self._seen
 
-    def maps(self) -> Mapping[str, Tensor]:
+    def maps(self) -> CloserMaps:
         """Return the same, now; later calls return what the first one did."""
         with self._lock:  # no second thread takes the same look meanwhile
             return run(self.steps())

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from napari_localdisc.core.colours import PALETTE, QUIET, colour_rows
 from napari_localdisc.core.errors import LocalDiscError, ModelError
-from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
+from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid, resize
 from napari_localdisc.core.image.typical import Looks, misfit
 from napari_localdisc.core.model.card import FEWEST, MOST, ModelCard
 from napari_localdisc.core.model.model import Model
@@ -34,6 +34,7 @@ from napari_localdisc.core.priors.derived import (
 )
 
 from . import tuning
+from .exudates import EXUDATE, whole_exudates
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
 from .spots import Contrast
@@ -373,7 +374,7 @@ class ClusterMaps:
 
     def of_structure(self, on_grid: Tensor) -> FloatImage:
         """Bring an (h, w) map of a structure to the image's pixels, up to the edge."""
-        if self._inward is not None:
+        if self._inward is not None and on_grid.shape == self.grid.shape:
             on_grid = on_grid.flatten()[self._inward].view(on_grid.shape)
         return self.on_image(on_grid, self.interior)
 
@@ -388,28 +389,50 @@ class ClusterMaps:
         return flat.to(self.cluster_probability.device)
 
     def _whole(self, name: str) -> Tensor:
-        """(h, w) map of lesions, completed by the picture; none lies on the disc."""
+        """(h, w) map of lesions, completed by the picture; none lies on the disc.
+
+        The grid is that of `_looked_at`.
+        """
         row = derived_from(self.card.structures).get(name)
         if row is not None and name not in self._told:
-            return torch.stack([self._whole(part) for part in row.of]).amax(0)
-        presence, how = self._looked_at(name), completion(name)
-        if self._contrast is None or how is None:
+            parts = [self._whole(part) for part in row.of]
+            finest = max((part.shape for part in parts), key=max)
+            return torch.stack([resized(part, finest) for part in parts]).amax(0)
+        presence, contrast, how = *self._looked_at(name), completion(name)
+        if contrast is None or how is None:
             return presence
-        is_known = how.rival in self.card.structures and name not in self._told
-        rival = self.shown(how.rival).cpu().numpy() if is_known else None
         seen = presence.cpu().numpy()
-        found = torch.from_numpy(whole(self._contrast, seen, how, rival)).to(presence)
-        if "optic disc" not in self.card.structures:
-            return found
-        return torch.where(self.shown("optic disc") > ON_DISC, presence, found)
+        if name == EXUDATE:
+            others = [
+                self._beside(other, presence).cpu().numpy()
+                for other in ("vessel", "cotton wool spot")
+            ]
+            completed = whole_exudates(contrast.light, contrast.inside, seen, *others)
+        else:
+            completed = whole(contrast, seen, how)
+        found = torch.from_numpy(completed).to(presence)
+        on_disc = self._beside("optic disc", presence) > ON_DISC
+        return torch.where(on_disc, presence, found)
 
-    def _looked_at(self, name: str) -> Tensor:
-        """(h, w) map of lesions, also as the closer look shows small ones."""
-        own = self.shown(name)
-        closer = self.closer
+    def _beside(self, other: str, presence: Tensor) -> Tensor:
+        """(h, w) map of another structure on a lesion's grid; 0 where it is unknown."""
+        if other not in self.card.structures:
+            return torch.zeros_like(presence)
+        return resized(self.shown(other), presence.shape)
+
+    def _looked_at(self, name: str) -> tuple[Tensor, Contrast | None]:
+        """(h, w) map of lesions, and the picture it is of.
+
+        Small ones are those of the closer look: exudates on its own grid, on which
+        their outlines are finer, others beside what the first look shows.
+        """
+        own, closer = self.shown(name), self.closer
         if closer is None or name in self._told or name not in closer.structures:
-            return own
-        return torch.maximum(own, closer.maps()[name])
+            return own, self._contrast
+        seen = closer.maps()
+        if name == EXUDATE:
+            return seen.presence[name], seen.contrast
+        return torch.maximum(own, seen.on_first_grid(name)), self._contrast
 
     def is_looked_at(self, name: str) -> bool:
         """Whether `structure` answers at once, with no closer look to take before."""
@@ -520,6 +543,11 @@ class ClusterMaps:
         found = self.regions
         number = dominant_cluster(found.scores, self.grid, self.field_of_view)
         return np.append(0, found.leaves + 1).astype(np.uint8)[number]
+
+
+def resized(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """(h, w) float map on another grid of the same field of view."""
+    return resize(values[None, None], (shape[0], shape[1]))[0, 0]
 
 
 def kept_colour(colour: FloatImage, device: torch.device) -> Tensor:

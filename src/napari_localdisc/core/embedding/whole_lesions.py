@@ -2,7 +2,7 @@
 
 It is surest in a lesion's middle.  Pieces that stand out from their background say how
 far one goes: how much, how sure, and how far is chosen for each kind
-(docs/experiments.md).
+(docs/experiments.md).  Of hard exudates more is known: see ``exudates``.
 """
 
 from dataclasses import dataclass
@@ -30,24 +30,15 @@ class Completion:
         What confirms a piece.
     near : int
         Pixels from there that count.
-    rival : str
-        Another kind of lesion: where it is at least `_AS_SURE` as sure, the piece is
-        one of these.
     """
 
     is_bright: bool
     stands_out: float
     presence: float
     near: int
-    rival: str = ""
 
 
-_AS_SURE = 0.5
-
-_COMPLETIONS = {
-    "hard exudate": Completion(True, 1.5, 0.5, 4, rival="cotton wool spot"),
-    "microaneurysm": Completion(False, 1.0, 0.03, 2),
-}
+_COMPLETIONS = {"microaneurysm": Completion(False, 1.0, 0.03, 2)}
 _BRIGHT, _DARK = Completion(True, 2.0, 0.05, 8), Completion(False, 1.0, 0.03, 4)
 
 
@@ -59,17 +50,12 @@ def completion(name: str) -> Completion | None:
     return _COMPLETIONS.get(name, _BRIGHT if is_bright else _DARK)
 
 
-def whole(
-    contrast: Contrast,
-    presence: FloatImage,
-    how: Completion,
-    rival: FloatImage | None = None,
-) -> FloatImage:
+def whole(contrast: Contrast, presence: FloatImage, how: Completion) -> FloatImage:
     """Return the presence of lesions, completed by the picture.
 
     Of a piece of the picture that stands out, and that the network believes to be one
     somewhere, all that is near counts: presence there is half of what it was, plus a
-    half.  In pieces that are rather of the rival kind it is 0.
+    half.
 
     Parameters
     ----------
@@ -79,8 +65,6 @@ def whole(
         (h, w) float32 in [0, 1].
     how : Completion
         Of the kind of lesion.
-    rival : ndarray, optional
-        (h, w) float32 presence of its rival.
 
     Returns
     -------
@@ -90,16 +74,6 @@ def whole(
     stands_out = (contrast.raw if how.is_bright else -contrast.smooth) > how.stands_out
     if not how.is_bright:  # what is thin is a vessel
         stands_out = ndimage.binary_opening(stands_out)
-    if rival is not None:
-        names, count = ndimage.label(stands_out)
-        own, other = (
-            ndimage.maximum(values, names, np.arange(count + 1))
-            for values in (presence, rival)
-        )
-        is_other = other > _AS_SURE * np.asarray(own)
-        is_other[0] = False  # what stands out nowhere
-        stands_out &= ~is_other[names]
-        presence = np.where(is_other[names], 0, presence)
     found = _confirmed(stands_out, presence, how.presence, how.near) & contrast.inside
     return np.where(found, 0.5 + presence / 2, presence).astype(np.float32)
 
