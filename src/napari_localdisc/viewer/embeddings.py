@@ -198,7 +198,7 @@ class Embeddings:
         task = self._task = _Task(place, look, None, {purpose: then})
         self.looking_closer.emit(structure)
         self._work.run(
-            closer.steps,
+            known.embedding.closer_steps,
             lambda _: self._hand_over(task, known),
             failed=lambda error: self._on_error(task, error),
             dropped=lambda: self._abandon(task),

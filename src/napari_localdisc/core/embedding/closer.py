@@ -7,13 +7,15 @@ and neither clusters nor prompts need it: so it is a look of its own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
 import torch.nn.functional as F
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from napari_localdisc.core.image.grid import Mask
 from napari_localdisc.core.image.working import look
 from napari_localdisc.core.model.card import LARGEST
 from napari_localdisc.core.model.inference import Inference
@@ -39,15 +41,23 @@ class CloserMaps:
     ----------
     presence : mapping of str to Tensor
         (h, w) float32 in [0, 1] of each small lesion.
-    contrast : Contrast
-        Of the picture.
+    colour : ndarray
+        (3, h, w) float16 RGB in [0, 1], 0 outside the field of view.
+    inside : ndarray
+        (h, w) bool, the field of view.
     first_shape : tuple of int
         Of the first look's working grid.
     """
 
     presence: Mapping[str, Tensor]
-    contrast: Contrast
+    colour: NDArray[np.float16]
+    inside: Mask
     first_shape: tuple[int, ...]
+
+    @cached_property
+    def contrast(self) -> Contrast:
+        """Where the picture is brighter or darker than its background."""
+        return Contrast(self.colour[1].astype(np.float32), self.inside)
 
     def on_first_grid(self, name: str) -> Tensor:
         """Return presence on the first look's grid: the largest that makes up one."""
@@ -108,7 +118,8 @@ class CloserLook:
         presence = dict(zip(model.card.structures, parts[2], strict=True))
         self._seen = CloserMaps(
             {name: presence[name] for name in self.structures},
-            Contrast(np.ascontiguousarray(seen.colour[..., 1]), seen.inside),
+            np.ascontiguousarray(seen.colour.transpose(2, 0, 1), np.float16),
+            seen.inside,
             self._shape,
         )
         return self._seen

@@ -398,21 +398,34 @@ class ClusterMaps:
             parts = [self._whole(part) for part in row.of]
             finest = max((part.shape for part in parts), key=max)
             return torch.stack([resized(part, finest) for part in parts]).amax(0)
+        if name == EXUDATE:
+            return self._exudate_map
         presence, contrast, how = *self._looked_at(name), completion(name)
         if contrast is None or how is None:
             return presence
-        seen = presence.cpu().numpy()
-        if name == EXUDATE:
-            others = [
-                self._beside(other, presence).cpu().numpy()
-                for other in ("vessel", "cotton wool spot")
-            ]
-            completed = whole_exudates(contrast.light, contrast.inside, seen, *others)
-        else:
-            completed = whole(contrast, seen, how)
-        found = torch.from_numpy(completed).to(presence)
+        completed = whole(contrast, presence.cpu().numpy(), how)
+        return self._off_disc(completed, presence)
+
+    @cached_property
+    def _exudate_map(self) -> Tensor:
+        presence, contrast = self._looked_at(EXUDATE)
+        if contrast is None:
+            return presence
+        seen, vessel, wool = (
+            values.cpu().numpy()
+            for values in (
+                presence,
+                self._beside("vessel", presence),
+                self._beside("cotton wool spot", presence),
+            )
+        )
+        pieces = whole_exudates(contrast.light, contrast.inside, seen, vessel, wool)
+        return self._off_disc(pieces, presence)
+
+    def _off_disc(self, completed: FloatImage, presence: Tensor) -> Tensor:
+        """(h, w) lesions completed by the picture, but not where the disc is."""
         on_disc = self._beside("optic disc", presence) > ON_DISC
-        return torch.where(on_disc, presence, found)
+        return torch.where(on_disc, presence, torch.from_numpy(completed).to(presence))
 
     def _beside(self, other: str, presence: Tensor) -> Tensor:
         """(h, w) map of another structure on a lesion's grid; 0 where it is unknown."""
@@ -427,12 +440,17 @@ class ClusterMaps:
         their outlines are finer, others beside what the first look shows.
         """
         own, closer = self.shown(name), self.closer
-        if closer is None or name in self._told or name not in closer.structures:
+        if closer is None or not self.is_closer(name):
             return own, self._contrast
         seen = closer.maps()
         if name == EXUDATE:
             return seen.presence[name], seen.contrast
         return torch.maximum(own, seen.on_first_grid(name)), self._contrast
+
+    def is_closer(self, name: str) -> bool:
+        """Whether a closer look shows a structure, taken or not."""
+        known = () if self.closer is None else self.closer.structures
+        return name in known and name not in self._told
 
     def is_looked_at(self, name: str) -> bool:
         """Whether `structure` answers at once, with no closer look to take before."""
@@ -441,7 +459,7 @@ class ClusterMaps:
         row = derived_from(self.card.structures).get(name)
         if row is not None:
             return all(map(self.is_looked_at, row.of))
-        return name not in self.closer.structures
+        return not self.is_closer(name)
 
     @cached_property
     def _contrast(self) -> Contrast | None:

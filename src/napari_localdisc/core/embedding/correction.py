@@ -106,7 +106,7 @@ def mix(
         parts.append((float(weights[-1]), lambda at: cut_at_half(likeness.at(at), cut)))
     mixed = _mixture(parts, slice(None)).view(shape)
     if clicks is not None and kind is not None:
-        _add_spots(mixed, clicks, kind)
+        add_objects(mixed, clicks, kind)
     if clicks is not None and likeness is not None and len(clicks.pixels) > 1:
         nearness = [*likeness.positive, *likeness.negative]
         reach = (REACH if kind is None else kind.reach) * max(shape)
@@ -114,7 +114,7 @@ def mix(
         _correct(mixed, nearness, clicks, strengths, reach)
         if kind is not None:
             _remove_pieces(mixed, likeness, clicks)
-            _add_spots(mixed, clicks, kind)
+            add_objects(mixed, clicks, kind)
     if clicks is not None:
         hold(mixed, clicks)
     return mixed.clamp_(0, 1)
@@ -140,7 +140,7 @@ class Kind(NamedTuple):
         return REACH_OF_OBJECTS if self.pieces is None else REACH_OF_PIECES
 
 
-def _add_spots(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
+def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
     """Let the objects under positive clicks belong to what is meant, in place."""
     against = clicks.pixels[clicks.positives :]
     for pixel, spot in zip(clicks.pixels, clicks.spots, strict=False):

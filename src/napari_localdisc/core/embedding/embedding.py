@@ -19,10 +19,13 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.network import region_embedding
 from napari_localdisc.core.names import brightness, is_lesion
+from napari_localdisc.core.work import Steps
 
 from . import clusters, correction, frames, masks, similarity
 from .bright_pieces import Pieces
+from .clicked_exudates import ClickedExudates
 from .clusters import ClusterMaps
+from .exudates import EXUDATE
 from .meaning import (
     DARK_CUT,
     STRUCTURE_CUT,
@@ -102,6 +105,7 @@ class Embedding(ClusterMaps):
         tensors += [t for t in (self.colour, made.get("appearance")) if t is not None]
         remembered = made["_nearness"].nbytes if "_nearness" in made else 0
         remembered += sum(values.nbytes for values in made.get("_lesions", {}).values())
+        remembered += made["_exudates"].nbytes if made.get("_exudates") else 0
         return int(remembered + sum(t.nbytes for t in tensors))
 
     def fresh(self) -> Embedding:
@@ -120,7 +124,14 @@ class Embedding(ClusterMaps):
             model's card names, in place of its own, and of others.
         """
         other = self.fresh()
-        for made in ("_candidates", "_structures", "_pieces", "_lesions"):
+        for made in (
+            "_candidates",
+            "_structures",
+            "_pieces",
+            "_lesions",
+            "_exudate_map",
+            "_exudates",
+        ):
             vars(other).pop(made, None)
         other.presence = {**self.presence, **maps}
         other._found = dict(maps)
@@ -661,9 +672,38 @@ class Embedding(ClusterMaps):
         if closer:
             name = self._bright_kind(number, clicks)
             if name not in self._lesions:
-                self._lesions[name] = self._whole(name).float().cpu().numpy()
+                whole = clusters.resized(self._whole(name), self.grid.shape)
+                self._lesions[name] = whole.float().cpu().numpy()
             known = self._lesions[name]
         return torch.from_numpy(self._pieces.likely(clicks, known)).to(self.matrix)
+
+    def closer_steps(self) -> Steps[None]:
+        """Take the closer look, and make of it what structures and clicks ask for."""
+        if self.closer is not None:
+            yield from self.closer.steps()
+            if self._exudates is not None:
+                self._exudates.prepare()
+
+    def _exudates_meant(self, meant: int, clicks: Clicks) -> ClickedExudates | None:
+        """Return what finds exudates at the closer look; None: clicks mean no such."""
+        if not self._is_pieces(meant) or self._bright_kind(meant, clicks) != EXUDATE:
+            return None
+        return self._exudates
+
+    @cached_property
+    def _exudates(self) -> ClickedExudates | None:
+        """Clicks on exudates at the closer look; None: there is no such look."""
+        if not self.is_closer(EXUDATE):
+            return None
+        assert self.closer is not None
+        whole = self._whole(EXUDATE).float().cpu().numpy()
+        outside = np.zeros(whole.shape, bool)
+        for each in self._candidates:
+            if each.is_single:
+                disc = clusters.resized(each.presence, whole.shape) > STRUCTURE_CUT
+                rim = round(_RIM * max(whole.shape) / max(self.grid.shape))
+                outside |= ndimage.binary_dilation(disc.cpu().numpy(), iterations=rim)
+        return ClickedExudates(self.closer.maps(), whole, outside, self.grid)
 
     def _bright_kind(self, number: int, clicks: Clicks | None) -> str:
         """Which bright lesion is meant: what is seen at the positive clicks says."""
@@ -673,7 +713,7 @@ class Embedding(ClusterMaps):
         wanted = clicks.pixels[: clicks.positives]
         seen = {
             name: float(shown_at(self.presence[name], wanted).sum())
-            * (_COMMON if name == "hard exudate" else 1)
+            * (_COMMON if name == EXUDATE else 1)
             for name, each in zip(names, self._candidates, strict=True)
             if each.bright
         }
@@ -769,10 +809,14 @@ class Reading:
         """(h, w) float32 similarity in [0, 1] on the working grid."""
         return np.asarray(self._on_grid.cpu().numpy())
 
+    @property
+    def _on_grid(self) -> Tensor:
+        return clusters.resized(self._found, self.embedding.grid.shape)
+
     @cached_property
     def map(self) -> FloatImage:
         """(H, W) float32 similarity in [0, 1], 0 outside the field of view."""
-        return self.embedding.on_image(self._on_grid, self.embedding.visible)
+        return self.embedding.on_image(self._found, self.embedding.visible)
 
     @cached_property
     def threshold(self) -> float:
@@ -812,8 +856,8 @@ class Reading:
         return self.embedding.grid.points_to_image(pixels)
 
     @cached_property
-    def _on_grid(self) -> Tensor:
-        """(h, w) similarity on the embedding's device."""
+    def _found(self) -> Tensor:
+        """(h, w) similarity on its device, on the working grid or a closer look's."""
         if self._frames is None or self._clicks is None:
             return self._of_points()
         return self._frames.put(self.at_half, self._likeness(), self._clicks)
@@ -839,6 +883,10 @@ class Reading:
             seen = likeness.at(known._few_inside).cpu().numpy()
             cut = similarity.otsu_threshold(seen)
         structures, meant = known._structures, int(weights.argmax())
+        if clicks is not None and self.closer:
+            exudates = known._exudates_meant(meant, clicks)
+            if exudates is not None:
+                return exudates.find(clicks).to(known.matrix)
         if known._is_pieces(meant):
             structures = list(structures)
             found = known._map_of_pieces(meant, clicks, self.closer)
