@@ -68,12 +68,22 @@ def test_what_either_look_finds_is_found(model, image):
     own = embed(image, model, magnification=1)
     own.colour = None  # as the network alone shows them
     twice = map_clusters(image, model, magnification=2)
-    shape = own.grid.shape
-    for name in closer.SMALL:
-        pooled = F.adaptive_max_pool2d(twice.presence[name][None], shape)[0]
-        wanted = torch.maximum(own.presence[name], pooled)
-        told = own.with_presence({name: wanted})
-        np.testing.assert_array_equal(own.structure(name), told.structure(name))
+    pooled = F.adaptive_max_pool2d(
+        twice.presence["microaneurysm"][None], own.grid.shape
+    )[0]
+    wanted = torch.maximum(own.presence["microaneurysm"], pooled)
+    told = own.with_presence({"microaneurysm": wanted})
+    np.testing.assert_array_equal(
+        own.structure("microaneurysm"), told.structure("microaneurysm")
+    )
+
+
+def test_exudates_are_those_of_the_closer_look_on_its_own_grid(model, image):
+    own = embed(image, model, magnification=1)
+    own.colour = None
+    twice = map_clusters(image, model, magnification=2)
+    wanted = twice.on_image(twice.presence["hard exudate"], own.interior)
+    np.testing.assert_array_equal(own.structure("hard exudate"), wanted)
 
 
 @pytest.mark.parametrize("union", ["bright lesion", "dark lesion"])

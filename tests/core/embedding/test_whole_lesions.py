@@ -52,25 +52,6 @@ def test_presence_is_never_less_than_it_was():
         assert found.max() <= 1
 
 
-def test_what_is_rather_of_another_kind_is_none():
-    """Two bright blots, of either of which the network is as sure; one has a rival."""
-    how = completion("hard exudate")
-    assert how is not None
-    assert how.rival == "cotton wool spot"
-    blots = within(60, 60, 5), within(140, 140, 5)
-    light = 0.5 + 0.2 * (blots[0] | blots[1])
-    light += 0.01 * np.random.default_rng(0).normal(size=light.shape)
-    presence = np.where(within(60, 60, 2) | within(140, 140, 2), 0.7, 0)
-    rival = np.where(within(142, 142, 2), 0.6, 0)
-    contrast = Contrast(light.astype(np.float32), INSIDE)
-    presence = presence.astype(np.float32)
-    found = whole(contrast, presence, how, rival.astype(np.float32))
-    assert (found[within(60, 60, 4)] >= 0.5).all()
-    assert not found[blots[1]].any()
-    alone = whole(contrast, presence, how)
-    assert alone[blots[1]].any()
-
-
 def test_what_is_no_lesion_is_not_completed():
     assert completion("vessel") is None
     assert completion("bright lesion") == completion("cotton wool spot")

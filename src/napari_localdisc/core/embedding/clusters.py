@@ -391,25 +391,33 @@ class ClusterMaps:
     def _whole(self, name: str) -> Tensor:
         """(h, w) map of lesions, completed by the picture; none lies on the disc.
 
-        The grid is that of `_looked_at`.
+        The grid may be that of the closer look.
         """
         row = derived_from(self.card.structures).get(name)
         if row is not None and name not in self._told:
             parts = [self._whole(part) for part in row.of]
             finest = max((part.shape for part in parts), key=max)
             return torch.stack([resized(part, finest) for part in parts]).amax(0)
-        if name == EXUDATE:
+        if name == EXUDATE and self._told_without_labels(name):
             return self._exudate_map
-        presence, contrast, how = *self._looked_at(name), completion(name)
-        if contrast is None or how is None:
+        presence, how = self._looked_at(name), completion(name)
+        if self._contrast is None or how is None:
             return presence
-        completed = whole(contrast, presence.cpu().numpy(), how)
+        completed = whole(self._contrast, presence.cpu().numpy(), how)
         return self._off_disc(completed, presence)
+
+    def _told_without_labels(self, name: str) -> bool:
+        """Whether a lesion's map is that of a network that has seen no masks."""
+        return name not in self._told and not self.card.has_seen_labels
 
     @cached_property
     def _exudate_map(self) -> Tensor:
-        presence, contrast = self._looked_at(EXUDATE)
-        if contrast is None:
+        """(h, w) map of exudates, on the grid of the closer look where there is one."""
+        presence, contrast = self.shown(EXUDATE), self._contrast
+        if self.closer is not None and self.is_closer(EXUDATE):
+            look = self.closer.maps()
+            presence, contrast = look.presence[EXUDATE], look.contrast
+        if contrast is None or self.colour is None:
             return presence
         seen, vessel, wool = (
             values.cpu().numpy()
@@ -433,19 +441,12 @@ class ClusterMaps:
             return torch.zeros_like(presence)
         return resized(self.shown(other), presence.shape)
 
-    def _looked_at(self, name: str) -> tuple[Tensor, Contrast | None]:
-        """(h, w) map of lesions, and the picture it is of.
-
-        Small ones are those of the closer look: exudates on its own grid, on which
-        their outlines are finer, others beside what the first look shows.
-        """
+    def _looked_at(self, name: str) -> Tensor:
+        """(h, w) map of lesions, also as the closer look shows small ones."""
         own, closer = self.shown(name), self.closer
         if closer is None or not self.is_closer(name):
-            return own, self._contrast
-        seen = closer.maps()
-        if name == EXUDATE:
-            return seen.presence[name], seen.contrast
-        return torch.maximum(own, seen.on_first_grid(name)), self._contrast
+            return own
+        return torch.maximum(own, closer.maps().on_first_grid(name))
 
     def is_closer(self, name: str) -> bool:
         """Whether a closer look shows a structure, taken or not."""

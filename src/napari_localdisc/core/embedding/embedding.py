@@ -693,9 +693,10 @@ class Embedding(ClusterMaps):
     @cached_property
     def _exudates(self) -> ClickedExudates | None:
         """Clicks on exudates at the closer look; None: there is no such look."""
-        if not self.is_closer(EXUDATE):
+        if self.closer is None or not self.is_closer(EXUDATE):
             return None
-        assert self.closer is not None
+        if not self._told_without_labels(EXUDATE):
+            return None
         whole = self._whole(EXUDATE).float().cpu().numpy()
         outside = np.zeros(whole.shape, bool)
         for each in self._candidates:

@@ -64,5 +64,6 @@ def whole_exudates(
     odds = np.log(seen) + _MANY * np.log(share + _FEWEST) + _MIDDLE
     odds -= _VESSEL * np.asarray(ndimage.maximum(vessel, pieces, every))
     odds -= _WOOL * np.asarray(ndimage.mean(wool, pieces, every))
+    odds[seen <= _LEAST_PRESENCE] = -np.inf
     likely = 1 / (1 + np.exp(-_STEEPNESS * odds))
     return np.where(pieces > 0, likely[pieces], presence).astype(np.float32)

@@ -235,6 +235,7 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
     evidence[-1, 0] = math.log(_LIKENESS)
     if candidates:
         evidence[:-1] = _evidence(candidates, clicks)
+        _only_wanted_tell_kinds(candidates, clicks, evidence)
     for number, candidate in enumerate(candidates):
         share = candidate.extent.share
         if share > LARGEST_SHARE:
@@ -250,6 +251,20 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
         if after[best] - after[chosen] > _INERTIA:
             chosen = best
     return chosen
+
+
+def _only_wanted_tell_kinds(
+    candidates: Sequence[Candidate], clicks: Clicks, evidence: NDArray[np.float64]
+) -> None:
+    """Let negative clicks be as likely of all lesions that are dark, or bright.
+
+    In place.  What is not meant does not say of which kind of lesion the others are.
+    """
+    for bright in (False, True):
+        kin = [k for k, each in enumerate(candidates) if each.bright is bright]
+        if kin:
+            denied = evidence[kin, clicks.positives :]
+            evidence[kin, clicks.positives :] = denied.max(0)
 
 
 def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 It is surest in a lesion's middle.  Pieces that stand out from their background say how
 far one goes: how much, how sure, and how far is chosen for each kind
-(docs/experiments.md).  Of hard exudates more is known: see ``exudates``.
+(docs/experiments.md).  Exudates that a network found without labels are told in another
+way: see ``exudates``.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ class Completion:
     near: int
 
 
-_COMPLETIONS = {"microaneurysm": Completion(False, 1.0, 0.03, 2)}
+_COMPLETIONS = {
+    "hard exudate": Completion(True, 1.5, 0.5, 4),
+    "microaneurysm": Completion(False, 1.0, 0.03, 2),
+}
 _BRIGHT, _DARK = Completion(True, 2.0, 0.05, 8), Completion(False, 1.0, 0.03, 4)
 
 

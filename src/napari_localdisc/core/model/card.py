@@ -32,6 +32,9 @@ FEWEST, MOST = 2, 16
 SMALLEST, LARGEST = 0.25, 4.0
 """Range of magnifications that an image can be seen at."""
 
+LABELLED = "labelled_images"
+"""Field of the details: how many labelled images a model was trained on."""
+
 
 def user_model_folder() -> Path:
     """Folder where models that the user trains are looked for.
@@ -117,6 +120,11 @@ class ModelCard:
                 f"The model card says that an image shows one {unknown[0]}, but names "
                 "no such structure."
             )
+
+    @property
+    def has_seen_labels(self) -> bool:
+        """Whether it was trained on a user's masks, as `finetune` does."""
+        return LABELLED in self.details
 
     @property
     def surround_pixels(self) -> int:

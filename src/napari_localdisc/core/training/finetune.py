@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from napari_localdisc.core.errors import Cancelled, TrainingError
 from napari_localdisc.core.image.contrast import network_input
 from napari_localdisc.core.image.working import look
+from napari_localdisc.core.model.card import LABELLED
 from napari_localdisc.core.model.inference import choose_precision
 from napari_localdisc.core.model.model import Model, check_model_target, save_model
 from napari_localdisc.core.model.network import LocalDiscriminationNet, channels_last
@@ -143,7 +144,7 @@ def finetune(
             progress(step + 1, settings.steps, loss.item())
     details = {
         "transferred_from": f"{model.card.name} ({model.hash})",
-        "labelled_images": len(images),
+        LABELLED: len(images),
         "from_scratch": settings.from_scratch,
         "steps": settings.steps,
         "seed": settings.seed,
