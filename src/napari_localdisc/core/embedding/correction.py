@@ -29,7 +29,7 @@ from .similarity import Likeness
 CUT = 0.5
 """Where a similarity that was read this way is cut."""
 
-REACH, REACH_OF_OBJECTS, REACH_OF_PIECES = 0.05, 0.04, 0.004
+REACH, REACH_OF_OBJECTS, REACH_OF_PIECES = 0.05, 0.025, 0.004
 """Standard deviation of a correction's reach, as a part of the grid's longer side;
 where single objects are meant; and where these are bright pieces, which clicks move
 as such."""
@@ -50,7 +50,7 @@ _ALIKE, _MORE_ALIKE = 0.6, 4.0
 """Mean nearness of a piece to negative clicks, and how much more than to positive
 ones, from which it goes with them."""
 
-_LARGEST_PIECE = 300
+_LARGEST_PIECE = 100
 """Pixels of the working grid of a piece that goes as a whole."""
 
 _LEAST_STRENGTH = 1e-3
