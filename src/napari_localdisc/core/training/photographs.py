@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,8 +27,6 @@ from napari_localdisc.core.image.files import (
 from napari_localdisc.core.image.working import look
 from napari_localdisc.core.names import Modality
 from napari_localdisc.core.priors import DrawnPrior, Prior
-
-from .taught import Teacher, taught
 
 VERSION = 3
 """Of the prepared arrays; part of their file names."""
@@ -101,7 +99,6 @@ def prepare_photographs(
     modality: Modality = "fundus",
     priors: Sequence[Prior] = (),
     cache: Path,
-    teacher: Teacher | None = None,
     fewest: int = 2,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -120,8 +117,6 @@ def prepare_photographs(
         Drawn ones need backgrounds, fitted ones a map each.
     cache : Path
         Folder of the prepared arrays.
-    teacher : Teacher, optional
-        Says more of lesions than what their priors fit.
     fewest : int
         Fewer usable photographs are an error.
     progress : callable, optional
@@ -143,8 +138,6 @@ def prepare_photographs(
     drawn = any(isinstance(p, DrawnPrior) for p in priors)
     recipe = f"{VERSION}-{working_diameter}-{modality}-{drawn}"
     recipe += "".join(f"-{p.name}" + f".{p.version}" * (p.version > 1) for p in fitted)
-    if teacher is not None:
-        recipe += f"-{teacher.model.hash}"
     for number, source in enumerate(sources):
         if cancel is not None and cancel():
             raise Cancelled
@@ -157,8 +150,6 @@ def prepare_photographs(
                 seen = look(image, modality, working_diameter)
                 rgb, inside = seen.colour, seen.inside
                 made = _prepare(rgb, inside, size, working_diameter, drawn, fitted)
-                if teacher is not None:
-                    _teach(made, inside.shape, teacher.looks_at(image), fitted)
         # Whatever its reader raises, one damaged file does not stop a training
         except Exception as error:
             result.skipped[name] = str(error)
@@ -210,7 +201,8 @@ def _prepare(
 ) -> NDArray[np.uint8]:
     """Centre the photograph in a square and compute its further channels."""
     array = np.zeros((FITTED + len(fitted), size, size), np.uint8)
-    window = _window(inside.shape, size)
+    top, left = ((size - side) // 2 for side in inside.shape)
+    window = (slice(top, top + inside.shape[0]), slice(left, left + inside.shape[1]))
     array[(PHOTOGRAPH, *window)] = _bytes(rgb)
     array[(INSIDE, *window)] = inside
     if drawn:
@@ -220,26 +212,6 @@ def _prepare(
     for k, fit in enumerate(prior.fit for prior in fitted if prior.fit is not None):
         array[(FITTED + k, *window)] = fit(rgb, inside)
     return array
-
-
-def _teach(
-    array: NDArray[np.uint8],
-    shape: tuple[int, ...],
-    said: Mapping[str, NDArray[np.float32]],
-    fitted: Sequence[Prior],
-) -> None:
-    """Put what a teacher says of lesions into a prepared photograph, in place."""
-    window = _window(shape, array.shape[1])
-    for k, prior in enumerate(fitted, FITTED):
-        if prior.structure in said:
-            plane = array[(k, *window)]
-            plane[...] = taught(prior.structure, plane, said[prior.structure])
-
-
-def _window(shape: tuple[int, ...], size: int) -> tuple[slice, slice]:
-    """Return where a photograph of that shape lies in a square array."""
-    top, left = ((size - side) // 2 for side in shape)
-    return slice(top, top + shape[0]), slice(left, left + shape[1])
 
 
 def _bytes(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:

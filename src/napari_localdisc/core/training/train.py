@@ -32,7 +32,6 @@ from .log import Log, draw_clusters, draw_losses, is_log
 from .photographs import Photographs, photograph_files, prepare_photographs
 from .progress import Progress
 from .settings import TrainingSettings
-from .taught import Teacher
 from .trainer import Trainer
 
 Images = str | Path | Iterable[str | Path | NDArray[np.generic]]
@@ -49,7 +48,6 @@ def train(
     *,
     settings: TrainingSettings | None = None,
     start: str | Path | Model | None = None,
-    teacher: str | Path | Model | None = None,
     resume: bool = False,
     device: str = "auto",
     devices: int = 1,
@@ -79,8 +77,6 @@ def train(
         its own, except for ``steps`` and ``minutes``.
     start : str, Path or Model, optional
         A model to go on from instead of random weights.
-    teacher : str, Path or Model, optional
-        A model trained before, of which lesions are learnt; see ``taught``.
     resume : bool
         Go on from the checkpoint beside ``out``.
     device : str
@@ -137,8 +133,6 @@ def train(
     )
     if isinstance(start, str | Path):
         start = load_model(start, "cpu")
-    if isinstance(teacher, str | Path):
-        teacher = load_model(teacher, "cpu")
     fabric = make_fabric(device, devices, strategy, nodes)
     photographs = prepare_photographs(
         sources,
@@ -146,7 +140,6 @@ def train(
         modality=settings.modality,
         priors=priors,
         cache=given_path(cache) if cache else default_cache(),
-        teacher=Teacher(teacher) if teacher is not None else None,
         fewest=fewest,
         progress=preparing,
         cancel=cancel,
@@ -160,8 +153,6 @@ def train(
         with reused_memory():
             _run(trainer, out, checkpoint, progress, cancel, keep_best, watch)
         card_details = _details(trainer, fabric, photographs) | (details or {})
-        if teacher is not None:
-            card_details["lesions taught by"] = teacher.hash
         model = trainer.model(out.stem, card_details)
         if fabric.is_global_zero:
             save_model(model, out)
