@@ -185,7 +185,7 @@ class Pieces:
         """Whether the object about a click is not much more than the piece there."""
         piece = int(self.names[tuple(pixel)])
         area = math.exp(self.looks[piece, 1]) if piece else _NO_PIECE_AREA
-        return int(spot.mask.sum()) <= _MUCH_MORE * max(area, _LEAST_AREA)
+        return spot.area <= _MUCH_MORE * max(area, _LEAST_AREA)
 
     def _moved(
         self,

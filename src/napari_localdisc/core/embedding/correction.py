@@ -13,6 +13,7 @@ All on the working grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ _ALIKE, _MORE_ALIKE = 0.6, 4.0
 """Mean nearness of a piece to negative clicks, and how much more than to positive
 ones, from which it goes with them."""
 
-_LARGEST_PIECE = 100
+_LARGEST_PIECE = 50
 """Pixels of the working grid of a piece that goes as a whole."""
 
 _LEAST_STRENGTH = 1e-3
@@ -129,10 +130,13 @@ class Kind(NamedTuple):
         Whether they are brighter than their surroundings; None: either.
     pieces : Pieces or None
         Bright ones that clicks have moved as wholes already.
+    largest : float
+        Pixels of the working grid that one of them has at most.
     """
 
     bright: bool | None = None
     pieces: Pieces | None = None
+    largest: float = math.inf
 
     @property
     def reach(self) -> float:
@@ -147,6 +151,8 @@ def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
         if spot is None or not spot.has_outline:
             continue
         if kind.pieces is not None and not kind.pieces.holds(spot, pixel):
+            continue
+        if spot.area > kind.largest:
             continue
         if kind.bright is None or kind.bright is spot.is_bright:
             window = mixed[spot.box]

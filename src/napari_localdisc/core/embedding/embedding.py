@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -48,6 +49,9 @@ _RIM = 4
 _COMMON = 2.0
 """How much more what is seen of hard exudates counts than what is of cotton wool spots,
 where clicks mean bright pieces."""
+
+_LARGEST_MICROANEURYSM = 45
+"""Pixels of the working grid: a twelfth of the optic disc's diameter across."""
 
 _DENIED = 0.02
 """Of the grid's longer side: how far around a negative point nothing is sure."""
@@ -915,7 +919,11 @@ class Reading:
             return None
         known = self.embedding
         pieces = known._pieces if known._is_pieces(meant) else None
-        return correction.Kind(every[meant].bright, pieces)
+        largest = math.inf
+        if list(known.presence)[meant] == "microaneurysm":
+            first = self._clicks.spots[0]  # may be of another kind, and larger
+            largest = max(_LARGEST_MICROANEURYSM, first.area if first else 0)
+        return correction.Kind(every[meant].bright, pieces, largest)
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))

@@ -66,6 +66,11 @@ class Spot:
     apartness: float
 
     @property
+    def area(self) -> int:
+        """Pixels of the grid."""
+        return int(self.mask.sum())
+
+    @property
     def stands_alone(self) -> bool:
         """Whether who clicks on it means it, and nothing that it is a part of."""
         if self.is_bright:  # as no vessel is
