@@ -47,11 +47,11 @@ _EXTENT = 3
 _SURE, _GONE = 0.8, 0.2
 """What an object under a click becomes."""
 
-_ALIKE, _MORE_ALIKE = 0.6, 4.0
+_ALIKE, _MORE_ALIKE = 0.7, 4.0
 """Mean nearness of a piece to negative clicks, and how much more than to positive
 ones, from which it goes with them."""
 
-_LARGEST_PIECE = 50
+_LARGEST_PIECE = 300
 """Pixels of the working grid of a piece that goes as a whole."""
 
 _LEAST_STRENGTH = 1e-3

@@ -91,7 +91,7 @@ thin structure."""
 _NO_CONTRAST = 0.25
 """What a click on nothing that stands out leaves of bright lesions."""
 
-_INERTIA, _GROWING = 0.7, 0.2
+_INERTIA, _GROWING = 0.7, 0.15
 """Logarithm of how much better another meaning must explain the clicks, and what each
 click after the second adds to it."""
 
