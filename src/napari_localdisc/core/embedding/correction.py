@@ -30,10 +30,10 @@ from .similarity import Likeness
 CUT = 0.5
 """Where a similarity that was read this way is cut."""
 
-REACH, REACH_OF_OBJECTS, REACH_OF_SMALL, REACH_OF_PIECES = 0.05, 0.025, 0.015, 0.004
+REACH, REACH_OF_OBJECTS, REACH_OF_PIECES = 0.05, 0.015, 0.004
 """Standard deviation of a correction's reach, as a part of the grid's longer side;
-where single objects are meant; where these are small; and where they are bright pieces,
-which clicks move as such."""
+where single objects are meant; and where these are bright pieces, which clicks move
+as such."""
 
 _HELD = 0.02
 """How far from the cut what lies about a click is at least."""
@@ -141,9 +141,7 @@ class Kind(NamedTuple):
     @property
     def reach(self) -> float:
         """How far a correction reaches, see `REACH`."""
-        if self.pieces is not None:
-            return REACH_OF_PIECES
-        return REACH_OF_OBJECTS if math.isinf(self.largest) else REACH_OF_SMALL
+        return REACH_OF_OBJECTS if self.pieces is None else REACH_OF_PIECES
 
 
 def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
