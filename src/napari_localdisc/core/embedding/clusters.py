@@ -236,6 +236,8 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
     return (bits - (coded.amax(0) & bits)).to(torch.uint8)
 
 
+_JUST_NONE = 0.49
+
 ON_DISC = 0.3
 """Presence of the optic disc from which pieces of the picture are no lesions."""
 
@@ -399,7 +401,13 @@ class ClusterMaps:
             finest = max((part.shape for part in parts), key=max)
             return torch.stack([resized(part, finest) for part in parts]).amax(0)
         if name == EXUDATE and self._told_without_labels(name):
-            return self._exudate_map
+            # What is no piece is as doubtful as either look finds it, but none
+            found = self._exudate_map
+            either = torch.maximum(
+                resized(self.shown(name), found.shape),
+                resized(self._looked_at(name), found.shape),
+            )
+            return torch.maximum(found, either.clamp_max(_JUST_NONE))
         presence, how = self._looked_at(name), completion(name)
         if self._contrast is None or how is None:
             return presence

@@ -701,7 +701,7 @@ class Embedding(ClusterMaps):
             return None
         if not self._told_without_labels(EXUDATE):
             return None
-        whole = self._whole(EXUDATE).float().cpu().numpy()
+        whole = self._exudate_map.float().cpu().numpy()
         outside = np.zeros(whole.shape, bool)
         for each in self._candidates:
             if each.is_single:
