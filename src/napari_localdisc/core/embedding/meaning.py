@@ -95,7 +95,7 @@ _INERTIA, _GROWING = 0.7, 0.15
 """Logarithm of how much better another meaning must explain the clicks, and what each
 click after the second adds to it."""
 
-_OF_LESIONS = 2.0
+_OF_LESIONS = 3.0
 """The same is added where lesions were meant and what is no lesion would be: who clicks
 on those that were missed may hit a vessel."""
 
