@@ -91,13 +91,13 @@ thin structure."""
 _NO_CONTRAST = 0.25
 """What a click on nothing that stands out leaves of bright lesions."""
 
-_INERTIA, _GROWING = 0.7, 0.15
+_INERTIA, _GROWING = 0.7, 0.25
 """Logarithm of how much better another meaning must explain the clicks, and what each
-click after the second adds to it."""
+click after the third adds to it."""
 
 _OF_LESIONS = 3.0
-"""The same is added where lesions were meant and what is no lesion would be: who clicks
-on those that were missed may hit a vessel."""
+"""The same is added where dark, or bright, lesions were meant and something else would
+be: who clicks on those that were missed may hit a vessel."""
 
 
 @dataclass(frozen=True)
@@ -249,13 +249,14 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
         size = _SIZE * math.log(_USUAL_SHARE / max(share, _LEAST_SHARE))
         held = math.exp(evidence[number, 0]) if size > 0 else 1.0
         evidence[number, 0] += size * held
-    are_lesions = [*(each.is_lesion for each in candidates), False]
+    # True or False of a lesion that is bright or dark
+    kinds = [*(each.bright if each.is_lesion else None for each in candidates), None]
     total = evidence.cumsum(1)
     chosen = int(total[:, 0].argmax())
     for number, after in enumerate(total.T[1:]):
         best = int(after.argmax())
-        inertia = _INERTIA + _GROWING * number
-        if number and are_lesions[chosen] and not are_lesions[best]:
+        inertia = _INERTIA + _GROWING * max(0, number - 1)
+        if number and kinds[chosen] not in (None, kinds[best]):
             inertia += _OF_LESIONS
         if after[best] - after[chosen] > inertia:
             chosen = best
