@@ -1,5 +1,7 @@
 """A closer look at small lesions: taken when one is asked for, and only then."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ import torch.nn.functional as F
 from napari_localdisc.core.embedding import closer, embedding
 from napari_localdisc.core.embedding.embed import embed, map_clusters
 from napari_localdisc.core.embedding.prompts import Prompts
+from napari_localdisc.core.model.card import LABELLED
 from napari_localdisc.core.model.model import Model
 from napari_localdisc.io.cache import EmbeddingCache
 
@@ -86,6 +89,35 @@ def test_exudates_are_those_of_the_closer_look_on_its_own_grid(model, image):
     np.testing.assert_array_equal(own.structure("hard exudate"), wanted)
 
 
+def test_exudates_of_labelled_models_are_completed_as_before(model, image):
+    """A user's masks make presence mean something else than the rule knows."""
+    taught = dataclasses.replace(model.card, details={LABELLED: 4})
+    labelled = Model(taught, model.network, model.centres)
+    seen = embed(image, labelled, magnification=1)
+    own = torch.maximum(
+        seen.presence["hard exudate"], seen.closer.maps().on_first_grid("hard exudate")
+    )
+    told = seen.with_presence({"hard exudate": own})
+    np.testing.assert_array_equal(
+        seen.structure("hard exudate"), told.structure("hard exudate")
+    )
+
+
+def test_a_click_on_an_exudate_is_read_on_the_grid_of_the_look(
+    model, image, monkeypatch
+):
+    meant = list(STRUCTURES).index("hard exudate")
+    monkeypatch.setattr(embedding, "choose", lambda *_: meant)
+    seen = embed(image, model, magnification=1)
+    seen.presence["cotton wool spot"] = torch.zeros(seen.grid.shape)
+    reading = seen.read(Prompts([(100, 110)], [(60, 90)]))
+    assert reading.map.shape == image.shape[:2]
+    assert reading.map_on_grid.shape == seen.grid.shape
+    assert reading.mask[100, 110]
+    assert not reading.mask[60, 90]
+    assert not reading.mask[~seen.field_of_view].any()
+
+
 @pytest.mark.parametrize("union", ["bright lesion", "dark lesion"])
 def test_a_union_holds_what_its_parts_do(model, image, union):
     seen = map_clusters(image, model, magnification=1)
@@ -118,6 +150,16 @@ def test_clicks_on_small_lesions_begin_with_the_look(model, image, looks, monkey
     assert reading.mask[100, 110]
     assert looks == [288]
     assert seen.read(at_once).waits_for == ""
+
+
+def test_what_the_look_shows_counts_as_memory(model, image):
+    seen = embed(image, model, magnification=1)
+    before = seen.nbytes
+    for _ in seen.closer_steps():
+        pass
+    side = max(seen.closer.maps().inside.shape)
+    # Two maps and three colours at least
+    assert seen.nbytes - before > 2 * 4 * side * side * 0.7
 
 
 def test_what_was_taught_is_not_looked_at_again(model, image, looks):

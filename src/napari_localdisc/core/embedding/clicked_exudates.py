@@ -45,10 +45,10 @@ class ClickedExudates:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes beside what the closer look keeps."""
+        """Bytes that it takes beside the closer look and the map without clicks."""
         made = vars(self).get("_pieces")
         pieces = 0 if made is None else made.names.nbytes + made.contrast.nbytes
-        return int(self.whole.nbytes + self.outside.nbytes + pieces)
+        return int(self.outside.nbytes + pieces)
 
     @cached_property
     def _pieces(self) -> Pieces:

@@ -54,6 +54,14 @@ class CloserMaps:
     inside: Mask
     first_shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes now."""
+        maps = sum(values.nbytes for values in self.presence.values())
+        made = vars(self).get("contrast")
+        contrast = 0 if made is None else made.nbytes
+        return int(maps + self.colour.nbytes + self.inside.nbytes + contrast)
+
     @cached_property
     def contrast(self) -> Contrast:
         """Where the picture is brighter or darker than its background."""
@@ -104,6 +112,11 @@ class CloserLook:
     def is_taken(self) -> bool:
         """Whether the look was taken: its maps are there at once."""
         return self._seen is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes now: none before it was taken."""
+        return 0 if self._seen is None else self._seen.nbytes
 
     def steps(self) -> Steps[CloserMaps]:
         """Take the look, tile by tile."""

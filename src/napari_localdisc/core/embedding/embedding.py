@@ -109,7 +109,8 @@ class Embedding(ClusterMaps):
         tensors += [t for t in (self.colour, made.get("appearance")) if t is not None]
         remembered = made["_nearness"].nbytes if "_nearness" in made else 0
         remembered += sum(values.nbytes for values in made.get("_lesions", {}).values())
-        remembered += made["_exudates"].nbytes if made.get("_exudates") else 0
+        closer = (self.closer, made.get("_exudates"), made.get("_exudate_map"))
+        remembered += sum(part.nbytes for part in closer if part is not None)
         return int(remembered + sum(t.nbytes for t in tensors))
 
     def fresh(self) -> Embedding:

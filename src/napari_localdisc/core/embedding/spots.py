@@ -113,6 +113,13 @@ class Contrast:
         self.light, self.inside = light, inside
         self._known: dict[tuple[int, int], Spot | None] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what it keeps and has made."""
+        made = (vars(self).get(name) for name in ("raw", "smooth", "slope"))
+        kept = self.light.nbytes + self.inside.nbytes
+        return int(kept + sum(part.nbytes for part in made if part is not None))
+
     @cached_property
     def raw(self) -> FloatImage:
         """(h, w) float32 in deviations of noise; 0 outside the field of view."""
