@@ -4,6 +4,7 @@ from sklearn.metrics import roc_auc_score
 
 from napari_localdisc.core.evaluation.agreement import (
     area_under_curve,
+    area_under_precision,
     dice,
     dice_by_threshold,
     largest_region,
@@ -28,6 +29,14 @@ def test_dice_of_known_masks():
     assert dice(a, a) == 1
     assert dice(a, ~a) == 0
     assert dice(a & ~a, a & ~a) == 1
+
+
+def test_precision_over_recall_of_a_perfect_and_of_a_blind_map():
+    reference = np.zeros((10, 10), bool)
+    reference[2:4, 2:7] = True
+    assert area_under_precision(reference.astype(float), reference) == 1
+    assert area_under_precision(np.ones((10, 10)), reference) == pytest.approx(0.1)
+    assert np.isnan(area_under_precision(np.ones(3), np.zeros(3, bool)))
 
 
 def test_auc_is_that_of_scikit_learn(scored):

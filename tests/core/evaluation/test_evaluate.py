@@ -79,10 +79,11 @@ def test_all_measures_make_a_report_that_json_holds(model, cases):
     assert set(held["clicks"]) == set(held["first_click_auc"]) == methods
     assert list(held["clicks"]["localdisc"])[:4] == ["1", "3", "5", "10"]
     assert set(held["structure"]["localdisc"]) == {
-        *("dice", "dice_std", "auc", "best_threshold", "dice_at_best_threshold")
+        *("dice", "dice_std", "auc", "auc_pr"),
+        *("best_threshold", "dice_at_best_threshold"),
     }
     for row in held["per_image"]:
-        assert set(row["structure"]["localdisc"]) == {"dice", "auc"}
+        assert set(row["structure"]["localdisc"]) == {"dice", "auc", "auc_pr"}
         assert set(row["clusters"]["8"]) == {"one", "two"}
         assert set(row["first_click_auc"]) == methods
 
@@ -91,6 +92,23 @@ def test_vessels_have_the_ridge_filter_beside_them(model, cases):
     loads = [lambda: cases[0]]
     report = evaluate(loads, model, "vessel", ["structure", "baselines"])
     assert set(report.results[0].tables["structure"]) == {"localdisc", "Sato + Otsu"}
+
+
+def test_vessels_and_lesions_have_measures_of_their_own(cases):
+    names = {"vessel": 0, "haemorrhage": 1}
+    model = Model.random(working_diameter=96, structures=names)
+    loads = [lambda case=case: case for case in cases]
+    held = {
+        name: evaluate(loads, model, name, ["structure"]).to_dict()["structure"]
+        for name in names
+    }
+    vessel, lesion = (held[name]["localdisc"] for name in names)
+    assert {"centreline_dice", "thin_recall"} <= set(vessel)
+    assert vessel["thin_recall"] is None  # a disc has no thin line
+    assert 0 <= vessel["centreline_dice"] <= 1
+    assert "sensitivity_at_few_false" in lesion
+    assert "sensitivity_at_few_false" not in vessel
+    assert "centreline_dice" not in lesion
 
 
 def test_one_bad_image_does_not_stop_the_rest(model, cases):

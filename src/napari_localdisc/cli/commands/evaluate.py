@@ -131,11 +131,12 @@ def _table(measure: "Measure", rows: "Rows") -> "Table":
 
     table = Table(title=measure.title, title_justify="left")
     table.add_column(measure.rows)
-    for heading in measure.headings.values():
-        table.add_column(heading, justify="right")
+    columns = [c for c in measure.headings if any(c in row for row in rows.values())]
+    for column in columns:
+        table.add_column(measure.headings[column], justify="right")
     for name, row in rows.items():
-        digits = [measure.digits.get(column, 3) for column in measure.headings]
-        values = [row.get(column) for column in measure.headings]
+        digits = [measure.digits.get(column, 3) for column in columns]
+        values = [row.get(column) for column in columns]
         table.add_row(str(name), *map(_cell, values, digits))
     return table
 

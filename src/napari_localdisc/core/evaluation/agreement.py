@@ -55,6 +55,18 @@ def area_under_curve(score: NDArray[np.floating], reference: Mask) -> float:
     return above / (inside * outside)
 
 
+def area_under_precision(score: NDArray[np.floating], reference: Mask) -> float:
+    """Area under the curve of precision over recall, as average precision.
+
+    Parameters are as of `area_under_curve`; NaN where the reference is all false.
+    """
+    from sklearn.metrics import average_precision_score  # takes a second to import
+
+    if not reference.any():
+        return float("nan")
+    return float(average_precision_score(reference.ravel(), score.ravel()))
+
+
 def dice_by_threshold(
     score: NDArray[np.floating],
     reference: Mask,

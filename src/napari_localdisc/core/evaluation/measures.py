@@ -10,13 +10,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.image.grid import Mask
+from napari_localdisc.core.names import is_lesion, plain_name
 
 from . import baselines
-from .agreement import area_under_curve, dice, dice_by_threshold, pair_dice
+from .agreement import (
+    area_under_curve,
+    area_under_precision,
+    dice,
+    dice_by_threshold,
+    pair_dice,
+)
 from .clicks import MOST_CLICKS, REPORTED_CLICKS, click_through, dice_after
+from .lines import centreline_dice, thin_recall
+from .objects import MOST_FALSE, found_objects, sensitivity
 
 CLUSTER_COUNTS = (4, 8, 16)
 OURS = "localdisc"
@@ -25,6 +35,7 @@ BASELINES = "baselines"
 """Asked for beside measures: what there is without this, by the same measures."""
 
 FIRST_CLICK = "first_click_auc"
+AT_FEW_FALSE = "sensitivity_at_few_false"
 LOSS = 0.01
 """Dice that an image may lose by one more click, as noise."""
 
@@ -61,9 +72,17 @@ class Subject:
     baselines: bool
     ridges: bool
 
+    @property
+    def is_line(self) -> bool:
+        """Whether it is vessels, of which thin ones and centre lines are measured."""
+        return plain_name(self.structure or "") == "vessel"
+
 
 def of_structure(subject: Subject) -> Rows:
-    """Dice at 0.5 and area under the curve of the structure's probability."""
+    """Dice at 0.5 and areas under the curves of the structure's probability.
+
+    Of vessels clDice and the recall of thin ones, of lesions how many are found, too.
+    """
     rows: Rows = {}
     seen, wanted = subject.seen, subject.wanted[subject.seen]
 
@@ -72,12 +91,28 @@ def of_structure(subject: Subject) -> Rows:
         return {
             "dice": dice(inside >= threshold, wanted),
             "auc": area_under_curve(inside, wanted),
+            "auc_pr": area_under_precision(inside, wanted),
+            **_of_lines(score >= threshold),
+        }
+
+    def _of_lines(found: Mask) -> Row:
+        if not subject.is_line:
+            return {}
+        found, truth = found & seen, subject.wanted & seen
+        (box,) = ndimage.find_objects(seen.view(np.uint8), 1)
+        size = max(ends.stop - ends.start for ends in box)
+        return {
+            "centreline_dice": centreline_dice(found, truth),
+            "thin_recall": thin_recall(found, truth, size),
         }
 
     if subject.structure is not None:
         score = subject.embedding.structure(subject.structure)
         by_threshold = dice_by_threshold(score[seen], wanted, THRESHOLDS)
         rows[OURS] = row(score, 0.5) | {"_by_threshold": by_threshold}
+        if is_lesion(subject.structure):
+            truth = subject.wanted & seen
+            rows[OURS]["_objects"] = found_objects(np.where(seen, score, 0), truth)
     if subject.ridges:
         rows[RIDGES] = row(*baselines.ridges(subject.image, subject.embedding))
     return rows
@@ -90,6 +125,8 @@ def _spread_and_best_threshold(rows: Sequence[Row]) -> Row:
         best = int(by_threshold.argmax())
         more["best_threshold"] = round(float(THRESHOLDS[best]), 2)
         more["dice_at_best_threshold"] = float(by_threshold[best])
+    if "_objects" in rows[0]:
+        more[AT_FEW_FALSE] = sensitivity([row["_objects"] for row in rows])
     return more
 
 
@@ -192,6 +229,10 @@ MEASURES = {
             "dice": "Dice",
             "dice_std": "± between images",
             "auc": "AUC",
+            "auc_pr": "AUC-PR",
+            "centreline_dice": "clDice",
+            "thin_recall": "recall of thin ones",
+            AT_FEW_FALSE: f"lesions found at {MOST_FALSE:g} false ones",
             "dice_at_best_threshold": "best Dice",
             "best_threshold": "at threshold",
         },

@@ -1,5 +1,6 @@
 """Means over images, as plain numbers for JSON and for tables."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -61,7 +62,7 @@ class Report:
             for key in images[0] if images else ():
                 rows = [rows[key] for rows in images]
                 means = {
-                    column: float(np.mean([row[column] for row in rows]))
+                    column: _mean([row[column] for row in rows])
                     for column in _reported(rows[0])
                 }
                 tables[name][key] = means | measure.of_all(rows)
@@ -78,6 +79,12 @@ class Report:
             ],
             "failures": [asdict(failure) for failure in self.failures],
         }
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of what there is: an image without thin vessels says nothing of them."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _reported(row: Row) -> Row:
