@@ -383,3 +383,17 @@ def test_a_spot_has_the_objects_outline_and_a_line_is_none():
     assert on_tree is None or not on_tree.stands_alone
     assert contrast.spot(30, 160).is_bright
     assert contrast.spot(190, 20) is None or not contrast.spot(190, 20).stands_alone
+
+
+def test_negative_clicks_only_take_away_from_likeness():
+    """Its own cut could fall so low that a negative click found half the picture."""
+    rng = np.random.default_rng(0)
+    near, far = (torch.from_numpy(rng.random(64 * 64, np.float32)) for _ in range(2))
+    likeness = Likeness([near], [far])
+    wanted = cut_at_half(Likeness([near]).at(), 0.6)
+    weights = np.array([1.0])
+    found = mix(likeness, 0.02, [], weights, (64, 64), wanted=wanted)
+    assert (found.view(-1) <= wanted + 1e-6).all()
+    assert (found >= 0.5).sum() <= (wanted >= 0.5).sum()
+    freely = mix(likeness, 0.02, [], weights, (64, 64))
+    assert (freely >= 0.5).sum() > (wanted >= 0.5).sum()

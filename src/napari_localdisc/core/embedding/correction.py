@@ -75,6 +75,7 @@ def mix(
     shape: tuple[int, int],
     clicks: Clicks | None = None,
     kind: Kind | None = None,
+    wanted: Tensor | None = None,
 ) -> Tensor:
     """Turn likeness to prompts into similarity to what is meant by them.
 
@@ -96,6 +97,9 @@ def mix(
     kind : Kind, optional
         Where single objects are meant: those that lie under positive clicks belong to
         it, and pieces that are like negative ones do not.
+    wanted : Tensor, optional
+        (h·w,) likeness to the positive clicks alone, cut at 0.5: where negative ones
+        are given as well, likeness to both is no more than this, as they take away.
     """
     parts: list[_Part] = [
         (weight, values.__getitem__)
@@ -104,7 +108,12 @@ def mix(
     ]
     if likeness is not None and weights[-1] > 0:
         cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
-        parts.append((float(weights[-1]), lambda at: cut_at_half(likeness.at(at), cut)))
+
+        def alike(at: slice | Tensor) -> Tensor:
+            values = cut_at_half(likeness.at(at), cut)
+            return values if wanted is None else torch.minimum(values, wanted[at])
+
+        parts.append((float(weights[-1]), alike))
     mixed = _mixture(parts, slice(None)).view(shape)
     if clicks is not None and kind is not None:
         add_objects(mixed, clicks, kind)

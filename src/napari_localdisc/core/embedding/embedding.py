@@ -905,7 +905,18 @@ class Reading:
             known.grid.shape,
             clicks,
             self._kind,
+            self._wanted_alone if likeness is not None and weights[-1] > 0 else None,
         )
+
+    @property
+    def _wanted_alone(self) -> Tensor | None:
+        """(h·w,) likeness to the positive clicks alone, to be cut at a half."""
+        if not len(self.dislikes):
+            return None
+        known = self.embedding
+        wanted = Likeness(known._nearness(self.likes), [])
+        seen = wanted.at(known._few_inside).cpu().numpy()
+        return correction.cut_at_half(wanted.at(), similarity.otsu_threshold(seen))
 
     @property
     def _kind(self) -> correction.Kind | None:
