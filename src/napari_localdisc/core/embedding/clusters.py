@@ -237,6 +237,7 @@ def argmax_channel(values: Tensor, count: int) -> Tensor:
 
 
 _JUST_NONE = 0.49
+"""Highest probability of what is no piece of an exudate."""
 
 ON_DISC = 0.3
 """Presence of the optic disc from which pieces of the picture are no lesions."""
@@ -403,10 +404,7 @@ class ClusterMaps:
         if name == EXUDATE and self._told_without_labels(name):
             # What is no piece is as doubtful as either look finds it, but none
             found = self._exudate_map
-            either = torch.maximum(
-                resized(self.shown(name), found.shape),
-                resized(self._looked_at(name), found.shape),
-            )
+            either = resized(self._looked_at(name), found.shape)
             return torch.maximum(found, either.clamp_max(_JUST_NONE))
         presence, how = self._looked_at(name), completion(name)
         if self._contrast is None or how is None:

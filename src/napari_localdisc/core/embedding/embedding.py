@@ -698,9 +698,8 @@ class Embedding(ClusterMaps):
     @cached_property
     def _exudates(self) -> ClickedExudates | None:
         """Clicks on exudates at the closer look; None: there is no such look."""
-        if self.closer is None or not self.is_closer(EXUDATE):
-            return None
-        if not self._told_without_labels(EXUDATE):
+        taught = not self._told_without_labels(EXUDATE)
+        if self.closer is None or taught or not self.is_closer(EXUDATE):
             return None
         whole = self._exudate_map.float().cpu().numpy()
         outside = np.zeros(whole.shape, bool)
