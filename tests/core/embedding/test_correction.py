@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_localdisc as ld
-from napari_localdisc.core.embedding.correction import cut_at_half, mix
+from napari_localdisc.core.embedding.correction import mix
 from napari_localdisc.core.embedding.embedding import Embedding
 from napari_localdisc.core.embedding.meaning import (
     Candidate,
@@ -19,7 +19,12 @@ from napari_localdisc.core.embedding.meaning import (
     depth_of,
 )
 from napari_localdisc.core.embedding.prompts import Prompts
-from napari_localdisc.core.embedding.similarity import Likeness, nearness
+from napari_localdisc.core.embedding.similarity import (
+    Likeness,
+    alike_by_clicks,
+    cut_at_half,
+    nearness,
+)
 from napari_localdisc.core.embedding.spots import Contrast, Spot
 from napari_localdisc.core.image.grid import WorkingGrid
 from napari_localdisc.core.model.model import Model
@@ -111,7 +116,7 @@ def test_corrections_are_those_of_a_gaussian_process(embedding):
     compared = list(nearness(embedding.matrix, torch.from_numpy(vectors)))
     likeness = Likeness(compared[:2], compared[2:])
     known = [cut_at_half(disc.view(-1), 0.3)]
-    found = mix(likeness, 0.5, known, np.array([1, 0]), (SIDE, SIDE), clicks)
+    found = mix(likeness, None, known, np.array([1, 0]), (SIDE, SIDE), clicks)
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
@@ -375,25 +380,31 @@ def test_a_spot_has_the_objects_outline_and_a_line_is_none():
     assert spot.stands_alone
     assert not spot.is_bright
     at, beside = np.array((60, 160)), np.array([(60, 166)])
-    assert spot.nearer_to(at, beside[:0]).sum() == spot.mask.sum()
-    kept = np.argwhere(spot.nearer_to(at, beside)) + [part.start for part in spot.box]
-    assert 0.4 * spot.mask.sum() < len(kept) < spot.mask.sum()
-    assert kept[:, 1].max() < 163
+    assert spot.without(beside[:0], at).sum() == spot.mask.sum()
+    kept = np.argwhere(spot.without(beside, at)) + [part.start for part in spot.box]
+    assert 0.7 * spot.mask.sum() < len(kept) < spot.mask.sum()
+    assert 162 < kept[kept[:, 0] == 60, 1].max() < 164
     on_tree = contrast.spot(120, 120)
     assert on_tree is None or not on_tree.stands_alone
     assert contrast.spot(30, 160).is_bright
     assert contrast.spot(190, 20) is None or not contrast.spot(190, 20).stands_alone
 
 
-def test_negative_clicks_only_take_away_from_likeness():
-    """Its own cut could fall so low that a negative click found half the picture."""
-    rng = np.random.default_rng(0)
-    near, far = (torch.from_numpy(rng.random(64 * 64, np.float32)) for _ in range(2))
-    likeness = Likeness([near], [far])
-    wanted = cut_at_half(Likeness([near]).at(), 0.6)
-    weights = np.array([1.0])
-    found = mix(likeness, 0.02, [], weights, (64, 64), wanted=wanted)
-    assert (found.view(-1) <= wanted + 1e-6).all()
-    assert (found >= 0.5).sum() <= (wanted >= 0.5).sum()
-    freely = mix(likeness, 0.02, [], weights, (64, 64))
-    assert (freely >= 0.5).sum() > (wanted >= 0.5).sum()
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 99), likes=st.integers(1, 4), dislikes=st.integers(0, 4))
+def test_clicks_on_likeness_correct_what_is_alike(seed, likes, dislikes):
+    """One threshold for all of them once made half the picture out of one click."""
+    rng = np.random.default_rng(seed)
+    near = [
+        torch.from_numpy(rng.beta(*rng.uniform(0.2, 3, 2), 4096).astype(np.float32))
+        for _ in range(likes + dislikes + 1)
+    ]
+    positive, negative, more = near[:likes], near[likes:-1], near[-1]
+
+    def found(*given):
+        return alike_by_clicks(Likeness(*given), torch.arange(4096)) >= 0.5
+
+    before = found(positive, negative)
+    assert (found(positive, [*negative, more]) <= before).all()
+    alone = found(positive)
+    assert found([*positive, more]).sum() <= 2 * alone.sum() + 1

@@ -181,6 +181,11 @@ class Pieces:
             odds = np.maximum(odds, most[self.names])
         return odds, low
 
+    def peaks(self, pixels: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(k,) highest contrast of the piece at each of (k, 2) pixels; 0: none."""
+        names = self.names[tuple(pixels.T)]
+        return np.where(names > 0, np.exp(self.looks[names, 0]), 0.0)
+
     def holds(self, spot: Spot, pixel: NDArray[np.intp]) -> bool:
         """Whether the object about a click is not much more than the piece there."""
         piece = int(self.names[tuple(pixel)])

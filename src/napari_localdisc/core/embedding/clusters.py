@@ -34,7 +34,7 @@ from napari_localdisc.core.priors.derived import (
 )
 
 from . import tuning
-from .exudates import EXUDATE, whole_exudates
+from .exudates import EXUDATE, WOOL, whole_exudates
 from .named import card_colours, cluster_names, region_leaves
 from .regions import MARGIN, Named, Regions, find_regions
 from .spots import Contrast
@@ -430,7 +430,7 @@ class ClusterMaps:
             for values in (
                 presence,
                 self._beside("vessel", presence),
-                self._beside("cotton wool spot", presence),
+                self._beside(WOOL, presence),
             )
         )
         pieces = whole_exudates(contrast.light, contrast.inside, seen, vessel, wool)

@@ -14,7 +14,7 @@ All on the working grid.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,13 @@ REACH, REACH_OF_OBJECTS, REACH_OF_PIECES = 0.05, 0.015, 0.004
 """Standard deviation of a correction's reach, as a part of the grid's longer side;
 where single objects are meant; and where these are bright pieces, which clicks move
 as such."""
+
+_TO_BORDER, _LEAST_REACH = 0.7, 2.0
+"""Of a correction of something wide: by how far the click is from the map's border; and
+pixels."""
+
+_AROUND = 5.0
+"""How many times that reach of it a later click outlines something wide anew."""
 
 _HELD = 0.02
 """How far from the cut what lies about a click is at least."""
@@ -55,36 +62,27 @@ _LARGEST_PIECE = 300
 """Pixels of the working grid of a piece that goes as a whole."""
 
 _LEAST_STRENGTH = 1e-3
-_LEAST_CUT = 0.01
-
-
-def cut_at_half(values: Tensor, cut: float) -> Tensor:
-    """Bring values in [0, 1] that are cut somewhere to a scale where it is at 0.5."""
-    odds = torch.add(
-        values.new_tensor(cut / (1 - cut)), values, alpha=(1 - 2 * cut) / (1 - cut)
-    )
-    return torch.div(values, odds, out=odds)
 
 
 @torch.no_grad()
 def mix(
     likeness: Likeness | None,
-    threshold: float,
+    alike: Tensor | None,
     structures: Sequence[Tensor],
     weights: NDArray[np.float64],
     shape: tuple[int, int],
     clicks: Clicks | None = None,
     kind: Kind | None = None,
-    wanted: Tensor | None = None,
 ) -> Tensor:
     """Turn likeness to prompts into similarity to what is meant by them.
 
     Parameters
     ----------
     likeness : Likeness
-        To the prompts; may be None for a single one where its weight is 0.
-    threshold : float
-        Where it would be cut by itself.
+        To the prompts; None where there is nothing to correct.
+    alike : Tensor or None
+        (h·w,) float32 in [0, 1], what is like the prompts, cut at 0.5; None where its
+        weight is 0.
     structures : sequence of Tensor
         (h·w,) float32 in [0, 1] of each of K named structures, cut at 0.5.
     weights : ndarray
@@ -97,29 +95,19 @@ def mix(
     kind : Kind, optional
         Where single objects are meant: those that lie under positive clicks belong to
         it, and pieces that are like negative ones do not.
-    wanted : Tensor, optional
-        (h·w,) likeness to the positive clicks alone, cut at 0.5: where negative ones
-        are given as well, likeness to both is no more than this, as they take away.
     """
-    parts: list[_Part] = [
-        (weight, values.__getitem__)
-        for weight, values in zip(weights.tolist(), structures, strict=False)
-        if weight > 0
+    maps = [*structures, alike]
+    parts = [
+        (weight, values)
+        for weight, values in zip(weights.tolist(), maps, strict=True)
+        if weight > 0 and values is not None
     ]
-    if likeness is not None and weights[-1] > 0:
-        cut = min(max(threshold, _LEAST_CUT), 1 - _LEAST_CUT)
-
-        def alike(at: slice | Tensor) -> Tensor:
-            values = cut_at_half(likeness.at(at), cut)
-            return values if wanted is None else torch.minimum(values, wanted[at])
-
-        parts.append((float(weights[-1]), alike))
-    mixed = _mixture(parts, slice(None)).view(shape)
+    mixed = _mixture(parts).view(shape)
     if clicks is not None and kind is not None:
         add_objects(mixed, clicks, kind)
     if clicks is not None and likeness is not None and len(clicks.pixels) > 1:
         nearness = [*likeness.positive, *likeness.negative]
-        reach = (REACH if kind is None else kind.reach) * max(shape)
+        reach = _reach(mixed, clicks, kind)
         strengths = _strengths(nearness, mixed, clicks, reach)
         _correct(mixed, nearness, clicks, strengths, reach)
         if kind is not None:
@@ -141,11 +129,14 @@ class Kind(NamedTuple):
         Bright ones that clicks have moved as wholes already.
     largest : float
         Pixels of the working grid that one of them has at most.
+    is_wide : bool
+        Whether they are so wide that a click in one may correct its border.
     """
 
     bright: bool | None = None
     pieces: Pieces | None = None
     largest: float = math.inf
+    is_wide: bool = False
 
     @property
     def reach(self) -> float:
@@ -154,9 +145,15 @@ class Kind(NamedTuple):
 
 
 def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
-    """Let the objects under positive clicks belong to what is meant, in place."""
+    """Let the objects under positive clicks belong to what is meant, in place.
+
+    Where one that is wide holds an earlier click, a later one corrects its outline, and
+    only near by.
+    """
     against = clicks.pixels[clicks.positives :]
-    for pixel, spot in zip(clicks.pixels, clicks.spots, strict=False):
+    near = _AROUND * _reach(mixed, clicks, kind)
+    for number, spot in enumerate(clicks.spots):
+        pixel = clicks.pixels[number]
         if spot is None or not spot.has_outline:
             continue
         if kind.pieces is not None and not kind.pieces.holds(spot, pixel):
@@ -164,9 +161,11 @@ def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
         if spot.area > kind.largest:
             continue
         if kind.bright is None or kind.bright is spot.is_bright:
+            known = kind.is_wide and any(map(spot.holds, clicks.pixels[:number]))
+            reach = float(near[number]) if known else math.inf
+            kept = spot.without(against, pixel, reach)
+            inside = torch.from_numpy(kept).to(mixed.device)
             window = mixed[spot.box]
-            nearer = spot.nearer_to(pixel, against)
-            inside = torch.from_numpy(nearer).to(mixed.device)
             window[inside] = window[inside].clamp_min(_SURE)
 
 
@@ -220,21 +219,38 @@ def _remove_pieces(mixed: Tensor, likeness: Likeness, clicks: Clicks) -> None:
         mixed[taken] = mixed[taken].clamp_max(_GONE)
 
 
-_Part = tuple[float, "Callable[[slice | Tensor], Tensor]"]
-"""Weight, and values at some pixels, to be cut at 0.5."""
-
-
-def _mixture(parts: Sequence[_Part], pixels: slice | Tensor) -> Tensor:
+def _mixture(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
     """Average maps in [0, 1] by weight; new."""
-    (weight, at), *others = parts
-    total = at(pixels) * weight
-    for weight, at in others:
-        total.add_(at(pixels), alpha=weight)
+    (weight, values), *others = parts
+    total = values * weight
+    for weight, values in others:
+        total.add_(values, alpha=weight)
     return total
 
 
+def _reach(mixed: Tensor, clicks: Clicks, kind: Kind | None) -> NDArray[np.float64]:
+    """(k,) how far, in pixels, the correction of each click reaches."""
+    most = (REACH if kind is None else kind.reach) * max(mixed.shape)
+    if kind is None or not kind.is_wide:
+        return np.full(len(clicks.pixels), most)
+    # An error at a border is about as wide as a click in its middle is from the border
+    found = mixed.cpu().numpy() >= CUT
+    at = tuple(clicks.pixels.T)
+    within, beyond = (
+        ndimage.distance_transform_edt(part)
+        if not part.all()
+        else np.full(part.shape, most)
+        for part in (found, ~found)
+    )
+    away = np.where(found[at], within[at], beyond[at])
+    return np.asarray(np.clip(_TO_BORDER * away, _LEAST_REACH, most))
+
+
 def _strengths(
-    nearness: Sequence[Tensor], mixed: Tensor, clicks: Clicks, reach: float
+    nearness: Sequence[Tensor],
+    mixed: Tensor,
+    clicks: Clicks,
+    reach: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Find what each click adds to the log odds so that all are right by a margin."""
     shape = mixed.shape
@@ -246,9 +262,9 @@ def _strengths(
     missing = signs * np.maximum(0, _MARGIN - signs * now)
     if not missing.any():
         return np.zeros(len(missing))
-    near = torch.stack([values[places] for values in nearness]).cpu().numpy()
-    points = clicks.pixels / reach
-    distance = np.square(points[:, None] - points[None]).sum(-1)
+    near = torch.stack([values[places] for values in nearness], 1).cpu().numpy()
+    points = clicks.pixels
+    distance = np.square(points[:, None] - points[None]).sum(-1) / np.square(reach)
     kernel = np.minimum(near, 1) * np.exp(-distance / 2)
     return np.linalg.solve(kernel + _NOISE * np.eye(len(kernel)), missing)
 
@@ -258,23 +274,23 @@ def _correct(
     nearness: Sequence[Tensor],
     clicks: Clicks,
     strengths: NDArray[np.float64],
-    reach: float,
+    reach: NDArray[np.float64],
 ) -> None:
     """Add to the log odds around clicks, in place."""
     strong = abs(strengths) >= _LEAST_STRENGTH
     if not strong.any():
         return
     shape = mixed.shape
-    extent = round(_EXTENT * reach)
+    extent = round(_EXTENT * float(reach[strong].max()))
     pixels = clicks.pixels[strong]
     top, left = np.maximum(pixels.min(0) - extent, 0).tolist()
     bottom, right = np.minimum(pixels.max(0) + extent + 1, shape).tolist()
     shift = mixed.new_zeros(bottom - top, right - left)
-    away = torch.arange(-extent, extent + 1, device=mixed.device) / reach
-    profile = torch.exp(-away.square() / 2).to(mixed)
-    decay = torch.outer(profile, profile)
+    away = torch.arange(-extent, extent + 1, device=mixed.device)
     for number in np.flatnonzero(strong).tolist():
         row, column = clicks.pixels[number].tolist()
+        profile = torch.exp(-(away / float(reach[number])).square() / 2).to(mixed)
+        decay = torch.outer(profile, profile)
         rows = slice(max(row - extent, 0), min(row + extent + 1, shape[0]))
         columns = slice(max(column - extent, 0), min(column + extent + 1, shape[1]))
         part = shift[_moved(rows, -top), _moved(columns, -left)]

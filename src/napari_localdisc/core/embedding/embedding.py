@@ -26,7 +26,7 @@ from . import clusters, correction, frames, masks, similarity
 from .bright_pieces import Pieces
 from .clicked_exudates import ClickedExudates
 from .clusters import ClusterMaps
-from .exudates import EXUDATE
+from .exudates import EXUDATE, WOOL
 from .meaning import (
     DARK_CUT,
     STRUCTURE_CUT,
@@ -35,6 +35,7 @@ from .meaning import (
     Extent,
     choose,
     depth_of,
+    means_wool,
     shown_at,
 )
 from .prompts import MaskOptions, Prompts
@@ -45,10 +46,6 @@ _AS_IT_IS = MaskOptions()
 
 _RIM = 4
 """Pixels about a disc that are none of its surroundings."""
-
-_COMMON = 2.0
-"""How much more what is seen of hard exudates counts than what is of cotton wool spots,
-where clicks mean bright pieces."""
 
 _LARGEST_MICROANEURYSM = 45
 """Pixels of the working grid: a twelfth of the optic disc's diameter across."""
@@ -256,7 +253,21 @@ class Embedding(ClusterMaps):
         """Return the number of the structure that clicks mean; how many, if none."""
         if not self._means_more:
             return len(self.presence)
-        return choose(self._candidates, clicks)
+        every = self._candidates
+        # For a single click a pass over memory would be in vain
+        alike = self._share_alike(clicks) if len(clicks.pixels) > 1 else 1.0
+        meant = choose(every, clicks, alike)
+        if meant < len(every) and every[meant].bright:
+            return self._bright_kind(meant, clicks)
+        return meant
+
+    def _share_alike(self, clicks: Clicks) -> float:
+        """Return the share of the field of view that is like clicks."""
+        near = [every[self._few_inside] for every in self._nearness(clicks.vectors)]
+        likeness = Likeness(near[: clicks.positives], near[clicks.positives :])
+        every = torch.arange(len(near[0]), device=near[0].device)
+        alike = similarity.alike_by_clicks(likeness, every) >= correction.CUT
+        return float(alike.float().mean())
 
     def _reading(
         self,
@@ -274,7 +285,7 @@ class Embedding(ClusterMaps):
         likes, dislikes = np.split(clicks.vectors, [clicks.positives])
         waits_for = ""
         if closer and self._means_more and self._is_pieces(meant):
-            kind = self._bright_kind(meant, clicks)
+            kind = list(self.presence)[meant]
             waits_for = "" if self.is_looked_at(kind) else kind
         return Reading(
             self,
@@ -539,13 +550,13 @@ class Embedding(ClusterMaps):
             kind: correction.Kind | None = None
             spots: tuple[Spot | None, ...] = ()
             if is_lesion(name):
-                kind = correction.Kind(brightness(name))
+                kind = correction.Kind(brightness(name), is_wide=name == WOOL)
                 spots = (None, *self._spots(pixels[1:count]))
             clicks = Clicks(self._vectors(points), pixels, count, spots)
             every = self._nearness(clicks.vectors)
             shown = correction.mix(
                 Likeness(every[:count], every[count:]),
-                correction.CUT,
+                None,
                 [shown.reshape(-1)],
                 np.array([1.0, 0.0]),
                 self.grid.shape,
@@ -648,22 +659,26 @@ class Embedding(ClusterMaps):
     @cached_property
     def _structures(self) -> list[Tensor]:
         """(h·w,) map of each named structure, to be cut at 0.5."""
-        return [self._cut_map(each).reshape(-1) for each in self._candidates]
+        named = zip(self.presence, self._candidates, strict=True)
+        return [self._cut_map(*each).reshape(-1) for each in named]
 
-    def _cut_map(self, candidate: Candidate) -> Tensor:
+    def _cut_map(self, name: str, candidate: Candidate) -> Tensor:
         """(h, w) map of a structure; bright lesions as whole pieces of the picture."""
         presence = candidate.presence
+        if name == WOOL:
+            return self._whole(name)
         if candidate.bright is False:
-            return correction.cut_at_half(presence, DARK_CUT)
+            return similarity.cut_at_half(presence, DARK_CUT)
         if not candidate.bright or self._pieces is None:
-            return correction.cut_at_half(presence, STRUCTURE_CUT)
+            return similarity.cut_at_half(presence, STRUCTURE_CUT)
         return torch.from_numpy(self._pieces.likely()).to(self.matrix)
 
     def _is_pieces(self, number: int) -> bool:
-        """Whether a candidate is bright pieces of the picture."""
+        """Whether a candidate is bright pieces of the picture, each of them sharp."""
         every = self._candidates
         bright = number < len(every) and bool(every[number].bright)
-        return bright and self._pieces is not None
+        sharp = bright and list(self.presence)[number] != WOOL
+        return sharp and self._pieces is not None
 
     def _map_of_pieces(
         self, number: int, clicks: Clicks | None, closer: bool
@@ -675,7 +690,7 @@ class Embedding(ClusterMaps):
         assert self._pieces is not None
         known = None
         if closer:
-            name = self._bright_kind(number, clicks)
+            name = list(self.presence)[number]
             if name not in self._lesions:
                 whole = clusters.resized(self._whole(name), self.grid.shape)
                 self._lesions[name] = whole.float().cpu().numpy()
@@ -689,9 +704,9 @@ class Embedding(ClusterMaps):
             if self._exudates is not None:
                 self._exudates.prepare()
 
-    def _exudates_meant(self, meant: int, clicks: Clicks) -> ClickedExudates | None:
+    def _exudates_meant(self, meant: int) -> ClickedExudates | None:
         """Return what finds exudates at the closer look; None: clicks mean no such."""
-        if not self._is_pieces(meant) or self._bright_kind(meant, clicks) != EXUDATE:
+        if not self._is_pieces(meant) or list(self.presence)[meant] != EXUDATE:
             return None
         return self._exudates
 
@@ -710,19 +725,17 @@ class Embedding(ClusterMaps):
                 outside |= ndimage.binary_dilation(disc.cpu().numpy(), iterations=rim)
         return ClickedExudates(self.closer.maps(), whole, outside, self.grid)
 
-    def _bright_kind(self, number: int, clicks: Clicks | None) -> str:
-        """Which bright lesion is meant: what is seen at the positive clicks says."""
-        names = list(self.presence)
-        if clicks is None:
-            return names[number]
+    def _bright_kind(self, number: int, clicks: Clicks) -> int:
+        """Return which bright lesion is meant where clicks mean this or another."""
+        names, pieces = list(self.presence), self._pieces
+        if EXUDATE not in names or WOOL not in names or pieces is None:
+            return number
         wanted = clicks.pixels[: clicks.positives]
-        seen = {
-            name: float(shown_at(self.presence[name], wanted).sum())
-            * (_COMMON if name == EXUDATE else 1)
-            for name, each in zip(names, self._candidates, strict=True)
-            if each.bright
-        }
-        return max(seen, key=seen.__getitem__)
+        exudate, wool = (
+            shown_at(self.presence[name], wanted) for name in (EXUDATE, WOOL)
+        )
+        is_wool = means_wool(clicks, exudate, wool, pieces.peaks(wanted))
+        return names.index(WOOL if is_wool else EXUDATE)
 
     @cached_property
     def _lesions(self) -> dict[str, FloatImage]:
@@ -799,15 +812,7 @@ class Reading:
         """The structure that is most likely meant; empty: pixels like these."""
         likeness = 1 - sum(self.weights.values())
         every = {"": likeness, **self.weights}
-        chosen = max(every, key=every.__getitem__)
-        names, known = list(self.embedding.presence), self.embedding
-        if not chosen or not known._is_pieces(names.index(chosen)):
-            return chosen
-        bright = [n for n, k in zip(names, known._candidates, strict=True) if k.bright]
-        # Bright pieces are of every kind: what most of them are says which
-        found = self._on_grid >= self.threshold
-        totals = {n: float(known.presence[n][found].sum()) for n in bright}
-        return max(totals, key=totals.__getitem__)
+        return max(every, key=every.__getitem__)
 
     @property
     def map_on_grid(self) -> FloatImage:
@@ -873,23 +878,22 @@ class Reading:
         values = self._of_points()
         if self._weights is None:
             seen = values.view(-1)[self.embedding._few_inside].cpu().numpy()
-            values = correction.cut_at_half(values, similarity.otsu_threshold(seen))
+            values = similarity.cut_at_half(values, similarity.otsu_threshold(seen))
         return values
 
     def _of_points(self) -> Tensor:
         known, weights, clicks = self.embedding, self._weights, self._clicks
         if weights is None:
             return self._likeness().at().clamp(0, 1).view(known.grid.shape)
-        likeness, cut = None, correction.CUT
+        likeness = alike = None
         # For nothing but a structure's map a pass over memory would be in vain
         if clicks is None or len(clicks.pixels) > 1 or weights[-1] > 0:
             likeness = self._likeness()
         if likeness is not None and weights[-1] > 0:
-            seen = likeness.at(known._few_inside).cpu().numpy()
-            cut = similarity.otsu_threshold(seen)
+            alike = self._alike(likeness)
         structures, meant = known._structures, int(weights.argmax())
         if clicks is not None and self.closer:
-            exudates = known._exudates_meant(meant, clicks)
+            exudates = known._exudates_meant(meant)
             if exudates is not None:
                 return exudates.find(clicks).to(known.matrix)
         if known._is_pieces(meant):
@@ -897,25 +901,23 @@ class Reading:
             found = known._map_of_pieces(meant, clicks, self.closer)
             structures[meant] = found.view(-1)
         return correction.mix(
-            likeness,
-            cut,
-            structures,
-            weights,
-            known.grid.shape,
-            clicks,
-            self._kind,
-            self._wanted_alone if likeness is not None and weights[-1] > 0 else None,
+            likeness, alike, structures, weights, known.grid.shape, clicks, self._kind
         )
 
-    @property
-    def _wanted_alone(self) -> Tensor | None:
-        """(h·w,) likeness to the positive clicks alone, to be cut at a half."""
-        if not len(self.dislikes):
-            return None
-        known = self.embedding
-        wanted = Likeness(known._nearness(self.likes), [])
-        seen = wanted.at(known._few_inside).cpu().numpy()
-        return correction.cut_at_half(wanted.at(), similarity.otsu_threshold(seen))
+    def _alike(self, likeness: Likeness) -> Tensor:
+        """(h·w,) what is like the prompts, to be cut at a half."""
+        few = self.embedding._few_inside
+        if self._clicks is not None:
+            return similarity.alike_by_clicks(likeness, few)
+        parts = [likeness]
+        if likeness.negative:  # which take away and add nothing
+            parts.append(Likeness(likeness.positive))
+        cuts = [similarity.otsu_threshold(each.at(few).cpu().numpy()) for each in parts]
+        maps = [
+            similarity.cut_at_half(each.at(), cut)
+            for each, cut in zip(parts, cuts, strict=True)
+        ]
+        return torch.stack(maps).amin(0)
 
     @property
     def _kind(self) -> correction.Kind | None:
@@ -934,7 +936,8 @@ class Reading:
         if list(known.presence)[meant] == "microaneurysm":
             first = self._clicks.spots[0]  # may be of another kind, and larger
             largest = max(_LARGEST_MICROANEURYSM, first.area if first else 0)
-        return correction.Kind(every[meant].bright, pieces, largest)
+        wide = list(known.presence)[meant] == WOOL
+        return correction.Kind(every[meant].bright, pieces, largest, wide)
 
     def _likeness(self) -> Likeness:
         every = self.embedding._nearness(np.concatenate([self.likes, self.dislikes]))

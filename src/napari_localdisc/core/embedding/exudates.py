@@ -14,7 +14,7 @@ from napari_localdisc.core.image.grid import FloatImage, Mask
 
 from .bright_pieces import behind
 
-EXUDATE = "hard exudate"
+EXUDATE, WOOL = "hard exudate", "cotton wool spot"
 
 _SMOOTH = 0.7 / 1152
 """Of the picture, in parts of its longer side."""

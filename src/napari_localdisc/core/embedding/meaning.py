@@ -91,9 +91,20 @@ thin structure."""
 _NO_CONTRAST = 0.25
 """What a click on nothing that stands out leaves of bright lesions."""
 
-_INERTIA, _GROWING = 0.7, 0.25
-"""Logarithm of how much better another meaning must explain the clicks, and what each
-click after the third adds to it."""
+_WIDE, _STEEP = 150, 15.0
+"""Pixels of the working grid of what is too wide for most exudates, and deviations of
+noise that these rise by."""
+
+_WIDE_AND_LOW, _SEEN_WOOL, _SURELY = 0.5, 0.3, 0.9
+"""Presence of cotton wool that something wide and low stands for; the least that means
+it; and that of an exudate that is sure."""
+
+_INERTIA = 0.7
+"""Logarithm of how much better another meaning must explain the clicks."""
+
+_FEW_ALIKE, _MUCH_MORE = 0.1, 3.0
+"""Share of the field of view up to which few pixels are alike; and how much more than
+them a structure is that is hardly meant by them."""
 
 _OF_LESIONS = 3.0
 """The same is added where dark, or bright, lesions were meant and something else would
@@ -220,7 +231,7 @@ def depth_of(presence: Tensor) -> FloatImage:
     return np.asarray(depth / max(1, depth.max()), np.float32)
 
 
-def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
+def choose(candidates: Sequence[Candidate], clicks: Clicks, alike: float = 1.0) -> int:
     """Say which structure clicks mean.
 
     Parameters
@@ -229,6 +240,8 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
         K structures.
     clicks : Clicks
         Their places and vectors; positive ones in the order in which they were made.
+    alike : float
+        Share of the field of view that is like them, in [0, 1].
 
     Returns
     -------
@@ -251,16 +264,33 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks) -> int:
         evidence[number, 0] += size * held
     # True or False of a lesion that is bright or dark
     kinds = [*(each.bright if each.is_lesion else None for each in candidates), None]
+    unlikely = [_is_far_from(each, clicks, alike) for each in candidates]
     total = evidence.cumsum(1)
     chosen = int(total[:, 0].argmax())
     for number, after in enumerate(total.T[1:]):
+        if chosen == len(candidates):
+            after = np.where([*unlikely, False], -np.inf, after)
         best = int(after.argmax())
-        inertia = _INERTIA + _GROWING * max(0, number - 1)
+        inertia = _INERTIA
         if number and kinds[chosen] not in (None, kinds[best]):
             inertia += _OF_LESIONS
         if after[best] - after[chosen] > inertia:
             chosen = best
     return chosen
+
+
+def _is_far_from(candidate: Candidate, clicks: Clicks, alike: float) -> bool:
+    """Whether pixels like these, so large a share, are hardly meant as a structure.
+
+    That is a lesion that no click shows, while few pixels are alike; or something much
+    larger than them that clicks hardly show.
+    """
+    shown = shown_at(candidate.presence, clicks.pixels[: clicks.positives])
+    if candidate.is_lesion:
+        unseen = shown.max() < _SEEN and not clicks.begin_with_spot(candidate.bright)
+        return unseen and alike < _FEW_ALIKE
+    much_more = candidate.extent.share > _MUCH_MORE * alike
+    return much_more and float(shown.mean()) < STRUCTURE_CUT
 
 
 def _only_wanted_tell_kinds(
@@ -275,6 +305,38 @@ def _only_wanted_tell_kinds(
         if kin:
             denied = evidence[kin, clicks.positives :]
             evidence[kin, clicks.positives :] = denied.max(0)
+
+
+def means_wool(
+    clicks: Clicks,
+    exudate: NDArray[np.float32],
+    wool: NDArray[np.float32],
+    peaks: NDArray[np.float64],
+) -> bool:
+    """Say whether clicks on bright lesions mean cotton wool spots, and no exudates.
+
+    Cotton wool is wide and low, exudates are steep; the first click says which is
+    meant, as later ones correct.  But once most of several lie on steep exudates, these
+    are.
+
+    Parameters
+    ----------
+    clicks : Clicks
+        Of which the k positive ones count.
+    exudate, wool : ndarray
+        (k,) presence of both at each.
+    peaks : ndarray
+        (k,) highest contrast of the bright piece there, in deviations of noise; 0 where
+        there is none.
+    """
+    steep = (peaks >= _STEEP) & (exudate > _SURELY)
+    half = np.arange(1, len(steep) + 1) / 2
+    if (steep.cumsum() > np.maximum(1, half)).any():
+        return False
+    first = clicks.spots[0] if clicks.spots else None
+    wide = first is not None and first.is_bright and first.area > _WIDE
+    seen = max(float(wool[0]), _WIDE_AND_LOW if wide and peaks[0] < _STEEP else 0)
+    return seen > max(float(exudate[0]), _SEEN_WOOL)
 
 
 def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.float64]:

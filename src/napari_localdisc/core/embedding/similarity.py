@@ -15,6 +15,8 @@ from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
 _BINS = 256
+_LEAST_CUT = 0.01
+
 _EVERYWHERE = slice(None)
 
 
@@ -152,6 +154,63 @@ def _largest(nearness: Sequence[Tensor], pixels: slice | Tensor) -> Tensor:
     for other in others[1:]:
         torch.maximum(best, other, out=best)
     return best
+
+
+def cut_at_half(values: Tensor, cut: float) -> Tensor:
+    """Bring values in [0, 1] that are cut somewhere to a scale where it is at 0.5."""
+    cut = min(max(cut, _LEAST_CUT), 1 - _LEAST_CUT)
+    odds = torch.add(
+        values.new_tensor(cut / (1 - cut)), values, alpha=(1 - 2 * cut) / (1 - cut)
+    )
+    return torch.div(values, odds, out=odds)
+
+
+@torch.no_grad()
+def alike_by_clicks(likeness: Likeness, few: Tensor) -> Tensor:
+    """Compute what is like clicks, to be cut at a half, so that each of them obeys.
+
+    A pixel is alike if its likeness to one positive and all negative clicks passes this
+    positive click's own threshold.  So a negative click adds nothing, and a positive
+    one on something that looks like half the picture does not find half the picture.
+
+    Parameters
+    ----------
+    likeness : Likeness
+        To the clicks, positive ones in the order in which they were made.
+    few : Tensor
+        Numbers of some ten thousand of the N pixels, which tell the thresholds: Otsu's
+        of nearness to the click, or of that to all positive ones where it is higher.  A
+        click after the first adds at most as much as was alike before it, as it
+        corrects that.
+
+    Returns
+    -------
+    Tensor
+        (N,) float32 in [0, 1].
+    """
+    against = _largest(likeness.negative, _EVERYWHERE) if likeness.negative else None
+    common = otsu_threshold(_largest(likeness.positive, few).cpu().numpy())
+    found, alike = None, None
+    for near in likeness.positive:
+        seen = near[few].cpu().numpy()
+        cut = max(otsu_threshold(seen), common)
+        if alike is not None:
+            most = max(1, int(alike.sum()))
+            cut = max(cut, float(np.partition(seen, -most)[-most]))
+        left = near if against is None else _less(near, against)
+        here = left[few].cpu().numpy() >= cut
+        alike = here if alike is None else alike | here
+        values = cut_at_half(left, cut)
+        found = values if found is None else torch.maximum(found, values, out=found)
+    assert found is not None
+    return found
+
+
+def _less(near: Tensor, against: Tensor) -> Tensor:
+    """Take from nearness to one vector what is nearer to others; see `Likeness`."""
+    squared = near.square()
+    total = torch.addcmul(squared, against, against)
+    return squared.mul_(near).div_(total)
 
 
 def as_rows(vectors: ArrayLike, dim: int) -> FloatImage:

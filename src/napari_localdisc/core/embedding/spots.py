@@ -37,6 +37,9 @@ _ROUND, _APART = 0.25, 0.35
 
 _ROUND_ENOUGH, _APART_ENOUGH = 0.2, 0.2
 
+_NEARER = 2
+"""How much nearer to what is denied than to what is wanted a place is that goes."""
+
 _REMEMBERED = 64
 
 
@@ -79,15 +82,29 @@ class Spot:
             return self.roundness >= _ROUND / 2 and apart
         return self.roundness >= _ROUND and self.apartness >= _APART
 
-    def nearer_to(
-        self, pixel: NDArray[np.intp], others: NDArray[np.intp]
+    def holds(self, pixel: NDArray[np.intp]) -> bool:
+        """Whether a pixel of the grid is in ``mask``."""
+        row, column = (
+            int(at) - part.start for at, part in zip(pixel, self.box, strict=True)
+        )
+        height, width = self.mask.shape
+        return (
+            0 <= row < height and 0 <= column < width and bool(self.mask[row, column])
+        )
+
+    def without(
+        self, denied: NDArray[np.intp], wanted: NDArray[np.intp], reach: float = np.inf
     ) -> NDArray[np.bool_]:
-        """Return what of ``mask`` is nearer to a pixel of the grid than to others."""
+        """Return ``mask`` within reach of a pixel, less what is about denied ones.
+
+        That is what is twice as near to one of (k, 2) such pixels of the grid as to the
+        (2,) pixel that is wanted.
+        """
         places = np.argwhere(self.mask) + [part.start for part in self.box]
-        away = np.square(places - pixel).sum(1)
-        kept = np.ones(len(places), bool)
-        for other in others:
-            kept &= away < np.square(places - other).sum(1)
+        away = np.square(places - wanted).sum(1)
+        kept = away <= reach**2
+        for pixel in denied:
+            kept &= away < _NEARER**2 * np.square(places - pixel).sum(1)
         result = np.zeros_like(self.mask)
         result[self.mask] = kept
         return result
