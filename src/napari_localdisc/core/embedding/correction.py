@@ -35,9 +35,9 @@ REACH, REACH_OF_OBJECTS, REACH_OF_PIECES = 0.05, 0.015, 0.004
 where single objects are meant; and where these are bright pieces, which clicks move
 as such."""
 
-_TO_BORDER, _LEAST_REACH = 0.7, 2.0
-"""Of a correction of something wide: by how far the click is from the map's border; and
-pixels."""
+_TO_BORDER, _TO_BORDER_OF_SINGLE, _LEAST_REACH = 0.7, 2.0, 2.0
+"""Of a correction of something wide, or of what there is but one of: by how far the
+click is from the map's border; and pixels."""
 
 _AROUND = 5.0
 """How many times that reach of it a later click outlines something wide anew."""
@@ -55,8 +55,8 @@ _SURE, _GONE = 0.8, 0.2
 """What an object under a click becomes."""
 
 _ALIKE, _MORE_ALIKE = 0.7, 4.0
-"""Mean nearness of a piece to negative clicks, and how much more than to positive
-ones, from which it goes with them."""
+"""Mean nearness of a piece to negative clicks, and how much more than to the first,
+positive one, from which it goes with them."""
 
 _LARGEST_PIECE = 300
 """Pixels of the working grid of a piece that goes as a whole."""
@@ -93,8 +93,8 @@ def mix(
         Those on this very image, the ones that ``likeness`` compares with, which
         correct the map around them.
     kind : Kind, optional
-        Where single objects are meant: those that lie under positive clicks belong to
-        it, and pieces that are like negative ones do not.
+        Which objects are meant, if they are: those that lie under positive clicks
+        belong to it, and pieces that are like negative ones do not.
     """
     maps = [*structures, alike]
     parts = [
@@ -103,14 +103,15 @@ def mix(
         if weight > 0 and values is not None
     ]
     mixed = _mixture(parts).view(shape)
-    if clicks is not None and kind is not None:
+    are_objects = kind is not None and not kind.is_single
+    if clicks is not None and kind is not None and are_objects:
         add_objects(mixed, clicks, kind)
     if clicks is not None and likeness is not None and len(clicks.pixels) > 1:
         nearness = [*likeness.positive, *likeness.negative]
         reach = _reach(mixed, clicks, kind)
         strengths = _strengths(nearness, mixed, clicks, reach)
         _correct(mixed, nearness, clicks, strengths, reach)
-        if kind is not None:
+        if kind is not None and are_objects:
             _remove_pieces(mixed, likeness, clicks)
             add_objects(mixed, clicks, kind)
     if clicks is not None:
@@ -131,16 +132,22 @@ class Kind(NamedTuple):
         Pixels of the working grid that one of them has at most.
     is_wide : bool
         Whether they are so wide that a click in one may correct its border.
+    is_single : bool
+        Whether there is but one, which is wide: nothing comes or goes but by its
+        border.
     """
 
     bright: bool | None = None
     pieces: Pieces | None = None
     largest: float = math.inf
     is_wide: bool = False
+    is_single: bool = False
 
     @property
     def reach(self) -> float:
         """How far a correction reaches, see `REACH`."""
+        if self.is_single:
+            return REACH
         return REACH_OF_OBJECTS if self.pieces is None else REACH_OF_PIECES
 
 
@@ -188,7 +195,7 @@ def hold(mixed: Tensor, clicks: Clicks) -> None:
 
 
 def _remove_pieces(mixed: Tensor, likeness: Likeness, clicks: Clicks) -> None:
-    """Take away pieces that are like negative clicks and unlike positive ones.
+    """Take away pieces that are like negative clicks and unlike the first one.
 
     In place, and no piece that holds a positive click.
     """
@@ -201,15 +208,13 @@ def _remove_pieces(mixed: Tensor, likeness: Likeness, clicks: Clicks) -> None:
     numbers = np.arange(count + 1)
     sizes = np.bincount(names.ravel(), minlength=count + 1)
 
-    def largest(parts: Sequence[Tensor]) -> NDArray[np.float32]:
-        most = parts[0]
-        for part in parts[1:]:
-            most = torch.maximum(most, part)
-        means = ndimage.mean(most.view(mixed.shape).cpu().numpy(), names, numbers)
-        return np.asarray(means)
+    def mean(values: Tensor) -> NDArray[np.float64]:
+        shown = values.view(mixed.shape).cpu().numpy()
+        return np.asarray(ndimage.mean(shown, names, numbers))
 
-    like = largest(likeness.positive)
-    dislike = largest(likeness.negative)
+    # One more positive click brings none of them back but what it lies on
+    like = mean(likeness.positive[0])
+    dislike = np.max([mean(values) for values in likeness.negative], 0)
     gone = (dislike > _ALIKE) & (dislike > _MORE_ALIKE * like)
     gone &= sizes <= _LARGEST_PIECE
     gone[wanted] = False
@@ -231,7 +236,7 @@ def _mixture(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
 def _reach(mixed: Tensor, clicks: Clicks, kind: Kind | None) -> NDArray[np.float64]:
     """(k,) how far, in pixels, the correction of each click reaches."""
     most = (REACH if kind is None else kind.reach) * max(mixed.shape)
-    if kind is None or not kind.is_wide:
+    if kind is None or not (kind.is_wide or kind.is_single):
         return np.full(len(clicks.pixels), most)
     # An error at a border is about as wide as a click in its middle is from the border
     found = mixed.cpu().numpy() >= CUT
@@ -243,7 +248,8 @@ def _reach(mixed: Tensor, clicks: Clicks, kind: Kind | None) -> NDArray[np.float
         for part in (found, ~found)
     )
     away = np.where(found[at], within[at], beyond[at])
-    return np.asarray(np.clip(_TO_BORDER * away, _LEAST_REACH, most))
+    share = _TO_BORDER_OF_SINGLE if kind.is_single else _TO_BORDER
+    return np.asarray(np.clip(share * away, _LEAST_REACH, most))
 
 
 def _strengths(

@@ -20,6 +20,7 @@ from napari_localdisc.core.image.grid import FloatImage, Mask, WorkingGrid
 from napari_localdisc.core.model.card import ModelCard
 from napari_localdisc.core.model.network import region_embedding
 from napari_localdisc.core.names import brightness, is_lesion
+from napari_localdisc.core.priors.derived import derived_from
 from napari_localdisc.core.work import Steps
 
 from . import clusters, correction, frames, masks, similarity
@@ -35,6 +36,7 @@ from .meaning import (
     Extent,
     choose,
     depth_of,
+    means_cup,
     means_wool,
     shown_at,
 )
@@ -46,6 +48,8 @@ _AS_IT_IS = MaskOptions()
 
 _RIM = 4
 """Pixels about a disc that are none of its surroundings."""
+
+_CUP, _DISC = "optic cup", "optic disc"
 
 _LARGEST_MICROANEURYSM = 45
 """Pixels of the working grid: a twelfth of the optic disc's diameter across."""
@@ -128,6 +132,7 @@ class Embedding(ClusterMaps):
         other = self.fresh()
         for made in (
             "_candidates",
+            "_meanings",
             "_structures",
             "_pieces",
             "_lesions",
@@ -252,14 +257,17 @@ class Embedding(ClusterMaps):
     def _meant(self, clicks: Clicks) -> int:
         """Return the number of the structure that clicks mean; how many, if none."""
         if not self._means_more:
-            return len(self.presence)
+            return 0
         every = self._candidates
         # For a single click a pass over memory would be in vain
         alike = self._share_alike(clicks) if len(clicks.pixels) > 1 else 1.0
         meant = choose(every, clicks, alike)
-        if meant < len(every) and every[meant].bright:
-            return self._bright_kind(meant, clicks)
-        return meant
+        if meant == len(every):
+            return len(self._meanings)
+        depth = every[meant].depth
+        if depth is not None and _CUP in self._meanings[len(every) :]:
+            return self._meanings.index(_CUP if means_cup(clicks, depth) else _DISC)
+        return self._bright_kind(meant, clicks) if every[meant].bright else meant
 
     def _share_alike(self, clicks: Clicks) -> float:
         """Return the share of the field of view that is like clicks."""
@@ -280,12 +288,12 @@ class Embedding(ClusterMaps):
     ) -> Reading:
         weights = None
         if self._means_more:
-            weights = np.zeros(len(self.presence) + 1)
+            weights = np.zeros(len(self._meanings) + 1)
             weights[meant] = 1
         likes, dislikes = np.split(clicks.vectors, [clicks.positives])
         waits_for = ""
         if closer and self._means_more and self._is_pieces(meant):
-            kind = list(self.presence)[meant]
+            kind = self._meanings[meant]
             waits_for = "" if self.is_looked_at(kind) else kind
         return Reading(
             self,
@@ -383,7 +391,7 @@ class Embedding(ClusterMaps):
         similarity.require_positive(likes)
         weights = None
         if meaning is not None and self._means_more:
-            named = [meaning.get(name, 0.0) for name in self.presence]
+            named = [meaning.get(name, 0.0) for name in self._meanings]
             weights = np.array([*named, 1 - sum(named)])
         return Reading(self, Prompts(()), options, likes, dislikes, _weights=weights)
 
@@ -612,6 +620,14 @@ class Embedding(ClusterMaps):
         """Whether prompts are read by their meaning, not as likeness alone."""
         return bool(self.presence)
 
+    @cached_property
+    def _meanings(self) -> tuple[str, ...]:
+        """What prompts may mean: what the network shows, then what is a part of it."""
+        derived = derived_from(self.card.structures)
+        cup = _CUP in derived and _DISC in self.presence and _CUP not in self.presence
+        seen = cup and self.colour is not None
+        return (*self.presence, *((_CUP,) if seen else ()))
+
     def _vectors(self, on_grid: NDArray[np.float64]) -> FloatImage:
         """(k, D) vectors at (k, 2) points of the working grid."""
         return similarity.sample_vectors(self.matrix, self.grid.shape, on_grid)
@@ -660,7 +676,9 @@ class Embedding(ClusterMaps):
     def _structures(self) -> list[Tensor]:
         """(h·w,) map of each named structure, to be cut at 0.5."""
         named = zip(self.presence, self._candidates, strict=True)
-        return [self._cut_map(*each).reshape(-1) for each in named]
+        maps = [self._cut_map(*each) for each in named]
+        maps += [self.shown(name) for name in self._meanings[len(maps) :]]
+        return [values.reshape(-1) for values in maps]
 
     def _cut_map(self, name: str, candidate: Candidate) -> Tensor:
         """(h, w) map of a structure; bright lesions as whole pieces of the picture."""
@@ -677,7 +695,7 @@ class Embedding(ClusterMaps):
         """Whether a candidate is bright pieces of the picture, each of them sharp."""
         every = self._candidates
         bright = number < len(every) and bool(every[number].bright)
-        sharp = bright and list(self.presence)[number] != WOOL
+        sharp = bright and self._meanings[number] != WOOL
         return sharp and self._pieces is not None
 
     def _map_of_pieces(
@@ -690,7 +708,7 @@ class Embedding(ClusterMaps):
         assert self._pieces is not None
         known = None
         if closer:
-            name = list(self.presence)[number]
+            name = self._meanings[number]
             if name not in self._lesions:
                 whole = clusters.resized(self._whole(name), self.grid.shape)
                 self._lesions[name] = whole.float().cpu().numpy()
@@ -706,7 +724,7 @@ class Embedding(ClusterMaps):
 
     def _exudates_meant(self, meant: int) -> ClickedExudates | None:
         """Return what finds exudates at the closer look; None: clicks mean no such."""
-        if not self._is_pieces(meant) or list(self.presence)[meant] != EXUDATE:
+        if not self._is_pieces(meant) or self._meanings[meant] != EXUDATE:
             return None
         return self._exudates
 
@@ -804,7 +822,7 @@ class Reading:
     def weights(self) -> dict[str, float]:
         """Weight of each structure that may be meant, see `Embedding.meaning`."""
         weights = [] if self._weights is None else self._weights.tolist()
-        named = zip(self.embedding.presence, weights, strict=False)
+        named = zip(self.embedding._meanings, weights, strict=False)
         return {name: weight for name, weight in named if weight > 0}
 
     @cached_property
@@ -923,20 +941,24 @@ class Reading:
     def _kind(self) -> correction.Kind | None:
         """Which objects are meant, if single ones are."""
         weights, every = self._weights, self.embedding._candidates
-        if weights is None or self._clicks is None or not self._clicks.spots:
+        if weights is None or self._clicks is None:
             return None
-        meant = int(weights.argmax())
-        if meant == len(every):
+        known, meant = self.embedding, int(weights.argmax())
+        likeness = meant == len(known._meanings)
+        if not likeness and (meant >= len(every) or every[meant].is_single):
+            return correction.Kind(is_single=True)
+        if not self._clicks.spots:
+            return None
+        if likeness:
             return correction.Kind()
         if not every[meant].is_lesion:
             return None
-        known = self.embedding
         pieces = known._pieces if known._is_pieces(meant) else None
         largest = math.inf
-        if list(known.presence)[meant] == "microaneurysm":
+        if known._meanings[meant] == "microaneurysm":
             first = self._clicks.spots[0]  # may be of another kind, and larger
             largest = max(_LARGEST_MICROANEURYSM, first.area if first else 0)
-        wide = list(known.presence)[meant] == WOOL
+        wide = known._meanings[meant] == WOOL
         return correction.Kind(every[meant].bright, pieces, largest, wide)
 
     def _likeness(self) -> Likeness:

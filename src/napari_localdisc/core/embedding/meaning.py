@@ -91,6 +91,10 @@ thin structure."""
 _NO_CONTRAST = 0.25
 """What a click on nothing that stands out leaves of bright lesions."""
 
+_RIM_DEPTH, _BORDER_DEPTH, _TWO_SIDES = 0.19, 0.08, math.pi / 3
+"""Depths in the optic disc: of its rim, and up to which its border is; and the angle,
+seen from its middle, from which two places lie on two sides."""
+
 _WIDE, _STEEP = 150, 15.0
 """Pixels of the working grid of what is too wide for most exudates, and deviations of
 noise that these rise by."""
@@ -106,9 +110,10 @@ _FEW_ALIKE, _MUCH_MORE = 0.1, 3.0
 """Share of the field of view up to which few pixels are alike; and how much more than
 them a structure is that is hardly meant by them."""
 
-_OF_LESIONS = 3.0
+_OF_LESIONS, _GROWING = 3.0, 0.25
 """The same is added where dark, or bright, lesions were meant and something else would
-be: who clicks on those that were missed may hit a vessel."""
+be, as who clicks on those that were missed may hit a vessel; and where lesions, or what
+there is but one of, were meant, by each click after the third."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +269,7 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks, alike: float = 1.0) 
         evidence[number, 0] += size * held
     # True or False of a lesion that is bright or dark
     kinds = [*(each.bright if each.is_lesion else None for each in candidates), None]
+    settles = [*(each.is_lesion or each.is_single for each in candidates), False]
     unlikely = [_is_far_from(each, clicks, alike) for each in candidates]
     total = evidence.cumsum(1)
     chosen = int(total[:, 0].argmax())
@@ -274,6 +280,8 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks, alike: float = 1.0) 
         inertia = _INERTIA
         if number and kinds[chosen] not in (None, kinds[best]):
             inertia += _OF_LESIONS
+        if settles[chosen]:
+            inertia += _GROWING * max(0, number - 1)
         if after[best] - after[chosen] > inertia:
             chosen = best
     return chosen
@@ -337,6 +345,29 @@ def means_wool(
     wide = first is not None and first.is_bright and first.area > _WIDE
     seen = max(float(wool[0]), _WIDE_AND_LOW if wide and peaks[0] < _STEEP else 0)
     return seen > max(float(exudate[0]), _SEEN_WOOL)
+
+
+def means_cup(clicks: Clicks, depth: FloatImage) -> bool:
+    """Say whether clicks on the optic disc mean its cup.
+
+    Errors of the disc lie along its border.  Who denies its rim on two sides means the
+    cup.
+
+    Parameters
+    ----------
+    clicks : Clicks
+        That mean the disc, or what is a part of it.
+    depth : ndarray
+        (h, w) float32 in [0, 1], see `Candidate`.
+    """
+    wanted, unwanted = np.split(depth[tuple(clicks.pixels.T)], [clicks.positives])
+    denied = clicks.pixels[clicks.positives :][unwanted >= _RIM_DEPTH]
+    if len(denied) < 2 or wanted.min() < _BORDER_DEPTH:
+        return False
+    sides = denied - np.argwhere(depth > 0).mean(0)
+    angles = np.arctan2(*sides.T)
+    apart = abs((angles[:, None] - angles + math.pi) % (2 * math.pi) - math.pi)
+    return bool(apart.max() > _TWO_SIDES)
 
 
 def _evidence(candidates: Sequence[Candidate], clicks: Clicks) -> NDArray[np.float64]:
