@@ -82,7 +82,13 @@ DEPTH = depth_of(shown(DISC))
         ([(100, 100)], [(100, 72), (104, 72)], False),  # on one side
         ([(100, 100)], [(100, 62), (62, 100)], False),  # along its border
         ([(100, 100), (100, 122)], [(100, 72), (72, 100)], True),
-        ([(100, 100), (100, 139)], [(100, 72), (72, 100)], False),  # wanted: the disc
+        ([(100, 100), (100, 139)], [(100, 72), (72, 100)], True),
+        # More want the disc's border
+        (
+            [(100, 100), (100, 139), (139, 100), (100, 61)],
+            [(100, 72), (72, 100)],
+            False,
+        ),
     ],
 )
 def test_the_cup_is_meant_where_the_rim_is_denied_on_two_sides(

@@ -39,8 +39,9 @@ _TO_BORDER, _TO_BORDER_OF_SINGLE, _LEAST_REACH = 0.7, 2.0, 2.0
 """Of a correction of something wide, or of what there is but one of: by how far the
 click is from the map's border; and pixels."""
 
-_AROUND = 5.0
-"""How many times that reach of it a later click outlines something wide anew."""
+_AROUND, _MUCH_LARGER = 5.0, 2
+"""How many times that reach of it a later click outlines something wide anew, and what
+is how many times as large is something else."""
 
 _HELD = 0.02
 """How far from the cut what lies about a click is at least."""
@@ -155,22 +156,27 @@ def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
     """Let the objects under positive clicks belong to what is meant, in place.
 
     Where one that is wide holds an earlier click, a later one corrects its outline, and
-    only near by.
+    only near by; what is much larger than the objects before is none of them.
     """
     against = clicks.pixels[clicks.positives :]
     near = _AROUND * _reach(mixed, clicks, kind)
+    largest = 0
     for number, spot in enumerate(clicks.spots):
         pixel = clicks.pixels[number]
         if spot is None or not spot.has_outline:
+            continue
+        known = kind.is_wide and any(map(spot.holds, clicks.pixels[:number]))
+        before, largest = largest, max(largest, spot.area)
+        if known and before and spot.area > _MUCH_LARGER * before:
             continue
         if kind.pieces is not None and not kind.pieces.holds(spot, pixel):
             continue
         if spot.area > kind.largest:
             continue
         if kind.bright is None or kind.bright is spot.is_bright:
-            known = kind.is_wide and any(map(spot.holds, clicks.pixels[:number]))
-            reach = float(near[number]) if known else math.inf
-            kept = spot.without(against, pixel, reach)
+            kept = spot.without(
+                against, pixel, float(near[number]) if known else math.inf
+            )
             inside = torch.from_numpy(kept).to(mixed.device)
             window = mixed[spot.box]
             window[inside] = window[inside].clamp_min(_SURE)

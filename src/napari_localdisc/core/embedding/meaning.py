@@ -351,7 +351,7 @@ def means_cup(clicks: Clicks, depth: FloatImage) -> bool:
     """Say whether clicks on the optic disc mean its cup.
 
     Errors of the disc lie along its border.  Who denies its rim on two sides means the
-    cup.
+    cup, unless more clicks want the disc's border.
 
     Parameters
     ----------
@@ -362,7 +362,7 @@ def means_cup(clicks: Clicks, depth: FloatImage) -> bool:
     """
     wanted, unwanted = np.split(depth[tuple(clicks.pixels.T)], [clicks.positives])
     denied = clicks.pixels[clicks.positives :][unwanted >= _RIM_DEPTH]
-    if len(denied) < 2 or wanted.min() < _BORDER_DEPTH:
+    if len(denied) < 2 or (wanted < _BORDER_DEPTH).sum() > len(denied):
         return False
     sides = denied - np.argwhere(depth > 0).mean(0)
     angles = np.arctan2(*sides.T)
