@@ -61,9 +61,11 @@ _APART = 0.35
 _SPREADS = (0.25, 0.5, 1.0, 0.75)
 """Differences of peak, area, red and density up to which pieces look alike."""
 
-_CORE = 0.7
-"""A negative click that is lower than this part of a piece's peak takes what is as low
-of it, and leaves its core."""
+_CORE, _SKIRT = 0.7, 3
+"""A negative click that is lower than this part of a piece's peak takes what is as low,
+and so many times as far from it as the core is, which it leaves."""
+
+_Pixel = tuple[int, int]
 
 _MARGIN, _NOISE = 1.0, 0.1
 _OTHERS = 0.3
@@ -138,7 +140,7 @@ class Pieces:
             odds[0] = _NO_PIECE
             part = np.clip(known, _SURE, 1 - _SURE)
             shown = np.log(part / (1 - part)) + odds[self.names]
-        low: dict[int, float] = {}
+        low: list[_Pixel] = []
         if clicks is not None:
             shown, low = self._clicked(clicks, shown)
         sure = 1 / (1 + np.exp(-shown))
@@ -146,27 +148,39 @@ class Pieces:
         result = np.where(sure >= 0.5, 1 - 2 * _APART * (1 - sure), 2 * _APART * sure)
         if known is None:
             result[self.names == 0] = _ELSEWHERE
-        for piece, level in low.items():
-            result[(self.names == piece) & (self.contrast <= level)] = _ELSEWHERE
+        for pixel in low:
+            result[self._skirt(pixel)] = _ELSEWHERE
         return np.asarray(result, np.float32)
+
+    def _level(self, pixel: _Pixel) -> float:
+        """Return the highest contrast at a pixel or beside it."""
+        rows, columns = (slice(max(0, at - 1), at + 2) for at in pixel)
+        return float(self.contrast[rows, columns].max(initial=0))
+
+    def _skirt(self, pixel: _Pixel) -> Mask:
+        """(h, w) what is about a pixel in its piece, and as low as it is."""
+        within = self.names == self.names[pixel]
+        skirt = within & (self.contrast <= self._level(pixel))
+        core, places = (np.argwhere(part) for part in (within & ~skirt, skirt))
+        if len(core):
+            reach = _SKIRT * np.hypot(*(core - pixel).T).min()
+            far = places[np.hypot(*(places - pixel).T) > reach]
+            skirt[tuple(far.T)] = False
+        return np.asarray(skirt, bool)
 
     def _clicked(
         self, clicks: Clicks, odds: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], dict[int, float]]:
-        """Move (h, w) log odds by clicks; and up to which contrast a piece is none."""
-        low: dict[int, float] = {}
+    ) -> tuple[NDArray[np.float64], list[_Pixel]]:
+        """Move (h, w) log odds by clicks; and find those that deny a piece's skirt."""
+        low: list[_Pixel] = []
         clicked = self.names[tuple(clicks.pixels.T)]
         whole = clicked > 0
         for number, (row, column) in enumerate(clicks.pixels.tolist()):
-            rows, columns = (slice(max(0, at - 1), at + 2) for at in (row, column))
-            level = float(self.contrast[rows, columns].max(initial=0))
             piece = int(clicked[number])
-            if (
-                piece
-                and number >= clicks.positives
-                and level < _CORE * np.exp(self.looks[piece, 0])
-            ):
-                low[piece] = max(level, low.get(piece, 0))
+            if not piece or number < clicks.positives:
+                continue
+            if self._level((row, column)) < _CORE * np.exp(self.looks[piece, 0]):
+                low.append((row, column))
                 whole[number] = False
         before = odds[tuple(clicks.pixels.T)]
         moved = self._moved(clicked[whole], before[whole], clicks.signs[whole])

@@ -166,9 +166,9 @@ def add_objects(mixed: Tensor, clicks: Clicks, kind: Kind) -> None:
         if spot is None or not spot.has_outline:
             continue
         known = kind.is_wide and any(map(spot.holds, clicks.pixels[:number]))
-        before, largest = largest, max(largest, spot.area)
-        if known and before and spot.area > _MUCH_LARGER * before:
+        if known and largest and spot.area > _MUCH_LARGER * largest:
             continue
+        largest = max(largest, spot.area)
         if kind.pieces is not None and not kind.pieces.holds(spot, pixel):
             continue
         if spot.area > kind.largest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal
 
@@ -261,13 +261,25 @@ class Embedding(ClusterMaps):
         every = self._candidates
         # For a single click a pass over memory would be in vain
         alike = self._share_alike(clicks) if len(clicks.pixels) > 1 else 1.0
+        cup = next(
+            (k for k, each in enumerate(every) if self._is_cup_meant(each, clicks)),
+            None,
+        )
+        if cup is not None:  # which then explains the clicks in place of the disc
+            every = list(every)
+            every[cup] = replace(every[cup], presence=self.shown(_CUP))
         meant = choose(every, clicks, alike)
         if meant == len(every):
             return len(self._meanings)
-        depth = every[meant].depth
-        if depth is not None and _CUP in self._meanings[len(every) :]:
-            return self._meanings.index(_CUP if means_cup(clicks, depth) else _DISC)
+        if meant == cup:
+            return self._meanings.index(_CUP)
         return self._bright_kind(meant, clicks) if every[meant].bright else meant
+
+    def _is_cup_meant(self, candidate: Candidate, clicks: Clicks) -> bool:
+        """Whether clicks on the optic disc, if this is it, mean its cup."""
+        if candidate.depth is None or _CUP not in self._meanings[len(self.presence) :]:
+            return False
+        return means_cup(clicks, candidate.depth)
 
     def _share_alike(self, clicks: Clicks) -> float:
         """Return the share of the field of view that is like clicks."""
