@@ -102,7 +102,7 @@ def test_likeness_that_is_few_pixels_stays_what_is_meant():
 
     def meant(seen, alike, given, **known):
         candidate = Candidate(seen, Extent.of(seen, everywhere), **known)
-        return choose([candidate], given, alike)
+        return choose([candidate], given, lambda: alike)
 
     # A lesion that no click shows, though some may have been missed
     lesion = shown(about(30, 30, 20))

@@ -259,8 +259,6 @@ class Embedding(ClusterMaps):
         if not self._means_more:
             return 0
         every = self._candidates
-        # For a single click a pass over memory would be in vain
-        alike = self._share_alike(clicks) if len(clicks.pixels) > 1 else 1.0
         cup = next(
             (k for k, each in enumerate(every) if self._is_cup_meant(each, clicks)),
             None,
@@ -268,7 +266,7 @@ class Embedding(ClusterMaps):
         if cup is not None:  # which then explains the clicks in place of the disc
             every = list(every)
             every[cup] = replace(every[cup], presence=self.shown(_CUP))
-        meant = choose(every, clicks, alike)
+        meant = choose(every, clicks, partial(self._share_alike, clicks))
         if meant == len(every):
             return len(self._meanings)
         if meant == cup:

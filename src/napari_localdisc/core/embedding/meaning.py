@@ -18,7 +18,7 @@ docs/experiments.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -236,7 +236,11 @@ def depth_of(presence: Tensor) -> FloatImage:
     return np.asarray(depth / max(1, depth.max()), np.float32)
 
 
-def choose(candidates: Sequence[Candidate], clicks: Clicks, alike: float = 1.0) -> int:
+def choose(
+    candidates: Sequence[Candidate],
+    clicks: Clicks,
+    share_alike: Callable[[], float] = lambda: 1.0,
+) -> int:
     """Say which structure clicks mean.
 
     Parameters
@@ -245,8 +249,9 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks, alike: float = 1.0) 
         K structures.
     clicks : Clicks
         Their places and vectors; positive ones in the order in which they were made.
-    alike : float
-        Share of the field of view that is like them, in [0, 1].
+    share_alike : callable
+        Returns the share of the field of view that is like them, in [0, 1]; asked once
+        at most, where pixels like these are what is meant by some of them.
 
     Returns
     -------
@@ -270,11 +275,14 @@ def choose(candidates: Sequence[Candidate], clicks: Clicks, alike: float = 1.0) 
     # True or False of a lesion that is bright or dark
     kinds = [*(each.bright if each.is_lesion else None for each in candidates), None]
     settles = [*(each.is_lesion or each.is_single for each in candidates), False]
-    unlikely = [_is_far_from(each, clicks, alike) for each in candidates]
+    unlikely: list[bool] = []
     total = evidence.cumsum(1)
     chosen = int(total[:, 0].argmax())
     for number, after in enumerate(total.T[1:]):
         if chosen == len(candidates):
+            if not unlikely:
+                alike = share_alike()
+                unlikely = [_is_far_from(each, clicks, alike) for each in candidates]
             after = np.where([*unlikely, False], -np.inf, after)
         best = int(after.argmax())
         inertia = _INERTIA
