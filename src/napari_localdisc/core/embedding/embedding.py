@@ -28,6 +28,7 @@ from .bright_pieces import Pieces
 from .clicked_exudates import ClickedExudates
 from .clusters import ClusterMaps
 from .exudates import EXUDATE, WOOL
+from .kinds import means_cup, means_wool
 from .meaning import (
     DARK_CUT,
     STRUCTURE_CUT,
@@ -36,8 +37,6 @@ from .meaning import (
     Extent,
     choose,
     depth_of,
-    means_cup,
-    means_wool,
     shown_at,
 )
 from .prompts import MaskOptions, Prompts
