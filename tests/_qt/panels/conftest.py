@@ -10,7 +10,7 @@ def meanings(monkeypatch):
     The small model has random weights, and finds a meaning nowhere.
     """
 
-    def choose(candidates, clicks):
+    def choose(candidates, clicks, share_alike):
         middle = candidates[0].presence.shape[1] / 2
         return 0 if clicks.pixels[0, 1] < middle else len(candidates)
 

@@ -21,7 +21,7 @@ from napari_localdisc.core.embedding.meaning import (
 from napari_localdisc.core.embedding.prompts import Prompts
 from napari_localdisc.core.embedding.similarity import (
     Likeness,
-    alike_by_clicks,
+    alike_by_prompts,
     cut_at_half,
     nearness,
 )
@@ -402,7 +402,7 @@ def test_clicks_on_likeness_correct_what_is_alike(seed, likes, dislikes):
     positive, negative, more = near[:likes], near[likes:-1], near[-1]
 
     def found(*given):
-        return alike_by_clicks(Likeness(*given), torch.arange(4096)) >= 0.5
+        return alike_by_prompts(Likeness(*given), torch.arange(4096)) >= 0.5
 
     before = found(positive, negative)
     assert (found(positive, [*negative, more]) <= before).all()

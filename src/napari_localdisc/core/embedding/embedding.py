@@ -283,7 +283,7 @@ class Embedding(ClusterMaps):
         near = [every[self._few_inside] for every in self._nearness(clicks.vectors)]
         likeness = Likeness(near[: clicks.positives], near[clicks.positives :])
         every = torch.arange(len(near[0]), device=near[0].device)
-        alike = similarity.alike_by_clicks(likeness, every) >= correction.CUT
+        alike = similarity.alike_by_prompts(likeness, every) >= correction.CUT
         return float(alike.float().mean())
 
     def _reading(
@@ -917,7 +917,7 @@ class Reading:
         if clicks is None or len(clicks.pixels) > 1 or weights[-1] > 0:
             likeness = self._likeness()
         if likeness is not None and weights[-1] > 0:
-            alike = self._alike(likeness)
+            alike = similarity.alike_by_prompts(likeness, known._few_inside)
         structures, meant = known._structures, int(weights.argmax())
         if clicks is not None and self.closer:
             exudates = known._exudates_meant(meant)
@@ -930,21 +930,6 @@ class Reading:
         return correction.mix(
             likeness, alike, structures, weights, known.grid.shape, clicks, self._kind
         )
-
-    def _alike(self, likeness: Likeness) -> Tensor:
-        """(h·w,) what is like the prompts, to be cut at a half."""
-        few = self.embedding._few_inside
-        if self._clicks is not None:
-            return similarity.alike_by_clicks(likeness, few)
-        parts = [likeness]
-        if likeness.negative:  # which take away and add nothing
-            parts.append(Likeness(likeness.positive))
-        cuts = [similarity.otsu_threshold(each.at(few).cpu().numpy()) for each in parts]
-        maps = [
-            similarity.cut_at_half(each.at(), cut)
-            for each, cut in zip(parts, cuts, strict=True)
-        ]
-        return torch.stack(maps).amin(0)
 
     @property
     def _kind(self) -> correction.Kind | None:

@@ -15,7 +15,11 @@ from napari_localdisc.core.errors import PromptError
 from napari_localdisc.core.image.grid import FloatImage, Mask
 
 _BINS = 256
-_LEAST_CUT = 0.01
+_LEAST_CUT, _HALF = 0.01, 0.5
+
+_AS_NEAR = 0.45
+"""Likeness, with negative prompts, that stays whatever the threshold is: a little less
+than that of what equals both kinds."""
 
 _EVERYWHERE = slice(None)
 
@@ -166,8 +170,8 @@ def cut_at_half(values: Tensor, cut: float) -> Tensor:
 
 
 @torch.no_grad()
-def alike_by_clicks(likeness: Likeness, few: Tensor) -> Tensor:
-    """Compute what is like clicks, to be cut at a half, so that each of them obeys.
+def alike_by_prompts(likeness: Likeness, few: Tensor) -> Tensor:
+    """Compute what is like prompts, to be cut at a half, so that each is obeyed.
 
     A pixel is alike if its likeness to one positive and all negative clicks passes this
     positive click's own threshold.  So a negative click adds nothing, and a positive
@@ -176,7 +180,7 @@ def alike_by_clicks(likeness: Likeness, few: Tensor) -> Tensor:
     Parameters
     ----------
     likeness : Likeness
-        To the clicks, positive ones in the order in which they were made.
+        To the prompts, positive ones in the order in which they were made.
     few : Tensor
         Numbers of some ten thousand of the N pixels, which tell the thresholds: Otsu's
         of nearness to the click, or of that to all positive ones where it is higher.  A
@@ -197,10 +201,14 @@ def alike_by_clicks(likeness: Likeness, few: Tensor) -> Tensor:
         if alike is not None:
             most = max(1, int(alike.sum()))
             cut = max(cut, float(np.partition(seen, -most)[-most]))
-        left = near if against is None else _less(near, against)
-        here = left[few].cpu().numpy() >= cut
+        values = cut_at_half(near, cut)
+        if against is not None:
+            # Where all looks alike, as to a network that has learned little, what is as
+            # near to both stays
+            left = cut_at_half(_less(near, against), min(cut, _AS_NEAR))
+            values = torch.minimum(values, left)
+        here = values[few].cpu().numpy() >= _HALF
         alike = here if alike is None else alike | here
-        values = cut_at_half(left, cut)
         found = values if found is None else torch.maximum(found, values, out=found)
     assert found is not None
     return found
