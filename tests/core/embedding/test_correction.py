@@ -408,3 +408,14 @@ def test_clicks_on_likeness_correct_what_is_alike(seed, likes, dislikes):
     assert (found(positive, [*negative, more]) <= before).all()
     alone = found(positive)
     assert found([*positive, more]).sum() <= 2 * alone.sum() + 1
+
+
+def test_a_negative_click_leaves_something_where_all_looks_alike():
+    """To a network that has learned little, every pixel is as near to both."""
+    rng = np.random.default_rng(0)
+    near, against = torch.from_numpy(rng.uniform(0.9, 1, (2, 4096)).astype(np.float32))
+    few = torch.arange(0, 4096, 4)
+    alone = alike_by_prompts(Likeness([near]), few) >= 0.5
+    left = alike_by_prompts(Likeness([near], [against]), few) >= 0.5
+    assert (left <= alone).all()
+    assert 0.5 * alone.sum() < left.sum()
