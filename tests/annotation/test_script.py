@@ -43,7 +43,7 @@ def log(embeddings, picture):
         "kind": "prompts",
         "positive": [[20.25, 21.5], [3, 4]],
         "negative": [[33, 9]],
-        "threshold": 0.50415926535,
+        "threshold": 0.30415926535,
         "connected": False,
         "smooth": False,
         "minimum_size": 1,

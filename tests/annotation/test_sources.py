@@ -29,7 +29,7 @@ PLANE = (None, None)
 # As sessions have held them since there are sessions
 SAVED = (
     '{"kind": "prompts", "positive": [[20.25, 21.5], [3.0, 4.0]], "negative": '
-    '[[33.0, 9.0]], "threshold": 0.50415926535, "connected": true, "smooth": false, '
+    '[[33.0, 9.0]], "threshold": 0.30415926535, "connected": true, "smooth": false, '
     '"minimum_size": 3}',
     '{"kind": "clusters", "number": 8, "clusters": [2, 4, 5, 8]}',
     '{"kind": "structure", "name": "vessel", "threshold": 0.5}',
@@ -87,7 +87,7 @@ def test_every_kind_was_saved():
 def test_masks_are_those_of_the_public_names(embedding):
     prompts, clusters, structure, _ = (source_from_json(json.loads(t)) for t in SAVED)
     wanted = embedding.mask(
-        [(20.25, 21.5), (3, 4)], [(33, 9)], 0.50415926535, True, False, 3
+        [(20.25, 21.5), (3, 4)], [(33, 9)], 0.30415926535, True, False, 3
     )
     for source, mask in (
         (prompts, wanted),
