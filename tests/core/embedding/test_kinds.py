@@ -2,29 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
+from tests.core.embedding.clicking import about, clicks, shown
 
 import napari_localdisc as ld
 from napari_localdisc.core.embedding.kinds import means_cup, means_wool
-from napari_localdisc.core.embedding.meaning import Clicks, depth_of
+from napari_localdisc.core.embedding.meaning import depth_of
 from napari_localdisc.core.embedding.spots import Spot
 from napari_localdisc.io.samples import sample_path
-
-SIDE = 200
-ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
-
-
-def about(row, column, radius):
-    return np.hypot(ROWS - row, COLUMNS - column) < radius
-
-
-def shown(mask, inside=0.97):
-    return torch.from_numpy(np.where(mask, inside, 0.0).astype(np.float32))
-
-
-def clicks(*positive, negative=(), spots=()):
-    places = np.array([*positive, *negative])
-    return Clicks(np.ones((len(places), 4), np.float32), places, len(positive), spots)
 
 
 def spot(area, bright=True):

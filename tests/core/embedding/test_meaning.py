@@ -1,25 +1,9 @@
 """What clicks mean: when likeness stays what is meant."""
 
 import numpy as np
-import torch
+from tests.core.embedding.clicking import COLUMNS, ROWS, SIDE, about, clicks, shown
 
-from napari_localdisc.core.embedding.meaning import Candidate, Clicks, Extent, choose
-
-SIDE = 200
-ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
-
-
-def about(row, column, radius):
-    return np.hypot(ROWS - row, COLUMNS - column) < radius
-
-
-def shown(mask, inside=0.97):
-    return torch.from_numpy(np.where(mask, inside, 0.0).astype(np.float32))
-
-
-def clicks(*positive, negative=()):
-    places = np.array([*positive, *negative])
-    return Clicks(np.ones((len(places), 4), np.float32), places, len(positive))
+from napari_localdisc.core.embedding.meaning import Candidate, Extent, choose
 
 
 def test_likeness_that_is_few_pixels_stays_what_is_meant():
