@@ -245,17 +245,20 @@ def _reach(mixed: Tensor, clicks: Clicks, kind: Kind | None) -> NDArray[np.float
     if kind is None or not (kind.is_wide or kind.is_single):
         return np.full(len(clicks.pixels), most)
     # An error at a border is about as wide as a click in its middle is from the border
-    found = mixed.cpu().numpy() >= CUT
-    at = tuple(clicks.pixels.T)
-    within, beyond = (
-        ndimage.distance_transform_edt(part)
-        if not part.all()
-        else np.full(part.shape, most)
-        for part in (found, ~found)
-    )
-    away = np.where(found[at], within[at], beyond[at])
     share = _TO_BORDER_OF_SINGLE if kind.is_single else _TO_BORDER
-    return np.asarray(np.clip(share * away, _LEAST_REACH, most))
+    found = mixed.cpu().numpy() >= CUT
+    room = math.ceil(most / share)
+    # Without any border one is taken to be as far as corrections reach
+    without = found.all() or not found.any()
+    reaches = np.full(len(clicks.pixels), share * most if without else most)
+    for number, pixel in enumerate(clicks.pixels.tolist()):
+        box = tuple(slice(max(0, at - room), at + room + 1) for at in pixel)
+        beyond = np.argwhere(found[box] != found[tuple(pixel)])
+        if len(beyond):
+            here = [at - part.start for at, part in zip(pixel, box, strict=True)]
+            nearest = np.square(beyond - here).sum(1).min()
+            reaches[number] = share * math.sqrt(nearest)
+    return np.asarray(np.clip(reaches, _LEAST_REACH, most))
 
 
 def _strengths(
