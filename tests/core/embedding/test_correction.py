@@ -392,8 +392,7 @@ def test_a_spot_has_the_objects_outline_and_a_line_is_none():
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 99), likes=st.integers(1, 4), dislikes=st.integers(0, 4))
-def test_clicks_on_likeness_correct_what_is_alike(seed, likes, dislikes):
-    """One threshold for all of them once made half the picture out of one click."""
+def test_a_negative_click_adds_nothing_to_likeness(seed, likes, dislikes):
     rng = np.random.default_rng(seed)
     near = [
         torch.from_numpy(rng.beta(*rng.uniform(0.2, 3, 2), 4096).astype(np.float32))
@@ -406,8 +405,21 @@ def test_clicks_on_likeness_correct_what_is_alike(seed, likes, dislikes):
 
     before = found(positive, negative)
     assert (found(positive, [*negative, more]) <= before).all()
-    alone = found(positive)
-    assert found([*positive, more]).sum() <= 2 * alone.sum() + 1
+
+
+def test_a_positive_click_on_something_common_does_not_find_half_the_picture():
+    """One threshold for all of them once made that of one click."""
+    rng = np.random.default_rng(0)
+    few, many = (torch.from_numpy(rng.uniform(0, 0.1, 4096)) for _ in range(2))
+    few[:60] += 0.8
+    many[1000:3000] += 0.6 + 0.2 * torch.from_numpy(rng.random(2000))
+
+    def found(*near):
+        likeness = Likeness([each.float() for each in near])
+        return int((alike_by_prompts(likeness, torch.arange(4096)) >= 0.5).sum())
+
+    assert (found(few), found(many)) == (60, 2000)
+    assert 60 < found(few, many) <= 120
 
 
 def test_a_negative_click_leaves_something_where_all_looks_alike():
